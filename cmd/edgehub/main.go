@@ -1,0 +1,116 @@
+// Edgehub takes the metrics of edge gateways and hands each sample, once, to the
+// Prometheus server that scrapes it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/promslog"
+	promslogflag "github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/hubring/hubring/edgehub"
+)
+
+type options struct {
+	hub         edgehub.Config
+	web         *web.FlagConfig
+	log         *promslog.Config
+	stopTimeout time.Duration
+}
+
+func main() {
+	o := parse(os.Args[1:])
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	logger := promslog.New(o.log)
+	if err := run(ctx, o, logger); err != nil {
+		logger.Error("edgehub failed", "error", err)
+		os.Exit(1)
+	}
+}
+
+// parse reads the command line; a wrong one ends the process with status 2, as
+// it does in Prometheus.
+func parse(args []string) options {
+	o := options{log: &promslog.Config{}}
+	app := kingpin.New("edgehub", "Takes the metrics of edge gateways and hands each sample, once, to the Prometheus server that scrapes it.")
+	o.web = webflag.AddFlags(app, ":9091")
+	app.Flag("limit.samples", "Samples that may wait for a scrape; a push beyond is answered 429.").Default("4000000").IntVar(&o.hub.MaxSamples)
+	app.Flag("limit.series", "Series that the hub may know; a push beyond is answered 429.").Default("1000000").IntVar(&o.hub.MaxSeries)
+	app.Flag("limit.labels", "Labels that a series may have.").Default("64").IntVar(&o.hub.MaxLabels)
+	app.Flag("limit.series-bytes", "Length of a series as it is written, name and labels.").Default("8192").IntVar(&o.hub.MaxSeriesBytes)
+	app.Flag("limit.body-bytes", "Size of a push, also after decompression.").Default("67108864").Int64Var(&o.hub.MaxBodyBytes)
+	app.Flag("limit.pushes", "Pushes that are read at the same time; one more is answered 503.").Default("64").IntVar(&o.hub.MaxPushes)
+	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").StringsVar(&o.hub.Cursors)
+	app.Flag("scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.").Default("1h").DurationVar(&o.hub.MaxAge)
+	app.Flag("scrape.max-ahead", "Samples further in the future are dropped and counted.").Default("10m").DurationVar(&o.hub.MaxAhead)
+	app.Flag("series.idle", "A series that was not pushed for so long is forgotten.").Default("1h").DurationVar(&o.hub.IdleSeries)
+	app.Flag("web.stop-timeout", "How long pushes and scrapes under way may take after SIGTERM.").Default("25s").DurationVar(&o.stopTimeout)
+	promslogflag.AddFlags(app, o.log)
+	app.Version(version.Print("edgehub"))
+	app.HelpFlag.Short('h')
+	app.UsageWriter(os.Stdout)
+	if _, err := app.Parse(args); err != nil {
+		fmt.Fprintf(os.Stderr, "edgehub: %v; try --help\n", err)
+		os.Exit(2)
+	}
+	return o
+}
+
+// run serves a hub until ctx ends, and then lets what is under way finish.
+func run(ctx context.Context, o options, logger *slog.Logger) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		versioncollector.NewCollector("edgehub"),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	o.hub.Registerer, o.hub.Logger = registry, logger
+	hub, err := edgehub.New(o.hub)
+	if err != nil {
+		return err
+	}
+	logger.Info("starting edgehub", "version", version.Info(), "build_context", version.BuildContext())
+
+	server := hub.HTTPServer()
+	served := make(chan error, 1)
+	go func() { served <- web.ListenAndServe(server, o.web, logger) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+
+	logger.Info("stopping; pushes and scrapes under way may finish", "timeout", o.stopTimeout)
+	deadline, cancel := context.WithTimeout(context.Background(), o.stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(deadline); err != nil {
+		logger.Warn("requests were cut off", "error", err)
+		server.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	stats := hub.Stats()
+	if stats.Pending > 0 {
+		logger.Warn("stopped with samples that no scrape had taken; they are gone", "samples", stats.Pending, "series", stats.Series)
+	} else {
+		logger.Info("stopped; every sample was scraped", "samples", stats.Received)
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package edgehub
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Config says how a Hub behaves. The zero value of every field means its
+// default.
+type Config struct {
+	// MaxSamples bounds the samples that wait for the slowest scraper. A push
+	// beyond it is refused with 429. Default 4,000,000, about 80 MB.
+	MaxSamples int
+	// MaxSeries bounds the series that the hub knows. A push that brings one
+	// more is refused with 429. Default 1,000,000.
+	MaxSeries int
+	// MaxLabels bounds the labels of a series. Default 64.
+	MaxLabels int
+	// MaxSeriesBytes bounds the length of a series as it is written. Default
+	// 8 KiB.
+	MaxSeriesBytes int
+	// MaxBodyBytes bounds the body of a push, after decompression as well.
+	// Default 64 MiB.
+	MaxBodyBytes int64
+	// MaxPushes bounds the pushes that are read at the same time. One more is
+	// refused with 503. Default 64.
+	MaxPushes int
+	// MaxAge is the age beyond which a sample is dropped rather than scraped:
+	// a sample older than Prometheus' out_of_order_time_window would fail the
+	// whole scrape. Default 1 hour.
+	MaxAge time.Duration
+	// MaxAhead is how far in the future a sample may lie to be scraped.
+	// Default 10 minutes, which is what Prometheus accepts.
+	MaxAhead time.Duration
+	// IdleSeries is how long a series stays known after its last sample was
+	// scraped. Default 1 hour.
+	IdleSeries time.Duration
+	// Cursors names the scrapers; each gets every sample once and asks for
+	// its own with /metrics?cursor=NAME. Default one scraper, which need not
+	// say its name.
+	Cursors []string
+	// Registerer takes the hub's own metrics, and /internal serves them if it
+	// is a Gatherer as well. Default a new registry.
+	Registerer prometheus.Registerer
+	// Logger is where the hub logs. Default slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	maxCursors      = 64
+	maxReads        = 8 // scrapes and looks at the same time
+	maxSpellings    = 4 // remembered for one series or family
+	maxHeaderBytes  = 64 << 10
+	headerTimeout   = 10 * time.Second
+	bodyTimeout     = time.Minute
+	idleTimeout     = 5 * time.Minute
+	defaultDeadline = time.Minute // of a scrape that names none
+)
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.MaxSamples, 4_000_000)
+	setDefault(&c.MaxSeries, 1_000_000)
+	setDefault(&c.MaxLabels, 64)
+	setDefault(&c.MaxSeriesBytes, 8<<10)
+	setDefault(&c.MaxBodyBytes, 64<<20)
+	setDefault(&c.MaxPushes, 64)
+	setDefault(&c.MaxAge, time.Hour)
+	setDefault(&c.MaxAhead, 10*time.Minute)
+	setDefault(&c.IdleSeries, time.Hour)
+	if len(c.Cursors) == 0 {
+		c.Cursors = []string{""}
+	}
+	if c.Registerer == nil {
+		c.Registerer = prometheus.NewRegistry()
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate reports every fault of a config with defaults.
+func (c Config) validate() error {
+	var errs []error
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxSamples", int64(c.MaxSamples)},
+		{"MaxSeries", int64(c.MaxSeries)},
+		{"MaxLabels", int64(c.MaxLabels)},
+		{"MaxSeriesBytes", int64(c.MaxSeriesBytes)},
+		{"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxPushes", int64(c.MaxPushes)},
+		{"MaxAge", int64(c.MaxAge)},
+		{"MaxAhead", int64(c.MaxAhead)},
+		{"IdleSeries", int64(c.IdleSeries)},
+	} {
+		if n.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %d, it must not be negative", n.name, n.value))
+		}
+	}
+	if c.MaxSeries >= 1<<32 {
+		errs = append(errs, fmt.Errorf("MaxSeries is %d, at most %d are possible", c.MaxSeries, 1<<32-1))
+	}
+	if len(c.Cursors) > maxCursors {
+		errs = append(errs, fmt.Errorf("%d cursors are named, at most %d are possible", len(c.Cursors), maxCursors))
+	}
+	seen := map[string]bool{}
+	for _, name := range c.Cursors {
+		if seen[name] {
+			errs = append(errs, fmt.Errorf("cursor %q is named twice", name))
+		}
+		if name == "" && len(c.Cursors) > 1 {
+			errs = append(errs, errors.New("with several cursors each needs a name"))
+		}
+		seen[name] = true
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,73 @@
+package edgehub
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// HTTPServer returns a server with the hub's routes, limits and hooks. The
+// caller serves it on listeners of its own, and ends it with Shutdown, which
+// lets pushes and scrapes finish, or Close, which cuts them off.
+func (h *Hub) HTTPServer() *http.Server {
+	server := &http.Server{
+		Handler:           h.Handler(),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	h.hooks(server)
+	return server
+}
+
+// Handler returns the hub's routes. Where it is served by another server than
+// HTTPServer's, a cursor moves when the handler is done, a moment before the
+// response is complete.
+func (h *Hub) Handler() http.Handler {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = h.failed
+	e.POST("/metrics", h.push)
+	e.GET("/metrics", h.scrape)
+	e.GET("/debug", h.debug)
+	e.GET("/internal", echo.WrapHandler(h.internal()))
+	e.GET("/", h.home)
+	for _, path := range []string{"/-/healthy", "/-/ready"} {
+		e.GET(path, h.alive)
+		e.HEAD(path, h.alive)
+	}
+	return e
+}
+
+func (h *Hub) alive(c echo.Context) error {
+	return c.String(http.StatusOK, "edgehub is "+c.Path()[len("/-/"):]+".\n")
+}
+
+// internal serves the hub's own metrics.
+func (h *Hub) internal() http.Handler {
+	if g, ok := h.cfg.Registerer.(prometheus.Gatherer); ok {
+		return promhttp.HandlerFor(g, promhttp.HandlerOpts{Registry: h.cfg.Registerer})
+	}
+	return http.NotFoundHandler()
+}
+
+// failed answers what echo itself refuses, such as an unknown path, as plain text.
+func (h *Hub) failed(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	status := http.StatusInternalServerError
+	if e, ok := err.(*echo.HTTPError); ok {
+		status = e.Code
+	} else {
+		h.cfg.Logger.Error("request failed", "path", c.Request().URL.Path, "error", err)
+	}
+	if err := c.String(status, http.StatusText(status)+"\n"); err != nil {
+		h.cfg.Logger.Debug("answer not sent", "error", err)
+	}
+}

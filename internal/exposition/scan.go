@@ -1,0 +1,271 @@
+package exposition
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Kind says what a Scanner found on a line.
+type Kind int
+
+const (
+	// End is the end of the body, or of what could be read: see Scanner.Err.
+	End Kind = iota
+	// Sample is a line with a series, a number and perhaps a timestamp.
+	Sample
+	// Type is a TYPE line.
+	Type
+	// Help is a HELP line.
+	Help
+	// Repeated is a TYPE or HELP line that is the guess, to the letter.
+	Repeated
+)
+
+// Scanner reads a body line by line and in place: what it returns are parts of
+// the body. It passes over blank lines and comments, takes lines that end in
+// "\r\n" and a last line without an end. It is for one goroutine.
+type Scanner struct {
+	body []byte
+	pos  int // of the next byte to read
+	line int // number of the line that was read last, from 1
+	err  error
+
+	spelling  []byte
+	guessed   bool
+	value     float64
+	timestamp int64
+	stamped   bool
+	name      []byte
+	text      []byte
+}
+
+// Reset makes s read body from its first line.
+func (s *Scanner) Reset(body []byte) { *s = Scanner{body: body} }
+
+// Err returns what was wrong with the body: "line N: reason", or nil.
+func (s *Scanner) Err() error { return s.err }
+
+// Line returns the number of the line that was read last, from 1.
+func (s *Scanner) Line() int { return s.line }
+
+// Spelling returns the series of a Sample, or the whole line of a Type or Help,
+// as the sender wrote it.
+func (s *Scanner) Spelling() []byte { return s.spelling }
+
+// Guessed says whether the series of a Sample is the guess.
+func (s *Scanner) Guessed() bool { return s.guessed }
+
+// Value returns the number of a Sample.
+func (s *Scanner) Value() float64 { return s.value }
+
+// Timestamp returns the time of a Sample in milliseconds since the epoch, and
+// whether it has one.
+func (s *Scanner) Timestamp() (ms int64, ok bool) { return s.timestamp, s.stamped }
+
+// Name returns the name of the family that a Type or Help is about.
+func (s *Scanner) Name() []byte { return s.name }
+
+// Text returns the type that a Type names, or the text of a Help with its
+// escapes.
+func (s *Scanner) Text() []byte { return s.text }
+
+// Next reads the next line that says something. The guess is a spelling that the
+// caller expects to be next, or empty: a hit saves the search for the end of the
+// series. After End, Err tells whether the whole body was read.
+func (s *Scanner) Next(guess string) Kind {
+	for s.err == nil && s.pos < len(s.body) {
+		s.line++
+		if guess != "" && len(s.body)-s.pos >= len(guess) && string(s.body[s.pos:s.pos+len(guess)]) == guess {
+			if kind := s.scanGuessed(guess); kind != End {
+				return kind
+			}
+		}
+		switch s.body[s.pos] {
+		case '\n':
+			s.pos++
+		case '#', ' ', '\t', '\r':
+			if kind := s.scanUnusual(); kind != End {
+				return kind
+			}
+		default:
+			return s.scanSample()
+		}
+	}
+	return End
+}
+
+// scanGuessed reads a line that begins with the guess, and returns End when it
+// only began so.
+func (s *Scanner) scanGuessed(guess string) Kind {
+	after := s.pos + len(guess)
+	if guess[0] == '#' {
+		end := lineEnd(s.body, after)
+		if end != after {
+			return End
+		}
+		s.pos = min(end+1, len(s.body))
+		return Repeated
+	}
+	if guess[len(guess)-1] != '}' {
+		// A name alone: one blank and no labels must follow.
+		next := after + 1
+		if next >= len(s.body) || s.body[after] != ' ' || s.body[next] <= ' ' || s.body[next] == '{' {
+			return End
+		}
+	}
+	s.spelling = s.body[s.pos:after]
+	s.guessed = true
+	s.pos = after
+	return s.scanNumbers()
+}
+
+// scanSample reads a line that begins with a series.
+func (s *Scanner) scanSample() Kind {
+	n, err := seriesLen(s.body[s.pos:])
+	if err != nil {
+		return s.fail(err)
+	}
+	s.spelling = s.body[s.pos : s.pos+n]
+	s.guessed = false
+	s.pos += n
+	return s.scanNumbers()
+}
+
+// scanNumbers reads what follows the series: a number, perhaps a timestamp, and
+// the end of the line.
+func (s *Scanner) scanNumbers() Kind {
+	number := s.token()
+	value, err := ParseFloat(number)
+	if err != nil {
+		if len(number) == 0 {
+			return s.fail(fmt.Errorf("series %.100q has no value", s.spelling))
+		}
+		return s.fail(fmt.Errorf("value %.40q of series %.100q is %w", number, s.spelling, err))
+	}
+	s.value, s.stamped, s.timestamp = value, false, 0
+	if stamp := s.token(); len(stamp) > 0 {
+		if s.timestamp, err = ParseTimestamp(stamp); err != nil {
+			return s.fail(fmt.Errorf("timestamp %.40q of series %.100q is %w", stamp, s.spelling, err))
+		}
+		s.stamped = true
+		if rest := s.token(); len(rest) > 0 {
+			return s.fail(fmt.Errorf("series %.100q: %.40q follows the timestamp", s.spelling, rest))
+		}
+	}
+	s.pos++ // the line feed; past the end of a body that lacks the last one
+	return Sample
+}
+
+// token returns the bytes up to the next blank or the end of the line, after
+// any blanks. It is empty at the end of the line, where it stays.
+func (s *Scanner) token() []byte {
+	b, i := s.body, s.pos
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	start := i
+	for i < len(b) && b[i] != ' ' && b[i] != '\t' && b[i] != '\n' && b[i] != '\r' {
+		i++
+	}
+	s.pos = i
+	return b[start:i]
+}
+
+// scanUnusual reads a line that begins with a blank or is a comment. It returns
+// End when the line says nothing.
+func (s *Scanner) scanUnusual() Kind {
+	start := s.pos
+	for start < len(s.body) && (s.body[start] == ' ' || s.body[start] == '\t' || s.body[start] == '\r') {
+		start++
+	}
+	s.pos = start
+	switch {
+	case start == len(s.body):
+		return End
+	case s.body[start] == '\n':
+		s.pos++
+		return End
+	case s.body[start] != '#':
+		return s.scanSample()
+	}
+	end := lineEnd(s.body, start)
+	line := bytes.TrimSuffix(s.body[start:end], []byte{'\r'})
+	s.pos = min(end+1, len(s.body))
+	return s.scanComment(line)
+}
+
+func (s *Scanner) scanComment(line []byte) Kind {
+	keyword, rest := cutToken(line[1:])
+	kind := End
+	switch string(keyword) {
+	case "TYPE":
+		kind = Type
+	case "HELP":
+		kind = Help
+	default:
+		return End
+	}
+	s.name, s.text = cutToken(rest)
+	if len(s.name) == 0 || nameLen(s.name, inMetric) != len(s.name) {
+		return s.fail(fmt.Errorf("%s line: %.100q is not a metric name", keyword, s.name))
+	}
+	s.text = bytes.TrimLeft(s.text, " \t")
+	if kind == Type {
+		s.text = bytes.TrimRight(s.text, " \t")
+		if !validType(s.text) {
+			return s.fail(fmt.Errorf("TYPE line of %s: %.40q is not a type", s.name, s.text))
+		}
+	} else if err := checkText(s.text); err != nil {
+		return s.fail(fmt.Errorf("HELP line of %s: %w", s.name, err))
+	}
+	s.spelling = line
+	return kind
+}
+
+func (s *Scanner) fail(err error) Kind {
+	s.err = fmt.Errorf("line %d: %w", s.line, err)
+	return End
+}
+
+// cutToken returns the first token of b and what follows it.
+func cutToken(b []byte) (token, rest []byte) {
+	b = bytes.TrimLeft(b, " \t")
+	if i := bytes.IndexAny(b, " \t"); i >= 0 {
+		return b[:i], b[i:]
+	}
+	return b, nil
+}
+
+// lineEnd is the position of the line feed at or after from, or of the end.
+func lineEnd(b []byte, from int) int {
+	if i := bytes.IndexByte(b[from:], '\n'); i >= 0 {
+		return from + i
+	}
+	return len(b)
+}
+
+func validType(t []byte) bool {
+	switch string(t) {
+	case "counter", "gauge", "histogram", "summary", "untyped":
+		return true
+	}
+	return false
+}
+
+var (
+	errUTF8 = errors.New("it is not UTF-8")
+	errNUL  = errors.New("it has a NUL byte")
+)
+
+// checkText refuses what a scraper would choke on.
+func checkText(b []byte) error {
+	if bytes.IndexByte(b, 0) >= 0 {
+		return errNUL
+	}
+	if !utf8.Valid(b) {
+		return errUTF8
+	}
+	return nil
+}
