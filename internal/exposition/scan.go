@@ -78,7 +78,7 @@ func (s *Scanner) Next(guess string) Kind {
 	for s.err == nil && s.pos < len(s.body) {
 		s.line++
 		if guess != "" && len(s.body)-s.pos >= len(guess) && string(s.body[s.pos:s.pos+len(guess)]) == guess {
-			if kind := s.scanGuessed(guess); kind != End {
+			if kind := s.scanGuessed(guess); kind != End || s.err != nil {
 				return kind
 			}
 		}

@@ -1,0 +1,82 @@
+package edgehub
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"time"
+)
+
+// Both benchmarks report the time of one sample.
+//
+//	go test ./edgehub -run '^$' -bench .
+func BenchmarkIngest(b *testing.B) {
+	for _, fresh := range []bool{false, true} {
+		b.Run(fmt.Sprintf("new_series=%v", fresh), func(b *testing.B) {
+			const gateways, families = 100, 100
+			body := fleet(gateways, families, base)
+			h := newHub(b, Config{})
+			if _, err := h.ingest(body, time.Now()); err != nil { // known from here on
+				b.Fatal(err)
+			}
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if fresh {
+					b.StopTimer()
+					h = newHub(b, Config{})
+					b.StartTimer()
+				}
+				n, err := h.ingest(body, time.Now())
+				if err != nil || n != gateways*families {
+					b.Fatal(n, err)
+				}
+				h.log.advance(h.cursors[""], h.log.end)
+			}
+			perSample(b, gateways*families)
+		})
+	}
+}
+
+func BenchmarkDrain(b *testing.B) {
+	for _, each := range []int{1, 10} {
+		b.Run(fmt.Sprintf("samples_per_series=%d", each), func(b *testing.B) {
+			const gateways, families = 100, 100
+			h := newHub(b, Config{})
+			for i := range each {
+				if _, err := h.ingest(fleet(gateways, families, base+int64(i)), time.Now()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			c := h.cursors[""]
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := write(io.Discard, arrange(h.log.read(c), h.table.ranked(), 0, 1<<62)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perSample(b, gateways*families*each)
+		})
+	}
+}
+
+func perSample(b *testing.B, samples int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
+}
+
+// A known series costs no allocation, however many samples a push has.
+func TestKnownSeriesDoNotAllocate(t *testing.T) {
+	h := newHub(t, Config{})
+	body := fleet(100, 20, base)
+	push := func() {
+		if _, err := h.ingest(body, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		h.log.advance(h.cursors[""], h.log.end)
+	}
+	push()
+	// What is left is a segment now and then and a few objects a push.
+	if allocs := testing.AllocsPerRun(100, push); allocs > 20 {
+		t.Errorf("a push of 2,000 known samples allocates %v times", allocs)
+	}
+}

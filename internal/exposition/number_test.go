@@ -1,0 +1,139 @@
+package exposition
+
+import (
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// sameBits fails unless ParseFloat and strconv agree on text.
+func sameBits(t *testing.T, text string) {
+	t.Helper()
+	want, wantErr := strconv.ParseFloat(text, 64)
+	got, err := ParseFloat([]byte(text))
+	if wantErr != nil || strings.ContainsAny(text, "_xXpP") {
+		require.Error(t, err, text)
+		return
+	}
+	require.NoError(t, err, text)
+	require.Equal(t, math.Float64bits(want), math.Float64bits(got), text)
+}
+
+func TestParseFloatIsStrconvs(t *testing.T) {
+	for _, s := range []string{
+		"0", "-0", "+0", "1", "-1.5", "+2.25", ".5", "5.", ".", "-", "+", "", "1.2.3", "1e5", "1E-5", "inf", "+Inf", "-Infinity", "NaN", "nan",
+		"9007199254740991", "9007199254740993", "0.1", "0.30000000000000004", "123456789.123456789", "1e400", "1e-400",
+		"18446744073709551615", "18446744073709551616", "0.0000000000000000001", "1234567890.1234567890", "0x1p4", "1_000", "1 ", "one",
+	} {
+		sameBits(t, s)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200_000 {
+		v := math.Float64frombits(r.Uint64())
+		sameBits(t, strconv.FormatFloat(v, 'g', -1, 64))
+		sameBits(t, strconv.FormatFloat(r.NormFloat64()*1000, 'f', r.IntN(18), 64))
+	}
+}
+
+func FuzzParseFloat(f *testing.F) {
+	for _, s := range []string{"1.5", "-0", "1e22", "9007199254740993", "0x1", "inf"} {
+		f.Add(s)
+	}
+	f.Fuzz(sameBits)
+}
+
+func TestParseTimestamp(t *testing.T) {
+	f := func(text string, want int64, valid bool) {
+		t.Helper()
+		got, err := ParseTimestamp([]byte(text))
+		assert.Equal(t, valid, err == nil, text)
+		assert.Equal(t, want, got, text)
+	}
+	f("0", 0, true)
+	f("1763690000000", 1763690000000, true)
+	f("-5", -5, true)
+	f("+5", 5, true)
+	f("9223372036854775807", math.MaxInt64, true)
+	f("9223372036854775808", 0, false)
+	f("99999999999999999999", 0, false)
+	f("", 0, false)
+	f("-", 0, false)
+	f("1.5", 0, false)
+	f("1e3", 0, false)
+}
+
+func TestAppendFloatReadsBackTheSame(t *testing.T) {
+	same := func(v float64) {
+		t.Helper()
+		got, err := ParseFloat(AppendFloat(nil, v))
+		require.NoError(t, err)
+		require.Equal(t, math.Float64bits(v), math.Float64bits(got), "%v", v)
+	}
+	for _, v := range []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1 << 53, -1 << 53, 1<<53 - 1, 1e21, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1)} {
+		same(v)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 100_000 {
+		if v := math.Float64frombits(r.Uint64()); v == v {
+			same(v)
+		}
+		same(float64(r.Int64N(1 << 54)))
+	}
+	assert.Equal(t, "NaN", string(AppendFloat(nil, math.NaN())))
+}
+
+func TestEscaping(t *testing.T) {
+	f := func(plain, escaped string) {
+		t.Helper()
+		assert.Equal(t, escaped, string(AppendLabelValue(nil, plain)))
+		assert.Equal(t, plain, Unescape([]byte(escaped)))
+		assert.Equal(t, plain, Unescape(AppendHelp(nil, plain)))
+	}
+	f(`plain`, `plain`)
+	f("a\nb", `a\nb`)
+	f(`a\nb`, `a\\nb`)
+	f(`say "x"`, `say \"x\"`)
+}
+
+func TestNames(t *testing.T) {
+	f := func(name string, metric, label bool) {
+		t.Helper()
+		assert.Equal(t, metric, ValidMetricName(name), name)
+		assert.Equal(t, label, ValidLabelName(name), name)
+	}
+	f("up", true, true)
+	f("_a1", true, true)
+	f("job:up:sum", true, false)
+	f("", false, false)
+	f("1up", false, false)
+	f("a-b", false, false)
+	f("größe", false, false)
+}
+
+// go test ./internal/exposition -run '^$' -bench .
+func BenchmarkParseFloat(b *testing.B) {
+	for _, text := range []string{"42", "1234.5678", "1.7976931348623157e+308"} {
+		b.Run(text, func(b *testing.B) {
+			raw := []byte(text)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ParseFloat(raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkAppendFloat(b *testing.B) {
+	buf := make([]byte, 0, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendFloat(buf[:0], 1234.5678)
+	}
+}
