@@ -61,16 +61,32 @@ const (
 	defaultDeadline = time.Minute // of a scrape that names none
 )
 
+// DefaultConfig returns the defaults of the bounds and times.
+func DefaultConfig() Config {
+	return Config{
+		MaxSamples:     4_000_000,
+		MaxSeries:      1_000_000,
+		MaxLabels:      64,
+		MaxSeriesBytes: 8 << 10,
+		MaxBodyBytes:   64 << 20,
+		MaxPushes:      64,
+		MaxAge:         time.Hour,
+		MaxAhead:       10 * time.Minute,
+		IdleSeries:     time.Hour,
+	}
+}
+
 func (c Config) withDefaults() Config {
-	setDefault(&c.MaxSamples, 4_000_000)
-	setDefault(&c.MaxSeries, 1_000_000)
-	setDefault(&c.MaxLabels, 64)
-	setDefault(&c.MaxSeriesBytes, 8<<10)
-	setDefault(&c.MaxBodyBytes, 64<<20)
-	setDefault(&c.MaxPushes, 64)
-	setDefault(&c.MaxAge, time.Hour)
-	setDefault(&c.MaxAhead, 10*time.Minute)
-	setDefault(&c.IdleSeries, time.Hour)
+	d := DefaultConfig()
+	setDefault(&c.MaxSamples, d.MaxSamples)
+	setDefault(&c.MaxSeries, d.MaxSeries)
+	setDefault(&c.MaxLabels, d.MaxLabels)
+	setDefault(&c.MaxSeriesBytes, d.MaxSeriesBytes)
+	setDefault(&c.MaxBodyBytes, d.MaxBodyBytes)
+	setDefault(&c.MaxPushes, d.MaxPushes)
+	setDefault(&c.MaxAge, d.MaxAge)
+	setDefault(&c.MaxAhead, d.MaxAhead)
+	setDefault(&c.IdleSeries, d.IdleSeries)
 	if len(c.Cursors) == 0 {
 		c.Cursors = []string{""}
 	}

@@ -71,6 +71,7 @@ func (h *Hub) hooks(server *http.Server) {
 			if conn, ok := open.LoadAndDelete(c); ok {
 				conn.(*connection).finish(false)
 			}
+		case http.StateNew, http.StateActive:
 		}
 	}
 	server.RegisterOnShutdown(func() { h.stopping.Store(true) })

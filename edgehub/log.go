@@ -46,7 +46,7 @@ func (l *log) append(batch []sample) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if pending := l.end - l.floorLocked(); pending+uint64(len(batch)) > uint64(l.limit) {
-		return &errFull{"hub_full", fmt.Sprintf(
+		return &fullError{"hub_full", fmt.Sprintf(
 			"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
 			pending, len(batch), l.limit)}
 	}

@@ -61,6 +61,8 @@ func newMetrics(h *Hub) (*metrics, error) {
 		}, func() float64 { return float64(m.receivedCount.Load()) }),
 		gauge("pending_samples", "Samples that some scraper has not got yet.", nil, func() float64 { return float64(h.log.waiting()) }),
 		gauge("limit_samples", "The most samples that may be pending.", nil, func() float64 { return float64(h.cfg.MaxSamples) }),
+		gauge("pushes_in_flight", "Pushes that are being read.", nil, func() float64 { return float64(len(h.pushes)) }),
+		gauge("limit_pushes", "The most pushes that are read at the same time.", nil, func() float64 { return float64(cap(h.pushes)) }),
 		gauge("series", "Series that the hub knows.", nil, func() float64 { return float64(h.table.size()) }),
 		gauge("limit_series", "The most series that the hub may know.", nil, func() float64 { return float64(h.cfg.MaxSeries) }),
 	}

@@ -54,7 +54,7 @@ func (h *Hub) refuse(c echo.Context, err error) error {
 	var r *refusal
 	if !errors.As(err, &r) {
 		r = &refusal{http.StatusBadRequest, "malformed", err.Error()}
-		if full := (*errFull)(nil); errors.As(err, &full) {
+		if full := (*fullError)(nil); errors.As(err, &full) {
 			r.status, r.reason = http.StatusTooManyRequests, full.reason
 		}
 	}
@@ -75,8 +75,10 @@ func (h *Hub) take(r *http.Request, now time.Time) (int, error) {
 	case h.pushes <- struct{}{}:
 		defer func() { <-h.pushes }()
 	default:
-		return 0, &refusal{http.StatusServiceUnavailable, "too_many_pushes",
-			fmt.Sprintf("%d pushes are under way, which is the limit", cap(h.pushes))}
+		return 0, &refusal{
+			http.StatusServiceUnavailable, "too_many_pushes",
+			fmt.Sprintf("%d pushes are under way, which is the limit", cap(h.pushes)),
+		}
 	}
 	body := bodies.Get().(*bytes.Buffer)
 	defer func() {
@@ -102,12 +104,14 @@ const maxKeptBody = 8 << 20
 // readBody reads and decompresses a body within its limit.
 func (h *Hub) readBody(body *bytes.Buffer, r *http.Request) error {
 	limit := h.cfg.MaxBodyBytes
-	tooLarge := &refusal{http.StatusRequestEntityTooLarge, "body_too_large",
-		fmt.Sprintf("the body is larger than %d bytes; send it in parts", limit)}
+	tooLarge := &refusal{
+		http.StatusRequestEntityTooLarge, "body_too_large",
+		fmt.Sprintf("the body is larger than %d bytes; send it in parts", limit),
+	}
 	if r.ContentLength > limit {
 		return tooLarge
 	}
-	var in io.Reader = io.LimitReader(r.Body, limit+1)
+	in := io.LimitReader(r.Body, limit+1)
 	switch encoding := r.Header.Get("Content-Encoding"); encoding {
 	case "", "identity":
 		if r.ContentLength > 0 {
@@ -121,8 +125,10 @@ func (h *Hub) readBody(body *bytes.Buffer, r *http.Request) error {
 		}
 		in = io.LimitReader(z, limit+1)
 	default:
-		return &refusal{http.StatusUnsupportedMediaType, "encoding",
-			fmt.Sprintf("content encoding %.40q is not supported; send gzip or none", encoding)}
+		return &refusal{
+			http.StatusUnsupportedMediaType, "encoding",
+			fmt.Sprintf("content encoding %.40q is not supported; send gzip or none", encoding),
+		}
 	}
 	if _, err := body.ReadFrom(in); err != nil {
 		return &refusal{http.StatusBadRequest, "unreadable", fmt.Sprintf("read the body: %v", err)}
@@ -142,8 +148,10 @@ func checkContentType(header string) error {
 	}
 	switch media {
 	case "application/openmetrics-text", "application/vnd.google.protobuf", "application/x-protobuf":
-		return &refusal{http.StatusUnsupportedMediaType, "content_type",
-			fmt.Sprintf("content type %s is not supported; send text/plain; version=0.0.4", media)}
+		return &refusal{
+			http.StatusUnsupportedMediaType, "content_type",
+			fmt.Sprintf("content type %s is not supported; send text/plain; version=0.0.4", media),
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 
@@ -62,7 +63,7 @@ func (h *Hub) failed(err error, c echo.Context) {
 		return
 	}
 	status := http.StatusInternalServerError
-	if e, ok := err.(*echo.HTTPError); ok {
+	if e := (*echo.HTTPError)(nil); errors.As(err, &e) {
 		status = e.Code
 	} else {
 		h.cfg.Logger.Error("request failed", "path", c.Request().URL.Path, "error", err)

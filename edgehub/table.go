@@ -165,14 +165,14 @@ func (t *table) ranked() *ranking {
 	return r
 }
 
-// errFull is the reason to refuse a push for want of room.
-type errFull struct {
+// fullError is the reason to refuse a push for want of room.
+type fullError struct {
 	reason string // label of the counter
 	text   string
 }
 
-func (e *errFull) Error() string { return e.text }
+func (e *fullError) Error() string { return e.text }
 
 func errSeriesFull(limit int) error {
-	return &errFull{"series_limit", fmt.Sprintf("the hub knows %d series already, which is its limit", limit)}
+	return &fullError{"series_limit", fmt.Sprintf("the hub knows %d series already, which is its limit", limit)}
 }

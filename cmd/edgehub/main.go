@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -35,10 +36,11 @@ type options struct {
 
 func main() {
 	o := parse(os.Args[1:])
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	logger := promslog.New(o.log)
-	if err := run(ctx, o, logger); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o, logger)
+	stop()
+	if err != nil {
 		logger.Error("edgehub failed", "error", err)
 		os.Exit(1)
 	}
@@ -50,16 +52,23 @@ func parse(args []string) options {
 	o := options{log: &promslog.Config{}}
 	app := kingpin.New("edgehub", "Takes the metrics of edge gateways and hands each sample, once, to the Prometheus server that scrapes it.")
 	o.web = webflag.AddFlags(app, ":9091")
-	app.Flag("limit.samples", "Samples that may wait for a scrape; a push beyond is answered 429.").Default("4000000").IntVar(&o.hub.MaxSamples)
-	app.Flag("limit.series", "Series that the hub may know; a push beyond is answered 429.").Default("1000000").IntVar(&o.hub.MaxSeries)
-	app.Flag("limit.labels", "Labels that a series may have.").Default("64").IntVar(&o.hub.MaxLabels)
-	app.Flag("limit.series-bytes", "Length of a series as it is written, name and labels.").Default("8192").IntVar(&o.hub.MaxSeriesBytes)
-	app.Flag("limit.body-bytes", "Size of a push, also after decompression.").Default("67108864").Int64Var(&o.hub.MaxBodyBytes)
-	app.Flag("limit.pushes", "Pushes that are read at the same time; one more is answered 503.").Default("64").IntVar(&o.hub.MaxPushes)
-	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").StringsVar(&o.hub.Cursors)
-	app.Flag("scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.").Default("1h").DurationVar(&o.hub.MaxAge)
-	app.Flag("scrape.max-ahead", "Samples further in the future are dropped and counted.").Default("10m").DurationVar(&o.hub.MaxAhead)
-	app.Flag("series.idle", "A series that was not pushed for so long is forgotten.").Default("1h").DurationVar(&o.hub.IdleSeries)
+	d := edgehub.DefaultConfig()
+	integer := func(to *int, value int, name, help string) {
+		app.Flag(name, help).Default(strconv.Itoa(value)).IntVar(to)
+	}
+	duration := func(to *time.Duration, value time.Duration, name, help string) {
+		app.Flag(name, help).Default(value.String()).DurationVar(to)
+	}
+	integer(&o.hub.MaxSamples, d.MaxSamples, "limit.samples", "Samples that may wait for a scrape; a push beyond is answered 429.")
+	integer(&o.hub.MaxSeries, d.MaxSeries, "limit.series", "Series that the hub may know; a push beyond is answered 429.")
+	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
+	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels.")
+	app.Flag("limit.body-bytes", "Size of a push in bytes, also after decompression.").Default(strconv.FormatInt(d.MaxBodyBytes, 10)).Int64Var(&o.hub.MaxBodyBytes)
+	integer(&o.hub.MaxPushes, d.MaxPushes, "limit.pushes", "Pushes that are read at the same time; one more is answered 503.")
+	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").PlaceHolder("NAME").StringsVar(&o.hub.Cursors)
+	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
+	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
+	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
 	app.Flag("web.stop-timeout", "How long pushes and scrapes under way may take after SIGTERM.").Default("25s").DurationVar(&o.stopTimeout)
 	promslogflag.AddFlags(app, o.log)
 	app.Version(version.Print("edgehub"))

@@ -198,7 +198,7 @@ func (s *Scanner) scanUnusual() Kind {
 
 func (s *Scanner) scanComment(line []byte) Kind {
 	keyword, rest := cutToken(line[1:])
-	kind := End
+	var kind Kind
 	switch string(keyword) {
 	case "TYPE":
 		kind = Type
