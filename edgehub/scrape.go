@@ -38,7 +38,7 @@ func (h *Hub) scrape(c echo.Context) error {
 		return c.String(http.StatusServiceUnavailable, fmt.Sprintf("%d scrapes are under way, which is the limit\n", cap(h.reads)))
 	}
 	start := time.Now()
-	if err := http.NewResponseController(w).SetWriteDeadline(start.Add(deadline(r))); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := setDeadline(w, start.Add(deadline(r))); err != nil {
 		return fmt.Errorf("set the deadline of a scrape: %w", err)
 	}
 	taking := takes(r)
@@ -95,6 +95,18 @@ func deadline(r *http.Request) time.Duration {
 		return defaultDeadline
 	}
 	return time.Duration(seconds * float64(time.Second))
+}
+
+// setDeadline bounds the writing of a response by what its scraper allows, where
+// the server can. The server's own bound for reading a request must not be the
+// shorter one, since it ends the request when it passes.
+func setDeadline(w http.ResponseWriter, t time.Time) error {
+	c := http.NewResponseController(w)
+	err := errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
 }
 
 var deflaters = sync.Pool{New: func() any {
