@@ -58,4 +58,3 @@ func samplesOf(h *Hub) map[string][][2]int64 {
 	}
 	return all
 }
-

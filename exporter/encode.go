@@ -1,0 +1,371 @@
+package exporter
+
+import (
+	"bytes"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+const (
+	// parcelBytes is the size at which a parcel is cut and the next begins. A
+	// metric is never cut in two: receivers put its lines together again.
+	parcelBytes = 512 << 10
+	// maxPooledBytes is the largest buffer that is kept for the next Submit.
+	maxPooledBytes = 4 << 20
+)
+
+// encoder turns the families of one Submit into parcels. It holds the scratch
+// that makes this free of allocations per sample; get one from newEncoder and
+// give it back with release.
+type encoder struct {
+	now     int64 // in ms: the timestamp of what has none
+	parcels []*parcel
+	dropped [numReasons]dropNote
+
+	order []int // the items, those of one key together
+
+	// The parcel that is being written.
+	buf       []byte
+	chunks    []chunk
+	claims    claims
+	samples   int
+	composite bool
+
+	// Where the families come from.
+	src       source
+	srcFault  reason // not taken: nothing of it can be written
+	srcLabel  string // the label at fault
+	planBound string // what plan was made for, with src
+	plan      labelPlan
+
+	// The metric that is being written.
+	text   []byte // its labels
+	split  int    // where in text the bound label belongs
+	tail   []byte // " timestamp\n"
+	tailOf int64  // the timestamp in tail
+	bounds []boundText
+}
+
+// boundText is a bound that was written lately. Histograms of one program have
+// the same ones, and the text of a fraction is costly.
+type boundText struct {
+	value float64
+	text  []byte
+}
+
+// dropNote says how many samples of a Submit were dropped for a reason, and
+// where the first one was.
+type dropNote struct {
+	samples                         int
+	gateway, network, metric, label string
+}
+
+var encoders = sync.Pool{New: func() any { return &encoder{claims: claims{}} }}
+
+func newEncoder(now time.Time) *encoder {
+	e := encoders.Get().(*encoder)
+	e.now = now.UnixMilli()
+	return e
+}
+
+// release gives the scratch back. The parcels stay the caller's; nothing else
+// of the encoder may be used any more.
+func (e *encoder) release() {
+	if cap(e.buf) > maxPooledBytes || cap(e.text) > maxPooledBytes {
+		return
+	}
+	e.reset()
+	e.parcels = nil
+	e.dropped = [numReasons]dropNote{}
+	e.src = source{}
+	e.plan.reset() // the pool must not keep the caller's strings
+	encoders.Put(e)
+}
+
+// reset makes ready for the next parcel.
+func (e *encoder) reset() {
+	clear(e.chunks)
+	clear(e.claims)
+	e.buf, e.chunks, e.samples, e.composite = e.buf[:0], e.chunks[:0], 0, false
+}
+
+// encode writes all items, the families of each key in the order in which they
+// came.
+func (e *encoder) encode(items []MetricAndContext) {
+	e.order = e.order[:0]
+	for i := range items {
+		e.order = append(e.order, i)
+	}
+	byKey := func(a, b int) int { return strings.Compare(keyOf(&items[a]), keyOf(&items[b])) }
+	if !slices.IsSortedFunc(e.order, byKey) { // of one gateway, as a rule
+		slices.SortStableFunc(e.order, byKey)
+	}
+	for i, at := range e.order {
+		e.from(sourceOf(items[at].Context.AdditionalContext))
+		e.family(&items[at])
+		if i+1 == len(e.order) || keyOf(&items[e.order[i+1]]) != e.src.key {
+			e.finish(e.src.key)
+		}
+	}
+}
+
+// from sets the source of the families to come.
+func (e *encoder) from(src source) {
+	if src == e.src {
+		return
+	}
+	e.src = src
+	e.srcFault, e.srcLabel = validSource(&e.src)
+	e.plan.made = false
+}
+
+func keyOf(m *MetricAndContext) string {
+	if c, ok := m.Context.AdditionalContext.(*GatewayMetricContext); ok && c != nil {
+		return c.GatewayID
+	}
+	return ""
+}
+
+// family writes one family, or as much of it as is valid.
+func (e *encoder) family(item *MetricAndContext) {
+	f := item.Family
+	name, k := metricName(item), kindOf(f.GetType())
+	fault, at := e.srcFault, e.srcLabel
+	switch {
+	case f == nil:
+		fault = missingMetric
+	case name == "":
+		fault = emptyName
+	case k == noKind:
+		fault = unknownType
+	}
+	if fault != taken {
+		e.drop(fault, name, at, familySamples(f))
+		return
+	}
+	// A request has one type for a name. Who says another goes into the next.
+	if !e.claims.allow(name, k) {
+		e.finish(e.src.key)
+	}
+	if bound := k.boundLabel(); bound != e.planBound {
+		e.plan.made, e.planBound = false, bound
+	}
+	open := false
+	for _, m := range f.Metric {
+		if !open {
+			e.header(name, f.GetHelp(), k)
+			open = true
+		}
+		if why, at := e.metric(name, k, m); why != taken {
+			e.drop(why, name, at, sampleCount(k, m))
+			continue
+		}
+		if len(e.buf) >= parcelBytes {
+			e.finish(e.src.key)
+			open = false
+		}
+	}
+	if open {
+		e.closeChunk()
+	}
+}
+
+// header opens a chunk.
+func (e *encoder) header(name, help string, k kind) {
+	start := len(e.buf)
+	if help != "" {
+		if !utf8.ValidString(help) {
+			help = strings.ToValidUTF8(help, "\uFFFD")
+		}
+		e.buf = append(e.buf, "# HELP "...)
+		e.buf = append(e.buf, name...)
+		e.buf = append(e.buf, ' ')
+		e.buf = exposition.AppendHelp(e.buf, help)
+		e.buf = append(e.buf, '\n')
+	}
+	e.buf = append(e.buf, "# TYPE "...)
+	e.buf = append(e.buf, name...)
+	e.buf = append(e.buf, ' ')
+	e.buf = append(e.buf, k.String()...)
+	e.buf = append(e.buf, '\n')
+	e.chunks = append(e.chunks, chunk{name: name, kind: k, header: start, samples: len(e.buf)})
+}
+
+// closeChunk ends the open chunk, or forgets it if no sample is in it.
+func (e *encoder) closeChunk() {
+	c := &e.chunks[len(e.chunks)-1]
+	if c.end = len(e.buf); c.end == c.samples {
+		e.buf = e.buf[:c.header]
+		e.chunks = e.chunks[:len(e.chunks)-1]
+		return
+	}
+	e.claims.add(c.name, c.kind)
+	e.composite = e.composite || c.kind.suffixes() != nil
+}
+
+// finish makes what was written since the last call a parcel, if that is
+// anything. An open chunk is ended.
+func (e *encoder) finish(key string) {
+	if n := len(e.chunks); n > 0 && e.chunks[n-1].end == 0 {
+		e.closeChunk()
+	}
+	if e.samples > 0 {
+		e.parcels = append(e.parcels, &parcel{
+			key:       key,
+			body:      bytes.Clone(e.buf),
+			chunks:    slices.Clone(e.chunks),
+			samples:   e.samples,
+			composite: e.composite,
+		})
+	}
+	e.reset()
+}
+
+// metric writes the lines of one metric: all of them or, with the reason and the
+// label at fault, none.
+func (e *encoder) metric(name string, k kind, m *dto.Metric) (why reason, at string) {
+	if why = checkMetric(k, m); why != taken {
+		return why, ""
+	}
+	if !e.plan.fits(m) {
+		e.plan.make(m, &e.src, e.planBound)
+	}
+	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != taken {
+		return why, at
+	}
+	e.timestamp(m)
+
+	switch k {
+	case counter:
+		e.line(name, "", m.Counter.GetValue())
+	case gauge:
+		e.line(name, "", m.Gauge.GetValue())
+	case untyped:
+		e.line(name, "", m.Untyped.GetValue())
+	case summary:
+		s := m.Summary
+		for i, q := range s.Quantile {
+			e.boundLine(name, "", "quantile", e.bound(i, q.GetQuantile()), q.GetValue())
+		}
+		e.line(name, "_sum", s.GetSampleSum())
+		e.line(name, "_count", float64(s.GetSampleCount()))
+	case histogram:
+		h := m.Histogram
+		count := countOf(h.GetSampleCountFloat(), h.GetSampleCount())
+		inf := false
+		for i, b := range h.Bucket {
+			e.boundLine(name, "_bucket", "le", e.bound(i, b.GetUpperBound()), countOf(b.GetCumulativeCountFloat(), b.GetCumulativeCount()))
+			inf = inf || math.IsInf(b.GetUpperBound(), +1)
+		}
+		if !inf {
+			e.boundLine(name, "_bucket", "le", infText, count)
+		}
+		e.line(name, "_sum", h.GetSampleSum())
+		e.line(name, "_count", count)
+	default: // checkMetric has refused it
+	}
+	return taken, ""
+}
+
+// countOf is client_model's rule: the float, if positive, overrides the integer.
+func countOf(f float64, i uint64) float64 {
+	if f > 0 {
+		return f
+	}
+	return float64(i)
+}
+
+var infText = []byte("+Inf")
+
+// maxBounds is how many bounds of a metric are remembered.
+const maxBounds = 256
+
+// bound returns the text of the i-th bound of a metric. It is valid until the
+// next call.
+func (e *encoder) bound(i int, v float64) []byte {
+	i = min(i, maxBounds)
+	for len(e.bounds) <= i {
+		e.bounds = append(e.bounds, boundText{value: math.NaN()})
+	}
+	b := &e.bounds[i]
+	if b.value != v || v == 0 { // there are two zeros
+		b.value, b.text = v, exposition.AppendFloat(b.text[:0], v)
+	}
+	return b.text
+}
+
+// timestamp writes the end of the metric's lines. Zero counts as missing: it is
+// what senders without optional fields leave behind, never a moment.
+func (e *encoder) timestamp(m *dto.Metric) {
+	ts := m.GetTimestampMs()
+	if ts == 0 {
+		ts = e.now
+	}
+	if ts == e.tailOf && len(e.tail) > 0 {
+		return
+	}
+	e.tail = strconv.AppendInt(append(e.tail[:0], ' '), ts, 10)
+	e.tail, e.tailOf = append(e.tail, '\n'), ts
+}
+
+// line writes a sample without a bound label.
+func (e *encoder) line(name, suffix string, value float64) {
+	b := e.buf
+	b = append(b, name...)
+	b = append(b, suffix...)
+	if len(e.text) > 0 {
+		b = append(b, '{')
+		b = append(b, e.text...)
+		b = append(b, '}')
+	}
+	e.buf = e.end(b, value)
+}
+
+// boundLine writes a sample with a bound label in its place among the others.
+func (e *encoder) boundLine(name, suffix, bound string, at []byte, value float64) {
+	before, after := e.text[:e.split], e.text[e.split:]
+	b := e.buf
+	b = append(b, name...)
+	b = append(b, suffix...)
+	b = append(b, '{')
+	b = append(b, before...)
+	if len(before) > 0 {
+		b = append(b, ',')
+	}
+	b = append(b, bound...)
+	b = append(b, '=', '"')
+	b = append(b, at...)
+	b = append(b, '"')
+	if len(before) == 0 && len(after) > 0 {
+		b = append(b, ',')
+	}
+	b = append(b, after...) // it begins with a comma unless it is all of text
+	b = append(b, '}')
+	e.buf = e.end(b, value)
+}
+
+// end appends what follows the labels of a sample.
+func (e *encoder) end(b []byte, value float64) []byte {
+	e.samples++
+	b = append(b, ' ')
+	b = exposition.AppendFloat(b, value)
+	return append(b, e.tail...)
+}
+
+// drop takes note of samples that are left out.
+func (e *encoder) drop(why reason, metric, at string, samples int) {
+	d := &e.dropped[why]
+	if d.samples == 0 {
+		d.gateway, d.network, d.metric, d.label = e.src.key, e.src.network, metric, at
+	}
+	d.samples += samples
+}

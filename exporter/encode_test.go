@@ -1,0 +1,190 @@
+package exporter
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+)
+
+func TestEncode(t *testing.T) {
+	encode := func(text string, want ...string) {
+		t.Helper()
+		got, dropped := encodeAll(MetricAndContext{family(t, text), noContext})
+		assert.Equal(t, strings.Join(want, "\n")+"\n", got)
+		assert.Empty(t, dropped)
+		assert.NoError(t, parse(got))
+	}
+	encode(`name:"c_total" help:"How\\ many\nof it." type:COUNTER metric:{counter:{value:1.5}}`,
+		`# HELP c_total How\\ many\nof it.`, `# TYPE c_total counter`, `c_total 1.5 1000`)
+	encode(`name:"u" type:UNTYPED metric:{untyped:{value:-3}}`, `# TYPE u untyped`, `u -3 1000`)
+	encode(`name:"g" type:GAUGE metric:{gauge:{value:nan}} metric:{label:{name:"a" value:"1"} gauge:{value:-inf}}`,
+		`# TYPE g gauge`, `g NaN 1000`, `g{a="1"} -Inf 1000`)
+	encode(`name:"s" type:SUMMARY metric:{label:{name:"a" value:"1"} label:{name:"z" value:"2"} summary:{sample_count:3 sample_sum:1e30 quantile:{quantile:0.5 value:1} quantile:{quantile:0.99 value:2}}}`,
+		`# TYPE s summary`, `s{a="1",quantile="0.5",z="2"} 1 1000`, `s{a="1",quantile="0.99",z="2"} 2 1000`,
+		`s_sum{a="1",z="2"} 1e+30 1000`, `s_count{a="1",z="2"} 3 1000`)
+	encode(`name:"h" type:HISTOGRAM metric:{label:{name:"z" value:"1"} timestamp_ms:5 histogram:{sample_count:3 sample_sum:4 bucket:{upper_bound:0.1 cumulative_count:1}}}`,
+		`# TYPE h histogram`, `h_bucket{le="0.1",z="1"} 1 5`, `h_bucket{le="+Inf",z="1"} 3 5`, `h_sum{z="1"} 4 5`, `h_count{z="1"} 3 5`)
+	encode(`name:"h" type:HISTOGRAM metric:{label:{name:"a" value:"1"} histogram:{sample_count:3 sample_sum:4 bucket:{upper_bound:inf cumulative_count:3}}}`,
+		`# TYPE h histogram`, `h_bucket{a="1",le="+Inf"} 3 1000`, `h_sum{a="1"} 4 1000`, `h_count{a="1"} 3 1000`)
+	encode(`name:"h" type:HISTOGRAM metric:{histogram:{sample_count_float:2.5 sample_sum:4 bucket:{upper_bound:1 cumulative_count_float:1.5}}}`,
+		`# TYPE h histogram`, `h_bucket{le="1"} 1.5 1000`, `h_bucket{le="+Inf"} 2.5 1000`, `h_sum 4 1000`, `h_count 2.5 1000`)
+	encode(`name:"h" type:GAUGE_HISTOGRAM metric:{histogram:{sample_count:1 sample_sum:4 bucket:{upper_bound:1 cumulative_count:1}}}`,
+		`# TYPE h histogram`, `h_bucket{le="1"} 1 1000`, `h_bucket{le="+Inf"} 1 1000`, `h_sum 4 1000`, `h_count 1 1000`)
+	encode(`name:"h" type:HISTOGRAM metric:{histogram:{sample_count:1 sample_sum:4 schema:3 bucket:{upper_bound:inf cumulative_count:1}}}`,
+		`# TYPE h histogram`, `h_bucket{le="+Inf"} 1 1000`, `h_sum 4 1000`, `h_count 1 1000`)
+	encode(`name:"h" type:HISTOGRAM metric:{histogram:{}}`,
+		`# TYPE h histogram`, `h_bucket{le="+Inf"} 0 1000`, `h_sum 0 1000`, `h_count 0 1000`)
+}
+
+func TestHelpThatIsNotUTF8(t *testing.T) {
+	f := gaugeFamily("g", 1)
+	f.Help = proto.String("a\xffb")
+	got, _ := encodeAll(MetricAndContext{f, noContext})
+	assert.True(t, strings.HasPrefix(got, "# HELP g a\uFFFDb\n"), got)
+}
+
+// What comes out is read back by Prometheus' own parser as what went in.
+func TestEncodeIsReadBack(t *testing.T) {
+	want := realFamilies(t)
+	var items []MetricAndContext
+	for _, f := range want {
+		items = append(items, MetricAndContext{f, noContext})
+	}
+	text, dropped := encodeAll(items...)
+	require.Empty(t, dropped)
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	got, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	require.NoError(t, err)
+	require.Len(t, got, len(want))
+	for _, f := range want {
+		f = proto.CloneOf(f)
+		if f.GetHelp() == "" {
+			f.Help = nil // an empty one is left out
+		}
+		for _, m := range f.Metric {
+			m.TimestampMs = proto.Int64(1000)
+			slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
+			if h := m.Histogram; h != nil && !hasInf(h.Bucket) {
+				h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: proto.Float64(math.Inf(1)), CumulativeCount: h.SampleCount})
+			}
+		}
+		assert.True(t, proto.Equal(f, got[f.GetName()]), "want %v\ngot  %v", f, got[f.GetName()])
+	}
+}
+
+func TestCallersFamiliesAreNotModified(t *testing.T) {
+	var items []MetricAndContext
+	var before []*dto.MetricFamily
+	for _, f := range append(realFamilies(t), family(t, `name:"9-x" type:GAUGE metric:{label:{name:"gatewayID" value:"own"} gauge:{value:1}}`)) {
+		before = append(before, proto.CloneOf(f))
+		items = append(items, MetricAndContext{f, gw})
+	}
+	encodeAll(items...)
+	for i, f := range before {
+		assert.True(t, proto.Equal(f, items[i].Family), f.GetName())
+	}
+}
+
+// realFamilies has every type, several labels out of order, and odd characters.
+func realFamilies(t testing.TB) []*dto.MetricFamily {
+	return []*dto.MetricFamily{
+		family(t, `name:"http_requests_total" help:"Requests\\served.\nAll." type:COUNTER
+			metric:{label:{name:"method" value:"GET"} label:{name:"code" value:"200"} counter:{value:1027}}
+			metric:{label:{name:"method" value:"a\"b\\c\nd"} label:{name:"code" value:"400"} counter:{value:3}}`),
+		family(t, `name:"temperature" help:"" type:GAUGE metric:{gauge:{value:-21.25}} metric:{label:{name:"place" value:"Zürich"} gauge:{value:1e-300}}`),
+		family(t, `name:"anything" type:UNTYPED metric:{untyped:{value:12345678901234567}}`),
+		family(t, `name:"rpc_seconds" type:SUMMARY
+			metric:{label:{name:"z" value:"1"} summary:{sample_count:2693 sample_sum:17560473 quantile:{quantile:0.01 value:3102} quantile:{quantile:0.99 value:76656}}}
+			metric:{label:{name:"z" value:"2"} summary:{sample_count:0 sample_sum:0}}`),
+		family(t, `name:"request_seconds" type:HISTOGRAM
+			metric:{label:{name:"path" value:"/"} label:{name:"app" value:"x"} histogram:{sample_count:144320 sample_sum:53423
+				bucket:{upper_bound:0.05 cumulative_count:24054} bucket:{upper_bound:1 cumulative_count:133988}}}
+			metric:{label:{name:"path" value:"/b"} histogram:{sample_count:2 sample_sum:1 bucket:{upper_bound:inf cumulative_count:2}}}`),
+	}
+}
+
+func TestGroupsByGateway(t *testing.T) {
+	of := func(id, name string) MetricAndContext {
+		return MetricAndContext{gaugeFamily(name, 1), MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n", GatewayID: id}}}
+	}
+	e := newEncoder(time.UnixMilli(1000))
+	e.encode([]MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {gaugeFamily("cloud", 1), noContext}, of("b", "m2")})
+	var got []string
+	for _, p := range e.parcels {
+		assert.Equal(t, len(sampleLines(string(p.body))), p.samples)
+		got = append(got, p.key+": "+strings.Join(sampleLines(string(p.body)), "; "))
+	}
+	assert.Equal(t, []string{
+		`: m1{networkID="n"} 1 1000; cloud 1 1000`,
+		`a: m1{gatewayID="a",networkID="n"} 1 1000`,
+		`b: m1{gatewayID="b",networkID="n"} 1 1000; m2{gatewayID="b",networkID="n"} 1 1000`,
+	}, got)
+}
+
+// A large family becomes several parcels, each with its header, none of which
+// cuts a metric in two.
+func TestLargeParcelsAreCut(t *testing.T) {
+	f := family(t, `name:"h" help:"Large." type:HISTOGRAM metric:{label:{name:"a" value:"1"} histogram:{sample_count:1 sample_sum:1 bucket:{upper_bound:1 cumulative_count:1}}}`)
+	for range 20_000 {
+		f.Metric = append(f.Metric, f.Metric[0])
+	}
+	e := newEncoder(time.UnixMilli(1000))
+	e.encode([]MetricAndContext{{f, gw}, {gaugeFamily("g", 1), gw}})
+	require.Greater(t, len(e.parcels), 4)
+	samples := 0
+	for i, p := range e.parcels {
+		assert.Equal(t, "g", p.key)
+		assert.Less(t, len(p.body), parcelBytes+1024)
+		if i < len(e.parcels)-1 {
+			assert.GreaterOrEqual(t, len(p.body), parcelBytes)
+			assert.Zero(t, p.samples%4, "whole metrics only")
+		}
+		assert.NoError(t, parse(string(p.body)))
+		samples += p.samples
+	}
+	assert.Equal(t, 20_001*4+1, samples)
+	e.release()
+}
+
+func TestFamiliesThatDisagreeGoIntoDifferentParcels(t *testing.T) {
+	split := func(want int, texts ...string) {
+		t.Helper()
+		var items []MetricAndContext
+		for _, text := range texts {
+			items = append(items, MetricAndContext{family(t, text), gw})
+		}
+		e := newEncoder(time.UnixMilli(1000))
+		e.encode(items)
+		assert.Len(t, e.parcels, want)
+		for _, p := range e.parcels {
+			var j joiner
+			assert.NoError(t, parse(string(j.join(nil, []*parcel{p}))))
+		}
+	}
+	const (
+		asGauge   = `name:"m" type:GAUGE metric:{gauge:{}}`
+		asCounter = `name:"m" type:COUNTER metric:{counter:{}}`
+		asHisto   = `name:"m" type:HISTOGRAM metric:{histogram:{}}`
+		asSummary = `name:"m" type:SUMMARY metric:{summary:{}}`
+		count     = `name:"m_count" type:GAUGE metric:{gauge:{}}`
+		bucket    = `name:"m_bucket" type:GAUGE metric:{gauge:{}}`
+	)
+	split(1, asGauge, asGauge)
+	split(1, asHisto, asHisto)
+	split(1, asGauge, count)
+	split(1, asSummary, bucket)
+	split(2, asGauge, asCounter)
+	split(2, asHisto, count)
+	split(2, count, asHisto)
+	split(2, asHisto, bucket)
+	split(2, count, asSummary)
+}

@@ -1,0 +1,163 @@
+package exporter
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"google.golang.org/protobuf/proto"
+)
+
+// gatewayReport is about what a gateway of a real fleet reports: 303 samples, of
+// which a third is in histograms.
+func gatewayReport(id string) []MetricAndContext {
+	c := MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "network-1", GatewayID: id}}
+	var items []MetricAndContext
+	for i := range 67 {
+		f := &dto.MetricFamily{
+			Name: proto.String(fmt.Sprintf("enodeb_some_quantity_%d_total", i)), Type: dto.MetricType_COUNTER.Enum(),
+			Help: proto.String("How much of the quantity was seen since the start."),
+		}
+		for j := range 3 {
+			f.Metric = append(f.Metric, &dto.Metric{
+				Label: []*dto.LabelPair{
+					{Name: proto.String("service"), Value: proto.String("enodebd")},
+					{Name: proto.String("device"), Value: proto.String(fmt.Sprintf("radio-%d", j))},
+				},
+				Counter: &dto.Counter{Value: proto.Float64(float64(i*j) + 0.25)}, TimestampMs: proto.Int64(1_700_000_000_000),
+			})
+		}
+		items = append(items, MetricAndContext{f, c})
+	}
+	for i := range 6 {
+		h := &dto.Histogram{SampleCount: proto.Uint64(1000), SampleSum: proto.Float64(123.5)}
+		for b := range 14 {
+			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: proto.Float64(float64(b) / 8), CumulativeCount: proto.Uint64(uint64(b * 70))})
+		}
+		items = append(items, MetricAndContext{&dto.MetricFamily{
+			Name: proto.String(fmt.Sprintf("request_%d_seconds", i)), Type: dto.MetricType_HISTOGRAM.Enum(),
+			Metric: []*dto.Metric{{Histogram: h, Label: []*dto.LabelPair{{Name: proto.String("service"), Value: proto.String("mme")}}}},
+		}, c})
+	}
+	return items
+}
+
+// Encoding, beside expfmt for the same families. expfmt writes no labels of the
+// gateway, checks nothing and keeps no order of labels.
+//
+//	go test ./exporter -run '^$' -bench Encode
+func BenchmarkEncode(b *testing.B) {
+	items := gatewayReport("gateway-00042")
+	samples := countSamples(items)
+	b.Run("exporter", func(b *testing.B) {
+		size := 0
+		now := time.UnixMilli(1_700_000_000_000)
+		perSample(b, samples, func() {
+			e := newEncoder(now)
+			e.encode(items)
+			size = len(e.parcels[0].body)
+			e.release()
+		})
+		b.ReportMetric(float64(size)/float64(samples), "bytes/sample")
+	})
+	b.Run("expfmt", func(b *testing.B) {
+		perSample(b, samples, func() {
+			var buf bytes.Buffer
+			for i := range items {
+				if _, err := expfmt.MetricFamilyToText(&buf, items[i].Family); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
+}
+
+// Joining the parcels of 30 gateways into one request.
+//
+//	go test ./exporter -run '^$' -bench Join
+func BenchmarkJoin(b *testing.B) {
+	var batch []*parcel
+	samples := 0
+	for i := range 30 {
+		for _, p := range parcelsOf(gatewayReport(fmt.Sprint("gateway-", i))...) {
+			batch = append(batch, p)
+			samples += p.samples
+		}
+	}
+	var j joiner
+	var body []byte
+	perSample(b, samples, func() { body = j.join(body[:0], batch) })
+}
+
+// discard is a transport to hubs that take everything.
+type discard struct{ header http.Header }
+
+func (d discard) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: d.header, Body: http.NoBody}, req.Body.Close()
+}
+
+// All that the exporter does for a sample, from Submit to the answer, in one
+// goroutine and without a network: 30 gateways, three hubs.
+//
+//	go test ./exporter -run '^$' -bench Pipeline
+func BenchmarkPipeline(b *testing.B) {
+	var items []MetricAndContext
+	for i := range 30 {
+		items = append(items, gatewayReport(fmt.Sprint("gateway-", i))...)
+	}
+	for _, coding := range []string{"identity", "gzip"} {
+		b.Run(coding, func(b *testing.B) {
+			e, err := New(Config{
+				Hubs:      []Hub{{URL: "http://a"}, {URL: "http://b"}, {URL: "http://c"}},
+				BatchWait: 1,
+				Transport: discard{http.Header{"Accept-Encoding": {coding}}},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx := context.Background()
+			perSample(b, countSamples(items), func() {
+				if err := e.Submit(ctx, items); err != nil {
+					b.Fatal(err)
+				}
+				for _, s := range e.senders {
+					for t, batch, _ := s.router.next(s.outbox, time.Now()); t == push; t, batch, _ = s.router.next(s.outbox, time.Now()) {
+						s.push(ctx, batch)
+					}
+				}
+			})
+			if left := e.router.giveUp(); left != nil {
+				b.Fatal(left)
+			}
+		})
+	}
+}
+
+// perSample runs f in a benchmark and reports time and allocations per sample.
+func perSample(b *testing.B, samples int, f func()) {
+	b.Helper()
+	allocs := testing.AllocsPerRun(20, f)
+	for b.Loop() {
+		f()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
+	b.ReportMetric(allocs/float64(samples), "allocs/sample")
+}
+
+func TestEncodeDoesNotAllocatePerSample(t *testing.T) {
+	items := gatewayReport("gateway-00042")
+	samples := countSamples(items)
+	e := &encoder{claims: claims{}, now: 1000} // the pool forgets at random under the race detector
+	allocs := testing.AllocsPerRun(100, func() {
+		e.encode(items)
+		e.parcels = nil
+	})
+	if perSample := allocs / float64(samples); perSample >= 0.1 {
+		t.Errorf("%.3f allocations per sample, %v for %d samples: at most 0.1 are allowed", perSample, allocs, samples)
+	}
+}

@@ -1,0 +1,419 @@
+package exporter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+)
+
+// fleet is an http.RoundTripper with hubs behind it that do as the test says.
+type fleet map[string]*fakeHub
+
+// fakeHub answers pushes with the replies of its script, one each, and with 200
+// when there are none left. As prometheus-edge-hub does, it refuses what expfmt
+// cannot parse.
+type fakeHub struct {
+	mu       sync.Mutex
+	script   []reply
+	always   *reply            // if not nil: in place of 200, when the script is at its end
+	poison   string            // a push that contains it is answered with 400
+	probe    reply             // to /-/ready
+	header   http.Header       // of every answer
+	bodies   []string          // of the pushes taken in, uncompressed
+	coded    []string          // their Content-Encoding
+	requests []string          // every request: its time since the start and what it was
+	start    time.Time         // of the test
+	onPush   func(body string) // called for each push taken in
+}
+
+// reply is one answer.
+type reply struct {
+	status int           // 200 if 0
+	err    error         // in place of an answer
+	lost   bool          // the push is taken in, its answer is lost
+	after  time.Duration // how long the hub thinks
+	body   string
+	header http.Header
+}
+
+var (
+	errRefused = errors.New("connection refused")
+	dead       = reply{err: errRefused}
+)
+
+func newFleet(n int) fleet {
+	f := fleet{}
+	for i := range n {
+		f[fmt.Sprintf("hub-%d", i)] = &fakeHub{start: time.Now()}
+	}
+	return f
+}
+
+func (f fleet) hubs() []Hub {
+	var hubs []Hub
+	for name := range f {
+		hubs = append(hubs, Hub{URL: "http://" + name})
+	}
+	return hubs
+}
+
+// kill makes a hub refuse every connection until it is revived, which also ends
+// its script.
+func (h *fakeHub) kill() { h.answer(dead, dead) }
+
+func (h *fakeHub) revive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.script, h.always, h.probe = nil, nil, reply{}
+}
+
+// answer makes a hub give the same answer to every push and every probe.
+func (h *fakeHub) answer(push, probe reply) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.always, h.probe = &push, probe
+}
+
+// say makes a hub answer the next pushes so.
+func (h *fakeHub) say(script ...reply) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.script = append(h.script, script...)
+}
+
+func (h *fakeHub) next(isPush bool) reply {
+	switch {
+	case !isPush:
+		return h.probe
+	case len(h.script) > 0:
+		r := h.script[0]
+		h.script = h.script[1:]
+		return r
+	case h.always != nil:
+		return *h.always
+	}
+	return reply{}
+}
+
+func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
+	h := f[req.URL.Host]
+	body := ""
+	if req.Body != nil {
+		raw, err := io.ReadAll(req.Body)
+		if err = errors.Join(err, req.Body.Close()); err != nil {
+			return nil, err
+		}
+		body = string(raw)
+		if req.Header.Get("Content-Encoding") == "gzip" {
+			body = gunzip(raw)
+		}
+	}
+	isPush := req.Method == http.MethodPost && req.URL.Path == "/metrics"
+	h.mu.Lock()
+	r := h.next(isPush)
+	h.requests = append(h.requests, fmt.Sprintf("%s %s %s", time.Since(h.start), req.Method, req.URL.Path))
+	h.mu.Unlock()
+
+	if r.after > 0 {
+		select {
+		case <-time.After(r.after):
+		case <-req.Context().Done():
+			return nil, context.Cause(req.Context())
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	if isPush && r.status == http.StatusOK {
+		if err := parse(body); err != nil {
+			r.status, r.body = http.StatusBadRequest, err.Error()
+		} else if h.poison != "" && strings.Contains(body, h.poison) {
+			r.status, r.body = http.StatusBadRequest, "line 3: "+h.poison
+		} else {
+			h.bodies = append(h.bodies, body)
+			h.coded = append(h.coded, req.Header.Get("Content-Encoding"))
+			if h.onPush != nil {
+				h.onPush(body)
+			}
+		}
+	}
+	if r.lost {
+		return nil, errors.New("connection reset")
+	}
+	header := http.Header{}
+	for _, from := range []http.Header{h.header, r.header} {
+		for k, v := range from {
+			header[k] = v
+		}
+	}
+	return &http.Response{
+		StatusCode: r.status, Header: header, Request: req,
+		Body: io.NopCloser(strings.NewReader(r.body)),
+	}, nil
+}
+
+func gunzip(b []byte) string {
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return err.Error()
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// parse reads a body as prometheus-edge-hub does.
+func parse(body string) error {
+	p := expfmt.NewTextParser(model.LegacyValidation)
+	_, err := p.TextToMetricFamilies(strings.NewReader(body))
+	return err
+}
+
+// lines returns the samples that the hub took in, in order, without HELP and
+// TYPE.
+func (h *fakeHub) lines() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return sampleLines(strings.Join(h.bodies, ""))
+}
+
+func sampleLines(body string) []string {
+	var lines []string
+	for line := range strings.Lines(body) {
+		if !strings.HasPrefix(line, "#") {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return lines
+}
+
+// pushes returns the bodies that the hub took in.
+func (h *fakeHub) pushes() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.bodies)
+}
+
+// lastCoding returns the Content-Encoding of the latest push taken in.
+func (h *fakeHub) lastCoding() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.coded[len(h.coded)-1]
+}
+
+// advertise makes every answer say what request encodings the hub reads.
+func (h *fakeHub) advertise(codings ...string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.header = http.Header{"Accept-Encoding": codings}
+}
+
+// asked counts all requests.
+func (h *fakeHub) asked() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.requests)
+}
+
+// gatewaysOf returns the gateways that samples are of, each once, sorted.
+func gatewaysOf(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		all = append(all, gatewayOf(line))
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func gatewayOf(line string) string {
+	_, rest, _ := strings.Cut(line, `gatewayID="`)
+	id, _, _ := strings.Cut(rest, `"`)
+	return id
+}
+
+// valueOf returns the value of a sample, a whole number.
+func valueOf(line string) int {
+	fields := strings.Fields(line)
+	value, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return -1
+	}
+	return value
+}
+
+// pushed counts the requests of the hub that were pushes.
+func (h *fakeHub) pushed() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	n := 0
+	for _, r := range h.requests {
+		if strings.Contains(r, "POST") {
+			n++
+		}
+	}
+	return n
+}
+
+// harness is an exporter that runs against a fleet.
+type harness struct {
+	t   testing.TB
+	e   *Exporter
+	reg *prometheus.Registry
+	log *syncBuffer
+
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// start makes an exporter for the fleet and runs it. The changes are to its
+// config.
+func start(t testing.TB, f fleet, changes ...func(*Config)) *harness {
+	t.Helper()
+	h := &harness{t: t, reg: prometheus.NewRegistry(), log: &syncBuffer{}, ended: make(chan error, 1)}
+	cfg := Config{
+		Hubs: f.hubs(), Transport: f, Registerer: h.reg,
+		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	var err error
+	h.e, err = New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	h.cancel = cancel
+	t.Cleanup(cancel) // of a test that fails before it stops
+	go func() { h.ended <- h.e.Run(ctx) }()
+	return h
+}
+
+// stop ends Run and returns what it returned.
+func (h *harness) stop() error {
+	h.cancel()
+	return <-h.ended
+}
+
+// submit submits one gauge sample of each gateway, with the value.
+func (h *harness) submit(value int, gateways ...string) {
+	h.t.Helper()
+	require.NoError(h.t, h.e.Submit(context.Background(), reports(value, gateways...)))
+}
+
+func reports(value int, gateways ...string) []MetricAndContext {
+	var items []MetricAndContext
+	for _, g := range gateways {
+		items = append(items, MetricAndContext{
+			Family:  gaugeFamily("load", float64(value)),
+			Context: MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "net", GatewayID: g}},
+		})
+	}
+	return items
+}
+
+func gaugeFamily(name string, value float64) *dto.MetricFamily {
+	return &dto.MetricFamily{
+		Name: proto.String(name), Type: dto.MetricType_GAUGE.Enum(),
+		Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(value)}}},
+	}
+}
+
+func gateways(n int) []string {
+	var ids []string
+	for i := range n {
+		ids = append(ids, fmt.Sprintf("gw-%03d", i))
+	}
+	return ids
+}
+
+// count returns the sum over the metric's series that have the label value, or
+// over all.
+func (h *harness) count(metric string, labelValue ...string) int {
+	h.t.Helper()
+	families, err := h.reg.Gather()
+	require.NoError(h.t, err)
+	return countIn(families, metric, labelValue...)
+}
+
+func countIn(families []*dto.MetricFamily, metric string, labelValue ...string) int {
+	sum := 0.0
+	for _, f := range families {
+		if f.GetName() != "hubring_exporter_"+metric {
+			continue
+		}
+		for _, m := range f.Metric {
+			matches := len(labelValue) == 0
+			for _, l := range m.Label {
+				matches = matches || slices.Contains(labelValue, l.GetValue())
+			}
+			if matches {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return int(sum)
+}
+
+// balanced checks that the account adds up at this moment.
+func (h *harness) balanced() {
+	h.t.Helper()
+	families, err := h.reg.Gather()
+	require.NoError(h.t, err)
+	after := countIn(families, "samples_dropped_total", "rejected_400", "rejected_413", "rejected_422", "undelivered")
+	require.Equal(h.t,
+		countIn(families, "samples_submitted_total"),
+		countIn(families, "samples_delivered_total")+after+countIn(families, "queue_samples"),
+		"submitted = delivered + dropped after acceptance + queued")
+}
+
+// virtual runs a test in virtual time.
+func virtual(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
+
+// pass lets virtual time pass.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}

@@ -1,0 +1,117 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// recorder is a hub behind a real connection.
+type recorder struct {
+	mu      sync.Mutex
+	lines   []string
+	types   []string
+	answers int // of which every third is an error
+}
+
+func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodGet {
+		return // a probe
+	}
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	text := string(body)
+	if req.Header.Get("Content-Encoding") == "gzip" {
+		text = gunzip(body)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.Header().Set("Accept-Encoding", "gzip")
+	if r.answers++; r.answers%3 == 2 {
+		http.Error(w, "busy", http.StatusServiceUnavailable)
+		return
+	}
+	r.types = append(r.types, req.Method+" "+req.URL.Path+" "+req.Header.Get("Content-Type"))
+	r.lines = append(r.lines, sampleLines(text)...)
+}
+
+// The default transport against real servers, one of which is not there.
+func TestOverHTTP(t *testing.T) {
+	hub := &recorder{}
+	server := httptest.NewServer(http.StripPrefix("/base", hub))
+	defer server.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+
+	e, err := New(Config{
+		Hubs:       []Hub{{URL: server.URL + "/base/"}, {URL: gone.URL}},
+		BatchBytes: 5_000, BatchWait: 1, MinBackoff: 1, MaxBackoff: 1e6,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- e.Run(ctx) }()
+	for value := range 20 {
+		require.NoError(t, e.Submit(ctx, reports(value, gateways(50)...)))
+	}
+	cancel()
+	require.NoError(t, <-ended)
+	hub.mu.Lock()
+	defer hub.mu.Unlock()
+	assert.Len(t, hub.lines, 1000)
+	inOrder(t, "the hub", hub.lines)
+	for _, got := range hub.types {
+		assert.Equal(t, "POST /metrics text/plain; version=0.0.4; charset=utf-8", got)
+	}
+}
+
+// lateReader answers before it has read the request, as transports may.
+type lateReader struct {
+	unread []io.ReadCloser
+	read   []string
+}
+
+func (l *lateReader) RoundTrip(req *http.Request) (*http.Response, error) {
+	l.unread = append(l.unread, req.Body)
+	return nil, errors.New("gave up early")
+}
+
+func (l *lateReader) readAll(t *testing.T) {
+	for _, body := range l.unread {
+		b, err := io.ReadAll(body)
+		require.NoError(t, err)
+		require.NoError(t, body.Close())
+		require.NoError(t, body.Close(), "twice is harmless")
+		l.read = append(l.read, sampleLines(string(b))...)
+	}
+}
+
+// A body that a transport still reads is not written over by the next request.
+func TestBodyIsLeftToASlowTransport(t *testing.T) {
+	late := &lateReader{}
+	e, err := New(Config{Hubs: []Hub{{URL: "http://h"}}, Transport: late})
+	require.NoError(t, err)
+	p := e.senders[0].pusher
+	for value := 1; value <= 3; value++ {
+		res := p.push(context.Background(), parcelsOf(reports(value, "g")...))
+		assert.Equal(t, tryNext, res.outcome)
+		assert.Equal(t, "gave up early", res.detail)
+	}
+	late.readAll(t)
+	require.Len(t, late.read, 3)
+	for i, line := range late.read {
+		assert.Equal(t, i+1, valueOf(line))
+	}
+}

@@ -1,0 +1,242 @@
+package exporter
+
+import (
+	"math"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// reason says why samples were dropped, or that they were not.
+type reason int
+
+const (
+	taken reason = iota
+
+	// Found while normalising. Only the metric at fault is dropped.
+	missingMetric     // a nil family or metric
+	emptyName         // neither the context nor the family has a name
+	unknownType       // a type that the text format has no word for
+	missingValue      // a counter without a Counter, and so on
+	nativeHistogram   // a histogram of native buckets only: text cannot carry it
+	invalidLabelName  // also __name__
+	duplicateLabel    // two labels of one name
+	reservedLabel     // le on a histogram, quantile on a summary
+	invalidLabelValue // not UTF-8
+	invalidBound      // a bucket or quantile that is nil or NaN
+
+	// A Submit that returned an error took nothing in.
+	submitFull
+	submitClosed
+	submitCancelled
+
+	// After the samples were taken in.
+	rejected400
+	rejected413
+	rejected422
+	undelivered
+
+	numReasons
+)
+
+var reasonNames = [numReasons]string{
+	taken:             "none",
+	missingMetric:     "missing_metric",
+	emptyName:         "empty_name",
+	unknownType:       "unknown_type",
+	missingValue:      "missing_value",
+	nativeHistogram:   "native_histogram",
+	invalidLabelName:  "invalid_label_name",
+	duplicateLabel:    "duplicate_label",
+	reservedLabel:     "reserved_label",
+	invalidLabelValue: "invalid_label_value",
+	invalidBound:      "invalid_bound",
+	submitFull:        "queue_full",
+	submitClosed:      "closed",
+	submitCancelled:   "cancelled",
+	rejected400:       "rejected_400",
+	rejected413:       "rejected_413",
+	rejected422:       "rejected_422",
+	undelivered:       "undelivered",
+}
+
+func (r reason) String() string { return reasonNames[r] }
+
+// kind is a family's type in the text format. The text format has no gauge
+// histogram. It is written as a histogram, as client_golang's servers do:
+// untyped would hide from every parser that le is a bucket's bound.
+type kind byte
+
+const (
+	noKind kind = iota
+	counter
+	gauge
+	untyped
+	summary
+	histogram
+	partOf // not a type: the name belongs to a summary or histogram
+)
+
+var kindNames = [...]string{counter: "counter", gauge: "gauge", untyped: "untyped", summary: "summary", histogram: "histogram"}
+
+func (k kind) String() string { return kindNames[k] }
+
+// suffixes are what a family of the kind appends to its name.
+func (k kind) suffixes() []string {
+	switch k {
+	case summary:
+		return summarySuffixes
+	case histogram:
+		return histogramSuffixes
+	default:
+		return nil
+	}
+}
+
+var (
+	summarySuffixes   = []string{"_sum", "_count"}
+	histogramSuffixes = []string{"_bucket", "_sum", "_count"}
+)
+
+// boundLabel is the label that a kind adds to some of its samples.
+func (k kind) boundLabel() string {
+	switch k {
+	case summary:
+		return "quantile"
+	case histogram:
+		return "le"
+	default:
+		return ""
+	}
+}
+
+// kindOf returns noKind for a type that is not known.
+func kindOf(t dto.MetricType) kind {
+	switch t {
+	case dto.MetricType_COUNTER:
+		return counter
+	case dto.MetricType_GAUGE:
+		return gauge
+	case dto.MetricType_UNTYPED:
+		return untyped
+	case dto.MetricType_SUMMARY:
+		return summary
+	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
+		return histogram
+	default:
+		return noKind
+	}
+}
+
+// metricName returns the name that the family goes by, sanitised: each rune
+// that a metric name must not have becomes an underscore, and one is put before
+// a leading digit. Only an empty name stays empty.
+func metricName(m *MetricAndContext) string {
+	name := m.Context.MetricName
+	if name == "" {
+		name = m.Family.GetName()
+	}
+	if name == "" || exposition.ValidMetricName(name) {
+		return name
+	}
+	var b strings.Builder
+	b.Grow(len(name) + 1)
+	if '0' <= name[0] && name[0] <= '9' {
+		b.WriteByte('_')
+	}
+	for _, r := range name {
+		if r == '_' || r == ':' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' {
+			b.WriteRune(r)
+		} else {
+			b.WriteByte('_')
+		}
+	}
+	return b.String()
+}
+
+// checkMetric reports whether the metric has what its kind needs.
+func checkMetric(k kind, m *dto.Metric) reason {
+	if m == nil {
+		return missingMetric
+	}
+	ok := false
+	switch k {
+	case counter:
+		ok = m.Counter != nil
+	case gauge:
+		ok = m.Gauge != nil
+	case untyped:
+		ok = m.Untyped != nil
+	case summary:
+		ok = m.Summary != nil
+		for _, q := range m.GetSummary().GetQuantile() {
+			if q == nil || math.IsNaN(q.GetQuantile()) {
+				return invalidBound
+			}
+		}
+	case histogram:
+		h := m.Histogram
+		ok = h != nil
+		if h != nil && h.Schema != nil && len(h.Bucket) == 0 {
+			return nativeHistogram
+		}
+		for _, b := range h.GetBucket() {
+			if b == nil || math.IsNaN(b.GetUpperBound()) {
+				return invalidBound
+			}
+		}
+	default: // family has refused it
+	}
+	if !ok {
+		return missingValue
+	}
+	return taken
+}
+
+// sampleCount returns how many samples the metric has in the text format. A
+// metric that cannot be written counts as one.
+func sampleCount(k kind, m *dto.Metric) int {
+	switch {
+	case k == summary && m.GetSummary() != nil:
+		return len(m.Summary.Quantile) + 2
+	case k == histogram && m.GetHistogram() != nil:
+		n := len(m.Histogram.Bucket) + 2
+		if !hasInf(m.Histogram.Bucket) {
+			n++
+		}
+		return n
+	}
+	return 1
+}
+
+func hasInf(buckets []*dto.Bucket) bool {
+	for _, b := range buckets {
+		if math.IsInf(b.GetUpperBound(), +1) {
+			return true
+		}
+	}
+	return false
+}
+
+// countSamples returns how many samples the families have. A nil family counts
+// as one, so that it is seen.
+func countSamples(items []MetricAndContext) int {
+	n := 0
+	for i := range items {
+		n += familySamples(items[i].Family)
+	}
+	return n
+}
+
+func familySamples(f *dto.MetricFamily) int {
+	if f == nil {
+		return 1
+	}
+	n, k := 0, kindOf(f.GetType())
+	for _, m := range f.Metric {
+		n += sampleCount(k, m)
+	}
+	return n
+}

@@ -1,0 +1,161 @@
+package exporter
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+)
+
+var (
+	noContext = MetricContext{}
+	gw        = MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n", GatewayID: "g"}}
+)
+
+// family reads a family in protobuf's text format.
+func family(t testing.TB, text string) *dto.MetricFamily {
+	t.Helper()
+	f := &dto.MetricFamily{}
+	if err := prototext.Unmarshal([]byte(text), f); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return f
+}
+
+// encodeAll encodes items at time 1000 and returns the text, all parcels joined.
+func encodeAll(items ...MetricAndContext) (string, map[string]int) {
+	e := newEncoder(time.UnixMilli(1000))
+	e.encode(items)
+	var j joiner
+	text := string(j.join(nil, e.parcels))
+	dropped := map[string]int{}
+	for why, d := range e.dropped {
+		if d.samples > 0 {
+			dropped[reason(why).String()] = d.samples
+		}
+	}
+	e.release()
+	return text, dropped
+}
+
+func TestNames(t *testing.T) {
+	name := func(context, of, want string) {
+		t.Helper()
+		got := metricName(&MetricAndContext{Family: &dto.MetricFamily{Name: &of}, Context: MetricContext{MetricName: context}})
+		assert.Equal(t, want, got, "%q, %q", context, of)
+	}
+	name("", "up", "up")
+	name("", "a:b_c1", "a:b_c1")
+	name("", "cpu-load.avg 1m", "cpu_load_avg_1m")
+	name("", "1st", "_1st")
+	name("", "héllo", "h_llo")
+	name("", "b\xffd", "b_d")
+	name("", "{}", "__")
+	name("", "_", "_")
+	name("", "", "")
+	name("other", "up", "other")
+	name("9-lives", "up", "_9_lives")
+}
+
+func TestLabels(t *testing.T) {
+	one := func(c MetricContext, labels, want string) {
+		t.Helper()
+		f := family(t, `name:"m" type:GAUGE metric:{`+labels+` gauge:{value:1}}`)
+		got, dropped := encodeAll(MetricAndContext{f, c})
+		assert.Equal(t, []string{want}, sampleLines(got), labels)
+		assert.Empty(t, dropped)
+	}
+	one(noContext, ``, `m 1 1000`)
+	one(noContext, `label:{name:"b" value:"2"} label:{name:"a" value:"1"}`, `m{a="1",b="2"} 1 1000`)
+	one(noContext, `label:{name:"a" value:"x\"y\\z\n"}`, `m{a="x\"y\\z\n"} 1 1000`)
+	one(noContext, `label:{name:"a" value:"µ"}`, `m{a="µ"} 1 1000`)
+	one(noContext, `label:{name:"a" value:""}`, `m 1 1000`)
+	one(noContext, `label:{name:"le" value:"1"}`, `m{le="1"} 1 1000`)
+	one(gw, ``, `m{gatewayID="g",networkID="n"} 1 1000`)
+	one(gw, `label:{name:"h" value:"1"}`, `m{gatewayID="g",h="1",networkID="n"} 1 1000`)
+	one(gw, `label:{name:"gatewayID" value:"forged"} label:{name:"networkID" value:"\xff"}`, `m{gatewayID="g",networkID="n"} 1 1000`)
+	one(MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n"}}, `label:{name:"gatewayID" value:"forged"}`, `m{networkID="n"} 1 1000`)
+	one(MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "c"}}, `label:{name:"networkID" value:"own"}`, `m{cloudHost="c",networkID="own"} 1 1000`)
+	one(MetricContext{AdditionalContext: &PushedMetricContext{NetworkID: "p"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own",networkID="p"} 1 1000`)
+	one(MetricContext{AdditionalContext: (*GatewayMetricContext)(nil)}, ``, `m 1 1000`)
+}
+
+// Each of these is dropped, with its reason, and its neighbours go on.
+func TestDropped(t *testing.T) {
+	drop := func(f *dto.MetricFamily, c MetricContext, samples int, why string) {
+		t.Helper()
+		if f != nil {
+			f.Metric = append(f.Metric, nil)
+		}
+		before := MetricAndContext{gaugeFamily("before", 1), noContext}
+		after := MetricAndContext{gaugeFamily("after", 1), noContext}
+		got, dropped := encodeAll(before, MetricAndContext{f, c}, after)
+		assert.Equal(t, []string{"before 1 1000", "after 1 1000"}, sampleLines(got))
+		assert.Equal(t, 2, strings.Count(got, "# TYPE"), "no header without a sample")
+		if f != nil && why != "empty_name" && why != "unknown_type" && c == noContext {
+			assert.Equal(t, 1, dropped["missing_metric"], "the nil metric")
+			delete(dropped, "missing_metric")
+		}
+		assert.Equal(t, map[string]int{why: samples}, dropped)
+	}
+	g := func(labels string) *dto.MetricFamily {
+		return family(t, `name:"m" type:GAUGE metric:{`+labels+` gauge:{value:1}}`)
+	}
+	badValue := g(`label:{name:"a" value:"1"}`)
+	badValue.Metric[0].Label[0].Value = proto.String("\xff")
+	nan := family(t, `name:"m" type:HISTOGRAM metric:{histogram:{bucket:{}}}`)
+	nan.Metric[0].Histogram.Bucket[0].UpperBound = proto.Float64(math.NaN())
+
+	drop(nil, noContext, 1, "missing_metric")
+	drop(family(t, `type:GAUGE metric:{gauge:{value:1}}`), noContext, 2, "empty_name")
+	drop(&dto.MetricFamily{Name: proto.String("m"), Type: dto.MetricType(99).Enum()}, noContext, 1, "unknown_type")
+	drop(family(t, `name:"m" type:COUNTER metric:{gauge:{value:1}}`), noContext, 1, "missing_value")
+	drop(family(t, `name:"m" type:GAUGE metric:{}`), noContext, 1, "missing_value")
+	drop(family(t, `name:"m" type:UNTYPED metric:{}`), noContext, 1, "missing_value")
+	drop(family(t, `name:"m" type:SUMMARY metric:{}`), noContext, 1, "missing_value")
+	drop(family(t, `name:"m" type:HISTOGRAM metric:{}`), noContext, 1, "missing_value")
+	drop(family(t, `name:"m" type:HISTOGRAM metric:{histogram:{sample_count:1 schema:3 positive_span:{offset:0 length:1}}}`), noContext, 3, "native_histogram")
+	drop(nan, noContext, 4, "invalid_bound")
+	drop(g(`label:{name:"0a" value:"1"}`), noContext, 1, "invalid_label_name")
+	drop(g(`label:{name:"a-b" value:"1"}`), noContext, 1, "invalid_label_name")
+	drop(g(`label:{name:"" value:"1"}`), noContext, 1, "invalid_label_name")
+	drop(g(`label:{name:"__name__" value:"x"}`), noContext, 1, "invalid_label_name")
+	drop(g(`label:{name:"a" value:"1"} label:{name:"b" value:"2"} label:{name:"a" value:"3"}`), noContext, 1, "duplicate_label")
+	drop(g(`label:{name:"a" value:""} label:{name:"a" value:"3"}`), noContext, 1, "duplicate_label")
+	drop(badValue, noContext, 1, "invalid_label_value")
+	drop(g(``), MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "\xff"}}, 2, "invalid_label_value")
+	drop(family(t, `name:"m" type:HISTOGRAM metric:{label:{name:"le" value:"1"} histogram:{bucket:{upper_bound:1}}}`), noContext, 4, "reserved_label")
+	drop(family(t, `name:"m" type:SUMMARY metric:{label:{name:"quantile" value:"1"} summary:{quantile:{quantile:0.5}}}`), noContext, 3, "reserved_label")
+}
+
+func TestTimestamps(t *testing.T) {
+	stamp := func(field, want string) {
+		t.Helper()
+		got, _ := encodeAll(MetricAndContext{family(t, `name:"m" type:GAUGE metric:{`+field+` gauge:{value:1}}`), noContext})
+		assert.Equal(t, []string{"m 1 " + want}, sampleLines(got))
+	}
+	stamp(``, "1000")
+	stamp(`timestamp_ms:0`, "1000")
+	stamp(`timestamp_ms:1700000000123`, "1700000000123")
+	stamp(`timestamp_ms:-5`, "-5")
+}
+
+func TestSourceKey(t *testing.T) {
+	key := func(c AdditionalMetricContext, want string) {
+		t.Helper()
+		src := sourceOf(c)
+		assert.Equal(t, want, src.key)
+		assert.Equal(t, want, keyOf(&MetricAndContext{Context: MetricContext{AdditionalContext: c}}))
+	}
+	key(nil, "")
+	key(&GatewayMetricContext{NetworkID: "n", GatewayID: "g"}, "g")
+	key(&GatewayMetricContext{NetworkID: "n"}, "")
+	key((*GatewayMetricContext)(nil), "")
+	key(&CloudMetricContext{CloudHost: "h"}, "")
+	key(&PushedMetricContext{NetworkID: "n"}, "")
+}

@@ -1,0 +1,83 @@
+package exporter
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// outcome is what becomes of a request. It is decided once, where the response
+// or the error is seen.
+type outcome int
+
+const (
+	// delivered: the hub answers for the samples from now on.
+	delivered outcome = iota
+	// refused: the samples are at fault, and any hub would say so. A request
+	// of several parcels is halved; a parcel alone is dropped.
+	refused
+	// tryNext: the hub is at fault, or cannot take more now. It is down for a
+	// while, and its parcels go to the next hub of their walk.
+	tryNext
+	// resendPlain: the hub does not read compressed bodies. The same request
+	// goes out again without.
+	resendPlain
+	// cut: Run's flush is over; nothing can be said about the request.
+	cut
+)
+
+var outcomeNames = [...]string{"delivered", "refused", "failed", "resent_plain", "cut"}
+
+func (o outcome) String() string { return outcomeNames[o] }
+
+// result is an outcome with its reason.
+type result struct {
+	outcome outcome
+	status  int           // 0 if there was no answer
+	reason  reason        // refused: what the parcel is counted as
+	detail  string        // refused and tryNext: the hub's words, or the error
+	wait    time.Duration // tryNext: Retry-After, 0 if there was none
+}
+
+// judge decides about an answered request.
+func judge(status int, h http.Header, compressed bool, detail string, now time.Time) result {
+	if status >= 200 && status <= 299 {
+		return result{outcome: delivered}
+	}
+	// A hub that was replaced by one that cannot read gzip says 415, or, like
+	// prometheus-edge-hub, takes it for text and says 400. Whoever can read it
+	// advertises it.
+	if compressed && (status == http.StatusUnsupportedMediaType ||
+		status == http.StatusBadRequest && !takesGzip(h)) {
+		return result{outcome: resendPlain}
+	}
+	switch status {
+	case http.StatusBadRequest: // a line that cannot be read
+		return result{outcome: refused, reason: rejected400, detail: detail}
+	case http.StatusRequestEntityTooLarge: // half of it may fit
+		return result{outcome: refused, reason: rejected413, detail: detail}
+	case http.StatusUnprocessableEntity: // read, and found wrong
+		return result{outcome: refused, reason: rejected422, detail: detail}
+	}
+	// What is left says nothing about the samples. 429 and 503: the hub is
+	// full or stopping. 401, 403, 404, 405, 3xx: this is not the hub that was
+	// meant, or not for us; another one may be. 406: a full
+	// prometheus-edge-hub. 5xx: its fault.
+	return result{outcome: tryNext, detail: detail, wait: retryAfter(h, now)}
+}
+
+// takesGzip reports whether a response advertises that requests may be
+// compressed with gzip (RFC 7694).
+func takesGzip(h http.Header) bool {
+	for _, line := range h.Values("Accept-Encoding") {
+		for item := range strings.SplitSeq(line, ",") {
+			coding, params, _ := strings.Cut(item, ";")
+			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+				continue
+			}
+			weight, weighed := strings.CutPrefix(strings.TrimSpace(params), "q=")
+			return !weighed || strings.Trim(weight, "0.") != "" // q=0 means never
+		}
+	}
+	return false
+}

@@ -1,0 +1,89 @@
+package exporter
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func parcelsOf(items ...MetricAndContext) []*parcel {
+	e := newEncoder(time.UnixMilli(1000))
+	defer e.release()
+	e.encode(items)
+	return e.parcels
+}
+
+// Each family is one group with one header, whatever the parcels.
+func TestJoin(t *testing.T) {
+	in := func(id string) MetricContext {
+		return MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: id}}
+	}
+	withHelp := gaugeFamily("a", 1)
+	withHelp.Help = new("Of a.")
+	batch := parcelsOf(
+		MetricAndContext{gaugeFamily("a", 1), in("g1")}, MetricAndContext{gaugeFamily("b", 1), in("g1")},
+		MetricAndContext{gaugeFamily("a", 2), in("g1")},
+		MetricAndContext{gaugeFamily("c", 1), in("g2")}, MetricAndContext{withHelp, in("g2")},
+		MetricAndContext{gaugeFamily("b", 1), in("g3")},
+	)
+	require.Len(t, batch, 3)
+	want := strings.Join([]string{
+		`# TYPE a gauge`, `a{gatewayID="g1"} 1 1000`, `a{gatewayID="g1"} 2 1000`, `a{gatewayID="g2"} 1 1000`,
+		`# TYPE b gauge`, `b{gatewayID="g1"} 1 1000`, `b{gatewayID="g3"} 1 1000`,
+		`# TYPE c gauge`, `c{gatewayID="g2"} 1 1000`, ``,
+	}, "\n")
+	var j joiner
+	for range 2 { // the second time with used scratch
+		got := string(j.join(nil, batch))
+		assert.Equal(t, want, got)
+		assert.NoError(t, parse(got))
+	}
+}
+
+func TestSizeCountsWhatIsKept(t *testing.T) {
+	p := parcelsOf(MetricAndContext{gaugeFamily("metric", 1), gw})[0]
+	assert.Equal(t, parcelOverhead+chunkOverhead+len("metric")+len(p.key)+cap(p.body), p.size())
+	assert.LessOrEqual(t, cap(p.body), len(p.body)*5/4, "hardly any slack")
+}
+
+// What a request takes from an outbox, given as letters: one per gateway, with
+// what the parcel holds.
+func TestTake(t *testing.T) {
+	const (
+		g = `name:"m" type:GAUGE metric:{gauge:{}}`
+		c = `name:"m" type:COUNTER metric:{counter:{}}`
+		h = `name:"h" type:HISTOGRAM metric:{histogram:{}}`
+	)
+	type report struct{ gateway, family string }
+	take := func(limit int, queue []report, wantBatches ...string) {
+		t.Helper()
+		o := &outbox{wake: make(chan struct{}, 1)}
+		for i, r := range queue {
+			p := parcelsOf(MetricAndContext{family(t, r.family), MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: r.gateway}}})[0]
+			p.seq = uint64(i)
+			o.addLocked(p)
+		}
+		var got []string
+		for len(o.queue) > 0 {
+			var batch strings.Builder
+			for _, p := range o.takeLocked(limit) {
+				batch.WriteString(p.key)
+			}
+			got = append(got, batch.String())
+		}
+		assert.Equal(t, wantBatches, got)
+		assert.Zero(t, o.bytes)
+	}
+	take(1<<20, []report{{"a", g}, {"b", g}, {"a", g}}, "aba")
+	take(1, []report{{"a", g}, {"b", g}}, "a", "b")
+	// Two types of one name: the others do not wait for them.
+	take(1<<20, []report{{"a", g}, {"b", c}, {"c", g}, {"d", c}}, "ac", "bd")
+	// b is held back, and so is what follows of it.
+	take(1<<20, []report{{"a", g}, {"b", c}, {"b", g}, {"c", g}}, "ac", "b", "b")
+	// One moment of a histogram per request.
+	take(1<<20, []report{{"a", h}, {"b", h}, {"a", h}, {"b", g}}, "abb", "a")
+	take(1<<20, []report{{"a", h}, {"a", g}, {"a", h}}, "aa", "a")
+}

@@ -1,0 +1,217 @@
+package exporter
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+const (
+	// detailBytes is how much of a hub's answer is kept for a log line.
+	detailBytes = 512
+	// drainBytes is how much more is read so that the connection can be used
+	// again. A longer answer costs the connection.
+	drainBytes = 64 << 10
+)
+
+var errPushTimeout = errors.New("no answer within PushTimeout")
+
+// pusher talks to one hub. Only its sender uses it, so that its buffers are
+// reused from request to request without a lock.
+type pusher struct {
+	hub     string
+	pushURL string
+	probeAt string
+	client  *http.Client
+	timeout time.Duration
+	metrics *metrics
+
+	gzip   bool // the hub's last answer said that it takes it
+	plain  bool // it said so, and then did not; until it was down
+	joiner joiner
+	body   []byte
+	zipped bytes.Buffer
+	zip    *gzip.Writer
+}
+
+func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, m *metrics) *pusher {
+	zip, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+	if err != nil {
+		panic("BUG: gzip level: " + err.Error())
+	}
+	return &pusher{
+		hub:     hub.Name,
+		pushURL: hub.URL + "/metrics",
+		probeAt: hub.URL + "/-/ready",
+		client: &http.Client{
+			Transport: transport,
+			// A redirect is an answer like another: whoever is at the other
+			// end is not the hub that the ring means.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		timeout: timeout,
+		metrics: m,
+		zip:     zip,
+	}
+}
+
+// push sends the parcels as one request and decides what becomes of them.
+func (p *pusher) push(ctx context.Context, batch []*parcel) result {
+	begin := time.Now()
+	res := p.post(ctx, batch)
+	p.metrics.pushSeconds.WithLabelValues(p.hub).Observe(time.Since(begin).Seconds())
+	p.metrics.pushes.WithLabelValues(p.hub, res.outcome.String()).Inc()
+	return res
+}
+
+func (p *pusher) post(ctx context.Context, batch []*parcel) result {
+	p.body = p.joiner.join(p.body[:0], batch)
+	payload, compressed := p.body, p.gzip && !p.plain
+	if compressed {
+		payload = p.compress()
+	}
+
+	body := &requestBody{payload: payload}
+	req, err := http.NewRequest(http.MethodPost, p.pushURL, nil)
+	if err != nil {
+		return result{outcome: tryNext, detail: err.Error()}
+	}
+	req.Body, req.GetBody, req.ContentLength = body.open(), body.get, int64(len(payload))
+	req.Header.Set("Content-Type", exposition.ContentType)
+	if compressed {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	// Pushing twice is harmless, since receivers can tell the samples by their
+	// timestamps. Nil lets net/http try again, unseen by the hub, when an idle
+	// connection turns out to be closed.
+	req.Header["Idempotency-Key"] = nil
+
+	res, header := p.do(ctx, req, compressed)
+	if header != nil {
+		p.gzip = takesGzip(header)
+	}
+	if res.outcome == resendPlain {
+		p.plain = true
+	}
+	if res.outcome == tryNext { // another program may answer next time
+		p.gzip, p.plain = false, false
+	}
+	if body.inUse() { // the transport reads it still: leave it the memory
+		p.body, p.zipped = nil, bytes.Buffer{}
+	}
+	return res
+}
+
+// compress returns the gzip of p.body, in memory of the pusher.
+func (p *pusher) compress() []byte {
+	p.zipped.Reset()
+	p.zip.Reset(&p.zipped)
+	_, err := p.zip.Write(p.body)
+	if err = errors.Join(err, p.zip.Close()); err != nil {
+		panic("BUG: writing to a bytes.Buffer: " + err.Error())
+	}
+	return p.zipped.Bytes()
+}
+
+// probe asks whether the hub is there. Whoever answers with less than 500 is:
+// prometheus-edge-hub, which does not know the path, says 404.
+func (p *pusher) probe(ctx context.Context) result {
+	req, err := http.NewRequest(http.MethodGet, p.probeAt, nil)
+	if err != nil {
+		return result{outcome: tryNext, detail: err.Error()}
+	}
+	res, header := p.do(ctx, req, false)
+	if res.outcome == cut || header == nil {
+		return res
+	}
+	p.gzip = takesGzip(header)
+	if res.status >= 500 {
+		return result{outcome: tryNext, detail: res.detail, wait: res.wait}
+	}
+	return result{outcome: delivered}
+}
+
+// do sends a request within the timeout. The header is nil if there was no
+// answer.
+func (p *pusher) do(ctx context.Context, req *http.Request, compressed bool) (result, http.Header) {
+	bounded, cancel := context.WithTimeoutCause(ctx, p.timeout, errPushTimeout)
+	defer cancel()
+	resp, err := p.client.Do(req.WithContext(bounded))
+	if err != nil {
+		if ctx.Err() != nil {
+			return result{outcome: cut}, nil
+		}
+		return result{outcome: tryNext, detail: reasonOf(bounded, err)}, nil
+	}
+	defer resp.Body.Close()
+	detail := readDetail(resp)
+	res := judge(resp.StatusCode, resp.Header, compressed, detail, time.Now())
+	res.status = resp.StatusCode
+	return res, resp.Header
+}
+
+// reasonOf is the error without the URL, which the hub's name stands for.
+func reasonOf(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); errors.Is(cause, errPushTimeout) {
+		return cause.Error()
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	return err.Error()
+}
+
+// readDetail reads the answer to its end, within bounds, and returns its status
+// and beginning for a log line. An error while reading changes nothing: the
+// status has been said.
+func readDetail(resp *http.Response) string {
+	head, _ := io.ReadAll(io.LimitReader(resp.Body, detailBytes))
+	_, _ = io.CopyN(io.Discard, resp.Body, drainBytes)
+	text := strings.ToValidUTF8(strings.TrimSpace(string(head)), "?")
+	if text == "" {
+		return fmt.Sprintf("status %d", resp.StatusCode)
+	}
+	return fmt.Sprintf("status %d: %s", resp.StatusCode, text)
+}
+
+// requestBody is a payload that can be read several times. It counts who reads
+// it: a transport may go on reading when the answer is there already, until it
+// closes the body.
+type requestBody struct {
+	payload []byte
+	readers atomic.Int32
+}
+
+func (b *requestBody) open() io.ReadCloser {
+	b.readers.Add(1)
+	return &bodyReader{Reader: *bytes.NewReader(b.payload), of: b}
+}
+
+func (b *requestBody) get() (io.ReadCloser, error) { return b.open(), nil }
+
+func (b *requestBody) inUse() bool { return b.readers.Load() > 0 }
+
+type bodyReader struct {
+	bytes.Reader
+	of     *requestBody
+	closed atomic.Bool
+}
+
+// Close may be called more than once.
+func (r *bodyReader) Close() error {
+	if r.closed.CompareAndSwap(false, true) {
+		r.of.readers.Add(-1)
+	}
+	return nil
+}

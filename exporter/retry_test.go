@@ -1,0 +1,49 @@
+package exporter
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestBackoff(t *testing.T) {
+	within := func(n int, most time.Duration) {
+		t.Helper()
+		seen := map[time.Duration]bool{}
+		for range 200 {
+			d := backoff(n, 250*time.Millisecond, 10*time.Second)
+			assert.LessOrEqual(t, d, most)
+			assert.GreaterOrEqual(t, d, most/2)
+			seen[d] = true
+		}
+		assert.Greater(t, len(seen), 100, "jitter")
+	}
+	within(0, 250*time.Millisecond)
+	within(1, 250*time.Millisecond)
+	within(2, 500*time.Millisecond)
+	within(6, 8*time.Second)
+	within(7, 10*time.Second)
+	within(1_000_000, 10*time.Second)
+	assert.Positive(t, backoff(1, 1, 1))
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	after := func(value string, want time.Duration) {
+		t.Helper()
+		assert.Equal(t, want, retryAfter(http.Header{"Retry-After": {value}}, now), "%q", value)
+	}
+	assert.Zero(t, retryAfter(nil, now))
+	after("", 0)
+	after("0", 0)
+	after(" 7 ", 7*time.Second)
+	after("3600", time.Minute)
+	after("99999999999999999999", 0)
+	after("-1", 0)
+	after("soon", 0)
+	after("Tue, 01 Jan 2030 00:00:30 GMT", 30*time.Second)
+	after("Tue, 01 Jan 2030 01:00:00 GMT", time.Minute)
+	after("Mon, 31 Dec 2029 00:00:00 GMT", 0)
+}
