@@ -33,7 +33,9 @@ func Example() {
 
 	report := exporter.MetricAndContext{Family: family} // a MetricFamily of prometheus/client_model
 	report.Context.AdditionalContext = &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"}
-	err = e.Submit(ctx, []exporter.MetricAndContext{report}) // never waits for the network; an error means nothing was taken
+	if err := e.Submit(ctx, []exporter.MetricAndContext{report}); err != nil { // never waits for the network
+		log.Print(err) // nothing was taken in
+	}
 }
 
 // The README's example is the one that compiles here.
