@@ -52,13 +52,15 @@ type Config struct {
 
 const (
 	maxCursors      = 64
-	maxReads        = 8 // scrapes and looks at the same time
+	maxScrapes      = 8 // at the same time
+	maxLooks        = 4 // at the same time; they may not take a scraper's place
 	maxSpellings    = 4 // remembered for one series or family
 	maxHeaderBytes  = 64 << 10
 	headerTimeout   = 10 * time.Second
 	bodyTimeout     = time.Minute
 	idleTimeout     = 5 * time.Minute
-	defaultDeadline = time.Minute // of a scrape that names none
+	defaultDeadline = time.Minute // of a drain, which names none
+	lookDeadline    = 20 * time.Second
 )
 
 // DefaultConfig returns the defaults of the bounds and times.

@@ -16,9 +16,9 @@
 //
 // What it promises to a scraper: every sample of the log once, ordered by time
 // within its series, the last value winning where a series has two for one
-// time. The cursor moves when the whole response has left the hub; a scrape
-// that breaks off moves nothing and its samples come again. The body always
-// parses, whatever was pushed. A response that can't be finished is cut off,
+// time. The cursor moves when the whole response is out and the scraper is
+// still there; a scrape that breaks off moves nothing and its samples come
+// again. The body always parses, whatever was pushed. A response that can't be finished is cut off,
 // never ended early, since half a body that ends cleanly would be believed.
 //
 // Only a scraper takes: a GET with the header that Prometheus sends,
@@ -28,6 +28,6 @@
 //
 // Where to read on: server.go (routes), push.go and ingest.go (the way in),
 // table.go (spelling to series), family.go (TYPE and HELP), log.go and cursor.go (samples and who has read
-// them), arrange.go and scrape.go (the way out), handover.go (when a cursor may
+// them), scrape.go, arrange.go and response.go (the way out), handover.go (when a cursor may
 // move).
 package edgehub

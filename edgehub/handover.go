@@ -4,75 +4,149 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
+	"time"
 )
 
-// A handler that has returned has not answered yet: net/http still owes the
-// client the end of the body, and a scraper that does not get it throws the
-// whole scrape away. So a cursor moves only when the server says that the
-// connection is done with the response, which it does by calling it idle. A
-// connection that is closed instead leaves the cursor where it is, unless it
-// was to be closed after this response anyway.
+// When does a scraper have its samples? Not when the handler returns: net/http
+// still owes the client the end of the body. Nor when all of it is written: it
+// may sit in the sockets' buffers while the scraper's time runs out, and then the
+// scraper throws away what it has and closes the connection. What does tell is
+// the connection. A scraper that got the whole response keeps it open for the
+// next scrape; so a cursor moves when the next request comes in on it, or when it
+// is still open after the scraper's own timeout. If it is closed before, the
+// samples are given again, which at worst is once too often and harmless: they
+// carry their timestamps.
+//
+// Some can't be told by that. Who asks with ?drain=1 takes what is written. Where
+// the connection was to be closed after the response anyway, or the hub itself
+// closes it because it stops, the response was written and that has to do.
+
+// confirmSlack is how long after a scraper's timeout the news that it gave up may
+// take to arrive.
+const confirmSlack = time.Second
 
 // connection is what a hub knows of a client's connection.
 type connection struct {
 	mu   sync.Mutex
-	owed []handover
+	owed []*handover
 }
 
-// handover is what to do when a response is out.
+// handover is a response whose samples the scraper may or may not have.
 type handover struct {
-	commit  func()
-	closing bool // the connection closes after the response
+	commit    func()
+	written   bool        // out of the hub's hands
+	explicit  bool        // asked for with ?drain=1
+	closing   bool        // the connection was to be closed after it
+	confirmed *time.Timer // runs out when the scraper would have given up
 }
 
 type connectionKey struct{}
 
-// whenOut calls commit once the response to r has left, or never. The handler
-// must return right after it, and must have flushed what it wrote.
-func (h *Hub) whenOut(r *http.Request, commit func()) {
+// whenTaken calls commit once the scraper that sent r has the response, or never.
+// Its time is over at the deadline; no deadline means that it asked with
+// ?drain=1. The handler must have flushed what it wrote and return.
+func (h *Hub) whenTaken(r *http.Request, deadline time.Time, commit func()) {
 	conn, ok := r.Context().Value(connectionKey{}).(*connection)
 	if !ok {
-		commit() // served without HTTPServer's hooks: this is as late as it gets
+		commit() // served without HTTPServer's hooks: nothing more will be known
 		return
 	}
+	o := &handover{commit: commit, explicit: deadline.IsZero(), closing: r.Close || h.retired.Load()}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
-	conn.owed = append(conn.owed, handover{commit, r.Close || h.stopping.Load()})
+	conn.owed = append(conn.owed, o)
+	if !o.explicit {
+		o.confirmed = time.AfterFunc(time.Until(deadline)+confirmSlack, func() {
+			conn.settle(func(other *handover) bool { return other == o && o.written })
+		})
+	}
 }
 
-func (c *connection) finish(all bool) {
+// settle moves the cursors of the handovers that are taken and keeps the others.
+func (c *connection) settle(taken func(*handover) bool) {
 	c.mu.Lock()
-	owed := c.owed
-	c.owed = nil
-	c.mu.Unlock()
-	for _, o := range owed {
-		if all || o.closing {
-			o.commit()
+	var done []*handover
+	c.owed = slices.DeleteFunc(c.owed, func(o *handover) bool {
+		if !taken(o) {
+			return false
 		}
+		done = append(done, o)
+		return true
+	})
+	c.mu.Unlock()
+	for _, o := range done {
+		o.stop()
+		o.commit()
+	}
+}
+
+// written notes that every response so far has left.
+func (c *connection) written() {
+	c.mu.Lock()
+	for _, o := range c.owed {
+		o.written = true
+	}
+	c.mu.Unlock()
+	c.settle(func(o *handover) bool { return o.explicit || o.closing })
+}
+
+// alive notes that the client still holds the connection.
+func (c *connection) alive() { c.settle(func(o *handover) bool { return o.written }) }
+
+// closed gives up what is still owed, but for what the close says nothing about.
+func (c *connection) closed() {
+	c.settle(func(o *handover) bool { return o.closing })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.owed {
+		o.stop()
+	}
+	c.owed = nil
+}
+
+func (o *handover) stop() {
+	if o.confirmed != nil {
+		o.confirmed.Stop()
 	}
 }
 
 // hooks makes server tell the hub's connections what becomes of them.
 func (h *Hub) hooks(server *http.Server) {
-	var open sync.Map // net.Conn to *connection
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		conn := new(connection)
-		open.Store(c, conn)
+		h.open.Store(c, conn)
 		return context.WithValue(ctx, connectionKey{}, conn)
 	}
 	server.ConnState = func(c net.Conn, state http.ConnState) {
+		known, ok := h.open.Load(c)
+		if !ok {
+			return
+		}
+		conn := known.(*connection)
 		switch state {
-		case http.StateIdle:
-			if conn, ok := open.Load(c); ok {
-				conn.(*connection).finish(true)
-			}
+		case http.StateIdle: // the response is written
+			conn.written()
+		case http.StateActive: // the next request is there
+			conn.alive()
 		case http.StateClosed, http.StateHijacked:
-			if conn, ok := open.LoadAndDelete(c); ok {
-				conn.(*connection).finish(false)
-			}
-		case http.StateNew, http.StateActive:
+			h.open.Delete(c)
+			conn.closed()
+		case http.StateNew:
 		}
 	}
-	server.RegisterOnShutdown(func() { h.stopping.Store(true) })
+	server.RegisterOnShutdown(h.Retire)
+}
+
+// Retire tells the hub that its server is about to be shut down, which closes
+// connections that say nothing more. From then on the hub reports that it is not
+// ready, and believes that a scraper whose connection is open has what was
+// written to it. Call it before Shutdown; Shutdown calls it as well, but does
+// not wait for it.
+func (h *Hub) Retire() {
+	h.retired.Store(true)
+	for _, conn := range h.open.Range {
+		conn.(*connection).alive()
+	}
 }

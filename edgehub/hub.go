@@ -18,12 +18,14 @@ type Hub struct {
 	cursors map[string]*cursor
 	metrics *metrics
 	pushes  chan struct{} // a place for each push that is read
-	reads   chan struct{} // a place for each scrape or look
+	scrapes chan struct{} // a place for each scrape
+	looks   chan struct{} // a place for each look
 	started time.Time
 
 	expiry    sync.RWMutex // held for reading by pushes, for writing by expiry
 	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
-	stopping  atomic.Bool
+	retired   atomic.Bool
+	open      sync.Map // net.Conn to *connection
 }
 
 // New makes a hub from a config. It starts nothing. Its error names every fault
@@ -38,7 +40,8 @@ func New(cfg Config) (*Hub, error) {
 		table:   newTable(cfg),
 		cursors: map[string]*cursor{},
 		pushes:  make(chan struct{}, cfg.MaxPushes),
-		reads:   make(chan struct{}, maxReads),
+		scrapes: make(chan struct{}, maxScrapes),
+		looks:   make(chan struct{}, maxLooks),
 		started: time.Now(),
 	}
 	var cursors []*cursor

@@ -14,6 +14,11 @@ import (
 // debug serves GET /debug: what the hub holds, in words, and with ?verbose the
 // samples that wait, as a scrape would write them. It takes nothing.
 func (h *Hub) debug(c echo.Context) error {
+	leave, err := h.enter(c, request{timeout: lookDeadline})
+	if leave == nil {
+		return err
+	}
+	defer leave()
 	w := c.Response()
 	w.Header().Set(echo.HeaderContentType, echo.MIMETextPlainCharsetUTF8)
 	out := bufio.NewWriter(w)

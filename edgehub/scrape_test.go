@@ -1,10 +1,8 @@
 package edgehub
 
 import (
-	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -60,7 +58,8 @@ func TestSamplesOfTheWrongTimeAreDroppedAndCounted(t *testing.T) {
 	s.push(at("x", 1, -120_000) + at("x", 2, 0) + at("x", 3, 600_000))
 	assert.Equal(t, at("x", 2, 0), s.get("/metrics"))
 	assert.Zero(t, s.Stats().Dropped, "looking dropped something")
-	assert.Equal(t, at("x", 2, 0), s.scrape())
+	assert.Equal(t, at("x", 2, 0), s.get("/metrics?drain=1"))
+	s.get("/-/ready")
 	assert.Equal(t, Stats{Received: 3, Scraped: 3, Dropped: 2, Series: 1}, s.Stats())
 	assert.Contains(t, s.get("/internal"), `edgehub_samples_dropped_total{reason="too_old"} 1`)
 	assert.Contains(t, s.get("/internal"), `edgehub_samples_dropped_total{reason="too_far_ahead"} 1`)
@@ -108,23 +107,13 @@ func TestScrapeIsCompressedOnRequest(t *testing.T) {
 	f("", false)
 }
 
-// rawScrape sends a scrape over a connection of its own.
-func rawScrape(t *testing.T, s *server, header string) (net.Conn, *bufio.Reader) {
-	t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 1\r\n%s\r\n", timeoutHeader, header)
-	require.NoError(t, err)
-	return conn, bufio.NewReader(conn)
-}
-
 // A scraper that goes away in the middle gets everything again.
 func TestBrokenScrapeMovesNothing(t *testing.T) {
 	s := serve(t, Config{})
 	for i := range int64(20) {
 		s.push(string(fleet(1000, 10, base+i)))
 	}
-	conn, r := rawScrape(t, s, "")
+	conn, r := rawScrape(t, s, 10, "")
 	_, err := io.CopyN(io.Discard, r, 1000)
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
@@ -133,6 +122,7 @@ func TestBrokenScrapeMovesNothing(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	assert.Equal(t, 200_000, s.Stats().Pending)
 	assert.Equal(t, 200_000, strings.Count(s.scrape(), "\n")-20)
+	assert.Empty(t, s.scrape(), "the next request over the same connection confirms the last")
 	assert.Zero(t, s.Stats().Pending)
 }
 
@@ -143,8 +133,7 @@ func TestSlowScraperIsCutOff(t *testing.T) {
 	for i := range int64(100) { // more than the sockets hold
 		s.push(string(fleet(1000, 10, base+i)))
 	}
-	conn, r := rawScrape(t, s, "")
-	defer conn.Close()
+	_, r := rawScrape(t, s, 1, "")
 	require.Eventually(t, func() bool {
 		return strings.Contains(s.get("/internal"), "edgehub_scrapes_aborted_total 1\n")
 	}, 20*time.Second, 20*time.Millisecond)
@@ -155,26 +144,28 @@ func TestSlowScraperIsCutOff(t *testing.T) {
 	assert.Equal(t, 1_000_000, s.Stats().Pending)
 }
 
-// A connection that was to be closed after the scrape is as good as one that
-// stays.
-func TestScrapeOverAClosingConnectionTakes(t *testing.T) {
+// However many look and don't read what they get, a scraper gets through.
+func TestLooksAndScrapesAreLimitedApart(t *testing.T) {
 	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	conn, r := rawScrape(t, s, "Connection: close\r\n")
-	defer conn.Close()
-	_, err := io.Copy(io.Discard, r)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool { return s.Stats().Pending == 0 }, 10*time.Second, time.Millisecond)
-}
-
-func TestReadsAreLimited(t *testing.T) {
-	s := serve(t, Config{})
-	for range maxReads {
-		s.reads <- struct{}{}
+	for range maxLooks {
+		s.looks <- struct{}{}
 	}
-	answer, _ := s.do("GET", "/metrics", "")
+	for _, path := range []string{"/metrics", "/debug?verbose"} {
+		answer, text := s.do("GET", path, "")
+		assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+		assert.Equal(t, "5", answer.Header.Get("Retry-After"))
+		assert.Equal(t, "4 looks are under way, which is the limit\n", text)
+	}
+	assert.Empty(t, s.scrape())
+	for range maxScrapes {
+		s.scrapes <- struct{}{}
+	}
+	answer, text := s.do("GET", "/metrics?drain=1", "")
 	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
-	assert.Contains(t, s.get("/internal"), "edgehub_reads_refused_total 1\n")
+	assert.Equal(t, "8 scrapes are under way, which is the limit\n", text)
+	internal := s.get("/internal")
+	assert.Contains(t, internal, `edgehub_reads_refused_total{kind="look"} 2`)
+	assert.Contains(t, internal, `edgehub_reads_refused_total{kind="scrape"} 1`)
 }
 
 // Whatever senders disagree about, the body parses, also by the stricter parser

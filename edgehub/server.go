@@ -38,15 +38,22 @@ func (h *Hub) Handler() http.Handler {
 	e.GET("/debug", h.debug)
 	e.GET("/internal", echo.WrapHandler(h.internal()))
 	e.GET("/", h.home)
-	for _, path := range []string{"/-/healthy", "/-/ready"} {
-		e.GET(path, h.alive)
-		e.HEAD(path, h.alive)
+	for path, handler := range map[string]echo.HandlerFunc{"/-/healthy": h.healthy, "/-/ready": h.ready} {
+		e.GET(path, handler)
+		e.HEAD(path, handler)
 	}
 	return e
 }
 
-func (h *Hub) alive(c echo.Context) error {
-	return c.String(http.StatusOK, "edgehub is "+c.Path()[len("/-/"):]+".\n")
+func (h *Hub) healthy(c echo.Context) error {
+	return c.String(http.StatusOK, "edgehub is healthy.\n")
+}
+
+func (h *Hub) ready(c echo.Context) error {
+	if h.retired.Load() {
+		return c.String(http.StatusServiceUnavailable, "edgehub is stopping.\n")
+	}
+	return c.String(http.StatusOK, "edgehub is ready.\n")
 }
 
 // internal serves the hub's own metrics.

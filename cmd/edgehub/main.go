@@ -106,6 +106,7 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 
 	logger.Info("stopping; pushes and scrapes under way may finish", "timeout", o.stopTimeout)
+	hub.Retire()
 	deadline, cancel := context.WithTimeout(context.Background(), o.stopTimeout)
 	defer cancel()
 	if err := server.Shutdown(deadline); err != nil {

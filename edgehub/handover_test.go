@@ -1,0 +1,108 @@
+package edgehub
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// rawScrape sends a scrape over a connection of its own.
+func rawScrape(t *testing.T, s *server, seconds float64, header string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: %v\r\n%s\r\n", timeoutHeader, seconds, header)
+	require.NoError(t, err)
+	return conn, bufio.NewReader(conn)
+}
+
+// await waits until the hub has that many samples pending.
+func (s *server) await(pending int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return s.Stats().Pending == pending }, 10*time.Second, time.Millisecond)
+}
+
+// awaitScrapes waits until the hub has answered that many scrapes.
+func (s *server) awaitScrapes(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrape_duration_seconds_count %d\n", n))
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
+// A response that fits the sockets' buffers is written although nobody reads it.
+func TestScraperThatGivesUpGetsItAgain(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	conn, _ := rawScrape(t, s, 10, "")
+	s.awaitScrapes(1)
+	require.NoError(t, conn.Close())
+	conn, r := rawScrape(t, s, 10, "")
+	_, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	s.awaitScrapes(2)
+	assert.Equal(t, 1, s.Stats().Pending, "the close of the first connection moved the cursor")
+	_, err = io.WriteString(conn, "GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
+	require.NoError(t, err)
+	s.await(0)
+}
+
+// Nobody asks again, but the connection outlives the scraper's time.
+func TestScraperThatStaysHasIt(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	_, r := rawScrape(t, s, 0.05, "")
+	answer, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	assert.Equal(t, 1, s.Stats().Pending)
+	s.await(0)
+}
+
+func TestScrapeOverAClosingConnectionTakes(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	_, r := rawScrape(t, s, 10, "Connection: close\r\n")
+	_, err := io.Copy(io.Discard, r)
+	require.NoError(t, err)
+	s.await(0)
+}
+
+// A hub that stops closes its scraper's connection itself.
+func TestRetiredHubBelievesTheLastScrape(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	s.scrape()
+	assert.Equal(t, 1, s.Stats().Pending)
+	require.Eventually(t, func() bool { s.Retire(); return s.Stats().Pending == 0 }, 10*time.Second, time.Millisecond)
+	answer, _ := s.do("HEAD", "/-/ready", "")
+	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+	s.push(at("x", 2, 1))
+	s.scrape()
+	require.NoError(t, s.http.Shutdown(t.Context()))
+	s.await(0)
+}
+
+// Under a server of somebody else's the handler's end has to do.
+func TestHandlerAlone(t *testing.T) {
+	h := newHub(t, Config{})
+	_, err := h.ingest([]byte(at("x", 1, 0)), time.Now())
+	require.NoError(t, err)
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set(timeoutHeader, "10")
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, r)
+	assert.Equal(t, at("x", 1, 0), w.Body.String())
+	assert.Zero(t, h.Stats().Pending)
+}
