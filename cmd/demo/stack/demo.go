@@ -1,0 +1,278 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hubring/hubring/cmd/demo/stack/account"
+	"github.com/hubring/hubring/cmd/demo/stack/api"
+	"github.com/hubring/hubring/cmd/demo/stack/fleet"
+	"github.com/hubring/hubring/cmd/demo/stack/shard"
+	"github.com/hubring/hubring/exporter"
+)
+
+// Config is what the flags say.
+type Config struct {
+	Hubs, Gateways int
+	Interval       time.Duration
+	Listen         string        // empty: see listen
+	For            time.Duration // 0: until the context ends
+	KillHub        int           // negative: none
+	Scrape         []string
+	Dir            string // for the shards; the caller removes it
+	Out            io.Writer
+	Logger         *slog.Logger
+}
+
+const (
+	defaultListen = "127.0.0.1:9090"
+	maxBackoff    = 2 * time.Second // a killed hub that is back gets its gateways soon
+	flushTimeout  = 30 * time.Second
+	stopTimeout   = 5 * time.Second
+)
+
+// errAccount means that the summary lists faults.
+var errAccount = errors.New("the account has faults")
+
+func (c Config) validate() error {
+	var errs []error
+	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Hubs < 1 {
+		problem("--hubs=%d: at least one is needed", c.Hubs)
+	}
+	if c.Gateways < 0 {
+		problem("--gateways=%d must not be negative", c.Gateways)
+	}
+	if c.Interval < 100*time.Millisecond || c.Interval%time.Millisecond != 0 {
+		problem("--interval=%s must be at least 100ms and full milliseconds", c.Interval)
+	}
+	if c.For < 0 {
+		problem("--for=%s must not be negative", c.For)
+	}
+	if c.KillHub >= c.Hubs {
+		problem("--kill-hub=%d: the last of %d hubs is %d", c.KillHub, c.Hubs, c.Hubs-1)
+	}
+	for _, raw := range c.Scrape {
+		if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			problem("--scrape=%s: it must look like http://localhost:9100/metrics", raw)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// demo is the parts that run.
+type demo struct {
+	Config
+	hosts    []*host
+	shards   []*shard.Shard
+	api      *http.Server
+	address  string // of the query API
+	apiDone  chan struct{}
+	exporter *exporter.Exporter
+	registry *prometheus.Registry
+	ledger   *account.Ledger
+	chaos    *chaos
+	started  time.Time
+	ran      time.Duration // how long the gateways reported
+	refused  atomic.Uint64 // samples that Submit did not take in
+	watch    watch
+	wrapHub  func(http.Handler) http.Handler // see host.wrap
+
+	screen sync.Mutex // one line at a time
+}
+
+// run builds the demo, lets it run, and prints the account. Its error is
+// errAccount if that has faults.
+func run(ctx context.Context, cfg Config) (err error) {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	d := newDemo(cfg)
+	defer func() { err = errors.Join(err, d.close()) }()
+	d.tell("starting %d hubs, %d Prometheus shards, %d gateways", cfg.Hubs, cfg.Hubs, cfg.Gateways)
+	if err := d.build(); err != nil {
+		return err
+	}
+	d.introduce()
+	undelivered, err := d.operate(ctx)
+	if err != nil {
+		return err
+	}
+	d.drain()
+	return d.conclude(undelivered)
+}
+
+// scrapeInterval is also the scrapes' timeout. Less than a second would not
+// survive a busy machine.
+func (c Config) scrapeInterval() time.Duration { return max(c.Interval, time.Second) }
+
+func newDemo(cfg Config) *demo {
+	return &demo{Config: cfg, ledger: account.NewLedger(), registry: prometheus.NewRegistry(), chaos: planOf(cfg)}
+}
+
+// build starts everything but the gateways.
+func (d *demo) build() error {
+	var hubs []exporter.Hub
+	for i := range d.Hubs {
+		h := newHost(i, d.Logger)
+		h.wrap = d.wrapHub
+		if err := h.start(); err != nil {
+			return err
+		}
+		d.hosts = append(d.hosts, h)
+		hubs = append(hubs, exporter.Hub{Name: h.name, URL: "http://" + h.addr})
+		s, err := shard.Open(shard.Config{Target: h.addr, Interval: d.scrapeInterval(), Dir: d.Dir, Logger: d.Logger.With("shard", i)})
+		if err != nil {
+			return err
+		}
+		d.shards = append(d.shards, s)
+	}
+	if err := d.serveAPI(); err != nil {
+		return err
+	}
+	var err error
+	d.exporter, err = exporter.New(exporter.Config{
+		Hubs: hubs, MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
+		Registerer: d.registry, Logger: d.Logger,
+	})
+	return err
+}
+
+func (d *demo) serveAPI() error {
+	listener, err := listen(d.Listen)
+	if err != nil {
+		return fmt.Errorf("query API: %w", err)
+	}
+	d.address = listener.Addr().String()
+	d.api = &http.Server{
+		Handler:           api.Handler(d.shards, d.address, d.Logger),
+		ReadHeaderTimeout: 10 * time.Second,
+		ErrorLog:          slog.NewLogLogger(d.Logger.Handler(), slog.LevelDebug),
+	}
+	d.apiDone = make(chan struct{})
+	go func() {
+		defer close(d.apiDone)
+		if err := d.api.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			d.Logger.Error("Query API stopped serving", "error", err)
+		}
+	}()
+	return nil
+}
+
+// listen takes the address that is asked for. Without one it prefers the port
+// that Prometheus has and takes a free one if that is in use.
+func listen(address string) (net.Listener, error) {
+	if address != "" {
+		return net.Listen("tcp", address)
+	}
+	if listener, err := net.Listen("tcp", defaultListen); err == nil {
+		return listener, nil
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// operate lets gateways report until the context ends or the time is over, and
+// then the exporter flush. It returns what could not be delivered.
+func (d *demo) operate(ctx context.Context) (undelivered *exporter.UndeliveredError, err error) {
+	if d.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.For)
+		defer cancel()
+	}
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	d.started = time.Now()
+
+	flush, stopExporter := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopExporter()
+	exported := make(chan error, 1)
+	go func() { exported <- d.exporter.Run(flush) }()
+
+	var senders, others sync.WaitGroup
+	d.startSenders(ctx, &senders)
+	others.Go(func() { d.report(ctx) })
+	others.Go(func() {
+		if err := d.chaos.run(ctx, d.hosts, d.event); err != nil {
+			fail(err)
+		}
+	})
+	senders.Wait()
+	d.ran = time.Since(d.started)
+	others.Wait()
+	stopExporter()
+	d.event("the gateways have stopped; the exporter sends what it still holds")
+	runErr := d.waitFor("the exporter", exported)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return nil, cause
+	}
+	if undelivered, ok := errors.AsType[*exporter.UndeliveredError](runErr); ok {
+		return undelivered, nil
+	}
+	return nil, runErr
+}
+
+// submitter hands a report to the exporter and is false if that refused it.
+type submitter func(ctx context.Context, items []exporter.MetricAndContext, samples int) bool
+
+func (d *demo) startSenders(ctx context.Context, senders *sync.WaitGroup) {
+	submit := func(ctx context.Context, items []exporter.MetricAndContext, samples int) bool {
+		err := d.exporter.Submit(ctx, items)
+		if err != nil && ctx.Err() == nil {
+			d.refused.Add(uint64(samples))
+			d.Logger.Warn("A report was refused", "samples", samples, "error", err)
+		}
+		return err == nil
+	}
+	sources := fleet.New(d.Gateways)
+	groups := make(map[*fleet.Source]*account.Group, len(sources))
+	sizes := make(map[*fleet.Source]int, len(sources))
+	for _, s := range sources {
+		var keys []string
+		for _, series := range s.Series() {
+			keys = append(keys, account.Key(series))
+		}
+		groups[s], sizes[s] = d.ledger.Define(s.Name, s.Gateway, keys, s.Value), len(keys)
+	}
+	senders.Go(func() {
+		fleet.Run(ctx, sources, d.Interval, func(s *fleet.Source, at int64) {
+			if submit(ctx, s.Report(at), sizes[s]) {
+				groups[s].Record(at)
+			}
+		})
+	})
+	for i, target := range d.Scrape {
+		c := newCollector(target, i+1, d.ledger, d.Logger)
+		senders.Go(func() { c.run(ctx, d.Interval, submit) })
+	}
+}
+
+// close stops what build started, in the order of the data.
+func (d *demo) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var errs []error
+	if d.api != nil {
+		if err := d.api.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop the query API: %w", err), d.api.Close())
+		}
+		<-d.apiDone
+	}
+	for _, s := range d.shards {
+		errs = append(errs, s.Close())
+	}
+	for _, h := range d.hosts {
+		errs = append(errs, h.stop(ctx))
+	}
+	return errors.Join(errs...)
+}

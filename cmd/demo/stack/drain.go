@@ -1,0 +1,72 @@
+package main
+
+import "time"
+
+const (
+	progressEvery = 2 * time.Second
+	pollEvery     = 20 * time.Millisecond
+	drainRounds   = 6 // intervals that a hub may take to be scraped empty
+	drainSlack    = 20 * time.Second
+)
+
+// waitFor returns what the channel gets and says every two seconds that it
+// still waits.
+func (d *demo) waitFor(what string, done <-chan error) error {
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-ticker.C:
+			d.event("waiting for %s", what)
+		}
+	}
+}
+
+// drain waits until the shards hold what the hubs have handed over: first until
+// no hub has anything left, then for one more scrape of each, since a hub is
+// done when the answer is out, and a shard only when it has stored it.
+func (d *demo) drain() {
+	deadline := time.Now().Add(drainRounds*d.scrapeInterval() + drainSlack)
+	d.event("waiting for the last scrapes")
+	empty := d.poll(deadline, func() (bool, string) {
+		pending := d.figures().pending
+		return pending == 0, thousands(pending) + " samples wait in the hubs"
+	})
+	if !empty {
+		d.event("gave up waiting: %s samples are still in the hubs and will count as lost", thousands(d.figures().pending))
+		return
+	}
+	since := time.Now()
+	d.poll(deadline, func() (bool, string) {
+		for _, s := range d.shards {
+			if !s.LastScrape().After(since) {
+				return false, "every hub is empty; the shards store the rest"
+			}
+		}
+		return true, ""
+	})
+}
+
+// poll asks until the answer is yes or the deadline has passed, and says what
+// is going on every two seconds.
+func (d *demo) poll(deadline time.Time, done func() (bool, string)) bool {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	said := time.Now()
+	for {
+		ok, state := done()
+		if ok {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+		if time.Since(said) >= progressEvery {
+			d.event("%s", state)
+			said = time.Now()
+		}
+		<-ticker.C
+	}
+}

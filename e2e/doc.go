@@ -1,0 +1,60 @@
+// Package e2e is the end-to-end suite: the whole path from a controller's
+// Submit to a PromQL answer, with real programs at both ends.
+//
+//	node exporters ┐            ┌► edgehub-0 ◄─ prometheus-0 ◄─ sidecar-0 ┐
+//	               ├► exporter ─┼► edgehub-1 ◄─ prometheus-1 ◄─ sidecar-1 ┼─ thanos query
+//	prometheus 0-2 ┘  (in test) └► edgehub-2 ◄─ prometheus-2 ◄─ sidecar-2 ┘
+//
+// The test is the controller: it collects the metrics of real exporters as the
+// reports of a dozen gateways, stamps them, writes them into a ledger and
+// submits them. What the shards hold is then compared with the ledger, sample
+// by sample, and what the querier answers with what the shards hold.
+//
+// # Running it
+//
+// From the root of the repository, with nothing installed but Go:
+//
+//	go run ./e2e/cmd/realbin      # once: builds the real programs, 3 to 6 minutes
+//	go test -count=1 ./e2e/...    # about 1 minute
+//
+// The tests build the programs themselves if they are missing; then give them
+// the time: go test -timeout 30m. With -short everything that needs a program
+// is left out, and with -race the hubs are built with the race detector as
+// well. Without -count=1 go test may answer from its cache, which cannot see
+// that cmd/edgehub has changed.
+//
+// # What is built
+//
+//	prometheus, promtool  3.15.0   e2e/tools/prometheus
+//	thanos                0.42.4   e2e/tools/thanos
+//	node_exporter         1.12.1   e2e/tools/nodeexporter
+//	edgehub                        the checkout, anew in every run
+//
+// The first three are pinned by the go.mod and go.sum files of those small
+// modules and kept in the user's cache folder (hubring-e2e) under a hash of
+// them; a change of one builds anew, and what nobody used for a day is removed.
+//
+// # Map
+//
+//	onehome_test.go   every gateway has one home, whoever sends
+//	values_test.go    values and timestamps are those submitted
+//	killhub_test.go   a hub dies under load and comes back
+//	hanghub_test.go   a hub stops answering and goes on later
+//	abandoned_test.go a scrape that was given up takes nothing
+//	badpush_test.go   malformed pushes and contradictions harm nobody
+//	promtool_test.go  promtool reads every scrape
+//	stop_test.go      SIGTERM finishes what is under way
+//	small_test.go     one hub, one Prometheus, nothing else
+//	fixture_test.go   the programs and processes that the tests share
+//	fleet_test.go     the gateways of a test, and what it asks about them
+//	watch_test.go     asks all the time whether a series counts twice
+//
+//	internal/realbin  builds the real programs, once
+//	internal/process  starts, awaits and ends a program
+//	internal/stack    the programs together
+//	internal/fleet    the gateways, the controllers, the ledger
+//	internal/promapi  PromQL over HTTP
+//
+// Processes listen on free loopback ports and die with the test. When a test
+// fails, the end of each program's log is printed.
+package e2e

@@ -1,0 +1,46 @@
+package realbin
+
+// component is one module below e2e/tools and what to build from it.
+type component struct {
+	module   string            // folder below e2e/tools
+	tags     string            // comma separated, may be empty
+	version  string            // stamped where the program reads its version, may be empty
+	programs map[string]string // name of the binary: its package
+}
+
+// versionVar is where programs of the Prometheus family keep their version.
+// A scraper tells it in its User-Agent, so a program without one would not
+// behave as the released one does.
+const versionVar = "github.com/prometheus/common/version.Version"
+
+// components are the real programs. What is built from where is decided by
+// the go.mod and go.sum files in e2e/tools, one small module each: in one
+// module they would move each other's dependencies.
+var components = []component{
+	{
+		module:  "nodeexporter",
+		version: "1.12.1",
+		programs: map[string]string{
+			NodeExporter: "github.com/prometheus/node_exporter",
+		},
+	},
+	{
+		module: "prometheus",
+		// Every service discovery but the two that charts use doubles the build.
+		tags:    "remove_all_sd,enable_dns_sd,enable_kubernetes_sd",
+		version: "3.15.0",
+		programs: map[string]string{
+			Prometheus: "github.com/prometheus/prometheus/cmd/prometheus",
+			Promtool:   "github.com/prometheus/prometheus/cmd/promtool",
+		},
+	},
+	{
+		module: "thanos",
+		// Without slicelabels "thanos query" panics.
+		tags:    "slicelabels",
+		version: "0.42.4",
+		programs: map[string]string{
+			Thanos: "github.com/thanos-io/thanos/cmd/thanos",
+		},
+	},
+}

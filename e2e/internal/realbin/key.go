@@ -1,0 +1,36 @@
+package realbin
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// cacheKey hashes all that decides what the binaries are.
+func cacheKey(ctx context.Context, checkout string) (string, error) {
+	h := sha256.New()
+	version := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH", "CGO_ENABLED")
+	version.Dir = filepath.Join(toolsDir(checkout), components[0].module) // where go may choose another toolchain
+	version.Env = buildEnv()
+	out, err := version.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask go for its version: %w", err)
+	}
+	h.Write(out)
+	for _, c := range components {
+		fmt.Fprintf(h, "%s %q %v\n", c.module, c.buildArgs(""), c.names())
+		for _, name := range []string{"go.mod", "go.sum"} {
+			content, err := os.ReadFile(filepath.Join(toolsDir(checkout), c.module, name))
+			if err != nil {
+				return "", fmt.Errorf("read what %s is built from: %w", c.module, err)
+			}
+			fmt.Fprintf(h, "%s %d\n", name, len(content))
+			h.Write(content)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}

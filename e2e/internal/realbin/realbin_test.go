@@ -1,0 +1,92 @@
+package realbin
+
+import (
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCheckoutIsFoundFromBelow(t *testing.T) {
+	root, err := Checkout(".")
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(root, "e2e", "tools", "prometheus", "go.mod"))
+
+	_, err = Checkout(t.TempDir())
+	require.ErrorContains(t, err, "run from a checkout")
+}
+
+// The versions that components stamp are those of their go.mod files.
+func TestStampedVersionsAreTheModules(t *testing.T) {
+	root, err := Checkout(".")
+	require.NoError(t, err)
+	// Prometheus numbers its module 0.MMmm.p for its version M.mm.p.
+	module := map[string]string{
+		"nodeexporter": "github.com/prometheus/node_exporter v1.12.1 ",
+		"prometheus":   "github.com/prometheus/prometheus v0.315.0 ",
+		"thanos":       "github.com/thanos-io/thanos v0.42.4 ",
+	}
+	stamped := map[string]string{"nodeexporter": "1.12.1", "prometheus": "3.15.0", "thanos": "0.42.4"}
+	for _, c := range components {
+		content, err := os.ReadFile(filepath.Join(toolsDir(root), c.module, "go.mod"))
+		require.NoError(t, err)
+		require.Contains(t, string(content), module[c.module])
+		require.Equal(t, stamped[c.module], c.version)
+	}
+}
+
+func TestKeyFollowsWhatDecides(t *testing.T) {
+	root, err := Checkout(".")
+	require.NoError(t, err)
+	checkout := t.TempDir()
+	require.NoError(t, os.CopyFS(toolsDir(checkout), os.DirFS(toolsDir(root))))
+
+	before, err := cacheKey(t.Context(), checkout)
+	require.NoError(t, err)
+	again, err := cacheKey(t.Context(), checkout)
+	require.NoError(t, err)
+	require.Equal(t, before, again)
+
+	sum := filepath.Join(toolsDir(checkout), "thanos", "go.sum")
+	require.NoError(t, os.Chmod(sum, 0o600))
+	require.NoError(t, os.WriteFile(sum, []byte("other\n"), 0o600))
+	after, err := cacheKey(t.Context(), checkout)
+	require.NoError(t, err)
+	require.NotEqual(t, before, after)
+}
+
+func TestRemoveUnusedKeepsWhatIsInUse(t *testing.T) {
+	root := t.TempDir()
+	old, young := filepath.Join(root, "old"), filepath.Join(root, "young")
+	require.NoError(t, os.Mkdir(old, 0o755))
+	require.NoError(t, os.Mkdir(young, 0o755))
+	now := time.Now()
+	require.NoError(t, os.Chtimes(old, now, now.Add(-2*unusedAfter)))
+
+	require.NoError(t, removeUnused(root, now.Add(-unusedAfter)))
+	require.NoDirExists(t, old)
+	require.DirExists(t, young)
+}
+
+func TestLockIsHeldByOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := lock(t.Context(), path, io.Discard)
+	require.NoError(t, err)
+
+	var said strings.Builder
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = lock(ctx, path, &said)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Contains(t, said.String(), "waiting for another process")
+
+	unlock()
+	unlock, err = lock(t.Context(), path, io.Discard)
+	require.NoError(t, err)
+	unlock()
+}

@@ -1,0 +1,85 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/hubring/hubring/e2e/internal/process"
+)
+
+// BuildHub builds the edgehub binary of the checkout into dir and returns its
+// path, with the race detector if asked. The workspace is left out, so that
+// the hub has the dependencies that its release has.
+func BuildHub(ctx context.Context, checkout, dir string, race bool) (string, error) {
+	path := filepath.Join(dir, "edgehub")
+	args := []string{"build", "-o", path}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/edgehub")...)
+	cmd.Dir = checkout
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build edgehub: %w\n%s", err, out)
+	}
+	return path, nil
+}
+
+// Hub is one edgehub. Its methods are for one goroutine at a time.
+type Hub struct {
+	Name    string // stable, as the ring knows it
+	Address string // stays the same when the hub is started again
+	Process *process.Process
+
+	stack *Stack
+}
+
+// URL is the base that an exporter pushes to.
+func (h *Hub) URL() string { return "http://" + h.Address }
+
+func (s *Stack) startHub(ctx context.Context, name string) (*Hub, error) {
+	h := &Hub{Name: name, stack: s}
+	err := startOnFree(1, func(addresses []string) (*process.Process, error) {
+		h.Address = addresses[0]
+		err := h.run(ctx)
+		return h.Process, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// run starts the process and waits until the hub is ready.
+func (h *Hub) run(ctx context.Context) error {
+	p, err := h.stack.start(h.Name, h.stack.cfg.EdgeHub, "--web.listen-address="+h.Address)
+	h.Process = p
+	if err != nil {
+		return err
+	}
+	return p.WaitHTTP(ctx, h.URL()+"/-/ready")
+}
+
+// Kill kills the hub with SIGKILL and returns the moment at which it was
+// known to be dead.
+func (h *Hub) Kill() time.Time {
+	h.Process.Kill()
+	return time.Now()
+}
+
+// Restart starts a hub that has ended, on the address that it had.
+func (h *Hub) Restart(ctx context.Context) error {
+	select {
+	case <-h.Process.Done():
+	default:
+		return fmt.Errorf("restart %s: it still runs", h.Name)
+	}
+	if err := h.run(ctx); err != nil {
+		return fmt.Errorf("restart %s: %w", h.Name, err)
+	}
+	return nil
+}
