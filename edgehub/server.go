@@ -22,6 +22,10 @@ func (h *Hub) HTTPServer() *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),
 	}
+	// A handover is confirmed by what becomes of its connection, so a scrape
+	// needs one of its own: no HTTP/2, which would share it.
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
 	h.hooks(server)
 	return server
 }

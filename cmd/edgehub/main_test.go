@@ -3,11 +3,20 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"log/slog"
+	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -116,15 +125,77 @@ func (l *logged) await(t *testing.T, pattern string) string {
 	}
 }
 
+// running is a hub that serves until the test ends.
+type running struct {
+	log     *logged
+	address string
+	stop    context.CancelFunc
+	ended   chan error
+}
+
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	o := parse(append(args, "--web.listen-address=127.0.0.1:0"))
+	ctx, stop := context.WithCancel(t.Context())
+	r := &running{log: &logged{written: make(chan struct{}, 1)}, stop: stop, ended: make(chan error, 1)}
+	go func() { r.ended <- run(ctx, o, slog.New(slog.NewTextHandler(r.log, nil))) }()
+	r.address = r.log.await(t, `msg="Listening on" address=(\S+)`)
+	return r
+}
+
+// selfSigned writes a certificate for 127.0.0.1 and its key, and returns a pool
+// that trusts it.
+func selfSigned(t *testing.T, certFile, keyFile string) *x509.CertPool {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	require.NoError(t, os.WriteFile(certFile, cert, 0o600))
+	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
+	pool := x509.NewCertPool()
+	require.True(t, pool.AppendCertsFromPEM(cert))
+	return pool
+}
+
+// --web.config.file brings TLS and basic auth, as for every exporter. A scrape
+// has a connection of its own, since that tells whether it arrived.
+func TestWebConfig(t *testing.T) {
+	dir := t.TempDir()
+	pool := selfSigned(t, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	config := filepath.Join(dir, "web.yml")
+	require.NoError(t, os.WriteFile(config, []byte(`tls_server_config: {cert_file: cert.pem, key_file: key.pem}
+basic_auth_users: {prom: "$2a$04$lyyMdQ3B27LhiL84n/C3qeHEl8mN3tEmSCxRkJYVo77YB9FodVLhi"}
+`), 0o600)) // the password is "secret"
+	hub := start(t, "--web.config.file="+config)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	get := func(path, password string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodGet, "https://"+hub.address+path, nil)
+		require.NoError(t, err)
+		r.SetBasicAuth("prom", password)
+		answer, err := client.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		return answer
+	}
+	assert.Equal(t, http.StatusUnauthorized, get("/-/ready", "guess").StatusCode)
+	answer := get("/-/ready", "secret")
+	assert.Equal(t, http.StatusOK, answer.StatusCode)
+	assert.Equal(t, "HTTP/1.1", answer.Proto)
+	hub.stop()
+	require.NoError(t, <-hub.ended)
+	assert.Contains(t, hub.log.String(), "every sample was scraped")
+}
+
 // A push that is under way when the hub is told to stop is finished and answered.
 func TestStopFinishesWhatIsUnderWay(t *testing.T) {
-	log := &logged{written: make(chan struct{}, 1)}
-	o := parse([]string{"--web.listen-address=127.0.0.1:0"})
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, o, slog.New(slog.NewTextHandler(log, nil))) }()
-	address := log.await(t, `msg="Listening on" address=(\S+)`)
+	hub := start(t)
 
 	body, write := io.Pipe()
 	type result struct {
@@ -133,7 +204,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	}
 	answered := make(chan result, 1)
 	go func() {
-		r, err := http.Post("http://"+address+"/metrics", "text/plain", body)
+		r, err := http.Post("http://"+hub.address+"/metrics", "text/plain", body)
 		if err != nil {
 			answered <- result{err: err}
 			return
@@ -144,9 +215,9 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	_, err := io.Copy(write, strings.NewReader("x 1\n")) // returns once the client has read it
 	require.NoError(t, err)
 	// The hub has the request when its body is being read.
-	require.Eventually(t, func() bool { return underWay(t, address) }, 20*time.Second, 5*time.Millisecond)
-	stop()
-	log.await(t, `(stopping; pushes and scrapes under way may finish)`)
+	require.Eventually(t, func() bool { return underWay(t, hub.address) }, 20*time.Second, 5*time.Millisecond)
+	hub.stop()
+	hub.log.await(t, `(stopping; pushes and scrapes under way may finish)`)
 	_, err = io.WriteString(write, "x 2\n")
 	require.NoError(t, err)
 	require.NoError(t, write.Close())
@@ -154,8 +225,8 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	got := <-answered
 	require.NoError(t, got.err)
 	assert.Equal(t, http.StatusOK, got.status)
-	require.NoError(t, <-ended)
-	assert.Contains(t, log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=2 series=1`)
+	require.NoError(t, <-hub.ended)
+	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=2 series=1`)
 }
 
 // underWay says whether the hub at an address is reading a push.
