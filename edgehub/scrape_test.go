@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -142,6 +143,44 @@ func TestSlowScraperIsCutOff(t *testing.T) {
 	_, err = io.Copy(io.Discard, answer.Body)
 	assert.Error(t, err, "a cut body was ended cleanly")
 	assert.Equal(t, 1_000_000, s.Stats().Pending)
+}
+
+// failing is a response that takes so many bytes and then fails, although its
+// connection is well.
+type failing struct {
+	http.ResponseWriter
+	left int
+}
+
+func (f *failing) Unwrap() http.ResponseWriter { return f.ResponseWriter }
+
+func (f *failing) Write(b []byte) (int, error) {
+	if f.left -= len(b); f.left < 0 {
+		return 0, errors.New("out of something")
+	}
+	return f.ResponseWriter.Write(b)
+}
+
+// Whatever goes wrong while a body is written, it must not end as a whole one
+// does.
+func TestFailedBodyIsNotEndedCleanly(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(string(fleet(100, 100, base)))
+	routes := s.http.Handler
+	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			w = &failing{w, 200_000}
+		}
+		routes.ServeHTTP(w, r)
+	})
+	for _, path := range []string{"/metrics?drain=1", "/metrics"} {
+		answer, err := s.client.Get(s.url + path)
+		require.NoError(t, err)
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF, "%d bytes of a cut body looked whole", len(body))
+	}
+	assert.Equal(t, 10_000, s.Stats().Pending)
 }
 
 // However many look and don't read what they get, a scraper gets through.
