@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -28,7 +27,7 @@ func answer(r *http.Request, w http.ResponseWriter, a *arrangement) error {
 	w.Header().Set("Content-Type", exposition.ContentType)
 	w.Header().Add("Vary", "Accept-Encoding")
 	var out io.Writer = w
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
+	if exposition.AcceptsGzip(r.Header) {
 		w.Header().Set("Content-Encoding", "gzip")
 		z := deflaters.Get().(*gzip.Writer)
 		defer deflaters.Put(z)
@@ -90,20 +89,4 @@ func (a *arrangement) lines() iter.Seq[[]byte] {
 			}
 		}
 	}
-}
-
-// acceptsGzip reads the Accept-Encoding headers of a request; a quality of 0
-// refuses.
-func acceptsGzip(headers []string) bool {
-	for _, h := range headers {
-		for part := range strings.SplitSeq(h, ",") {
-			coding, params, _ := strings.Cut(part, ";")
-			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				quality, found := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
-				q, err := strconv.ParseFloat(quality, 64)
-				return !found || err == nil && q > 0
-			}
-		}
-	}
-	return false
 }

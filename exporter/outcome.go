@@ -2,8 +2,9 @@ package exporter
 
 import (
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // outcome is what becomes of a request. It is decided once, where the response
@@ -48,7 +49,7 @@ func judge(status int, h http.Header, compressed bool, detail string, now time.T
 	// prometheus-edge-hub, takes it for text and says 400. Whoever can read it
 	// advertises it.
 	if compressed && (status == http.StatusUnsupportedMediaType ||
-		status == http.StatusBadRequest && !takesGzip(h)) {
+		status == http.StatusBadRequest && !exposition.AcceptsGzip(h)) {
 		return result{outcome: resendPlain}
 	}
 	switch status {
@@ -64,20 +65,4 @@ func judge(status int, h http.Header, compressed bool, detail string, now time.T
 	// meant, or not for us; another one may be. 406: a full
 	// prometheus-edge-hub. 5xx: its fault.
 	return result{outcome: tryNext, detail: detail, wait: retryAfter(h, now)}
-}
-
-// takesGzip reports whether a response advertises that requests may be
-// compressed with gzip (RFC 7694).
-func takesGzip(h http.Header) bool {
-	for _, line := range h.Values("Accept-Encoding") {
-		for item := range strings.SplitSeq(line, ",") {
-			coding, params, _ := strings.Cut(item, ";")
-			if !strings.EqualFold(strings.TrimSpace(coding), "gzip") {
-				continue
-			}
-			weight, weighed := strings.CutPrefix(strings.TrimSpace(params), "q=")
-			return !weighed || strings.Trim(weight, "0.") != "" // q=0 means never
-		}
-	}
-	return false
 }

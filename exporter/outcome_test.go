@@ -29,19 +29,3 @@ func TestJudge(t *testing.T) {
 	is(400, true, nil, resendPlain)
 	is(413, true, nil, refused)
 }
-
-func TestTakesGzip(t *testing.T) {
-	takes := func(want bool, lines ...string) {
-		t.Helper()
-		assert.Equal(t, want, takesGzip(http.Header{"Accept-Encoding": lines}), "%q", lines)
-	}
-	takes(false)
-	takes(false, "")
-	takes(true, "gzip")
-	takes(true, "deflate, GZIP")
-	takes(true, "deflate", "gzip;q=0.05")
-	takes(false, "gzip;q=0")
-	takes(false, "gzip; q=0.000")
-	takes(false, "gzipped")
-	takes(false, "identity")
-}

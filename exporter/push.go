@@ -99,7 +99,7 @@ func (p *pusher) post(ctx context.Context, batch []*parcel) result {
 
 	res, header := p.do(ctx, req, compressed)
 	if header != nil {
-		p.gzip = takesGzip(header)
+		p.gzip = exposition.AcceptsGzip(header)
 	}
 	if res.outcome == resendPlain {
 		p.plain = true
@@ -135,7 +135,7 @@ func (p *pusher) probe(ctx context.Context) result {
 	if res.outcome == cut || header == nil {
 		return res
 	}
-	p.gzip = takesGzip(header)
+	p.gzip = exposition.AcceptsGzip(header)
 	if res.status >= 500 {
 		return result{outcome: tryNext, detail: res.detail, wait: res.wait}
 	}

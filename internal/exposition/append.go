@@ -16,27 +16,19 @@ func AppendLabelValue(dst []byte, v string) []byte {
 	if strings.IndexByte(v, '\\') < 0 && strings.IndexByte(v, '"') < 0 && strings.IndexByte(v, '\n') < 0 {
 		return append(dst, v...)
 	}
-	for i := range len(v) {
-		switch c := v[i]; c {
-		case '\\', '"':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, '\\', 'n')
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
+	return appendEscaped(dst, v, true)
 }
 
 // AppendHelp appends v as it stands in a HELP line: backslash and line feed are
 // escaped.
-func AppendHelp(dst []byte, v string) []byte {
+func AppendHelp(dst []byte, v string) []byte { return appendEscaped(dst, v, false) }
+
+func appendEscaped(dst []byte, v string, quotes bool) []byte {
 	for i := range len(v) {
-		switch c := v[i]; c {
-		case '\\':
+		switch c := v[i]; {
+		case c == '\\', c == '"' && quotes:
 			dst = append(dst, '\\', c)
-		case '\n':
+		case c == '\n':
 			dst = append(dst, '\\', 'n')
 		default:
 			dst = append(dst, c)
