@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -66,7 +67,8 @@ type Balance struct {
 	Least   int     `json:"least"`
 	Average float64 `json:"average"`
 	Most    int     `json:"most"`
-	Busiest string  `json:"busiest"` // the node that has Most
+	Busiest string  `json:"busiest"` // the node that is furthest above its weight's share
+	Above   int     `json:"above"`   // by how much it is
 }
 
 // Compare plans the change from one ring to another for the keys of loads.
@@ -163,21 +165,25 @@ func leastShare(before, after *Ring) float64 {
 
 func balance(nodes []NodeChange, side func(NodeChange) Share) Balance {
 	var b Balance
-	sum := 0
+	sum, weights := 0, 0.0
 	for _, n := range nodes {
-		s := side(n)
-		if s.Weight == 0 {
-			continue
+		if s := side(n); s.Weight > 0 {
+			if b.Nodes == 0 || s.Series < b.Least {
+				b.Least = s.Series
+			}
+			b.Most = max(b.Most, s.Series)
+			b.Nodes++
+			sum, weights = sum+s.Series, weights+s.Weight
 		}
-		if b.Nodes == 0 || s.Series > b.Most {
-			b.Most, b.Busiest = s.Series, n.Name
-		}
-		if b.Nodes == 0 || s.Series < b.Least {
-			b.Least = s.Series
-		}
-		b.Nodes++
-		sum += s.Series
 	}
 	b.Average = float64(sum) / float64(b.Nodes)
+	for _, n := range nodes {
+		if s := side(n); s.Weight > 0 {
+			above := s.Series - int(math.Round(float64(sum)*s.Weight/weights))
+			if b.Busiest == "" || above > b.Above {
+				b.Busiest, b.Above = n.Name, above
+			}
+		}
+	}
 	return b
 }
