@@ -8,7 +8,7 @@ import (
 
 // lazySteps is how many nodes Walk finds by looking through all of them, without
 // memory. A key that has to step over more dead nodes than that sorts the rest.
-const lazySteps = 8
+const lazySteps = 12
 
 // Walk yields the nodes in the order in which key tries them: its home first,
 // then every other node once, in weighted rendezvous order for the key's

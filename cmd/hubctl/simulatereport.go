@@ -78,23 +78,42 @@ func printSteps(out io.Writer, steps []stepReport) error {
 	return err
 }
 
-// printCost measures lookups on the ring of the last step, and its memory.
+// printCost measures lookups on the ring of the last step, its memory, and what
+// Assign would do to it.
 func (s *simulation) printCost(out io.Writer, took time.Duration) error {
 	if s.ring == nil {
 		return nil
 	}
-	nodes := s.nodes()
-	without := memory()
-	again, err := hashring.New(nodes)
+	before := memory()
+	ring, err := hashring.New(s.nodes())
 	if err != nil {
 		return err
 	}
-	ringBytes := memory() - without
-	_, err = fmt.Fprintf(out, "\nlookup %s (%s for a key whose text is not in the cache), first failover step %s, ring %.2f MB\nwhole simulation: %s and %.0f MB\n",
-		perCall(s.keys[:min(len(s.keys), 1<<16)], func(key string) { again.Owner(key) }),
-		perCall(s.keys, func(key string) { again.Owner(key) }),
-		perCall(s.keys[:min(len(s.keys), 4096)], func(key string) { failOver(again, key) }),
-		float64(ringBytes)/1e6, took.Round(100*time.Millisecond), float64(without)/1e6)
+	ringBytes := memory() - before
+	_, err = fmt.Fprintf(out, "\nLookup %s, first failover step %s, ring %.2f MB; all steps %s with %.0f MB of gateways and rings.\n",
+		perCall(s.keys, func(key string) { ring.Owner(key) }),
+		perCall(s.keys[:min(len(s.keys), 4096)], func(key string) { failOver(ring, key) }),
+		float64(ringBytes)/1e6, took.Round(100*time.Millisecond), float64(before)/1e6)
+	if err != nil {
+		return err
+	}
+
+	loads := make([]hashring.Load, len(s.keys))
+	for i, key := range s.keys {
+		loads[i] = hashring.Load{Key: key, Series: 1}
+	}
+	began := time.Now()
+	assigned, err := ring.Assign(loads, 0)
+	if err != nil {
+		return err
+	}
+	took = time.Since(began)
+	plan, err := hashring.Compare(ring, assigned, loads, 0, 0)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "With Assign the busiest hub has %s gateways, %.2f of the average; %s of the gateways are not at their owner. It took %s.\n",
+		grouped(plan.After.Most), float64(plan.After.Most)/plan.After.Average, percent(plan.MovedShare), took.Round(time.Millisecond))
 	return err
 }
 
