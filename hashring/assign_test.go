@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
@@ -133,7 +134,7 @@ func TestAssignMovesAHandfulWhenAGatewayComesOrGoes(t *testing.T) {
 
 func TestPropertyAssignIsAFunctionOfTheSets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		nodes := nodeSets(t, 1, 12)
+		nodes := nodeSets(t, 1, 20)
 		loads := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) Load {
 			return Load{Key: rapid.String().Draw(t, "key"), Series: rapid.OneOf(rapid.IntRange(0, 400), rapid.IntRange(0, 9000)).Draw(t, "series")}
 		}), 0, 200, func(l Load) string { return l.Key }).Draw(t, "loads")
@@ -192,6 +193,53 @@ func TestAssignMovesOnlyWhatOverflows(t *testing.T) {
 	}
 	assert.Empty(t, ring.moved, "the ring itself stays as it was")
 	assert.Equal(t, ring.Owner("unknown"), assigned.Owner("unknown"))
+}
+
+// The matching is stable: wherever a key would rather be, every key of its round that is
+// there is preferred to it.
+func TestAssignLeavesNobodyWithAJustComplaint(t *testing.T) {
+	for seed := range uint64(20) {
+		ring := mustNew(t, hubs(10))
+		loads := fleet(seed, 347)[1:]
+		assigned := mustAssign(t, ring, loads)
+		held := map[int][]applicant{}
+		at := func(l Load, node int) applicant {
+			p := partition(l.Key)
+			a := applicant{Load: l, hash: xxhash.Sum64String(l.Key), mark: partitionMark(p), owner: ring.owners[p]}
+			a.ask(ring, uint16(node))
+			return a
+		}
+		for _, l := range loads {
+			home := assigned.home(l.Key, partition(l.Key))
+			held[home] = append(held[home], at(l, home))
+		}
+		for _, l := range loads {
+			for name := range ring.Walk(l.Key) {
+				node := slices.Index(ring.nodes, name)
+				if node == assigned.home(l.Key, partition(l.Key)) {
+					break
+				}
+				me := at(l, node)
+				for _, other := range held[node] {
+					require.True(t, other.before(&me), "seed %d: %s has %q and refused %q", seed, name, other.Key, l.Key)
+				}
+			}
+		}
+	}
+}
+
+// Wherever Assign puts a key, its walk begins there and goes on in the ring's order.
+func TestWalkOfAMovedKey(t *testing.T) {
+	ring := mustNew(t, hubs(30))
+	const key = "gateway-00042"
+	order := names(ring, key)
+	for home := range ring.nodes {
+		moved := *ring
+		moved.moved = map[string]uint16{key: uint16(home)}
+		name := ring.nodes[home].Name
+		want := append([]string{name}, slices.DeleteFunc(slices.Clone(order), func(n string) bool { return n == name })...)
+		require.Equal(t, want, names(&moved, key))
+	}
 }
 
 func TestAssignWithWeights(t *testing.T) {

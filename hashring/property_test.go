@@ -46,7 +46,7 @@ func share(nodes []Node, i int) float64 {
 
 func TestPropertyOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		nodes := nodeSets(t, 1, 60)
+		nodes := nodeSets(t, 1, 30)
 		want, err := New(nodes)
 		require.NoError(t, err)
 		got, err := New(rapid.Permutation(nodes).Draw(t, "order"))
@@ -93,7 +93,7 @@ func TestPropertyOneNodeMoreTakesFromTheOthersAndNothingElseMoves(t *testing.T) 
 
 func TestPropertyWalkVisitsEveryNodeOnceHomeFirst(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r, err := New(nodeSets(t, 1, 60))
+		r, err := New(nodeSets(t, 1, 30))
 		require.NoError(t, err)
 		for _, key := range rapid.SliceOfN(rapid.String(), 1, 20).Draw(t, "keys") {
 			walk := slices.Collect(r.Walk(key))
