@@ -87,6 +87,22 @@ func TestHubsFromAFile(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
+// The README shows this one.
+func TestSVGIsAsInTheREADME(t *testing.T) {
+	drawn := filepath.Join(t.TempDir(), "plan.svg")
+	code, _, errOut := hubctl(t, "", "plan", "--from=3", "--to=5", "--assign", "--svg="+drawn)
+	require.Zero(t, code, errOut)
+	got, err := os.ReadFile(drawn)
+	require.NoError(t, err)
+	path := filepath.Join("testdata", "plan-3-to-5.svg")
+	if *update {
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got))
+}
+
 func TestSVGIsWellFormed(t *testing.T) {
 	for _, sizes := range [][2]int{{1, 1}, {1, 2}, {3, 5}, {5, 3}, {20, 3}, {20, 20}, {3, 40}, {300, 301}} {
 		path := filepath.Join(t.TempDir(), "plan.svg")
@@ -187,6 +203,26 @@ func TestCompareNumbered(t *testing.T) {
 		assert.Positive(t, compareNumbered(pair[1], pair[0]), "%v", pair)
 		assert.Zero(t, compareNumbered(pair[0], pair[0]))
 	}
+}
+
+func TestNamesInTheDrawingAreShort(t *testing.T) {
+	short := func(names ...string) []string {
+		var p hashring.Plan
+		for _, n := range names {
+			p.Nodes = append(p.Nodes, hashring.NodeChange{Name: n})
+		}
+		var got []string
+		for _, n := range names {
+			got = append(got, shortNames(&p)[n])
+		}
+		return got
+	}
+	assert.Equal(t, []string{"0", "10"}, short("hub-0.svc", "hub-10.svc"))
+	assert.Equal(t, []string{"a", "b"}, short("a", "b"))
+	assert.Equal(t, []string{"nor…", "sou…"}, short("north-hub", "south-hub"))
+	assert.Equal(t, []string{"hub-", "hub…"}, short("hub-", "hub-1"), "a name is never empty")
+	assert.Equal(t, []string{"edg…"}, short("edgehub-0"))
+	assert.Equal(t, []string{"ärz…", "ämt…"}, short("ärzte", "ämter"))
 }
 
 func TestGrouped(t *testing.T) {

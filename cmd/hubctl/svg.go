@@ -176,21 +176,42 @@ func hslHex(hue, saturation, lightness float64) string {
 
 // shortNames leaves out what all names have in common, so that they fit into the circle.
 func shortNames(p *hashring.Plan) map[string]string {
-	common := p.Nodes[0].Name
-	for _, n := range p.Nodes {
-		for !strings.HasPrefix(n.Name, common) {
-			common = common[:len(common)-1]
-		}
-	}
-	common = strings.TrimRight(common, "0123456789")
 	short := map[string]string{}
+	prefix, suffix := inCommon(p)
 	for _, n := range p.Nodes {
-		short[n.Name] = abbreviated(n.Name[len(common):], 4)
-		if len(p.Nodes) == 1 {
-			short[n.Name] = abbreviated(n.Name, 12)
-		}
+		short[n.Name] = abbreviated(n.Name[prefix:len(n.Name)-suffix], 4)
 	}
 	return short
+}
+
+// inCommon is how many bytes of all names are alike at the beginning, up to a
+// separator, and at the end, from a dot on. Of a single name nothing is.
+func inCommon(p *hashring.Plan) (prefix, suffix int) {
+	if len(p.Nodes) < 2 {
+		return 0, 0
+	}
+	first := p.Nodes[0].Name
+	head, tail := first, first
+	for _, n := range p.Nodes {
+		for !strings.HasPrefix(n.Name, head) {
+			head = head[:len(head)-1]
+		}
+		for !strings.HasSuffix(n.Name, tail) {
+			tail = tail[1:]
+		}
+	}
+	head = head[:strings.LastIndexAny(head, "-._")+1]
+	if dot := strings.IndexByte(tail, '.'); dot >= 0 {
+		tail = tail[dot:]
+	} else {
+		tail = ""
+	}
+	for _, n := range p.Nodes {
+		if len(head)+len(tail) >= len(n.Name) {
+			return 0, 0
+		}
+	}
+	return len(head), len(tail)
 }
 
 // abbreviated cuts s to a number of characters.

@@ -17,7 +17,7 @@ const (
 
 // loadRow is a hub's bars, or those of a sum over many hubs.
 type loadRow struct {
-	name          string
+	name, label   string
 	before, after float64 // series; negative if the hub is not there
 }
 
@@ -25,14 +25,15 @@ type loadRow struct {
 func loadRows(p *hashring.Plan) []loadRow {
 	if len(p.Nodes) > maxDrawnHubs {
 		return []loadRow{
-			{"busiest hub", float64(p.Before.Most), float64(p.After.Most)},
-			{"average", p.Before.Average, p.After.Average},
-			{"least busy hub", float64(p.Before.Least), float64(p.After.Least)},
+			{"", "busiest hub", float64(p.Before.Most), float64(p.After.Most)},
+			{"", "average", p.Before.Average, p.After.Average},
+			{"", "least busy hub", float64(p.Before.Least), float64(p.After.Least)},
 		}
 	}
 	var rows []loadRow
+	_, suffix := inCommon(p) // the domain of a StatefulSet's hubs
 	for _, n := range p.Nodes {
-		row := loadRow{n.Name, float64(n.Before.Series), float64(n.After.Series)}
+		row := loadRow{n.Name, n.Name[:len(n.Name)-suffix], float64(n.Before.Series), float64(n.After.Series)}
 		if n.Before.Weight == 0 {
 			row.before = -1
 		}
@@ -62,7 +63,7 @@ func drawLoads(c *canvas, p *hashring.Plan, rows []loadRow) {
 		if colour := colours[r.name]; colour != "" {
 			pale, strong = colour, colour
 		}
-		c.text(barsLeft-12, y+barHeight+5, 13, "end", ink, abbreviated(r.name, 16))
+		c.text(barsLeft-12, y+barHeight+5, 13, "end", ink, abbreviated(r.label, 16))
 		c.bar(y, r.before, at, pale, 0.45, "joins")
 		c.bar(y+barHeight+1, r.after, at, strong, 1, "leaves")
 	}
