@@ -2,6 +2,7 @@ package hashring
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -21,20 +22,22 @@ import (
 // the order of its walk; a node that is full keeps what it prefers, its own keys
 // before guests, then by a hash of key and node.
 //
-// Slack is in series; 0 means DefaultSlack(loads, nodes). A smaller one evens
-// out more and moves more when the fleet changes. A key of more than about three
-// quarters of slack is placed before the others and may exceed it alone.
+// Slack is in series; 0 means three keys of average size, or a fortieth of the
+// average share where that is more. A smaller one evens out more and moves more
+// when the fleet changes. A key of more than about three quarters of slack is
+// placed before the others and may exceed it alone.
 //
-// Every fault of loads is reported: a key there twice, series out of bounds.
+// Every fault is reported: a key there twice, series or slack out of bounds.
 func (r *Ring) Assign(loads []Load, slack int) (*Ring, error) {
-	if err := checkLoads(loads); err != nil {
+	err := checkLoads(loads)
+	if slack < 0 || slack > maxSeries {
+		err = errors.Join(err, fmt.Errorf("slack is %d series, it must be between 0 and %d", slack, maxSeries))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("assign %d keys: %w", len(loads), err)
 	}
-	if slack < 0 {
-		return nil, fmt.Errorf("assign %d keys: slack is %d series, it must not be negative", len(loads), slack)
-	}
 	if slack == 0 {
-		slack = DefaultSlack(loads, len(r.nodes))
+		slack = defaultSlack(loads, len(r.nodes))
 	}
 	// Capacities move in steps, so that one gateway more hardly ever changes
 	// them: it would change all of them at once.
@@ -72,9 +75,9 @@ func (r *Ring) Assign(loads []Load, slack int) (*Ring, error) {
 	return &assigned, nil
 }
 
-// DefaultSlack is what Assign allows above a node's share, in series: three keys
-// of average size, or a fortieth of the average share where that is more.
-func DefaultSlack(loads []Load, nodes int) int {
+// defaultSlack has room for the chance that few keys bring, and grows with the
+// share, so that a large fleet is not held to an evenness that keeps it moving.
+func defaultSlack(loads []Load, nodes int) int {
 	total := 0
 	for _, l := range loads {
 		total += l.Series

@@ -152,7 +152,7 @@ func TestPropertyAssignIsAFunctionOfTheSets(t *testing.T) {
 
 		// No node is above its share by more than slack or the largest key.
 		if slack == 0 {
-			slack = DefaultSlack(loads, len(nodes))
+			slack = defaultSlack(loads, len(nodes))
 		}
 		total, largest := 0, 0
 		for _, l := range loads {
@@ -180,7 +180,7 @@ func TestAssignMovesOnlyWhatOverflows(t *testing.T) {
 	for _, l := range loads {
 		total += l.Series
 	}
-	slack := DefaultSlack(loads, 10)
+	slack := defaultSlack(loads, 10)
 	own := seriesByNode(ring, loads)
 	left := map[string]int{}
 	assigned := mustAssign(t, ring, loads)
@@ -266,8 +266,11 @@ func TestAssignReportsEveryFault(t *testing.T) {
 	for _, want := range []string{"assign 4 keys", `"a" is listed twice`, `"b" has -1 series`, `"c" has 4294967297 series`} {
 		assert.ErrorContains(t, err, want)
 	}
-	_, err = ring.Assign(nil, -1)
+	_, err = ring.Assign([]Load{{"b", -1}}, -1)
 	assert.ErrorContains(t, err, "slack is -1")
+	assert.ErrorContains(t, err, `"b" has -1 series`)
+	_, err = ring.Assign(nil, math.MaxInt)
+	assert.ErrorContains(t, err, "between 0 and 4294967296")
 	_, err = ring.Assign(slices.Repeat([]Load{{"a", 1}}, 20), 0)
 	assert.ErrorContains(t, err, "and 9 faults more")
 	assert.Equal(t, 11, strings.Count(err.Error(), "\n")+1)

@@ -14,9 +14,9 @@ import (
 // number of goroutines, and none takes a lock. To change the membership, build
 // another Ring.
 type Ring struct {
-	nodes  []Node   // sorted by name, weights filled in
-	marks  []uint64 // nodeMark of each of nodes
-	perKey []float64
+	nodes  []Node              // sorted by name, weights filled in
+	marks  []uint64            // nodeMark of each of nodes
+	perKey []float64           // 1/weight of each of nodes; nil if all weigh the same
 	owners *[partitions]uint16 // partition to index in nodes
 	moved  map[string]uint16   // what Assign took from its owner: key to index in nodes
 }
@@ -24,7 +24,8 @@ type Ring struct {
 // New builds the ring of a set of nodes. The order of nodes does not matter.
 // Every fault of the set is reported: no nodes, more than MaxNodes, a name that
 // is empty, longer than MaxNameBytes or there twice, a weight out of bounds. It
-// takes about 0.3 ms for each node on one core and 0.5 MB in all.
+// takes about 0.3 ms for each node on one core, twice that where weights differ,
+// and 0.5 MB in all.
 func New(nodes []Node) (*Ring, error) {
 	sorted := slices.Clone(nodes)
 	slices.SortFunc(sorted, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })

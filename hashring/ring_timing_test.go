@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The lower line of each name has weights, which cost more to build with.
+// sizes runs a benchmark for each number of hubs, without and with weights.
 func sizes(b *testing.B, hubCounts []int, f func(b *testing.B, nodes []Node)) {
 	for _, n := range hubCounts {
 		b.Run(fmt.Sprintf("hubs=%d", n), func(b *testing.B) { f(b, hubs(n)) })
@@ -16,6 +16,15 @@ func sizes(b *testing.B, hubCounts []int, f func(b *testing.B, nodes []Node)) {
 // go test ./hashring -run '^$' -bench Owner
 func BenchmarkOwner(b *testing.B) {
 	keys := gateways(1 << 16)
+	b.Run("assigned-hubs=10", func(b *testing.B) {
+		r := mustAssign(b, mustNew(b, hubs(10)), fleet(1, 347))
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			r.Owner(keys[i&(len(keys)-1)])
+			i++
+		}
+	})
 	sizes(b, []int{10, 1000}, func(b *testing.B, nodes []Node) {
 		r := mustNew(b, nodes)
 		b.ReportAllocs()

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -79,6 +80,9 @@ func hubsFlag(cmd *kingpin.CmdClause, name, help string) *hubSet {
 // ring builds the ring of the set. NameFormat makes names of numbers.
 func (h *hubSet) ring(nameFormat string) (*hashring.Ring, error) {
 	nodes, err := h.nodes(nameFormat)
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return nil, fmt.Errorf("read --%s: %w", h.flag, err)
+	}
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--%s is %q: %w", h.flag, h.text, err)}
 	}

@@ -144,7 +144,6 @@ func TestMistakesNameTheFlag(t *testing.T) {
 		{"plan --from=3 --to=a,a", `"a" is listed twice`},
 		{"plan --from=a=x --to=a=-1", `--from is "a=x"`},
 		{"plan --from=a=x --to=a=-1", `--to is "a=-1"`},
-		{"plan --from=3 --to=@nowhere", "nowhere: no such file"},
 		{"plan --from=3 --to=4 --count=-1", `--count is "-1"`},
 		{"plan --from=3 --to=4 --series=many", `--series is "many"`},
 		{"plan --from=3 --to=4 --retention=soon", `--retention is "soon"`},
@@ -173,6 +172,7 @@ func TestFailures(t *testing.T) {
 		assert.Contains(t, errOut, want, args)
 	}
 	failure("", "plan --from=3 --to=4 --gateways=nowhere.txt", "nowhere.txt")
+	failure("", "plan --from=3 --to=@nowhere", "read --to: open nowhere")
 	failure("", "plan --from=3 --to=4 --gateways=-", "no gateway in it")
 	failure("a 1\na 2\n", "plan --from=3 --to=4 --gateways=-", `line 2: gateway "a" was on line 1 already`)
 	failure("a x\nb 1 2\n", "plan --from=3 --to=4 --gateways=-", `line 1: gateway "a" has "x" series`)

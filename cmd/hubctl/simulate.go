@@ -48,13 +48,16 @@ func simulateCommand(cmd *kingpin.CmdClause) command {
 			}
 		}
 		s.progress.clear()
-		if printErr := errors.Join(printSteps(t.out, s.done), s.printCost(t.out, time.Since(began))); printErr != nil {
+		if printErr := printSteps(t.out, s.done); printErr != nil {
 			return printErr
 		}
 		if errors.Is(err, context.Canceled) {
 			return fmt.Errorf("stopped after %d of %d steps", len(s.done), len(events)+1)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.printCost(t.out, time.Since(began))
 	}
 }
 

@@ -81,9 +81,6 @@ func printSteps(out io.Writer, steps []stepReport) error {
 // printCost measures lookups on the ring of the last step, its memory, and what
 // Assign would do to it.
 func (s *simulation) printCost(out io.Writer, took time.Duration) error {
-	if s.ring == nil {
-		return nil
-	}
 	before := memory()
 	ring, err := hashring.New(s.nodes())
 	if err != nil {
