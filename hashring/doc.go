@@ -1,25 +1,32 @@
 // Package hashring decides which hub is the home of a gateway, and where its
 // samples go while that hub is away.
 //
-// The circle is cut into a fixed number of partitions. A key is hashed to one
-// of them, and each partition belongs to one node:
+// The circle is cut into a fixed number of partitions. A key is hashed to one of
+// them, and each partition has an order of its own in which it likes the nodes:
 //
-//	key ──xxhash──► partition 7,113 ──table──► owner
-//	                      │
-//	                      └──rendezvous order──► the nodes to try after it
+//	key ──xxhash──► partition 22,532 ──order──► edgehub-1, edgehub-0, edgehub-2
+//	                                               │           │
+//	                                             owner     the one to try next
 //
-// Which node owns which partition comes from consistent hashing with bounded
-// loads (github.com/buraksezer/consistent; Mirrokni, Thorup and Zadimoghaddam,
-// "Consistent Hashing with Bounded Loads", 2016). One node more or fewer moves
-// only the partitions that must move.
+// The order is by highest random weight, also called rendezvous hashing (Thaler
+// and Ravishankar, "Using Name-Based Mappings to Increase Hit Rates", 1998): a
+// hash of partition and node. Nodes of different weight are ordered by
+// -ln(hash)/weight, the logarithmic method of Schindelhauer and Schomaker
+// ("Weighted Distributed Hash Tables", 2005). A node's place in the order has nothing to
+// do with who else is there, and everything else follows:
 //
-// The failover order is a property of the partition, not of the owner: highest
-// random weight, also called rendezvous hashing (Thaler and Ravishankar, 1998).
-// So the keys of a node that dies spread over all the others, the keys of
-// living nodes stay where they are, and nothing is rebuilt.
+//   - A node that is added takes its share from all others, and nothing moves
+//     between those.
+//   - The keys of a node that dies spread over all the others, the keys of living
+//     nodes stay, and nothing is rebuilt: that is [Ring.Walk].
+//   - A node that is taken off the list after it died moves nothing any more.
 //
-// Everybody who builds a ring from the same set of names gets the same ring,
-// in whatever order the names were listed. The hash, the number of partitions
-// and the number of virtual nodes are therefore part of the format: changing
-// one of them moves the fleet. testdata pins them.
+// New works the owners out once, into a table, so that [Ring.Owner] is a hash and
+// a look into memory. How even the shares are is chance; where the keys are
+// known, [Ring.Assign] bounds it. [Compare] says what a change of the set moves.
+//
+// Everybody who builds a ring from the same set of names and weights gets the
+// same ring, in whatever order they were listed. The hashes, the number of
+// partitions and the order are therefore a format: changing one of them moves the
+// fleet. testdata pins it, and the README says how to write it in another language.
 package hashring

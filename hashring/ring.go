@@ -1,56 +1,31 @@
 package hashring
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
-	"github.com/buraksezer/consistent"
 	"github.com/cespare/xxhash/v2"
 )
-
-const (
-	// partitions is a prime, and large enough that the spread of keys over
-	// the nodes is as even as chance allows.
-	partitions = 20_011
-	// virtualNodes is how often each node stands on the circle. With 200 the
-	// load bound below hardly ever acts, so it moves no partition between
-	// nodes that stay.
-	virtualNodes = 200
-	// loadBound is the largest share of a node, relative to the average.
-	loadBound = 1.25
-
-	// MaxNodes is the largest ring that New builds. With more nodes a
-	// partition would be too coarse a share of a node, and the library sorts
-	// the circle anew for every node it adds: 1,000 of them take seconds.
-	MaxNodes = 1_000
-	// MaxNameBytes is the longest name of a node.
-	MaxNameBytes = 253 // a DNS name
-)
-
-// Node is a member of the ring. Its name is its identity: it must be the same
-// from every process that builds the ring and must outlive restarts, so it is a
-// stable DNS name rather than an address or a position in a list.
-type Node struct {
-	Name string
-}
-
-// String returns the node's name.
-func (n Node) String() string { return n.Name }
 
 // Ring maps keys to nodes. It is immutable: all methods may be called from any
 // number of goroutines, and none takes a lock. To change the membership, build
 // another Ring.
 type Ring struct {
-	nodes  []Node   // sorted by name
-	hashes []uint64 // of the nodes' names, in the order of nodes
-	owners []uint16 // partition to index in nodes
+	nodes  []Node              // sorted by name, weights filled in
+	marks  []uint64            // nodeMark of each of nodes
+	perKey []float64           // 1/weight of each of nodes; nil if all weigh the same
+	owners *[partitions]uint16 // partition to index in nodes
+	moved  map[string]uint16   // what Assign took from its owner: key to index in nodes
 }
 
 // New builds the ring of a set of nodes. The order of nodes does not matter.
 // Every fault of the set is reported: no nodes, more than MaxNodes, a name that
-// is empty, longer than MaxNameBytes or there twice.
+// is empty, longer than MaxNameBytes or there twice, a weight out of bounds. It
+// takes about 0.3 ms for each node on one core, twice that where weights differ,
+// and 0.5 MB in all.
 func New(nodes []Node) (*Ring, error) {
 	sorted := slices.Clone(nodes)
 	slices.SortFunc(sorted, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
@@ -58,61 +33,94 @@ func New(nodes []Node) (*Ring, error) {
 		return nil, fmt.Errorf("build ring of %d nodes: %w", len(nodes), err)
 	}
 
-	r := &Ring{
-		nodes:  sorted,
-		hashes: make([]uint64, len(sorted)),
-		owners: make([]uint16, partitions),
+	r := &Ring{nodes: sorted, marks: make([]uint64, len(sorted)), owners: new([partitions]uint16)}
+	alike := true
+	for i := range sorted {
+		n := &sorted[i]
+		if n.Weight == 0 {
+			n.Weight = 1
+		}
+		r.marks[i] = nodeMark(n.Name)
+		alike = alike && n.Weight == sorted[0].Weight
 	}
-	members := make([]consistent.Member, len(sorted))
-	index := make(map[string]uint16, len(sorted))
+	if alike {
+		r.fillAlike()
+		return r, nil
+	}
+	r.perKey = make([]float64, len(sorted))
 	for i, n := range sorted {
-		r.hashes[i] = xxhash.Sum64String(n.Name)
-		members[i] = n
-		index[n.Name] = uint16(i)
+		r.perKey[i] = 1 / n.Weight
 	}
-	circle := consistent.New(members, consistent.Config{
-		Hasher:            hasher{},
-		PartitionCount:    partitions,
-		ReplicationFactor: virtualNodes,
-		Load:              loadBound,
-	})
-	// Only the table is kept: looking it up needs neither the library's lock
-	// nor its maps.
-	for p := range r.owners {
-		r.owners[p] = index[circle.GetPartitionOwner(p).String()]
-	}
+	r.fillWeighted()
 	return r, nil
 }
 
-// validate reports every fault of nodes, which are sorted by name.
-func validate(nodes []Node) error {
-	var errs []error
-	if len(nodes) == 0 {
-		errs = append(errs, errors.New("at least one node is needed"))
-	}
-	if len(nodes) > MaxNodes {
-		errs = append(errs, fmt.Errorf("at most %d nodes are supported", MaxNodes))
-	}
-	for i, n := range nodes {
-		switch {
-		case n.Name == "":
-			errs = append(errs, errors.New("a node has an empty name"))
-		case len(n.Name) > MaxNameBytes:
-			errs = append(errs, fmt.Errorf("name %.20q… has %d bytes, at most %d are allowed", n.Name, len(n.Name), MaxNameBytes))
-		case i > 0 && nodes[i-1].Name == n.Name:
-			errs = append(errs, fmt.Errorf("node %q is listed twice", n.Name))
+// fillAlike gives each partition to its first node where all weights are the
+// same: the order of the waits is the order of the scores, backwards.
+func (r *Ring) fillAlike() {
+	for p := range r.owners {
+		mark := partitionMark(uint64(p))
+		best, bestScore := 0, score(mark, r.marks[0])
+		for i, m := range r.marks {
+			if s := score(mark, m); s > bestScore {
+				best, bestScore = i, s
+			}
 		}
+		r.owners[p] = uint16(best)
 	}
-	return errors.Join(errs...)
+}
+
+// fillWeighted gives each partition to its first node by weighted waits. A
+// logarithm for every pair would take most of the time, and -ln(u) is never less
+// than 1-u: most nodes are out of the race without one.
+func (r *Ring) fillWeighted() {
+	const margin = 1 - 1e-9 // a rounded logarithm must not lose to this bound
+	for p := range r.owners {
+		mark := partitionMark(uint64(p))
+		best := r.rank(mark, 0)
+		for i, m := range r.marks {
+			s := score(mark, m)
+			if shortfall(s)*r.perKey[i]*margin > best.wait {
+				continue
+			}
+			if next := (rank{wait: wait(s) * r.perKey[i], score: s, node: i}); next.before(best) {
+				best = next
+			}
+		}
+		r.owners[p] = uint16(best.node)
+	}
 }
 
 // Owner returns the home of key. Every string is a key, the empty one too. It
 // does not allocate.
-func (r *Ring) Owner(key string) Node {
-	return r.nodes[r.owners[partition(key)]]
+func (r *Ring) Owner(key string) Node { return r.nodes[r.home(key, partition(key))] }
+
+// home is where a key goes: to the owner of its partition, unless Assign says
+// otherwise.
+func (r *Ring) home(key string, p uint64) int {
+	if len(r.moved) > 0 {
+		if i, ok := r.moved[key]; ok {
+			return int(i)
+		}
+	}
+	return int(r.owners[p&(partitions-1)])
 }
 
-// Nodes returns the members in the order of their names.
+// Nodes returns the members in the order of their names, with their weights.
 func (r *Ring) Nodes() []Node { return slices.Clone(r.nodes) }
 
-func partition(key string) uint64 { return xxhash.Sum64String(key) % partitions }
+// Fingerprint is a hash of all that decides where keys go: the format's
+// version, the nodes with their weights, and what Assign moved. Processes with the same
+// fingerprint send every key to the same node.
+func (r *Ring) Fingerprint() uint64 {
+	b := binary.LittleEndian.AppendUint64(nil, formatVersion)
+	for _, n := range r.nodes {
+		b = append(append(b, n.Name...), 0)
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(n.Weight))
+	}
+	h := xxhash.Sum64(b)
+	for key, home := range r.moved {
+		h += mix(xxhash.Sum64String(key) ^ r.marks[home]) // a sum, since a map has no order
+	}
+	return h
+}

@@ -6,36 +6,93 @@ import (
 	"slices"
 )
 
-// Walk yields the nodes in the order in which key tries them: its owner first,
-// then every other node once, by descending rendezvous score for the key's
-// partition. The owner costs nothing; the order of the others is worked out only
-// when the caller asks for the second node, in O(n log n).
+// lazySteps is how many nodes Walk finds by looking through all of them, without
+// memory. A key that has to step over more dead nodes than that sorts the rest.
+const lazySteps = 12
+
+// Walk yields the nodes in the order in which key tries them: its home first,
+// then every other node once, in weighted rendezvous order for the key's
+// partition. The home costs what Owner costs; each of the next few nodes one look
+// at every node's score, and no memory; a walk to the end sorts the rest, in
+// O(n log n).
 func (r *Ring) Walk(key string) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
 		p := partition(key)
-		owner := int(r.owners[p])
-		if !yield(r.nodes[owner]) {
+		home := r.home(key, p)
+		if !yield(r.nodes[home]) {
 			return
 		}
-		for _, i := range r.successors(p, owner) {
-			if !yield(r.nodes[i]) {
+		mark := partitionMark(p)
+		owner := r.rank(mark, int(r.owners[p&(partitions-1)]))
+		if owner.node != home && !yield(r.nodes[owner.node]) {
+			return
+		}
+		last := owner
+		for range lazySteps {
+			next, ok := r.after(mark, last)
+			if !ok {
+				return
+			}
+			last = next
+			if last.node != home && !yield(r.nodes[last.node]) {
+				return
+			}
+		}
+		for _, next := range r.allAfter(mark, last) {
+			if next.node != home && !yield(r.nodes[next.node]) {
 				return
 			}
 		}
 	}
 }
 
-// successors returns the indices of all nodes but the owner, best score first.
-// Nodes of equal score, which two names of equal hash have, keep their order.
-func (r *Ring) successors(partition uint64, owner int) []int {
-	scores := make([]uint64, len(r.nodes))
-	order := make([]int, 0, len(r.nodes)-1)
-	for i, h := range r.hashes {
-		scores[i] = score(partition, h)
-		if i != owner {
-			order = append(order, i)
+// rank is a node's place in the order of one partition.
+type rank struct {
+	wait  float64 // -ln(u)/weight, or 0 if all weights are the same
+	score uint64
+	node  int
+}
+
+// before orders by the shorter wait, the higher score, the name.
+func (a rank) before(b rank) bool {
+	if a.wait != b.wait {
+		return a.wait < b.wait
+	}
+	if a.score != b.score {
+		return a.score > b.score
+	}
+	return a.node < b.node
+}
+
+func (r *Ring) rank(mark uint64, node int) rank {
+	s := score(mark, r.marks[node])
+	if r.perKey == nil {
+		return rank{score: s, node: node}
+	}
+	return rank{wait: wait(s) * r.perKey[node], score: s, node: node}
+}
+
+// after returns the node that follows last in the order of a partition; false
+// if last was the end.
+func (r *Ring) after(mark uint64, last rank) (next rank, ok bool) {
+	for i := range r.marks {
+		if c := r.rank(mark, i); last.before(c) && (!ok || c.before(next)) {
+			next, ok = c, true
 		}
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
-	return order
+	return next, ok
+}
+
+// allAfter returns the nodes that follow last, in order.
+func (r *Ring) allAfter(mark uint64, last rank) []rank {
+	var all []rank
+	for i := range r.marks {
+		if c := r.rank(mark, i); last.before(c) {
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b rank) int {
+		return cmp.Or(cmp.Compare(a.wait, b.wait), cmp.Compare(b.score, a.score), cmp.Compare(a.node, b.node))
+	})
+	return all
 }

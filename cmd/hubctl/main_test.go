@@ -1,0 +1,252 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/hashring"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata")
+
+// hubctl runs the command with some standard input.
+func hubctl(t *testing.T, in string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), args, terminal{in: strings.NewReader(in), out: &o, err: &e})
+	return code, o.String(), e.String()
+}
+
+func TestPlanPrintsATable(t *testing.T) {
+	for name, args := range map[string][]string{
+		"plan-3-to-5":          {"--from=3", "--to=5"},
+		"plan-10-to-9-assign":  {"--from=10", "--to=9", "--assign"},
+		"plan-weights":         {"--from=a,b,c", "--to=a,b=2,c", "--count=1000", "--no-gateway-series=0"},
+		"plan-nothing-changes": {"--from=4", "--to=4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, out, errOut := hubctl(t, "", append([]string{"plan"}, args...)...)
+			require.Zero(t, code, errOut)
+			path := filepath.Join("testdata", name+".txt")
+			if *update {
+				require.NoError(t, os.MkdirAll("testdata", 0o755))
+				require.NoError(t, os.WriteFile(path, []byte(out), 0o644))
+			}
+			want, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Equal(t, string(want), out)
+		})
+	}
+}
+
+func TestPlanReadsAFleet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fleet.txt")
+	const fleet = "# the north\ngw-1 300\ngw-2\n\ngw-3\t250\n"
+	require.NoError(t, os.WriteFile(path, []byte(fleet), 0o644))
+	_, fromFile, _ := hubctl(t, "", "plan", "--from=1", "--to=2", "--gateways="+path, "--series=100", "--output=json")
+	code, fromStdin, errOut := hubctl(t, fleet, "plan", "--from=1", "--to=2", "--gateways=-", "--series=100", "--output=json")
+	require.Zero(t, code, errOut)
+	assert.Equal(t, fromFile, fromStdin)
+	var p hashring.Plan
+	require.NoError(t, json.Unmarshal([]byte(fromFile), &p))
+	assert.Equal(t, 4, p.Keys)
+	assert.Equal(t, 300+100+250+1500, p.Series)
+}
+
+func TestPlanAsJSON(t *testing.T) {
+	code, out, _ := hubctl(t, "", "plan", "--from=3", "--to=5", "--output=json", "--retention=30d")
+	require.Zero(t, code)
+	var p planReport
+	require.NoError(t, json.Unmarshal([]byte(out), &p))
+	assert.Equal(t, 348, p.Keys)
+	assert.Len(t, p.Nodes, 5)
+	assert.Len(t, p.BeforeFingerprint, 16)
+	assert.NotEqual(t, p.BeforeFingerprint, p.AfterFingerprint)
+	assert.Equal(t, []string{"5m", "30d"}, []string{p.DoubledFor, p.SplitFor})
+}
+
+func TestHubsFromAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hubs.txt")
+	require.NoError(t, os.WriteFile(path, []byte("# now\na\nb=2\n"), 0o644))
+	_, want, _ := hubctl(t, "", "plan", "--from=a,b=2", "--to=3")
+	code, got, errOut := hubctl(t, "", "plan", "--from=@"+path, "--to=3")
+	require.Zero(t, code, errOut)
+	assert.Equal(t, want, got)
+}
+
+// The README shows this one.
+func TestSVGIsAsInTheREADME(t *testing.T) {
+	drawn := filepath.Join(t.TempDir(), "plan.svg")
+	code, _, errOut := hubctl(t, "", "plan", "--from=3", "--to=5", "--assign", "--svg="+drawn)
+	require.Zero(t, code, errOut)
+	got, err := os.ReadFile(drawn)
+	require.NoError(t, err)
+	path := filepath.Join("testdata", "plan-3-to-5.svg")
+	if *update {
+		require.NoError(t, os.WriteFile(path, got, 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got))
+}
+
+func TestSVGIsWellFormed(t *testing.T) {
+	for _, sizes := range [][2]int{{1, 1}, {1, 2}, {3, 5}, {5, 3}, {20, 3}, {20, 20}, {3, 40}, {300, 301}} {
+		path := filepath.Join(t.TempDir(), "plan.svg")
+		code, _, errOut := hubctl(t, "", "plan", fmt.Sprintf("--from=%d", sizes[0]), fmt.Sprintf("--to=%d", sizes[1]),
+			"--name-format=<hub & %d>", "--count=5000", "--svg="+path)
+		require.Zero(t, code, errOut)
+		file, err := os.Open(path)
+		require.NoError(t, err)
+		dec, elements := xml.NewDecoder(file), map[string]int{}
+		for {
+			token, err := dec.Token()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err, "%v", sizes)
+			if start, ok := token.(xml.StartElement); ok {
+				elements[start.Name.Local]++
+				for _, a := range start.Attr {
+					assert.NotContains(t, a.Value, "NaN")
+				}
+			}
+		}
+		file.Close()
+		assert.Equal(t, 1, elements["svg"])
+		assert.GreaterOrEqual(t, elements["path"], 2*sizes[0], "%v", sizes)
+		if most := max(sizes[0], sizes[1]); most <= maxDrawnHubs {
+			assert.Equal(t, 1+sizes[0]+sizes[1], elements["rect"], "%v", sizes)
+		}
+	}
+}
+
+func TestMistakesNameTheFlag(t *testing.T) {
+	for _, c := range []struct {
+		args, want string
+	}{
+		{"plan --from=3", "--to"},
+		{"plan --from=0 --to=3", `--from is "0"`},
+		{"plan --from=3 --to=a,,b", "empty name"},
+		{"plan --from=3 --to=a,a", `"a" is listed twice`},
+		{"plan --from=a=x --to=a=-1", `--from is "a=x"`},
+		{"plan --from=a=x --to=a=-1", `--to is "a=-1"`},
+		{"plan --from=3 --to=4 --count=-1", `--count is "-1"`},
+		{"plan --from=3 --to=4 --series=many", `--series is "many"`},
+		{"plan --from=3 --to=4 --retention=soon", `--retention is "soon"`},
+		{"plan --from=3 --to=4 --output=xml", "table"},
+		{"plan --from=3 --to=4 --slack=5", "--slack"},
+		{"plan --from=3 --to=4 --name-format=hub", `--name-format is "hub"`},
+		{"simulate --hubs=5000", `--hubs is "5000"`},
+		{"simulate --hubs=3 --schedule=fail:3", `--schedule is "fail:3"`},
+		{"simulate --schedule=explode,fail,heal:2", `"explode" is none of`},
+		{"simulate --schedule=explode,fail,heal:2", `"fail" needs a number`},
+		{"simulate --schedule=explode,fail,heal:2", `"heal:2" takes no number`},
+		{"nothing", "nothing"},
+	} {
+		code, out, errOut := hubctl(t, "", strings.Fields(c.args)...)
+		assert.Equal(t, exitUsage, code, c.args)
+		assert.Contains(t, errOut, c.want, c.args)
+		assert.Empty(t, out, c.args)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	failure := func(in, args, want string) {
+		t.Helper()
+		code, _, errOut := hubctl(t, in, strings.Fields(args)...)
+		assert.Equal(t, exitFailed, code, args)
+		assert.Contains(t, errOut, want, args)
+	}
+	failure("", "plan --from=3 --to=4 --gateways=nowhere.txt", "nowhere.txt")
+	failure("", "plan --from=3 --to=@nowhere", "read --to: open nowhere")
+	failure("", "plan --from=3 --to=4 --gateways=-", "no gateway in it")
+	failure("a 1\na 2\n", "plan --from=3 --to=4 --gateways=-", `line 2: gateway "a" was on line 1 already`)
+	failure("a x\nb 1 2\n", "plan --from=3 --to=4 --gateways=-", `line 1: gateway "a" has "x" series`)
+	failure("a x\nb 1 2\n", "plan --from=3 --to=4 --gateways=-", "line 2 has 3 fields")
+	failure(strings.Repeat("a b c\n", 30), "plan --from=3 --to=4 --gateways=-", "and 20 faults more")
+	failure("", "plan --from=3 --to=4 --svg=nowhere/plan.svg", "--svg")
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	code, out, _ := hubctl(t, "", "--help")
+	assert.Zero(t, code)
+	for _, want := range []string{"plan", "simulate", "ring-cost"} {
+		assert.Contains(t, out, want)
+	}
+	code, out, _ = hubctl(t, "", "plan", "--help")
+	assert.Zero(t, code)
+	assert.Contains(t, out, "--no-gateway-series")
+	code, out, _ = hubctl(t, "", "--version")
+	assert.Zero(t, code)
+	assert.Contains(t, out, "hubctl")
+}
+
+func TestCompareNumbered(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"hub-2", "hub-10"}, {"hub-2.svc", "hub-10.svc"}, {"a", "b"}, {"hub", "hub-1"}, {"1", "a"}, {"hub-1", "hub-01"}, {"é1", "é2"},
+	} {
+		assert.Negative(t, compareNumbered(pair[0], pair[1]), "%v", pair)
+		assert.Positive(t, compareNumbered(pair[1], pair[0]), "%v", pair)
+		assert.Zero(t, compareNumbered(pair[0], pair[0]))
+	}
+}
+
+func TestNamesInTheDrawingAreShort(t *testing.T) {
+	short := func(names ...string) []string {
+		var p hashring.Plan
+		for _, n := range names {
+			p.Nodes = append(p.Nodes, hashring.NodeChange{Name: n})
+		}
+		var got []string
+		for _, n := range names {
+			got = append(got, shortNames(&p)[n])
+		}
+		return got
+	}
+	assert.Equal(t, []string{"0", "10"}, short("hub-0.svc", "hub-10.svc"))
+	assert.Equal(t, []string{"a", "b"}, short("a", "b"))
+	assert.Equal(t, []string{"nor…", "sou…"}, short("north-hub", "south-hub"))
+	assert.Equal(t, []string{"hub-", "hub…"}, short("hub-", "hub-1"), "a name is never empty")
+	assert.Equal(t, []string{"edg…"}, short("edgehub-0"))
+	assert.Equal(t, []string{"ärz…", "ämt…"}, short("ärzte", "ämter"))
+}
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1000: "-1,000", -100: "-100", 1234567: "1,234,567"} {
+		assert.Equal(t, want, grouped(n))
+	}
+}
+
+func TestRingCostPrintsATable(t *testing.T) {
+	code, out, errOut := hubctl(t, "", "ring-cost", "--hubs=3")
+	require.Zero(t, code, errOut)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	require.Len(t, lines, 4)
+	for _, line := range lines {
+		assert.Equal(t, 6, strings.Count(line, "|"), line)
+	}
+}
+
+func TestStoppedBeforeItBegan(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errOut bytes.Buffer
+	for _, name := range []string{"simulate", "ring-cost"} {
+		assert.Equal(t, exitFailed, run(ctx, []string{name}, terminal{out: &out, err: &errOut}))
+	}
+	assert.Contains(t, errOut.String(), "stopped after 0 of 9 steps")
+}
