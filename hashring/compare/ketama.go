@@ -8,8 +8,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// ketama places keys as Thanos Receive's "ketama" hashring does, by its published
-// description (https://thanos.io/tip/proposals-done/202206-receive-consistent-hashing.md):
+// ketama places keys as Thanos Receive's "ketama" hashring does, by what Thanos
+// publishes of it (https://thanos.io/tip/components/receive.md, pull request 5408):
 // every node stands on the circle at 1,000 places, a key belongs to the node whose
 // place comes next, and its replicas to the next others.
 type ketama []ketamaPlace
