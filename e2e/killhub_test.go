@@ -25,7 +25,7 @@ const (
 // time; and what is missing in the end is only what the hub held when it died.
 func TestKillHub(t *testing.T) {
 	s := globalStack(t)
-	f := startFleet(t, s, hubs(s), fleetConfig{name: "kill", gateways: 14, controllers: 2, interval: 500 * time.Millisecond})
+	f := startFleet(t, s, hubs(s), fleetConfig{name: "kill", gateways: 20, controllers: 2, interval: 500 * time.Millisecond})
 	homes := awaitHomes(t, s, f)
 	victim := busiest(homes, len(s.Shards))
 	moving := func(id string) bool { return homes[id] == victim }
