@@ -55,8 +55,9 @@ func TestSampleWithoutTimestampGetsTheArrivalTime(t *testing.T) {
 }
 
 func TestSamplesOfTheWrongTimeAreDroppedAndCounted(t *testing.T) {
-	s := serve(t, Config{MaxAge: 2 * time.Minute, MaxAhead: time.Minute})
-	s.push(at("x", 1, -120_000) + at("x", 2, 0) + at("x", 3, 600_000))
+	const hour = int64(time.Hour / time.Millisecond)
+	s := serve(t, Config{MaxAge: 2 * time.Hour, MaxAhead: 2 * time.Hour})
+	s.push(at("x", 1, -3*hour) + at("x", 2, 0) + at("x", 3, 3*hour))
 	assert.Equal(t, at("x", 2, 0), s.get("/metrics"))
 	assert.Zero(t, s.Stats().Dropped, "looking dropped something")
 	assert.Equal(t, at("x", 2, 0), s.get("/metrics?drain=1"))
