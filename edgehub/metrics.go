@@ -17,7 +17,7 @@ type metrics struct {
 	scraped      *prometheus.CounterVec // by cursor
 	dropped      *prometheus.CounterVec // by reason
 	aborted      prometheus.Counter
-	refusedReads *prometheus.CounterVec // by kind
+	refusedReads *prometheus.CounterVec // by reason
 	expired      prometheus.Counter
 	pushSeconds  prometheus.Histogram
 	scrapeTime   prometheus.Histogram
@@ -43,7 +43,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 		scraped:      counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
 		dropped:      counters("samples_dropped_total", "Samples that were left out of a scrape, by reason.", "reason"),
 		aborted:      counter("scrapes_aborted_total", "Scrapes that were cut off; their samples come again."),
-		refusedReads: counters("reads_refused_total", "Scrapes and looks that were refused because too many were under way.", "kind"),
+		refusedReads: counters("reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
 		expired:      counter("series_expired_total", "Series that were forgotten because they were idle."),
 		pushSeconds:  seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),
 		scrapeTime:   seconds("scrape_duration_seconds", "Time that a scrape took to be written."),
@@ -51,8 +51,8 @@ func newMetrics(h *Hub) (*metrics, error) {
 	for _, reason := range reasons {
 		m.rejected.WithLabelValues(reason)
 	}
-	for _, kind := range []string{"scrape", "look"} {
-		m.refusedReads.WithLabelValues(kind)
+	for _, reason := range []string{"too_many_scrapes", "too_many_looks", "unknown_cursor"} {
+		m.refusedReads.WithLabelValues(reason)
 	}
 	for _, reason := range []string{"too_old", "too_far_ahead"} {
 		m.dropped.WithLabelValues(reason)

@@ -42,6 +42,7 @@ func (h *Hub) scrape(c echo.Context) error {
 	start, r, w := time.Now(), c.Request(), c.Response()
 	cur, err := h.cursorOf(r)
 	if err != nil {
+		h.metrics.refusedReads.WithLabelValues("unknown_cursor").Inc()
 		return c.String(http.StatusBadRequest, err.Error()+"\n")
 	}
 	q := parseRequest(r)
@@ -84,7 +85,7 @@ func (h *Hub) enter(c echo.Context, q request) (leave func(), err error) {
 	select {
 	case places <- struct{}{}:
 	default:
-		h.metrics.refusedReads.WithLabelValues(kind).Inc()
+		h.metrics.refusedReads.WithLabelValues("too_many_" + kind + "s").Inc()
 		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
 		return nil, c.String(http.StatusServiceUnavailable, fmt.Sprintf("%d %ss are under way, which is the limit\n", cap(places), kind))
 	}

@@ -84,6 +84,7 @@ func TestEachCursorGetsEverySample(t *testing.T) {
 	answer, text = s.do("GET", "/metrics", "", timeoutHeader, "10")
 	assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
 	assert.Contains(t, text, "which scraper is it?")
+	assert.Contains(t, s.get("/internal"), `edgehub_reads_refused_total{reason="unknown_cursor"} 2`)
 }
 
 func TestScrapeIsCompressedOnRequest(t *testing.T) {
@@ -204,8 +205,8 @@ func TestLooksAndScrapesAreLimitedApart(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
 	assert.Equal(t, "8 scrapes are under way, which is the limit\n", text)
 	internal := s.get("/internal")
-	assert.Contains(t, internal, `edgehub_reads_refused_total{kind="look"} 2`)
-	assert.Contains(t, internal, `edgehub_reads_refused_total{kind="scrape"} 1`)
+	assert.Contains(t, internal, `edgehub_reads_refused_total{reason="too_many_looks"} 2`)
+	assert.Contains(t, internal, `edgehub_reads_refused_total{reason="too_many_scrapes"} 1`)
 }
 
 // Whatever senders disagree about, the body parses, also by the stricter parser
