@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Config says how a Hub behaves. The zero value of every field means its
@@ -20,8 +22,8 @@ type Config struct {
 	MaxSeries int
 	// MaxLabels bounds the labels of a series. Default 64.
 	MaxLabels int
-	// MaxSeriesBytes bounds the length of a series as it is written. Default
-	// 8 KiB.
+	// MaxSeriesBytes bounds the length of a series as it is written, and of a
+	// HELP or TYPE line. Default 8 KiB.
 	MaxSeriesBytes int
 	// MaxBodyBytes bounds the body of a push, after decompression as well.
 	// Default 64 MiB.
@@ -68,8 +70,8 @@ func DefaultConfig() Config {
 	return Config{
 		MaxSamples:     4_000_000,
 		MaxSeries:      1_000_000,
-		MaxLabels:      64,
-		MaxSeriesBytes: 8 << 10,
+		MaxLabels:      exposition.DefaultLimits.Labels,
+		MaxSeriesBytes: exposition.DefaultLimits.SeriesBytes,
 		MaxBodyBytes:   64 << 20,
 		MaxPushes:      64,
 		MaxAge:         time.Hour,

@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -68,6 +69,9 @@ func (t *table) markOdd(s *series, by int) {
 // of a family stays; senders that disagree about it don't change each other's
 // samples. Of help texts, the newest is kept.
 func (t *table) describe(kind exposition.Kind, name, text, line []byte) (conflict bool, err error) {
+	if limit := t.limits.SeriesBytes; len(line) > limit {
+		return false, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", name, len(line), limit)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f, ok := t.families[string(name)]

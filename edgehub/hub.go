@@ -102,9 +102,9 @@ type Point struct {
 	Value float64
 }
 
-// handedOver moves a cursor after its scrape went out.
-func (h *Hub) handedOver(c *cursor, v view, a *arrangement) {
-	passed := h.log.advance(c, v.to)
+// handedOver moves a cursor to a position after its scrape was taken.
+func (h *Hub) handedOver(c *cursor, to uint64, a *arrangement) {
+	passed := h.log.advance(c, to)
 	if passed == 0 {
 		return // another scrape of this cursor was faster
 	}

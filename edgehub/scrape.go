@@ -70,7 +70,9 @@ func (h *Hub) scrape(c echo.Context) error {
 	if !q.explicit {
 		deadline = start.Add(q.timeout)
 	}
-	h.whenTaken(r, deadline, func() { h.handedOver(cur, v, a) })
+	a.points, a.starts = nil, nil // written; until the next scrape only the counts are needed
+	to := v.to
+	h.whenTaken(r, deadline, func() { h.handedOver(cur, to, a) })
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -19,6 +18,11 @@ const (
 	// parcelBytes is the size at which a parcel is cut and the next begins. A
 	// metric is never cut in two: receivers put its lines together again.
 	parcelBytes = 512 << 10
+	// suffixRoom is what a line may need beside name and labels: a suffix, the
+	// bound label, braces and commas.
+	suffixRoom = 64
+	// maxHelpBytes is the longest help text that is sent; the rest is cut off.
+	maxHelpBytes = 1024
 	// maxPooledBytes is the largest buffer that is kept for the next Submit.
 	maxPooledBytes = 4 << 20
 )
@@ -183,8 +187,11 @@ func (e *encoder) family(item *MetricAndContext) {
 func (e *encoder) header(name, help string, k kind) {
 	start := len(e.buf)
 	if help != "" {
-		if !utf8.ValidString(help) {
-			help = strings.ToValidUTF8(help, "\uFFFD")
+		if len(help) > maxHelpBytes {
+			help = help[:maxHelpBytes] // a rune that is cut is replaced below
+		}
+		if !validText(help) {
+			help = strings.ReplaceAll(strings.ToValidUTF8(help, "\uFFFD"), "\x00", "\uFFFD")
 		}
 		e.buf = append(e.buf, "# HELP "...)
 		e.buf = append(e.buf, name...)
@@ -241,6 +248,9 @@ func (e *encoder) metric(name string, k kind, m *dto.Metric) (why reason, at str
 	}
 	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != taken {
 		return why, at
+	}
+	if len(name)+len(e.text)+suffixRoom > exposition.DefaultLimits.SeriesBytes {
+		return tooLong, ""
 	}
 	e.timestamp(m)
 

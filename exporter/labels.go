@@ -68,6 +68,9 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 			p.fields = append(p.fields, field{name: l.name, value: l.value, index: -1})
 		}
 	}
+	if len(p.fields) >= exposition.DefaultLimits.Labels && p.why == taken { // one is left for the bound
+		p.why = tooManyLabels
+	}
 	slices.SortFunc(p.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	for i := range p.fields {
 		f := &p.fields[i]
@@ -116,7 +119,7 @@ func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, wh
 			switch {
 			case plain(value):
 				dst = append(dst, value...)
-			case utf8.ValidString(value):
+			case validText(value):
 				dst = exposition.AppendLabelValue(dst, value)
 			default:
 				return dst, split, invalidLabelValue, f.name
@@ -130,22 +133,26 @@ func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, wh
 	return dst, split, p.why, p.at
 }
 
+// validText reports whether a label value or help text can be sent: a NUL byte
+// ends a text for Prometheus' scanner.
+func validText(v string) bool { return utf8.ValidString(v) && strings.IndexByte(v, 0) < 0 }
+
 // plain reports whether a label value is its own escaped form: ASCII without
-// backslash, quote and line feed.
+// backslash, quote, line feed and NUL.
 func plain(v string) bool {
 	for i := range len(v) {
-		if c := v[i]; c >= utf8.RuneSelf || c == '\\' || c == '"' || c == '\n' {
+		if c := v[i]; c >= utf8.RuneSelf || c == '\\' || c == '"' || c == '\n' || c == 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// validSource reports the label of the source whose value is not UTF-8, if
+// validSource reports the label of the source whose value is not valid, if
 // there is one.
 func validSource(src *source) (reason, string) {
 	for _, l := range src.labels() {
-		if !utf8.ValidString(l.value) {
+		if !validText(l.value) {
 			return invalidLabelValue, l.name
 		}
 	}

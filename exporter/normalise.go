@@ -24,7 +24,9 @@ const (
 	invalidLabelName  // also __name__
 	duplicateLabel    // two labels of one name
 	reservedLabel     // le on a histogram, quantile on a summary
-	invalidLabelValue // not UTF-8
+	invalidLabelValue // not UTF-8, or with a NUL byte
+	tooManyLabels     // more than a hub takes, see exposition.DefaultLimits
+	tooLong           // a series that is longer than a hub takes
 	invalidBound      // a bucket or quantile that is nil or NaN
 
 	// A Submit that returned an error took nothing in.
@@ -52,6 +54,8 @@ var reasonNames = [numReasons]string{
 	duplicateLabel:    "duplicate_label",
 	reservedLabel:     "reserved_label",
 	invalidLabelValue: "invalid_label_value",
+	tooManyLabels:     "too_many_labels",
+	tooLong:           "too_long",
 	invalidBound:      "invalid_bound",
 	submitFull:        "queue_full",
 	submitClosed:      "closed",

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -10,6 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 var (
@@ -106,6 +109,13 @@ func TestDropped(t *testing.T) {
 	g := func(labels string) *dto.MetricFamily {
 		return family(t, `name:"m" type:GAUGE metric:{`+labels+` gauge:{value:1}}`)
 	}
+	drop(g(`label:{name:"a" value:"x\000y"}`), noContext, 1, "invalid_label_value")
+	drop(g(`label:{name:"a" value:"`+strings.Repeat("y", 8200)+`"}`), noContext, 1, "too_long")
+	many := ""
+	for i := range 64 {
+		many += fmt.Sprintf(`label:{name:"l%d" value:"1"} `, i)
+	}
+	drop(g(many), noContext, 1, "too_many_labels")
 	badValue := g(`label:{name:"a" value:"1"}`)
 	badValue.Metric[0].Label[0].Value = proto.String("\xff")
 	nan := family(t, `name:"m" type:HISTOGRAM metric:{histogram:{bucket:{}}}`)
@@ -158,4 +168,29 @@ func TestSourceKey(t *testing.T) {
 	key((*GatewayMetricContext)(nil), "")
 	key(&CloudMetricContext{CloudHost: "h"}, "")
 	key(&PushedMetricContext{NetworkID: "n"}, "")
+}
+
+// Whatever is submitted, a hub can read what is sent: it would refuse all of a
+// gateway's samples for one line.
+func TestHubsReadWhatIsSent(t *testing.T) {
+	texts := []string{"", "plain", "\x00", "a\nb\\c\"d", "\xff", strings.Repeat("µ", 600), strings.Repeat("\\", 5000), strings.Repeat("x", 20_000)}
+	for _, name := range append(texts[1:], "le", "{}", "# TYPE") {
+		for _, text := range texts {
+			f := gaugeFamily("m", 1)
+			f.Help, f.Name = proto.String(text), proto.String(name)
+			f.Metric[0].Label = append(f.Metric[0].Label, &dto.LabelPair{Name: proto.String("a"), Value: proto.String(text)})
+			got, _ := encodeAll(MetricAndContext{f, gw}, MetricAndContext{gaugeFamily("beside", 1), gw})
+			assert.Contains(t, got, `beside{gatewayID="g",networkID="n"} 1 1000`)
+			var s exposition.Scanner
+			s.Reset([]byte(got))
+			for kind := s.Next(""); kind != exposition.End; kind = s.Next("") {
+				assert.LessOrEqual(t, len(s.Spelling()), exposition.DefaultLimits.SeriesBytes)
+				if kind == exposition.Sample {
+					_, err := exposition.ParseSeries(s.Spelling(), exposition.DefaultLimits)
+					assert.NoError(t, err)
+				}
+			}
+			assert.NoError(t, s.Err())
+		}
+	}
 }

@@ -62,7 +62,7 @@ func parse(args []string) options {
 	integer(&o.hub.MaxSamples, d.MaxSamples, "limit.samples", "Samples that may wait for a scrape; a push beyond is answered 429.")
 	integer(&o.hub.MaxSeries, d.MaxSeries, "limit.series", "Series that the hub may know; a push beyond is answered 429.")
 	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
-	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels.")
+	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels, and of a HELP or TYPE line.")
 	app.Flag("limit.body-bytes", "Size of a push in bytes, also after decompression.").Default(strconv.FormatInt(d.MaxBodyBytes, 10)).Int64Var(&o.hub.MaxBodyBytes)
 	integer(&o.hub.MaxPushes, d.MaxPushes, "limit.pushes", "Pushes that are read at the same time; one more is answered 503.")
 	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").PlaceHolder("NAME").StringsVar(&o.hub.Cursors)

@@ -20,6 +20,10 @@ type Limits struct {
 	Labels      int // number of labels
 }
 
+// DefaultLimits are those of a hub that is not told otherwise, and what an
+// exporter keeps to: a hub refuses the whole push for one series beyond.
+var DefaultLimits = Limits{SeriesBytes: 8 << 10, Labels: 64}
+
 // Series is a series that was checked in full.
 type Series struct {
 	// Name is the metric name.
