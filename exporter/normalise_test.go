@@ -111,11 +111,11 @@ func TestDropped(t *testing.T) {
 	}
 	drop(g(`label:{name:"a" value:"x\000y"}`), noContext, 1, "invalid_label_value")
 	drop(g(`label:{name:"a" value:"`+strings.Repeat("y", 8200)+`"}`), noContext, 1, "too_long")
-	many := ""
+	many := &strings.Builder{}
 	for i := range 64 {
-		many += fmt.Sprintf(`label:{name:"l%d" value:"1"} `, i)
+		fmt.Fprintf(many, `label:{name:"l%d" value:"1"} `, i)
 	}
-	drop(g(many), noContext, 1, "too_many_labels")
+	drop(g(many.String()), noContext, 1, "too_many_labels")
 	badValue := g(`label:{name:"a" value:"1"}`)
 	badValue.Metric[0].Label[0].Value = proto.String("\xff")
 	nan := family(t, `name:"m" type:HISTOGRAM metric:{histogram:{bucket:{}}}`)
