@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,17 @@ type Config struct {
 	// MaxSeries bounds the series that the hub knows. A push that brings one
 	// more is refused with 429. Default 1,000,000.
 	MaxSeries int
+	// MaxGatewaySeries bounds the series of one gateway; those of no gateway
+	// are bounded by MaxSeries only. Default 10,000.
+	MaxGatewaySeries int
+	// GatewayLabel is the label whose value names a series' gateway. Default
+	// "gatewayID".
+	GatewayLabel string
+	// MaxTableBytes bounds the text of all series, their other spellings and
+	// the HELP and TYPE lines together. Default 1 GiB.
+	MaxTableBytes int64
+	// Policy says what happens to a push when MaxSamples wait. Default Refuse.
+	Policy Policy
 	// MaxLabels bounds the labels of a series. Default 64.
 	MaxLabels int
 	// MaxSeriesBytes bounds the length of a series as it is written, and of a
@@ -28,9 +40,21 @@ type Config struct {
 	// MaxBodyBytes bounds the body of a push, after decompression as well.
 	// Default 64 MiB.
 	MaxBodyBytes int64
-	// MaxPushes bounds the pushes that are read at the same time. One more is
-	// refused with 503. Default 64.
+	// MaxBodiesBytes bounds the bodies that are being read at the same time,
+	// together. A push that finds no room is refused with 503. Default 256 MiB.
+	MaxBodiesBytes int64
+	// MaxPushes bounds the pushes whose bodies are taken in at the same time.
+	// One more is refused with 503. Default 64.
 	MaxPushes int
+	// MaxConnections bounds the connections of senders. A push on one more is
+	// refused with 503. Scrapers and probes get through. Default 1,024.
+	MaxConnections int
+	// HeaderTimeout and BodyTimeout bound the reading of a request. Defaults 10
+	// seconds and 1 minute.
+	HeaderTimeout, BodyTimeout time.Duration
+	// MaxScrapeSamples bounds the samples of one response; a scraper that is
+	// further behind catches up in several, the oldest first. Default 2,000,000.
+	MaxScrapeSamples int
 	// MaxAge is the age beyond which a sample is dropped rather than scraped:
 	// a sample older than Prometheus' out_of_order_time_window would fail the
 	// whole scrape. Default 1 hour.
@@ -52,14 +76,23 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// Policy says what a full hub does.
+type Policy string
+
+const (
+	// Refuse answers 429: nothing acknowledged is let go, and the sender keeps
+	// what it has.
+	Refuse Policy = "refuse"
+	// Newest takes the push and lets the oldest samples go, and counts them.
+	Newest Policy = "newest"
+)
+
 const (
 	maxCursors      = 64
 	maxScrapes      = 8 // at the same time
 	maxLooks        = 4 // at the same time; they may not take a scraper's place
 	maxSpellings    = 4 // remembered for one series or family
 	maxHeaderBytes  = 64 << 10
-	headerTimeout   = 10 * time.Second
-	bodyTimeout     = time.Minute
 	idleTimeout     = 5 * time.Minute
 	defaultDeadline = time.Minute // of a drain, which names none
 	lookDeadline    = 20 * time.Second
@@ -68,15 +101,24 @@ const (
 // DefaultConfig returns the defaults of the bounds and times.
 func DefaultConfig() Config {
 	return Config{
-		MaxSamples:     4_000_000,
-		MaxSeries:      1_000_000,
-		MaxLabels:      exposition.DefaultLimits.Labels,
-		MaxSeriesBytes: exposition.DefaultLimits.SeriesBytes,
-		MaxBodyBytes:   64 << 20,
-		MaxPushes:      64,
-		MaxAge:         time.Hour,
-		MaxAhead:       10 * time.Minute,
-		IdleSeries:     time.Hour,
+		MaxSamples:       4_000_000,
+		MaxSeries:        1_000_000,
+		MaxGatewaySeries: 10_000,
+		GatewayLabel:     "gatewayID",
+		MaxTableBytes:    1 << 30,
+		Policy:           Refuse,
+		MaxLabels:        exposition.DefaultLimits.Labels,
+		MaxSeriesBytes:   exposition.DefaultLimits.SeriesBytes,
+		MaxBodyBytes:     64 << 20,
+		MaxBodiesBytes:   256 << 20,
+		MaxPushes:        64,
+		MaxConnections:   1024,
+		HeaderTimeout:    10 * time.Second,
+		BodyTimeout:      time.Minute,
+		MaxScrapeSamples: 2_000_000,
+		MaxAge:           time.Hour,
+		MaxAhead:         10 * time.Minute,
+		IdleSeries:       time.Hour,
 	}
 }
 
@@ -84,10 +126,19 @@ func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	setDefault(&c.MaxSamples, d.MaxSamples)
 	setDefault(&c.MaxSeries, d.MaxSeries)
+	setDefault(&c.MaxGatewaySeries, d.MaxGatewaySeries)
+	setDefault(&c.GatewayLabel, d.GatewayLabel)
+	setDefault(&c.MaxTableBytes, d.MaxTableBytes)
+	setDefault(&c.Policy, d.Policy)
 	setDefault(&c.MaxLabels, d.MaxLabels)
 	setDefault(&c.MaxSeriesBytes, d.MaxSeriesBytes)
 	setDefault(&c.MaxBodyBytes, d.MaxBodyBytes)
+	setDefault(&c.MaxBodiesBytes, d.MaxBodiesBytes)
 	setDefault(&c.MaxPushes, d.MaxPushes)
+	setDefault(&c.MaxConnections, d.MaxConnections)
+	setDefault(&c.HeaderTimeout, d.HeaderTimeout)
+	setDefault(&c.BodyTimeout, d.BodyTimeout)
+	setDefault(&c.MaxScrapeSamples, d.MaxScrapeSamples)
 	setDefault(&c.MaxAge, d.MaxAge)
 	setDefault(&c.MaxAhead, d.MaxAhead)
 	setDefault(&c.IdleSeries, d.IdleSeries)
@@ -119,10 +170,17 @@ func (c Config) validate() error {
 	}{
 		{"MaxSamples", int64(c.MaxSamples)},
 		{"MaxSeries", int64(c.MaxSeries)},
+		{"MaxGatewaySeries", int64(c.MaxGatewaySeries)},
+		{"MaxTableBytes", c.MaxTableBytes},
 		{"MaxLabels", int64(c.MaxLabels)},
 		{"MaxSeriesBytes", int64(c.MaxSeriesBytes)},
 		{"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxBodiesBytes", c.MaxBodiesBytes},
 		{"MaxPushes", int64(c.MaxPushes)},
+		{"MaxConnections", int64(c.MaxConnections)},
+		{"HeaderTimeout", int64(c.HeaderTimeout)},
+		{"BodyTimeout", int64(c.BodyTimeout)},
+		{"MaxScrapeSamples", int64(c.MaxScrapeSamples)},
 		{"MaxAge", int64(c.MaxAge)},
 		{"MaxAhead", int64(c.MaxAhead)},
 		{"IdleSeries", int64(c.IdleSeries)},
@@ -131,8 +189,16 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("%s is %d, it must not be negative", n.name, n.value))
 		}
 	}
-	if c.MaxSeries >= 1<<32 {
-		errs = append(errs, fmt.Errorf("MaxSeries is %d, at most %d are possible", c.MaxSeries, 1<<32-1))
+	for name, value := range map[string]int{"MaxSeries": c.MaxSeries, "MaxScrapeSamples": c.MaxScrapeSamples} {
+		if value >= math.MaxInt32 {
+			errs = append(errs, fmt.Errorf("%s is %d, less than %d is possible", name, value, math.MaxInt32))
+		}
+	}
+	if c.Policy != Refuse && c.Policy != Newest {
+		errs = append(errs, fmt.Errorf("the policy is %q, it must be %q or %q", c.Policy, Refuse, Newest))
+	}
+	if c.MaxBodiesBytes < c.MaxBodyBytes {
+		errs = append(errs, fmt.Errorf("MaxBodiesBytes is %d, which is less than one body's MaxBodyBytes, %d", c.MaxBodiesBytes, c.MaxBodyBytes))
 	}
 	if len(c.Cursors) > maxCursors {
 		errs = append(errs, fmt.Errorf("%d cursors are named, at most %d are possible", len(c.Cursors), maxCursors))

@@ -16,8 +16,8 @@ import (
 func (h *Hub) HTTPServer() *http.Server {
 	server := &http.Server{
 		Handler:           h.Handler(),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       bodyTimeout,
+		ReadHeaderTimeout: h.cfg.HeaderTimeout,
+		ReadTimeout:       h.cfg.BodyTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),

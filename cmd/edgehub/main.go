@@ -56,15 +56,27 @@ func parse(args []string) options {
 	integer := func(to *int, value int, name, help string) {
 		app.Flag(name, help).Default(strconv.Itoa(value)).IntVar(to)
 	}
+	bytes := func(to *int64, value int64, name, help string) {
+		app.Flag(name, help+" In bytes.").Default(strconv.FormatInt(value, 10)).Int64Var(to)
+	}
 	duration := func(to *time.Duration, value time.Duration, name, help string) {
 		app.Flag(name, help).Default(value.String()).DurationVar(to)
 	}
 	integer(&o.hub.MaxSamples, d.MaxSamples, "limit.samples", "Samples that may wait for a scrape; a push beyond is answered 429.")
 	integer(&o.hub.MaxSeries, d.MaxSeries, "limit.series", "Series that the hub may know; a push beyond is answered 429.")
+	app.Flag("limit.policy", "What a hub does when --limit.samples wait: refuse pushes, so that senders keep what they have, or take the newest and let the oldest go.").Default(string(d.Policy)).EnumVar((*string)(&o.hub.Policy), string(edgehub.Refuse), string(edgehub.Newest))
+	integer(&o.hub.MaxGatewaySeries, d.MaxGatewaySeries, "limit.gateway-series", "Series that one gateway may have; a push beyond is answered 429.")
+	app.Flag("gateway.label", "Label that names a series' gateway.").Default(d.GatewayLabel).StringVar(&o.hub.GatewayLabel)
+	bytes(&o.hub.MaxTableBytes, d.MaxTableBytes, "limit.table-bytes", "Text of all series and their metadata; a push beyond is answered 429.")
 	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
 	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels, and of a HELP or TYPE line.")
-	app.Flag("limit.body-bytes", "Size of a push in bytes, also after decompression.").Default(strconv.FormatInt(d.MaxBodyBytes, 10)).Int64Var(&o.hub.MaxBodyBytes)
-	integer(&o.hub.MaxPushes, d.MaxPushes, "limit.pushes", "Pushes that are read at the same time; one more is answered 503.")
+	bytes(&o.hub.MaxBodyBytes, d.MaxBodyBytes, "limit.body-bytes", "Size of a push, also after decompression.")
+	bytes(&o.hub.MaxBodiesBytes, d.MaxBodiesBytes, "limit.bodies-bytes", "Size of all pushes that are being read; one that finds no room is answered 503.")
+	integer(&o.hub.MaxPushes, d.MaxPushes, "limit.pushes", "Pushes that are taken in at the same time; one more is answered 503.")
+	integer(&o.hub.MaxConnections, d.MaxConnections, "limit.connections", "Connections of senders; a push on one more is answered 503.")
+	duration(&o.hub.HeaderTimeout, d.HeaderTimeout, "limit.header-time", "Time in which the header of a request must be there.")
+	duration(&o.hub.BodyTimeout, d.BodyTimeout, "limit.body-time", "Time in which a push must be there.")
+	integer(&o.hub.MaxScrapeSamples, d.MaxScrapeSamples, "scrape.max-samples", "Samples of one response; a scraper that is further behind catches up in several, the oldest first.")
 	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").PlaceHolder("NAME").StringsVar(&o.hub.Cursors)
 	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
