@@ -89,9 +89,11 @@ const (
 
 const (
 	maxCursors      = 64
-	maxScrapes      = 8 // at the same time
-	maxLooks        = 4 // at the same time; they may not take a scraper's place
-	maxSpellings    = 4 // remembered for one series or family
+	maxParts        = 64
+	maxScrapes      = 64 // at the same time
+	maxScrapesOfOne = 2  // of one cursor at the same time
+	maxLooks        = 4  // at the same time; they may not take a scraper's place
+	maxSpellings    = 4  // remembered for one series or family
 	maxHeaderBytes  = 64 << 10
 	idleTimeout     = 5 * time.Minute
 	defaultDeadline = time.Minute // of a drain, which names none

@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,18 +13,25 @@ import (
 
 // drain reads everything as a scrape at a time would, and returns the lines.
 func drain(h *Hub, now time.Time) []string {
-	c := h.cursors[""]
-	v := h.log.read(c)
-	a := arrange(v, h.table.ranked(), 0, now.Add(time.Hour).UnixMilli())
-	var lines []string
-	for chunk := range a.lines() {
-		lines = append(lines, strings.Split(strings.TrimSuffix(string(chunk), "\n"), "\n")...)
+	s := h.scrapers[""]
+	return drainPart(h, now, s, s.parts[0], request{parts: 1})
+}
+
+func drainPart(h *Hub, now time.Time, s *scraper, c *cursor, q request) []string {
+	v, t, most := h.log.read(c)
+	what := everything
+	what.part, what.parts, what.most, what.onlyFirst = q.part, q.parts, most, q.onlyFirst
+	a := arrange(v, t.ranked(), what)
+	var out strings.Builder
+	if err := a.write(&out, false); err != nil {
+		panic(err)
 	}
-	passed := h.log.advance(c, v.to)
-	h.metrics.handedOver(c, passed, a)
-	h.table.touch(a.counts, now)
-	h.sweep(now)
-	return lines
+	if passed, moved := h.log.advance(c, a); moved {
+		h.metrics.handedOver(s, passed, a)
+		h.table.Load().touch(a.counts, now)
+		h.sweep(now)
+	}
+	return slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool { return line == "" })
 }
 
 func TestIdleSeriesAreForgotten(t *testing.T) {
@@ -42,14 +50,14 @@ func TestIdleSeriesAreForgotten(t *testing.T) {
 		drain(h, now)
 	}
 	assert.Equal(t, 1, h.Stats().Series)
-	assert.Len(t, h.table.families, 1)
-	assert.Len(t, h.table.spellings, 1)
+	assert.Len(t, h.table.Load().families, 1)
+	assert.Equal(t, 1, h.table.Load().index.count)
 
 	// Its number is used again, and the sender that comes back is a new series.
 	push("# TYPE gone gauge\ngone 2\nstays 2\nnew 3\n")
 	stamp := strconv.FormatInt(now.UnixMilli(), 10)
 	assert.Equal(t, []string{"# TYPE gone gauge", "gone 2 " + stamp, "new 3 " + stamp, "stays 2 " + stamp}, drain(h, now))
-	assert.Len(t, h.table.byID, 3)
+	assert.Len(t, h.table.Load().texts, 3)
 }
 
 // While no scraper comes, nothing that waits may lose its name.
