@@ -9,8 +9,11 @@ type gateway struct {
 	series int // in the table, whose lock guards it; and it guards:
 	coming int // series of the push that is being taken in
 
-	held     int // samples in the log's segments, whose lock guards it; and it guards:
-	arriving int // samples of the push that is being appended
+	// The log's lock guards these.
+	held     int      // samples in the log's segments
+	arriving int      // samples of the push that is being appended
+	last     *segment // the newest that holds samples of it, or nil
+	lastRun  int      // its place in last.runs
 }
 
 // run is a stretch of samples of one gateway.
@@ -39,7 +42,7 @@ const (
 
 // fair checks, when room is scarce, that none of the runs' gateways takes what
 // is kept for the others. passed says how many of a gateway's held samples every
-// scraper has.
+// scraper has, more or less.
 func fair(runs []run, limit, active int, passed func(*gateway) int) error {
 	for _, r := range runs {
 		if r.gateway.held+r.gateway.arriving == 0 {

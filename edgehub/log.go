@@ -36,7 +36,7 @@ func (c *columns) part(from, to int) columns {
 // start, so that a reader's view of them stays while more is written behind it.
 type segment struct {
 	columns
-	runs []run // whose samples they are; the log's lock guards it
+	runs []run // whose samples they are, once a gateway; the log's lock guards it
 }
 
 func newSegment() *segment {
@@ -117,15 +117,24 @@ func (l *log) writeLocked(batch *columns, runs []run) {
 				rest, runs = runs[0], runs[1:]
 			}
 			part := min(n, rest.samples)
-			tail.runs = addRun(tail.runs, rest.gateway, part)
-			if rest.gateway.held == 0 {
-				l.holding++
-			}
-			rest.gateway.held += part
+			l.holdLocked(tail, rest.gateway, part)
 			rest.samples -= part
 			n -= part
 		}
 	}
+}
+
+// holdLocked notes that the last segment has so many more samples of a gateway.
+func (l *log) holdLocked(tail *segment, g *gateway, samples int) {
+	if g.held == 0 {
+		l.holding++
+	}
+	g.held += samples
+	if g.last != tail {
+		g.last, g.lastRun = tail, len(tail.runs)
+		tail.runs = append(tail.runs, run{gateway: g})
+	}
+	tail.runs[g.lastRun].samples += samples
 }
 
 // passLocked moves the cursors that are behind a position there, and drops the
@@ -147,6 +156,9 @@ func (l *log) dropLocked() {
 			if r.gateway.held -= r.samples; r.gateway.held == 0 {
 				l.holding--
 			}
+			if r.gateway.last == s {
+				r.gateway.last = nil
+			}
 		}
 	}
 	if drop > 0 {
@@ -156,23 +168,19 @@ func (l *log) dropLocked() {
 	l.arrivals.forget(floor)
 }
 
-// passedLocked is the number of a gateway's held samples that every cursor has
-// passed.
+// passedLocked is about how many of a gateway's held samples every cursor has
+// passed: those of the first segment, in proportion.
 func (l *log) passedLocked(g *gateway) int {
 	if len(l.segments) == 0 {
 		return 0
 	}
-	passed, before := 0, int(l.floorLocked()-l.first)
+	passed, size := l.floorLocked()-l.first, min(l.end-l.first, segmentSize)
 	for _, r := range l.segments[0].runs {
-		n := min(r.samples, before)
 		if r.gateway == g {
-			passed += n
-		}
-		if before -= n; before == 0 {
-			break
+			return r.samples * int(passed) / int(size)
 		}
 	}
-	return passed
+	return 0
 }
 
 // floorLocked is the position of the cursor that is furthest behind.
