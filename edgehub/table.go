@@ -73,16 +73,19 @@ func (t *table) lookup(raw []byte) (*spelling, bool) {
 // intern checks a spelling that was not seen before and returns its series, a
 // new one if need be.
 func (t *table) intern(raw []byte, now time.Time) (*spelling, error) {
-	parsed, err := exposition.ParseSeries(raw, t.limits)
+	parsed, err := exposition.NewSeriesParser(t.limits).Parse(raw)
 	if err != nil {
 		return nil, err
+	}
+	if parsed.Quoted {
+		return nil, fmt.Errorf("series %.100q: a name in quotes is not supported", raw)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if sp, ok := t.spellings[string(raw)]; ok {
 		return sp, nil
 	}
-	id, ok := t.byText[parsed.Text]
+	id, ok := t.byText[string(parsed.Text)]
 	if !ok {
 		if len(t.byText) >= t.maxSeries {
 			return nil, errSeriesFull(t.maxSeries)
@@ -102,7 +105,8 @@ func (t *table) intern(raw []byte, now time.Time) (*spelling, error) {
 }
 
 func (t *table) add(parsed exposition.Series, now time.Time) seriesID {
-	f := t.homeFamily(parsed.Name)
+	text, name := string(parsed.Text), string(parsed.Name)
+	f := t.homeFamily(name)
 	var id seriesID
 	if n := len(t.free); n > 0 {
 		id, t.free = t.free[n-1], t.free[:n-1]
@@ -110,12 +114,12 @@ func (t *table) add(parsed exposition.Series, now time.Time) seriesID {
 		id = seriesID(len(t.byID))
 		t.byID = append(t.byID, nil)
 	}
-	s := &series{text: parsed.Text, name: parsed.Name, family: f, odd: parsed.OddBound, seen: now}
+	s := &series{text: text, name: name, family: f, odd: parsed.OddBound, seen: now}
 	if s.odd {
 		t.markOdd(s, 1)
 	}
 	t.byID[id] = s
-	t.byText[parsed.Text] = id
+	t.byText[text] = id
 	f.members = append(f.members, id)
 	t.rank = nil
 	return id
