@@ -6,7 +6,7 @@
 // caller passes what it expects at the start of the next line; where that is
 // right, one comparison of bytes stands for parsing the line's names and labels,
 // and only the number and the timestamp are read. A series seen for the first
-// time is checked in full by ParseSeries, which returns its canonical text.
+// time is checked in full by a SeriesParser, which returns its canonical text.
 //
 // Names are the classic ones, [a-zA-Z_:][a-zA-Z0-9_:]*: a quoted UTF-8 name
 // fails the whole scrape of a server that validates names the old way.

@@ -158,6 +158,63 @@ func (s *Scanner) scanNumbers() Kind {
 	return Sample
 }
 
+// seriesLen is the length of the series at the start of a line: through the
+// closing brace, or to the end of the name where there are no labels.
+func seriesLen(b []byte) (int, error) {
+	n := nameLen(b, inMetric)
+	if n == 0 {
+		line := b[:lineEnd(b, 0)]
+		if b[0] == '{' {
+			return 0, errors.New("the line begins with labels; a name in quotes is not supported")
+		}
+		return 0, fmt.Errorf("%.100q does not begin with a metric name", line)
+	}
+	i := n
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	if i == len(b) || b[i] != '{' {
+		if n < len(b) && b[n] > ' ' {
+			return 0, fmt.Errorf("metric name %.100q is followed by %q", b[:n], b[n])
+		}
+		return n, nil
+	}
+	for i++; i < len(b); i++ {
+		switch b[i] {
+		case '}':
+			return i + 1, nil
+		case '\n':
+			return 0, errBrace
+		case '"':
+			end := quoteEnd(b[i+1:])
+			if end < 0 {
+				return 0, errQuote
+			}
+			i += end + 1
+		}
+	}
+	return 0, errBrace
+}
+
+// quoteEnd is the position of the quote that closes a label value, or -1 when
+// the line ends first.
+func quoteEnd(b []byte) int {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			return i
+		case '\n':
+			return -1
+		case '\\':
+			i++
+			if i < len(b) && b[i] == '\n' {
+				return -1
+			}
+		}
+	}
+	return -1
+}
+
 // token returns the bytes up to the next blank or the end of the line, after
 // any blanks. It is empty at the end of the line, where it stays.
 func (s *Scanner) token() []byte {
