@@ -131,7 +131,9 @@ func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
 	t.Logf("%d samples", total)
 }
 
-func soakName(pusher, series int) string { return fmt.Sprintf(`x{gatewayID="%d",n="%d"}`, pusher, series) }
+func soakName(pusher, series int) string {
+	return fmt.Sprintf(`x{gatewayID="%d",n="%d"}`, pusher, series)
+}
 
 // soakPush says whether the push was taken; it is all or nothing.
 func soakPush(t *testing.T, client *http.Client, url string, pusher, i int) bool {

@@ -1,7 +1,6 @@
 package edgehub
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 
@@ -68,7 +67,7 @@ func (t *table) familyNamed(name string) *family {
 func (t *table) familiesWith(names *newcomers) int {
 	fresh := map[string]bool{}
 	for i := range names.list {
-		if name := names.list[i].name; t.families[string(name)] == nil {
+		if name := names.bytes(&names.list[i], names.list[i].name); t.families[string(name)] == nil {
 			fresh[string(name)] = true
 		}
 	}
@@ -88,22 +87,22 @@ func (t *table) markOdd(name string, by int) {
 // describe takes in a TYPE or HELP line that was not seen before. The first type
 // of a family stays; senders that disagree about it don't change each other's
 // samples. Of help texts, the newest is kept.
-func (t *table) describe(n *newcomer) *spelling {
-	f := t.familyNamed(string(n.name))
+func (t *table) describe(names *newcomers, n *newcomer) *spelling {
+	f, text := t.familyNamed(string(names.bytes(n, n.name))), names.bytes(n, n.text)
 	switch {
 	case n.kind == helpLine:
-		if help := exposition.AppendHelp(nil, exposition.Unescape(n.rest)); f.help != string(help) {
+		if help := exposition.AppendHelp(nil, exposition.Unescape(text)); f.help != string(help) {
 			f.help = string(help)
 			t.rank = nil
 		}
 	case f.kind == "":
-		f.kind = string(n.rest)
+		f.kind = string(text)
 		t.rank = nil
 		for _, s := range suffixes {
 			delete(t.homes, f.name+s)
 		}
-	case !bytes.Equal([]byte(f.kind), n.rest):
-		n.conflicts = 1
+	case f.kind != string(text):
+		names.conflicts++
 	}
 	if f.metadata >= maxSpellings {
 		return &spelling{id: noSeries}

@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"testing"
@@ -11,31 +12,42 @@ import (
 //
 //	go test ./edgehub -run '^$' -bench .
 func BenchmarkIngest(b *testing.B) {
-	for _, fresh := range []bool{false, true} {
-		b.Run(fmt.Sprintf("new_series=%v", fresh), func(b *testing.B) {
-			const gateways, families = 100, 100
-			body := fleet(gateways, families, base)
-			h := newHub(b, Config{})
-			if _, err := h.ingest(body, time.Now()); err != nil { // known from here on
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if fresh {
-					b.StopTimer()
-					h = newHub(b, Config{})
-					b.StartTimer()
-				}
-				n, err := h.ingest(body, time.Now())
-				if err != nil || n != gateways*families {
-					b.Fatal(n, err)
-				}
-				passAll(h)
-			}
-			perSample(b, gateways*families)
-		})
+	const gateways, families = 100, 100
+	ingest := func(b *testing.B, h *Hub, body []byte) {
+		n, err := h.ingest(body, time.Now())
+		if err != nil || n != gateways*families {
+			b.Fatal(n, err)
+		}
+		passAll(h)
 	}
+	b.Run("known", func(b *testing.B) {
+		body, h := fleet(gateways, families, base), newHub(b, Config{})
+		ingest(b, h, body)
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			ingest(b, h, body)
+		}
+		perSample(b, gateways*families)
+	})
+	// A hub that runs for a while meets a fleet that it has never seen, again and again.
+	b.Run("never_seen", func(b *testing.B) {
+		body := fleet(gateways, families, base)
+		var h *Hub
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			if i%50 == 0 {
+				h = newHub(b, Config{})
+				ingest(b, h, body)
+			}
+			fresh := bytes.ReplaceAll(body, []byte(`"gw`), fmt.Appendf(nil, `"g%d-`, i))
+			b.StartTimer()
+			ingest(b, h, fresh)
+		}
+		perSample(b, gateways*families)
+	})
 }
 
 func BenchmarkDrain(b *testing.B) {

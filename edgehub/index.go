@@ -74,12 +74,11 @@ func (x *index) at(number uint32) *spelling {
 
 // add puts in a spelling that is not there yet.
 func (x *index) add(hash uint32, raw string, id seriesID, g *gateway) *spelling {
-	chunks := *x.chunks.Load()
-	if x.count == len(chunks)*chunkSize {
-		chunks = append(chunks, new([chunkSize]spelling))
+	if x.count%chunkSize == 0 {
+		chunks := append(*x.chunks.Load(), new([chunkSize]spelling))
 		x.chunks.Store(&chunks)
 	}
-	sp := &chunks[x.count/chunkSize][x.count%chunkSize]
+	sp := x.at(uint32(x.count))
 	sp.raw, sp.id, sp.gateway = raw, id, g
 	x.count++
 	slots := *x.slots.Load()

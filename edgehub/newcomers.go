@@ -15,27 +15,25 @@ const (
 )
 
 // newcomer is a line whose series, TYPE or HELP the table had not seen when the
-// line was read. Its bytes are parts of the body, or of newcomers.scratch.
+// line was read.
 type newcomer struct {
-	raw      []byte
+	raw      []byte // a part of the body
+	name     span   // of the series or the family
+	gateway  span
+	text     span // canonical text of a series, type or help text
 	hash     uint32
-	line     int
+	line     int32
+	group    uint32
 	kind     lineKind
 	odd      bool
-	name     []byte // of the series or the family
-	gateway  []byte
-	rest     []byte // type or help text
-	text     int    // where the canonical text begins in scratch, or -1: it is raw
-	textLen  int
-	group    uint32
 	previous *spelling // of the line before; &unknownSpelling when that is a newcomer, too
 	follower *spelling // of the line behind, or nil when that is a newcomer, too
-
-	spelling  *spelling // set by intern
-	conflicts int
+	spelling *spelling // set by intern
 }
 
-func (n *newcomer) canonical() bool { return n.text < 0 }
+// span is a part of a newcomer's raw bytes, or of the scratch space when from is
+// negative: then it begins at ^from.
+type span struct{ from, len int32 }
 
 // unknownSpelling stands for the spelling of a line that has none to link.
 var unknownSpelling spelling
@@ -58,12 +56,16 @@ func (ns *newcomers) reset() {
 	ns.list, ns.scratch, ns.conflicts = ns.list[:0], ns.scratch[:0], 0
 }
 
-func (ns *newcomers) textOf(n *newcomer) []byte {
-	if n.canonical() {
-		return n.raw
+func (ns *newcomers) bytes(n *newcomer, s span) []byte {
+	if s.from < 0 {
+		from := int(^s.from)
+		return ns.scratch[from : from+int(s.len)]
 	}
-	return ns.scratch[n.text : n.text+n.textLen]
+	return n.raw[s.from : s.from+s.len]
 }
+
+// canonical says whether a series was written as the table keeps it.
+func (n *newcomer) canonical() bool { return n.text.from == 0 && int(n.text.len) == len(n.raw) }
 
 // addSeries checks a series' spelling and notes it.
 func (ns *newcomers) addSeries(raw []byte, hash uint32, line int, previous *spelling) error {
@@ -71,26 +73,33 @@ func (ns *newcomers) addSeries(raw []byte, hash uint32, line int, previous *spel
 	if err != nil {
 		return err
 	}
-	n := newcomer{raw: raw, hash: hash, line: line, previous: previous, odd: s.OddBound, group: uint32(s.Group >> 32), text: -1}
-	n.name = ns.own(raw, s.Name)
+	n := newcomer{raw: raw, hash: hash, line: int32(line), previous: previous, odd: s.OddBound, group: uint32(s.Group >> 32)}
+	n.name = ns.span(raw, s.Name)
 	if value, ok := ns.parser.Label(ns.label); ok {
-		n.gateway = ns.own(raw, value)
+		n.gateway = ns.span(raw, value)
 	}
-	if len(s.Text) != len(raw) || &s.Text[0] != &raw[0] {
-		n.text, n.textLen = len(ns.scratch), len(s.Text)
-		ns.scratch = append(ns.scratch, s.Text...)
+	if len(s.Text) == len(raw) && &s.Text[0] == &raw[0] {
+		n.text = span{0, int32(len(raw))}
+	} else {
+		n.text = ns.copied(s.Text)
 	}
 	ns.list = append(ns.list, n)
 	return nil
 }
 
-// own returns bytes that last as long as the push: part's place in raw, or a copy
-// where escapes were undone.
-func (ns *newcomers) own(raw, part []byte) []byte {
+// span finds where a part lies in raw. What had escapes is kept in the scratch
+// space.
+func (ns *newcomers) span(raw, part []byte) span {
 	if i := bytes.Index(raw, part); i >= 0 {
-		return raw[i : i+len(part)]
+		return span{int32(i), int32(len(part))}
 	}
-	return bytes.Clone(part)
+	return ns.copied(part)
+}
+
+func (ns *newcomers) copied(part []byte) span {
+	from := int32(len(ns.scratch))
+	ns.scratch = append(ns.scratch, part...)
+	return span{^from, int32(len(part))}
 }
 
 // addMetadata notes a TYPE or HELP line.
@@ -99,7 +108,10 @@ func (ns *newcomers) addMetadata(found exposition.Kind, raw, name, text []byte, 
 	if found == exposition.Type {
 		kind = typeLine
 	}
-	ns.list = append(ns.list, newcomer{raw: raw, hash: hash, line: line, previous: previous, kind: kind, name: name, rest: text, text: -1})
+	ns.list = append(ns.list, newcomer{
+		raw: raw, name: ns.span(raw, name), text: ns.span(raw, text),
+		hash: hash, line: int32(line), kind: kind, previous: previous,
+	})
 }
 
 // followed notes that a known spelling came after the newest of the newcomers.

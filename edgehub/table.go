@@ -74,8 +74,7 @@ func (t *table) intern(names *newcomers, now time.Time) error {
 		if n.kind == seriesLine {
 			n.spelling = t.internSeries(names, n, now)
 		} else {
-			n.spelling = t.describe(n)
-			names.conflicts += n.conflicts
+			n.spelling = t.describe(names, n)
 		}
 	}
 	names.link()
@@ -84,16 +83,16 @@ func (t *table) intern(names *newcomers, now time.Time) error {
 
 // internSeries adds a spelling and, if need be, its series.
 func (t *table) internSeries(names *newcomers, n *newcomer, now time.Time) *spelling {
-	text := names.textOf(n)
+	text := names.bytes(n, n.text)
 	if !n.canonical() {
 		hash := t.index.hash(text)
 		known := t.index.find(hash, text)
 		if known == nil {
-			known = t.addSeries(n, hash, text, now)
+			known = t.addSeries(names, n, hash, text, now)
 		}
 		return t.alias(n, known)
 	}
-	return t.addSeries(n, n.hash, text, now)
+	return t.addSeries(names, n, n.hash, text, now)
 }
 
 // alias adds another way to write a known series. After a few they are no longer
@@ -107,17 +106,18 @@ func (t *table) alias(n *newcomer, known *spelling) *spelling {
 }
 
 // addSeries adds a series under its canonical text.
-func (t *table) addSeries(n *newcomer, hash uint32, text []byte, now time.Time) *spelling {
-	g := t.gateway(n.gateway)
+func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byte, now time.Time) *spelling {
+	g := t.gateway(names.bytes(n, n.gateway))
 	g.series++
 	kept := t.arena.keep(text)
 	id := t.number()
 	t.texts[id], t.groups[id], t.seen[id], t.aliases[id] = kept, n.group, now.Unix(), 0
-	f := t.homeFamily(n.name)
+	name := names.bytes(n, n.name)
+	f := t.homeFamily(name)
 	f.members = append(f.members, id)
 	if n.odd {
-		t.odd[id] = string(n.name)
-		t.markOdd(string(n.name), 1)
+		t.odd[id] = string(name)
+		t.markOdd(string(name), 1)
 	}
 	t.quoted += quotes(kept)
 	t.series++
@@ -206,7 +206,7 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 		if n.kind != seriesLine {
 			continue
 		}
-		text := names.textOf(n)
+		text := names.bytes(n, n.text)
 		if !isNew(text) {
 			continue
 		}
@@ -214,8 +214,8 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 			bytes += int64(len(text))
 		}
 		series++
-		if last == nil || last.name != string(n.gateway) {
-			last = t.gateway(n.gateway)
+		if name := names.bytes(n, n.gateway); last == nil || last.name != string(name) {
+			last = t.gateway(name)
 		}
 		if last.coming == 0 {
 			touched = append(touched, last)
