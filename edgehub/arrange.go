@@ -86,7 +86,7 @@ func (r *ranking) mark(place []uint32, part, parts int) {
 
 // partOf maps a series' hash onto the parts, without a division.
 func (r *ranking) partOf(id seriesID, parts int) int {
-	return int(uint64(r.groups[id]) * uint64(parts) >> 32)
+	return int(uint64(r.traits[id].group) * uint64(parts) >> 32)
 }
 
 // count counts the samples of each series of the part, and ends the view where

@@ -76,7 +76,7 @@ func keepAll(keep []bool, v view) {
 func (t *table) seenSince(before time.Time) []bool {
 	keep := make([]bool, len(t.texts))
 	for id := range keep {
-		keep[id] = t.texts[id] != "" && t.seen[id] >= before.Unix()
+		keep[id] = t.texts[id] != "" && int64(t.traits[id].seen) >= before.Unix()
 	}
 	return keep
 }
@@ -96,8 +96,7 @@ func (t *table) count(keep []bool) int {
 // HELP and TYPE lines were written, and what follows what, it learns anew.
 func (t *table) rebuild(keep []bool) *table {
 	n := newTable(t.cfg, t.series)
-	n.texts, n.groups = make([]string, len(keep)), make([]uint32, len(keep))
-	n.seen, n.aliases = make([]int64, len(keep)), make([]uint8, len(keep))
+	n.texts, n.traits, n.quoted = make([]string, len(keep)), make([]traits, len(keep)), t.quoted
 	for name, f := range t.families {
 		n.carryFamily(name, f, keep)
 	}
@@ -139,12 +138,11 @@ func (t *table) carrySpelling(sp *spelling, from *table) {
 	id, raw := sp.id, t.arena.keep([]byte(sp.raw))
 	t.index.add(t.index.hash([]byte(raw)), raw, id, sp.gateway)
 	if raw != from.texts[id] {
-		t.aliases[id]++
+		t.traits[id].aliases++
 		return
 	}
-	t.texts[id], t.groups[id], t.seen[id] = raw, from.groups[id], from.seen[id]
+	t.texts[id], t.traits[id].group, t.traits[id].seen = raw, from.traits[id].group, from.traits[id].seen
 	t.series++
-	t.quoted += quotes(raw)
 	sp.gateway.series++
 	t.gateways[sp.gateway.name] = sp.gateway
 }
@@ -165,8 +163,8 @@ func (t *table) touch(counts []uint32, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, n := range counts {
-		if n > 0 && id < len(t.seen) {
-			t.seen[id] = now.Unix()
+		if n > 0 && id < len(t.traits) {
+			t.traits[id].seen = uint32(now.Unix())
 		}
 	}
 }

@@ -26,6 +26,8 @@ type newcomer struct {
 	group    uint32
 	kind     lineKind
 	odd      bool
+	quoted   bool
+	owner    *gateway  // set by intern
 	previous *spelling // of the line before; &unknownSpelling when that is a newcomer, too
 	follower *spelling // of the line behind, or nil when that is a newcomer, too
 	spelling *spelling // set by intern
@@ -73,7 +75,7 @@ func (ns *newcomers) addSeries(raw []byte, hash uint32, line int, previous *spel
 	if err != nil {
 		return err
 	}
-	n := newcomer{raw: raw, hash: hash, line: int32(line), previous: previous, odd: s.OddBound, group: uint32(s.Group >> 32)}
+	n := newcomer{raw: raw, hash: hash, line: int32(line), previous: previous, odd: s.OddBound, quoted: s.Quoted, group: uint32(s.Group >> 32)}
 	n.name = ns.span(raw, s.Name)
 	if value, ok := ns.parser.Label(ns.label); ok {
 		n.gateway = ns.span(raw, value)

@@ -2,7 +2,6 @@ package edgehub
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,13 @@ type seriesID uint32
 
 const noSeries seriesID = 1<<32 - 1
 
+// traits are what else the table knows of a series.
+type traits struct {
+	group   uint32 // equal for the series of one histogram or summary
+	seen    uint32 // when last added or scraped, in Unix seconds
+	aliases uint8  // spellings other than the canonical one
+}
+
 // table interns series. A lookup takes no lock. New names wait in a push until it
 // is read to its end and then come in together, under the lock. What expires goes
 // by a new table taking the place of the old, with the same numbers for what
@@ -26,9 +32,7 @@ type table struct {
 	mu       sync.Mutex
 	arena    arena
 	texts    []string // canonical, by series number; empty where a number is free
-	groups   []uint32 // by number: equal for the series of one histogram or summary
-	seen     []int64  // by number: when last added or scraped, in Unix seconds
-	aliases  []uint8  // by number: spellings other than the canonical one
+	traits   []traits // by number
 	series   int
 	free     []seriesID
 	odd      map[seriesID]string // names of the series with a bound that is no number
@@ -98,20 +102,19 @@ func (t *table) internSeries(names *newcomers, n *newcomer, now time.Time) *spel
 // alias adds another way to write a known series. After a few they are no longer
 // remembered; such a spelling is parsed each time.
 func (t *table) alias(n *newcomer, known *spelling) *spelling {
-	if t.aliases[known.id] >= maxSpellings-1 {
+	if t.traits[known.id].aliases >= maxSpellings-1 {
 		return &spelling{id: known.id, gateway: known.gateway}
 	}
-	t.aliases[known.id]++
+	t.traits[known.id].aliases++
 	return t.index.add(n.hash, t.arena.keep(n.raw), known.id, known.gateway)
 }
 
 // addSeries adds a series under its canonical text.
 func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byte, now time.Time) *spelling {
-	g := t.gateway(names.bytes(n, n.gateway))
-	g.series++
+	n.owner.series++
 	kept := t.arena.keep(text)
 	id := t.number()
-	t.texts[id], t.groups[id], t.seen[id], t.aliases[id] = kept, n.group, now.Unix(), 0
+	t.texts[id], t.traits[id] = kept, traits{group: n.group, seen: uint32(now.Unix())}
 	name := names.bytes(n, n.name)
 	f := t.homeFamily(name)
 	f.members = append(f.members, id)
@@ -119,18 +122,12 @@ func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byt
 		t.odd[id] = string(name)
 		t.markOdd(string(name), 1)
 	}
-	t.quoted += quotes(kept)
+	if n.quoted {
+		t.quoted++
+	}
 	t.series++
 	t.rank = nil
-	return t.index.add(hash, kept, id, g)
-}
-
-// quotes is 1 for a series that has a name in quotes.
-func quotes(text string) int {
-	if text[0] == '{' || strings.Contains(text, `{"`) || strings.Contains(text, `,"`) {
-		return 1
-	}
-	return 0
+	return t.index.add(hash, kept, id, n.owner)
 }
 
 // number returns a number that no series has.
@@ -141,9 +138,7 @@ func (t *table) number() seriesID {
 		return id
 	}
 	t.texts = append(t.texts, "")
-	t.groups = append(t.groups, 0)
-	t.seen = append(t.seen, 0)
-	t.aliases = append(t.aliases, 0)
+	t.traits = append(t.traits, traits{})
 	return seriesID(len(t.texts) - 1)
 }
 
@@ -187,18 +182,10 @@ func (t *table) checkRoom(names *newcomers) error {
 }
 
 // fits counts the series that are new, as isNew says by their text, and what all
-// the names take, and compares with the limits.
+// the names take, and compares with the limits. It sets the newcomers' owners.
 func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 	series, bytes := t.series, t.arena.bytes
 	var touched []*gateway
-	defer func() {
-		for _, g := range touched {
-			g.coming = 0
-			if g.series == 0 {
-				delete(t.gateways, g.name)
-			}
-		}
-	}()
 	var last *gateway
 	for i := range names.list {
 		n := &names.list[i]
@@ -206,6 +193,10 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 		if n.kind != seriesLine {
 			continue
 		}
+		if name := names.bytes(n, n.gateway); last == nil || last.name != string(name) {
+			last = t.gateway(name)
+		}
+		n.owner = last
 		text := names.bytes(n, n.text)
 		if !isNew(text) {
 			continue
@@ -214,27 +205,39 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 			bytes += int64(len(text))
 		}
 		series++
-		if name := names.bytes(n, n.gateway); last == nil || last.name != string(name) {
-			last = t.gateway(name)
-		}
 		if last.coming == 0 {
 			touched = append(touched, last)
 		}
 		last.coming++
-		if limit := t.cfg.MaxGatewaySeries; last.name != "" && last.series+last.coming > limit {
-			return &fullError{"gateway_series", fmt.Sprintf(
-				"line %d: %s has %d series, with this push at least %d, and the limit is %d", n.line, last, last.series, last.series+last.coming, limit)}
-		}
 	}
+	err := t.checkGateways(touched)
 	switch {
+	case err != nil:
 	case series > t.cfg.MaxSeries:
-		return &fullError{"series_limit", fmt.Sprintf(
+		err = &fullError{"series_limit", fmt.Sprintf(
 			"the hub knows %d series, with this push it were %d, and the limit is %d", t.series, series, t.cfg.MaxSeries)}
 	case bytes > t.cfg.MaxTableBytes:
-		return &fullError{"table_bytes", fmt.Sprintf(
+		err = &fullError{"table_bytes", fmt.Sprintf(
 			"the names of the hub's series take %d bytes, with this push it were %d, and the limit is %d", t.arena.bytes, bytes, t.cfg.MaxTableBytes)}
 	case len(t.families)+len(names.list) > t.cfg.MaxSeries && t.familiesWith(names) > t.cfg.MaxSeries:
-		return &fullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.cfg.MaxSeries)}
+		err = &fullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.cfg.MaxSeries)}
+	}
+	for _, g := range touched {
+		g.coming = 0
+		if err != nil && g.series == 0 {
+			delete(t.gateways, g.name)
+		}
+	}
+	return err
+}
+
+// checkGateways checks that each of the gateways has room for what is coming.
+func (t *table) checkGateways(gateways []*gateway) error {
+	for _, g := range gateways {
+		if limit := t.cfg.MaxGatewaySeries; g.name != "" && g.series+g.coming > limit {
+			return &fullError{"gateway_series", fmt.Sprintf(
+				"%s has %d series, with this push it were %d, and the limit is %d", g, g.series, g.series+g.coming, limit)}
+		}
 	}
 	return nil
 }
@@ -247,7 +250,7 @@ type ranking struct {
 	families []rankedFamily
 	order    []seriesID
 	texts    []string // by series number
-	groups   []uint32 // by series number
+	traits   []traits // by series number, of which only the group is fixed
 	quoted   bool     // some need a scraper for UTF-8 names
 }
 
@@ -265,7 +268,7 @@ func (t *table) ranked() *ranking {
 		return t.rank
 	}
 	n := len(t.texts)
-	r := &ranking{order: make([]seriesID, 0, t.series), texts: t.texts[:n:n], groups: t.groups[:n:n], quoted: t.quoted > 0}
+	r := &ranking{order: make([]seriesID, 0, t.series), texts: t.texts[:n:n], traits: t.traits[:n:n], quoted: t.quoted > 0}
 	for _, f := range t.sortFamilies() {
 		from := len(r.order)
 		r.order = append(r.order, f.members...)
