@@ -4,7 +4,10 @@ import "sort"
 
 // arrivals remembers when the samples of a log came in, to the second, or coarser
 // where much waits for long.
-type arrivals struct{ marks []arrival }
+type arrivals struct {
+	marks []arrival
+	step  int64 // milliseconds between two
+}
 
 type arrival struct {
 	position uint64
@@ -12,16 +15,21 @@ type arrival struct {
 }
 
 const (
-	arrivalStep = 1000 // milliseconds
+	arrivalStep = 1000 // milliseconds, when little waits
 	maxArrivals = 8192
 )
 
 // note says that the samples from a position on arrive now.
 func (a *arrivals) note(position uint64, now int64) {
-	if n := len(a.marks); n > 0 && now < a.marks[n-1].time+arrivalStep {
+	n := len(a.marks)
+	if n <= 1 {
+		a.step = arrivalStep
+	}
+	if n > 0 && now < a.marks[n-1].time+a.step {
 		return
 	}
-	if len(a.marks) >= maxArrivals {
+	if n >= maxArrivals {
+		a.step *= 2
 		kept := a.marks[:0]
 		for i := 0; i < len(a.marks); i += 2 {
 			kept = append(kept, a.marks[i])
