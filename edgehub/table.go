@@ -274,7 +274,7 @@ func (t *table) ranked() *ranking {
 		r.order = append(r.order, f.members...)
 		ranked := rankedFamily{metadata: t.appendMetadata(nil, f, f.name), from: from, to: len(r.order)}
 		if !exposition.ValidMetricName(f.name) {
-			legacy := exposition.AppendLegacy(nil, exposition.AppendName(nil, f.name))
+			legacy := exposition.AppendLegacyName(nil, f.name)
 			ranked.escaped = t.appendMetadata(nil, f, string(legacy))
 		}
 		r.families = append(r.families, ranked)
