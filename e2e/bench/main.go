@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string) error {
 	app.Flag("tolerance", "Factor on every goal, for machines that are noisy or slow.").Default("1").Float64Var(&o.tolerance)
 	commands := map[string]func(context.Context, options) error{}
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, options) error){
-		addPeers, addCeiling, addSink,
+		addPeers, addSustained, addCeiling, addSink,
 	} {
 		name, command := add(app)
 		commands[name] = command

@@ -21,6 +21,17 @@ type Shape struct {
 // Series is the number of different series of the whole fleet.
 func (s Shape) Series() int { return s.Gateways * s.SeriesEach }
 
+// Families are the names of all metrics.
+func (s Shape) Families() []string {
+	var out []string
+	for left := s.SeriesEach; left > 0; {
+		f := familyOf(len(out), left)
+		left -= len(f.services)
+		out = append(out, f.name)
+	}
+	return out
+}
+
 // Pushes returns the requests that report the whole fleet once.
 func (s Shape) Pushes(host string) []*Push {
 	var out []*Push
@@ -39,8 +50,7 @@ func (s Shape) Pushes(host string) []*Push {
 func (s Shape) push(host, path string, first, count int) *Push {
 	p := &Push{Samples: count * s.SeriesEach, count: count}
 	var body []byte
-	left := s.SeriesEach
-	for i := 0; left > 0; i++ {
+	for i, left := 0, s.SeriesEach; left > 0; i++ {
 		f := familyOf(i, left)
 		left -= len(f.services)
 		body = fmt.Appendf(body, "# TYPE %s %s\n", f.name, f.kind)

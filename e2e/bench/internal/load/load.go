@@ -14,6 +14,9 @@ import (
 // connection, so its samples arrive in the order of their times. Its methods
 // are for one goroutine at a time; Sent may be called by any.
 type Load struct {
+	// Track asks for a record of some series, see Tracks. Set it before pushing.
+	Track bool
+
 	lanes []*lane
 	sent  atomic.Int64
 	fresh atomic.Int64 // the next gateway that no push has named
@@ -139,6 +142,9 @@ func (l *Load) send(ctx context.Context, lane *lane, p *Push, r *Result) error {
 	r.Pushes++
 	r.Samples += p.Samples
 	l.sent.Add(int64(p.Samples))
+	if l.Track {
+		p.note(lane.last)
+	}
 	return nil
 }
 

@@ -18,6 +18,7 @@ type Push struct {
 	stamps   []int  // where timestamps stand in the body
 	values   []int  // where the last digits of the values stand
 	gateways []patch
+	track    Track
 }
 
 // patch is a place in the body that names the gateway first+number.
