@@ -59,13 +59,13 @@ func run(ctx context.Context, args []string) error {
 	app.UsageWriter(os.Stdout)
 	app.Flag("gateways", "Gateways of the fleet.").Default("347").IntVar(&o.shape.Gateways)
 	app.Flag("series", "Series of one gateway.").Default("303").IntVar(&o.shape.SeriesEach)
-	app.Flag("gateways-per-push", "Gateways whose reports make one push.").Default("10").IntVar(&o.shape.PerPush)
+	app.Flag("gateways-per-push", "Gateways whose reports make one push. Default 1, and for sustained 10.").PlaceHolder("N").IntVar(&o.shape.PerPush)
 	app.Flag("connections", "Keep-alive connections that the fleet pushes over.").Default("4").IntVar(&o.connections)
 	app.Flag("check", "End with status 1 when a goal is missed.").BoolVar(&o.check)
 	app.Flag("tolerance", "Factor on every goal, for machines that are noisy or slow.").Default("1").Float64Var(&o.tolerance)
 	commands := map[string]func(context.Context, options) error{}
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, options) error){
-		addPeers, addSustained, addCeiling, addSink,
+		addPeers, addHub, addSustained, addCeiling, addSink,
 	} {
 		name, command := add(app)
 		commands[name] = command
@@ -84,19 +84,29 @@ func run(ctx context.Context, args []string) error {
 func (o options) validate() error {
 	for flag, value := range map[string]int{
 		"gateways": o.shape.Gateways, "series": o.shape.SeriesEach,
-		"gateways-per-push": o.shape.PerPush, "connections": o.connections,
+		"connections": o.connections,
 	} {
 		if value < 1 {
 			return fmt.Errorf("--%s=%d must be positive", flag, value)
 		}
 	}
-	if pushes := (o.shape.Gateways + o.shape.PerPush - 1) / o.shape.PerPush; pushes < o.connections {
-		return fmt.Errorf("%d pushes for %d connections: a connection would have nothing to push", pushes, o.connections)
+	if o.shape.PerPush < 0 {
+		return fmt.Errorf("--gateways-per-push=%d must be positive", o.shape.PerPush)
+	}
+	if o.shape.Gateways < o.connections*max(1, o.shape.PerPush) {
+		return fmt.Errorf("%d gateways do not give each of %d connections a push of %d", o.shape.Gateways, o.connections, o.shape.PerPush)
 	}
 	if !(o.tolerance > 0) {
 		return fmt.Errorf("--tolerance=%v must be positive", o.tolerance)
 	}
 	return nil
+}
+
+// setPerPush is for commands: what a push holds where the flag does not say it.
+func (o *options) setPerPush(gateways int) {
+	if o.shape.PerPush == 0 {
+		o.shape.PerPush = gateways
+	}
 }
 
 // verdict prints the goals and, if asked to, fails when one was missed.

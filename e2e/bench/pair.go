@@ -186,7 +186,7 @@ func (p *pair) line(ctx context.Context, start, last, now time.Time, sent int64,
 	}
 	window := now.Sub(last)
 	c := total.minus(used)
-	longest, err := p.longestScrape(ctx, window)
+	longest, err := p.longestScrape(ctx, window+p.c.interval)
 	if err != nil {
 		return used, err
 	}

@@ -24,14 +24,15 @@ func addCeiling(app *kingpin.Application) (string, func(context.Context, options
 	c := app.Command("serve-ceiling", "Read pushes, keep nothing, answer scrapes from memory.").Hidden()
 	address := c.Flag("address", "To listen on.").Required().String()
 	return c.FullCommand(), func(ctx context.Context, o options) error {
+		o.setPerPush(1)
 		return serve(ctx, *address, newCeiling(o.shape))
 	}
 }
 
 func newCeiling(shape load.Shape) http.Handler {
 	var parts [][]byte
-	each := shape.PerPush * shape.SeriesEach
-	shape.Gateways = shape.PerPush // written again and again
+	shape.Gateways, shape.PerPush = 10, 10 // written again and again
+	each := shape.Series()
 	for _, p := range shape.Pushes("localhost") {
 		p.Stamp(time.Now().UnixMilli())
 		parts = append(parts, p.Body())

@@ -44,6 +44,7 @@ func addSustained(app *kingpin.Application) (string, func(context.Context, optio
 }
 
 func (c *sustainedCommand) run(ctx context.Context, o options) error {
+	o.setPerPush(10)
 	w, err := openWorkshop(ctx)
 	if err != nil {
 		return err

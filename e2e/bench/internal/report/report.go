@@ -30,7 +30,7 @@ func (g *Goals) AtMost(what string, got, limit float64, unit string) {
 		verdict = "MISSED"
 		g.missed++
 	}
-	g.lines = append(g.lines, []string{what, Figure(got) + unit, Figure(limit) + unit, verdict})
+	g.lines = append(g.lines, []string{what, Figure(got) + unit, "at most " + Figure(limit) + unit, verdict})
 }
 
 // AtLeast notes a figure that must not be less than its limit.
@@ -44,12 +44,17 @@ func (g *Goals) AtLeast(what string, got, limit float64, unit string) {
 	g.lines[len(g.lines)-1] = []string{what, Figure(got) + unit, "at least " + Figure(limit) + unit, verdict}
 }
 
+// Note notes a figure that has no limit.
+func (g *Goals) Note(what string, got float64, unit string) {
+	g.lines = append(g.lines, []string{what, Figure(got) + unit, "", ""})
+}
+
 // Missed is the number of goals that were missed.
 func (g *Goals) Missed() int { return g.missed }
 
 // Write prints every goal with its verdict.
 func (g *Goals) Write(w io.Writer) {
-	Table(w, []string{"goal", "measured", "limit", ""}, g.lines)
+	Table(w, []string{"", "measured", "goal", ""}, g.lines)
 }
 
 // Figure writes a number with as many digits as are worth reading.
