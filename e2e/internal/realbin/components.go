@@ -13,10 +13,13 @@ type component struct {
 // behave as the released one does.
 const versionVar = "github.com/prometheus/common/version.Version"
 
-// components are the real programs. What is built from where is decided by
+// group is a set of components that are built together, into one folder.
+type group []component
+
+// suite are the programs of the end-to-end suite. What is built from where is decided by
 // the go.mod and go.sum files in e2e/tools, one small module each: in one
 // module they would move each other's dependencies.
-var components = []component{
+var suite = group{
 	{
 		module:  "nodeexporter",
 		version: "1.12.1",
@@ -41,6 +44,32 @@ var components = []component{
 		version: "0.42.4",
 		programs: map[string]string{
 			Thanos: "github.com/thanos-io/thanos/cmd/thanos",
+		},
+	},
+}
+
+// peers are the programs that the benchmark measures a hub beside.
+var peers = group{
+	{
+		module:  "prometheusedgehub",
+		version: "1.1.0",
+		programs: map[string]string{
+			PrometheusEdgeHub: "github.com/facebookincubator/prometheus-edge-hub",
+		},
+	},
+	{
+		module:  "pushgateway",
+		version: "1.11.3",
+		programs: map[string]string{
+			Pushgateway: "github.com/prometheus/pushgateway",
+		},
+	},
+	{
+		module:  "victoriametrics",
+		version: "1.110.0",
+		programs: map[string]string{
+			VictoriaMetrics: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",
+			VMAgent:         "github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent",
 		},
 	},
 }

@@ -11,17 +11,17 @@ import (
 )
 
 // cacheKey hashes all that decides what the binaries are.
-func cacheKey(ctx context.Context, checkout string) (string, error) {
+func (g group) cacheKey(ctx context.Context, checkout string) (string, error) {
 	h := sha256.New()
 	version := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH", "CGO_ENABLED")
-	version.Dir = filepath.Join(toolsDir(checkout), components[0].module) // where go may choose another toolchain
+	version.Dir = filepath.Join(toolsDir(checkout), g[0].module) // where go may choose another toolchain
 	version.Env = buildEnv()
 	out, err := version.Output()
 	if err != nil {
 		return "", fmt.Errorf("ask go for its version: %w", err)
 	}
 	h.Write(out)
-	for _, c := range components {
+	for _, c := range g {
 		fmt.Fprintf(h, "%s %q %v\n", c.module, c.buildArgs(""), c.names())
 		for _, name := range []string{"go.mod", "go.sum"} {
 			content, err := os.ReadFile(filepath.Join(toolsDir(checkout), c.module, name))

@@ -1,4 +1,5 @@
-// Package realbin builds the real programs of the end-to-end suite, once.
+// Package realbin builds the real programs of the end-to-end suite and of the
+// benchmark, once.
 //
 // Dir looks for them in the user's cache, in a folder named by a hash of all
 // that decides what they are: their go.mod and go.sum files, the build flags
@@ -28,6 +29,14 @@ const (
 	Thanos       = "thanos"
 )
 
+// The names of the binaries in the folder that PeersDir returns.
+const (
+	PrometheusEdgeHub = "prometheus-edge-hub"
+	Pushgateway       = "pushgateway"
+	VictoriaMetrics   = "victoria-metrics"
+	VMAgent           = "vmagent"
+)
+
 // unusedAfter is how long a folder of another key is kept after its last use.
 // Another checkout may be working with it.
 const unusedAfter = 24 * time.Hour
@@ -42,7 +51,16 @@ const workPattern = "building-*"
 // checkout is the root of the repository, see Checkout. Dir is safe for use by
 // several processes at once.
 func Dir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
-	key, err := cacheKey(ctx, checkout)
+	return suite.dir(ctx, checkout, progress)
+}
+
+// PeersDir is Dir for the programs that the benchmark measures a hub beside.
+func PeersDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
+	return peers.dir(ctx, checkout, progress)
+}
+
+func (g group) dir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
+	key, err := g.cacheKey(ctx, checkout)
 	if err != nil {
 		return "", err
 	}
@@ -59,7 +77,7 @@ func Dir(ctx context.Context, checkout string, progress io.Writer) (string, erro
 	if err := os.Chtimes(dir, now, now); err != nil { // the mark of use
 		return "", fmt.Errorf("mark the cache folder as used: %w", err)
 	}
-	if len(missing(dir)) == 0 {
+	if len(g.missing(dir)) == 0 {
 		return dir, nil
 	}
 
@@ -71,7 +89,7 @@ func Dir(ctx context.Context, checkout string, progress io.Writer) (string, erro
 	if err := removeUnused(root, now.Add(-unusedAfter)); err != nil {
 		return "", err
 	}
-	if err := buildMissing(ctx, checkout, dir, progress); err != nil {
+	if err := g.buildMissing(ctx, checkout, dir, progress); err != nil {
 		return "", err
 	}
 	return dir, nil
@@ -100,9 +118,9 @@ func Checkout(from string) (string, error) {
 func toolsDir(checkout string) string { return filepath.Join(checkout, "e2e", "tools") }
 
 // missing returns the components of which dir lacks a program.
-func missing(dir string) []component {
+func (g group) missing(dir string) []component {
 	var out []component
-	for _, c := range components {
+	for _, c := range g {
 		for name := range c.programs {
 			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 				out = append(out, c)
@@ -113,16 +131,16 @@ func missing(dir string) []component {
 	return out
 }
 
-func buildMissing(ctx context.Context, checkout, dir string, progress io.Writer) error {
-	todo := missing(dir)
+func (g group) buildMissing(ctx context.Context, checkout, dir string, progress io.Writer) error {
+	todo := g.missing(dir)
 	if len(todo) == 0 {
 		return nil // another process built them while this one waited
 	}
 	if err := removeBroken(dir); err != nil {
 		return err
 	}
-	fmt.Fprintf(progress, "realbin: building %d of %d components into %s; from nothing this takes about 6 minutes\n",
-		len(todo), len(components), dir)
+	fmt.Fprintf(progress, "realbin: building %d of %d components into %s; from nothing this takes some minutes\n",
+		len(todo), len(g), dir)
 	begin := time.Now()
 	for _, c := range todo {
 		if err := c.build(ctx, checkout, dir, progress); err != nil {

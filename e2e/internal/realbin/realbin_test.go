@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,9 +31,16 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 		"nodeexporter": "github.com/prometheus/node_exporter v1.12.1 ",
 		"prometheus":   "github.com/prometheus/prometheus v0.315.0 ",
 		"thanos":       "github.com/thanos-io/thanos v0.42.4 ",
+
+		"prometheusedgehub": "github.com/facebookincubator/prometheus-edge-hub v1.1.0 ",
+		"pushgateway":       "github.com/prometheus/pushgateway v1.11.3 ",
+		"victoriametrics":   "github.com/VictoriaMetrics/VictoriaMetrics v1.110.0 ",
 	}
-	stamped := map[string]string{"nodeexporter": "1.12.1", "prometheus": "3.15.0", "thanos": "0.42.4"}
-	for _, c := range components {
+	stamped := map[string]string{
+		"nodeexporter": "1.12.1", "prometheus": "3.15.0", "thanos": "0.42.4",
+		"prometheusedgehub": "1.1.0", "pushgateway": "1.11.3", "victoriametrics": "1.110.0",
+	}
+	for _, c := range slices.Concat(suite, peers) {
 		content, err := os.ReadFile(filepath.Join(toolsDir(root), c.module, "go.mod"))
 		require.NoError(t, err)
 		require.Contains(t, string(content), module[c.module])
@@ -46,16 +54,16 @@ func TestKeyFollowsWhatDecides(t *testing.T) {
 	checkout := t.TempDir()
 	require.NoError(t, os.CopyFS(toolsDir(checkout), os.DirFS(toolsDir(root))))
 
-	before, err := cacheKey(t.Context(), checkout)
+	before, err := suite.cacheKey(t.Context(), checkout)
 	require.NoError(t, err)
-	again, err := cacheKey(t.Context(), checkout)
+	again, err := suite.cacheKey(t.Context(), checkout)
 	require.NoError(t, err)
 	require.Equal(t, before, again)
 
 	sum := filepath.Join(toolsDir(checkout), "thanos", "go.sum")
 	require.NoError(t, os.Chmod(sum, 0o600))
 	require.NoError(t, os.WriteFile(sum, []byte("other\n"), 0o600))
-	after, err := cacheKey(t.Context(), checkout)
+	after, err := suite.cacheKey(t.Context(), checkout)
 	require.NoError(t, err)
 	require.NotEqual(t, before, after)
 }

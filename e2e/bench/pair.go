@@ -1,0 +1,302 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hubring/hubring/e2e/bench/internal/load"
+	"github.com/hubring/hubring/e2e/bench/internal/procstat"
+	"github.com/hubring/hubring/e2e/bench/internal/report"
+	"github.com/hubring/hubring/e2e/bench/internal/server"
+	"github.com/hubring/hubring/e2e/internal/process"
+	"github.com/hubring/hubring/e2e/internal/promapi"
+	"github.com/hubring/hubring/e2e/internal/realbin"
+)
+
+// pair is a hub, the Prometheus that scrapes it and the fleet that pushes.
+type pair struct {
+	c          sustainedCommand
+	shape      load.Shape
+	hub        *server.Server
+	prometheus *server.Server
+	api        *promapi.Client
+	load       *load.Load
+}
+
+// startPair starts the programs. The caller must stop them.
+func startPair(ctx context.Context, c sustainedCommand, o options, w *workshop, programs string) (_ *pair, err error) {
+	p := &pair{c: c, shape: o.shape}
+	defer func() {
+		if err != nil {
+			p.stop()
+		}
+	}()
+	if p.hub, err = server.Start(ctx, w.hub(c.hubFlags...)); err != nil {
+		return nil, err
+	}
+	p.prometheus, err = server.Start(ctx, server.Spec{
+		Name: "prometheus", Path: filepath.Join(programs, realbin.Prometheus), Ready: "/-/ready",
+		Args: func(address, dir string) []string {
+			return []string{
+				"--config.file=" + c.writeConfig(dir, p.hub.Address),
+				"--storage.tsdb.path=" + filepath.Join(dir, "tsdb"), "--web.listen-address=" + address,
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.api = promapi.New(p.prometheus.Address)
+	p.load = load.New(p.hub.Address, o.shape, o.connections)
+	p.load.Track = true
+	return p, nil
+}
+
+func (p *pair) stop() {
+	if p.load != nil {
+		p.load.Close()
+	}
+	for _, s := range []*server.Server{p.prometheus, p.hub} {
+		if s != nil {
+			s.Stop()
+		}
+	}
+}
+
+// writeConfig writes Prometheus' configuration and returns its path. What can't
+// be written, Prometheus will miss.
+func (c sustainedCommand) writeConfig(dir, hub string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "scrape_configs:\n")
+	for part := range c.parts {
+		fmt.Fprintf(&b, "  - job_name: edgehub-%d\n    honor_labels: true\n    enable_compression: %v\n", part+1, c.compression)
+		fmt.Fprintf(&b, "    scrape_interval: %s\n    scrape_timeout: %s\n", c.interval, c.timeout)
+		if c.parts > 1 {
+			fmt.Fprintf(&b, "    params: {part: [%q], parts: [%q]}\n", strconv.Itoa(part+1), strconv.Itoa(c.parts))
+		}
+		fmt.Fprintf(&b, "    static_configs: [{targets: [%q]}]\n", hub)
+	}
+	path := filepath.Join(dir, "prometheus.yml")
+	_ = os.WriteFile(path, []byte(b.String()), 0o644)
+	return path
+}
+
+// cpus is processor time.
+type cpus struct{ hub, prometheus, loader time.Duration }
+
+func (p *pair) cpus() (c cpus, err error) {
+	var errs [3]error
+	c.hub, errs[0] = p.hub.CPU()
+	c.prometheus, errs[1] = p.prometheus.CPU()
+	c.loader, errs[2] = procstat.CPU(os.Getpid())
+	return c, errors.Join(errs[:]...)
+}
+
+func (c cpus) minus(o cpus) cpus {
+	return cpus{c.hub - o.hub, c.prometheus - o.prometheus, c.loader - o.loader}
+}
+
+// run pushes, waits until the hub is empty, and looks for what was pushed.
+func (p *pair) run(ctx context.Context, goals *report.Goals) error {
+	begin, err := p.cpus()
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	latencies, err := p.push(ctx, start, begin)
+	if err != nil {
+		return err
+	}
+	if err := p.drain(ctx); err != nil {
+		return err
+	}
+	end, err := p.cpus()
+	if err != nil {
+		return err
+	}
+	used := end.minus(begin)
+	wall := time.Since(start)
+	progress("the hub is empty; looking for every sample in Prometheus")
+	longest, err := p.longestScrape(ctx, wall)
+	if err != nil {
+		return err
+	}
+	if err := p.account(ctx, wall); err != nil {
+		return err
+	}
+	millions := float64(p.load.Sent()) / 1e6
+	fmt.Printf("\n%s samples accepted, each of them stored by Prometheus, once; a sample of series was compared point by point\n",
+		report.Thousands(p.load.Sent()))
+	fmt.Printf("CPU-s a M samples: hub %.3f, Prometheus %.3f, loader %.3f; a push took %.1f ms (p50), %.1f ms (p99)\n\n",
+		used.hub.Seconds()/millions, used.prometheus.Seconds()/millions, used.loader.Seconds()/millions,
+		report.Quantile(latencies, 0.5), report.Quantile(latencies, 0.99))
+	goals.AtLeast("samples pushed", millions/p.c.atMost.Minutes(), 0.98*p.c.rate/1e6, " M/min")
+	goals.AtMost("CPU of the hub, in that of Prometheus", used.hub.Seconds()/used.prometheus.Seconds(), hubShare, "")
+	goals.AtMost("longest scrape", longest, p.c.timeout.Seconds()*scrapeShare, " s")
+	return nil
+}
+
+// push pushes for the time of the run and prints a line every 15 s. It returns
+// how long each push took, in milliseconds.
+func (p *pair) push(ctx context.Context, start time.Time, used cpus) (latencies []float64, err error) {
+	pushCtx, stop := context.WithTimeout(ctx, p.c.atMost)
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		_, err := p.load.Pace(pushCtx, p.c.rate/60, func(l load.Latency) {
+			latencies = append(latencies, float64(l.Took.Microseconds())/1000)
+		})
+		done <- err
+	}()
+	fmt.Println("   time   pushed/min   hub CPU  Prometheus  loader  hub RSS  longest scrape   pending")
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	last, sent := start, int64(0)
+	for {
+		select {
+		case err := <-done:
+			if err == nil {
+				err = ctx.Err() // stopped from outside
+			}
+			return latencies, err
+		case now := <-tick.C:
+			if used, err = p.line(ctx, start, last, now, sent, used); err != nil {
+				return nil, err
+			}
+			last, sent = now, p.load.Sent()
+		}
+	}
+}
+
+// line prints what happened since last and returns the processor time so far.
+func (p *pair) line(ctx context.Context, start, last, now time.Time, sent int64, used cpus) (cpus, error) {
+	total, err := p.cpus()
+	if err != nil {
+		return used, err
+	}
+	window := now.Sub(last)
+	c := total.minus(used)
+	longest, err := p.longestScrape(ctx, window+p.c.interval)
+	if err != nil {
+		return used, err
+	}
+	pending, err := p.pending(ctx)
+	if err != nil {
+		return used, err
+	}
+	rss, err := p.hub.RSS()
+	if err != nil {
+		return used, err
+	}
+	percent := func(d time.Duration) float64 { return 100 * d.Seconds() / window.Seconds() }
+	fmt.Printf("%6.0fs %12s %8.1f%% %10.1f%% %6.1f%% %5d MB %14.2fs %9s\n", now.Sub(start).Seconds(),
+		report.Thousands(int64(float64(p.load.Sent()-sent)/window.Minutes())),
+		percent(c.hub), percent(c.prometheus), percent(c.loader), rss>>20, longest, report.Thousands(int64(pending)))
+	return total, nil
+}
+
+// jobs selects the hub's parts.
+const jobs = `{job=~"edgehub-.*"}`
+
+// longestScrape asks Prometheus for its longest scrape in the time that has just
+// passed, in seconds. Scrapes that failed are an error.
+func (p *pair) longestScrape(ctx context.Context, in time.Duration) (float64, error) {
+	window := fmt.Sprintf("[%ds]", int(math.Ceil(in.Seconds())))
+	v, err := p.api.Vector(ctx, "max(max_over_time(scrape_duration_seconds"+jobs+window+"))")
+	if err != nil || len(v) == 0 {
+		return 0, err
+	}
+	down, err := p.api.Vector(ctx, "min_over_time(up"+jobs+window+") == 0")
+	if err != nil {
+		return 0, err
+	}
+	if len(down) > 0 {
+		return 0, fmt.Errorf("a scrape failed: %v", down)
+	}
+	return float64(v[0].Value), nil
+}
+
+var pendingLine = regexp.MustCompile(`(?m)^edgehub_pending_samples(?:\{[^}]*\})? (\S+)$`)
+
+// pending is what the hub says that waits to be scraped.
+func (p *pair) pending(ctx context.Context) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.hub.URL("/internal"), nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, fmt.Errorf("read the hub's metrics: %w", err)
+	}
+	match := pendingLine.FindSubmatch(body)
+	if match == nil {
+		return 0, errors.New("the hub's metrics do not say what is pending")
+	}
+	return strconv.ParseFloat(string(match[1]), 64)
+}
+
+// drain waits until the hub has handed over all it had.
+func (p *pair) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 4*(p.c.interval+p.c.timeout))
+	defer cancel()
+	return process.Until(ctx, func() error {
+		pending, err := p.pending(ctx)
+		if err == nil && pending > 0 {
+			err = fmt.Errorf("%.0f samples still wait in the hub", pending)
+		}
+		return err
+	})
+}
+
+// account compares what Prometheus has stored since the start, so long ago, with
+// what the hub accepted: the count of all, and the points of some.
+func (p *pair) account(ctx context.Context, ago time.Duration) error {
+	window := fmt.Sprintf("[%ds]", int(ago.Seconds())+60)
+	var stored int64
+	for _, name := range p.shape.Families() {
+		v, err := p.api.Vector(ctx, "sum(count_over_time("+name+window+"))")
+		if err != nil {
+			return err
+		}
+		for _, s := range v {
+			stored += int64(s.Value)
+		}
+	}
+	if sent := p.load.Sent(); stored != sent {
+		return fmt.Errorf("the hub accepted %d samples, Prometheus stored %d", sent, stored)
+	}
+	for _, track := range p.load.Tracks() {
+		m, err := p.api.Matrix(ctx, track.Series+window)
+		if err != nil {
+			return err
+		}
+		if len(m) != 1 {
+			return fmt.Errorf("%s was pushed as one series, Prometheus has %d", track.Series, len(m))
+		}
+		if len(m[0].Values) != len(track.Points) {
+			return fmt.Errorf("%s was pushed with %d points, Prometheus has %d", track.Series, len(track.Points), len(m[0].Values))
+		}
+		for i, stored := range m[0].Values {
+			if pushed := track.Points[i]; int64(stored.Timestamp) != pushed.Time || float64(stored.Value) != pushed.Value {
+				return fmt.Errorf("%s was pushed with %v at %d, Prometheus has %v at %d",
+					track.Series, pushed.Value, pushed.Time, stored.Value, int64(stored.Timestamp))
+			}
+		}
+	}
+	return nil
+}

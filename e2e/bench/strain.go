@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hubring/hubring/e2e/bench/internal/load"
+	"github.com/hubring/hubring/e2e/bench/internal/procstat"
+	"github.com/hubring/hubring/e2e/bench/internal/report"
+)
+
+const (
+	// pace is what is pushed while latencies are measured, in pushes a second.
+	pace = 300
+	// calmTime is how long the hub is left with that after it was filled, before
+	// a push counts as undisturbed, and then how long they count.
+	calmTime = 300 * time.Millisecond
+)
+
+// span is a stretch of time.
+type span struct{ from, to time.Time }
+
+func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.to) }
+
+// latency compares how long pushes take during a scrape and without one, in the
+// same run: the hub is filled, left in peace, scraped, and so on.
+func (r *hubRun) latency(ctx context.Context) error {
+	s, err := r.start(ctx, r.options.shape.Gateways)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if _, err := s.load.Rounds(ctx, 1, 0); err != nil { // known from here on
+		return err
+	}
+	paced := load.New(s.server.Address, r.options.shape, r.options.connections)
+	defer paced.Close()
+	paceCtx, stop := context.WithCancel(ctx)
+	defer stop()
+	var seen []load.Latency
+	done := make(chan error, 1)
+	go func() {
+		rate := float64(pace * r.options.shape.PerPush * r.options.shape.SeriesEach)
+		_, err := paced.Pace(paceCtx, rate, func(l load.Latency) { seen = append(seen, l) })
+		done <- err
+	}()
+	calm, scraped, err := r.alternate(ctx, s)
+	stop()
+	if err = errors.Join(err, <-done); err != nil {
+		return err
+	}
+	without, during := within(seen, calm), within(seen, scraped)
+	if len(without) < 100 || len(during) < 100 {
+		return fmt.Errorf("too few pushes were measured: %d without a scrape, %d during one", len(without), len(during))
+	}
+	p99 := report.Quantile(without, 0.99)
+	r.goals.Note("push without a scrape, p50", report.Quantile(without, 0.5), " ms")
+	r.goals.Note("push without a scrape, p99", p99, " ms")
+	r.goals.Note("push during a scrape, p50", report.Quantile(during, 0.5), " ms")
+	r.goals.Note("push during a scrape, p99", report.Quantile(during, 0.99), " ms")
+	r.goals.AtMost("push, p99 during a scrape of p99 without", report.Quantile(during, 0.99)/p99, latencyGoal, "x")
+	return nil
+}
+
+// alternate fills the hub, leaves it in peace and scrapes it, in turns, and
+// returns when it was left in peace and when it was scraped.
+func (r *hubRun) alternate(ctx context.Context, s *subject) (calm, scraped []span, err error) {
+	const scrapes = 30
+	for range scrapes {
+		if _, err := s.load.Rounds(ctx, r.reports(r.c.some), 0); err != nil {
+			return nil, nil, err
+		}
+		if err := wait(ctx, calmTime); err != nil {
+			return nil, nil, err
+		}
+		from := time.Now()
+		if err := wait(ctx, calmTime); err != nil {
+			return nil, nil, err
+		}
+		calm = append(calm, span{from, time.Now()})
+		from = time.Now()
+		if _, err := s.scraper.Scrape(ctx); err != nil {
+			return nil, nil, err
+		}
+		scraped = append(scraped, span{from, time.Now()})
+	}
+	return calm, scraped, nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// within returns how long the pushes took that were due in one of the spans, in
+// milliseconds.
+func within(seen []load.Latency, spans []span) []float64 {
+	var out []float64
+	for _, l := range seen {
+		for _, s := range spans {
+			if s.holds(l.Due) {
+				out = append(out, l.Took.Seconds()*1e3)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// overload fills a hub and goes on pushing.
+func (r *hubRun) overload(ctx context.Context) error {
+	for _, policy := range []string{"refuse", "newest"} {
+		if err := r.overloadOne(ctx, policy); err != nil {
+			return fmt.Errorf("--limit.policy=%s: %w", policy, err)
+		}
+	}
+	return nil
+}
+
+func (r *hubRun) overloadOne(ctx context.Context, policy string) error {
+	limit := r.reports(r.c.some) * r.options.shape.Series()
+	s, err := r.start(ctx, r.options.shape.Gateways, fmt.Sprintf("--limit.samples=%d", limit), "--limit.policy="+policy)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	filled, err := s.load.Rounds(ctx, r.reports(r.c.some), 0)
+	if err != nil {
+		return err
+	}
+	full, err := s.server.RSS()
+	if err != nil {
+		return err
+	}
+	stop := make(chan struct{})
+	highest := procstat.Watch(s.server.PID(), 20*time.Millisecond, stop)
+	over, err := s.load.Rounds(ctx, r.c.overload*r.reports(r.c.some), 0)
+	close(stop)
+	most := <-highest
+	if err != nil {
+		return err
+	}
+	got, err := s.scraper.Scrape(ctx)
+	if err != nil {
+		return err
+	}
+	if policy == "refuse" && got.Samples != filled.Samples+over.Samples {
+		return fmt.Errorf("it accepted %d samples and gave %d to the scrape", filled.Samples+over.Samples, got.Samples)
+	}
+	if got.Samples > limit {
+		return fmt.Errorf("it held %d samples, its limit is %d", got.Samples, limit)
+	}
+	name := fmt.Sprintf("--limit.policy=%s, %dx its limit pushed: ", policy, r.c.overload)
+	r.goals.Note(name+"refused", float64(over.Refused)/float64(over.Refused+over.Samples)*100, " %")
+	r.goals.Note(name+"RSS when full", float64(full>>20), " MB")
+	r.goals.AtMost(name+"highest RSS, of that when full", float64(most)/float64(full), overloadGoal, "x")
+	return nil
+}
