@@ -47,11 +47,11 @@ func answer(r *http.Request, w http.ResponseWriter, a *arrangement, q request) e
 }
 
 // flushBytes is how much text is written at once.
-const flushBytes = 64 << 10
+const flushBytes = 256 << 10
 
 // texts holds buffers for the text of a response.
 var texts = sync.Pool{New: func() any {
-	buf := make([]byte, 0, flushBytes+flushBytes/4)
+	buf := make([]byte, 0, flushBytes+flushBytes/16)
 	return &buf
 }}
 
@@ -102,21 +102,35 @@ func (f *rankedFamily) append(dst []byte, escape bool) []byte {
 	return append(dst, f.metadata...)
 }
 
-// stampCache holds the text of the timestamp that was written last: samples of
-// one report mostly share theirs.
+// stampCache holds the text of the timestamp that was written last. Those of a
+// scrape lie close together, so mostly only their last digits differ.
 type stampCache struct {
-	time int64
+	from int64 // the times that begin like this one are from here on
 	text [24]byte
-	len  int
+	len  int // 0 when there is nothing to begin with
 }
+
+const stampSpan = 100_000 // milliseconds that five digits tell apart
 
 // append appends a blank, the timestamp and the end of the line.
 func (c *stampCache) append(dst []byte, ms int64) []byte {
-	if c.len == 0 || ms != c.time {
-		c.time = ms
-		text := append(c.text[:0], ' ')
-		text = strconv.AppendInt(text, ms, 10)
-		c.len = len(append(text, '\n'))
+	last := ms - c.from
+	if c.len == 0 || ms < c.from || last >= stampSpan {
+		text := append(strconv.AppendInt(append(c.text[:0], ' '), ms, 10), '\n')
+		c.len = len(text)
+		if ms < stampSpan { // it has no five digits, or a sign
+			c.len = 0
+			return append(dst, text...)
+		}
+		last = ms % stampSpan
+		c.from = ms - last
 	}
+	n := uint32(last)
+	digits := c.text[c.len-6 : c.len-1]
+	digits[4], n = byte('0'+n%10), n/10
+	digits[3], n = byte('0'+n%10), n/10
+	digits[2], n = byte('0'+n%10), n/10
+	digits[1], n = byte('0'+n%10), n/10
+	digits[0] = byte('0' + n)
 	return append(dst, c.text[:c.len]...)
 }
