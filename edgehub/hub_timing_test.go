@@ -50,23 +50,28 @@ func BenchmarkIngest(b *testing.B) {
 	})
 }
 
+// From a few samples to a full hub, in one response and in parts: all parts
+// together are measured.
 func BenchmarkDrain(b *testing.B) {
-	for _, each := range []int{1, 10} {
-		b.Run(fmt.Sprintf("samples_per_series=%d", each), func(b *testing.B) {
-			const gateways, families = 100, 100
+	const gateways, families = 347, 101
+	for _, c := range []struct{ each, parts int }{{1, 1}, {12, 1}, {114, 1}, {12, 4}, {12, 10}} {
+		b.Run(fmt.Sprintf("samples=%d/parts=%d", gateways*families*c.each, c.parts), func(b *testing.B) {
 			h := newHub(b, Config{})
-			for i := range each {
-				if _, err := h.ingest(fleet(gateways, families, base+int64(i)), time.Now()); err != nil {
-					b.Fatal(err)
-				}
+			for i := range c.each {
+				ingestAt(b, h, fleet(gateways, families, base+int64(i)))
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := h.waiting().write(io.Discard, false); err != nil {
-					b.Fatal(err)
+				for part := range c.parts {
+					v, t := h.log.readWaiting()
+					what := everything
+					what.part, what.parts = part, c.parts
+					if err := arrange(v, t.ranked(), what).write(io.Discard, false); err != nil {
+						b.Fatal(err)
+					}
 				}
 			}
-			perSample(b, gateways*families*each)
+			perSample(b, gateways*families*c.each)
 		})
 	}
 }
