@@ -17,7 +17,8 @@ type Hub struct {
 	log     *log
 	cursors map[string]*cursor
 	metrics *metrics
-	pushes  chan struct{} // a place for each push that is read
+	pushes  chan struct{} // a place for each push that is taken in
+	bodies  room          // memory for the pushes that are read
 	scrapes chan struct{} // a place for each scrape
 	looks   chan struct{} // a place for each look
 	started time.Time
@@ -40,6 +41,7 @@ func New(cfg Config) (*Hub, error) {
 		table:   newTable(cfg),
 		cursors: map[string]*cursor{},
 		pushes:  make(chan struct{}, cfg.MaxPushes),
+		bodies:  room{limit: cfg.MaxBodiesBytes},
 		scrapes: make(chan struct{}, maxScrapes),
 		looks:   make(chan struct{}, maxLooks),
 		started: time.Now(),

@@ -13,6 +13,7 @@ type metrics struct {
 
 	pushes       prometheus.Counter
 	rejected     *prometheus.CounterVec // by reason
+	refusedLines *prometheus.CounterVec // by reason
 	conflicts    prometheus.Counter
 	scraped      *prometheus.CounterVec // by cursor
 	dropped      *prometheus.CounterVec // by reason
@@ -39,6 +40,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 	m := &metrics{
 		pushes:       counter("pushes_total", "Pushes that were taken."),
 		rejected:     counters("pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
+		refusedLines: counters("samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
 		conflicts:    counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family."),
 		scraped:      counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
 		dropped:      counters("samples_dropped_total", "Samples that were left out of a scrape, by reason.", "reason"),
@@ -50,6 +52,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 	}
 	for _, reason := range reasons {
 		m.rejected.WithLabelValues(reason)
+		m.refusedLines.WithLabelValues(reason)
 	}
 	for _, reason := range []string{"too_many_scrapes", "too_many_looks", "unknown_cursor"} {
 		m.refusedReads.WithLabelValues(reason)
@@ -58,17 +61,18 @@ func newMetrics(h *Hub) (*metrics, error) {
 		m.dropped.WithLabelValues(reason)
 	}
 	collectors := []prometheus.Collector{
-		m.pushes, m.rejected, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.pushSeconds, m.scrapeTime,
+		m.pushes, m.rejected, m.refusedLines, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.pushSeconds, m.scrapeTime,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "edgehub", Name: "samples_received_total", Help: "Samples that were taken into the log.",
 		}, func() float64 { return float64(m.receivedCount.Load()) }),
 		gauge("pending_samples", "Samples that some scraper has not got yet.", nil, func() float64 { return float64(h.log.waiting()) }),
 		gauge("limit_samples", "The most samples that may be pending.", nil, func() float64 { return float64(h.cfg.MaxSamples) }),
-		gauge("pushes_in_flight", "Pushes that are being read.", nil, func() float64 { return float64(len(h.pushes)) }),
-		gauge("limit_pushes", "The most pushes that are read at the same time.", nil, func() float64 { return float64(cap(h.pushes)) }),
+		gauge("pushes_in_flight", "Pushes that are being taken in; their bodies are read.", nil, func() float64 { return float64(len(h.pushes)) }),
+		gauge("limit_pushes", "The most pushes that are taken in at the same time.", nil, func() float64 { return float64(cap(h.pushes)) }),
 		gauge("series", "Series that the hub knows.", nil, func() float64 { return float64(h.table.size()) }),
 		gauge("limit_series", "The most series that the hub may know.", nil, func() float64 { return float64(h.cfg.MaxSeries) }),
 	}
+	collectors = append(collectors, h.bodies.collectors()...)
 	for _, c := range h.cursors {
 		m.scraped.WithLabelValues(c.name)
 		collectors = append(collectors, gauge("cursor_lag_samples", "Samples between a scraper's cursor and the end of the log.",

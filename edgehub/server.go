@@ -18,6 +18,7 @@ func (h *Hub) HTTPServer() *http.Server {
 		Handler:           h.Handler(),
 		ReadHeaderTimeout: h.cfg.HeaderTimeout,
 		ReadTimeout:       h.cfg.BodyTimeout,
+		WriteTimeout:      h.cfg.BodyTimeout + lookDeadline, // begins before the body is read; a scrape sets its own
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),

@@ -229,7 +229,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=2 series=1`)
 }
 
-// underWay says whether the hub at an address is reading a push.
+// underWay says whether the hub at an address is reading a small push.
 func underWay(t *testing.T, address string) bool {
 	t.Helper()
 	r, err := http.Get("http://" + address + "/internal")
@@ -237,5 +237,5 @@ func underWay(t *testing.T, address string) bool {
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
-	return strings.Contains(string(text), "\nedgehub_pushes_in_flight 1\n")
+	return strings.Contains(string(text), "\nedgehub_bodies_bytes 16384\n")
 }
