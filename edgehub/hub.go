@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,10 +24,11 @@ type Hub struct {
 	looks   chan struct{} // a place for each look
 	started time.Time
 
+	connections connections
+
 	expiry    sync.RWMutex // held for reading by pushes, for writing by expiry
 	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
 	retired   atomic.Bool
-	open      sync.Map // net.Conn to *connection
 }
 
 // New makes a hub from a config. It starts nothing. Its error names every fault
@@ -45,6 +47,8 @@ func New(cfg Config) (*Hub, error) {
 		scrapes: make(chan struct{}, maxScrapes),
 		looks:   make(chan struct{}, maxLooks),
 		started: time.Now(),
+
+		connections: connections{maxSenders: cfg.MaxConnections, open: map[net.Conn]*connection{}},
 	}
 	var cursors []*cursor
 	for _, name := range cfg.Cursors {

@@ -73,6 +73,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 		gauge("limit_series", "The most series that the hub may know.", nil, func() float64 { return float64(h.cfg.MaxSeries) }),
 	}
 	collectors = append(collectors, h.bodies.collectors()...)
+	collectors = append(collectors, h.connections.collectors()...)
 	for _, c := range h.cursors {
 		m.scraped.WithLabelValues(c.name)
 		collectors = append(collectors, gauge("cursor_lag_samples", "Samples between a scraper's cursor and the end of the log.",

@@ -30,7 +30,7 @@ func (r *refusal) Error() string { return r.text }
 // edgehub_samples_rejected_total.
 var reasons = []string{
 	"malformed", "body_too_large", "encoding", "content_type", "unreadable",
-	"too_slow", "bodies_bytes", "too_many_pushes",
+	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
 	"hub_full", "series_limit",
 }
 
@@ -51,7 +51,7 @@ func (h *Hub) push(c echo.Context) error {
 // take reads a push into the log and returns the number of its samples, which
 // are those that were refused if there is an error.
 func (h *Hub) take(c echo.Context) (samples int, err error) {
-	if err := checkContentType(c.Request().Header.Get("Content-Type")); err != nil {
+	if err := h.mayPush(c.Request()); err != nil {
 		return 0, err
 	}
 	b, err := h.receive(c.Response(), c.Request())
@@ -63,6 +63,17 @@ func (h *Hub) take(c echo.Context) (samples int, err error) {
 		samples = samplesIn(b.bytes())
 	}
 	return samples, err
+}
+
+// mayPush says whether a push is to be read.
+func (h *Hub) mayPush(r *http.Request) error {
+	if conn, ok := connectionOf(r); ok && !h.connections.maySend(conn) {
+		return &refusal{
+			status: http.StatusServiceUnavailable, reason: "too_many_connections", unread: true,
+			text: fmt.Sprintf("senders hold %d connections, which is the limit", h.cfg.MaxConnections),
+		}
+	}
+	return checkContentType(r.Header.Get("Content-Type"))
 }
 
 // takeIn takes a text into the log if there is a place for one more.

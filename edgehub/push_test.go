@@ -58,7 +58,7 @@ func TestReasonsAreThereFromTheStart(t *testing.T) {
 	s := serve(t, Config{})
 	for _, reason := range []string{
 		"malformed", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
-		"too_many_pushes", "hub_full", "series_limit",
+		"too_many_connections", "too_many_pushes", "hub_full", "series_limit",
 	} {
 		s.rejected(reason, 0, 0)
 	}

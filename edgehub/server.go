@@ -47,7 +47,7 @@ func (h *Hub) Handler() http.Handler {
 		e.GET(path, handler)
 		e.HEAD(path, handler)
 	}
-	return e
+	return h.counted(e)
 }
 
 func (h *Hub) healthy(c echo.Context) error {
