@@ -109,12 +109,12 @@ func ownMetricNow(t *testing.T, hub *stack.Hub, name string, labels map[string]s
 }
 
 // awaitOwn waits until one of the hub's own metrics is as wanted.
-func awaitOwn(t *testing.T, hub *stack.Hub, name string, wanted func(int) bool) {
+func awaitOwn(t *testing.T, hub *stack.Hub, name string, labels map[string]string, wanted func(int) bool) {
 	t.Helper()
 	eventually(t, patience, func(ctx context.Context) error {
-		n, err := ownMetric(ctx, hub, name, nil)
+		n, err := ownMetric(ctx, hub, name, labels)
 		if err == nil && !wanted(n) {
-			err = fmt.Errorf("%s of %s is %d", name, hub.Name, n)
+			err = fmt.Errorf("%s%v of %s is %d", name, labels, hub.Name, n)
 		}
 		return err
 	})
@@ -124,7 +124,17 @@ func awaitOwn(t *testing.T, hub *stack.Hub, name string, wanted func(int) bool) 
 // knows.
 func awaitDrained(t *testing.T, hub *stack.Hub) {
 	t.Helper()
-	awaitOwn(t, hub, "edgehub_pending_samples", func(n int) bool { return n == 0 })
+	awaitOwn(t, hub, "edgehub_pending_samples", nil, func(n int) bool { return n == 0 })
+}
+
+// awaitScraped is awaitDrained, and requires that a scraper of this cursor has
+// taken so many samples, each once.
+func awaitScraped(t *testing.T, hub *stack.Hub, cursor string, samples int) {
+	t.Helper()
+	awaitDrained(t, hub)
+	// It is counted a moment after the cursor has moved.
+	awaitOwn(t, hub, "edgehub_samples_scraped_total", map[string]string{"cursor": cursor}, func(n int) bool { return n >= samples })
+	require.Equal(t, samples, ownMetricNow(t, hub, "edgehub_samples_scraped_total", map[string]string{"cursor": cursor}))
 }
 
 // replace replaces the one place where a text has old.

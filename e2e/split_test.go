@@ -41,8 +41,7 @@ func TestSplitScrape(t *testing.T) {
 	require.NoError(t, f.stop())
 
 	samples := requireFleet(t, f, server)
-	awaitDrained(t, hub)
-	require.Equal(t, samples, ownMetricNow(t, hub, "edgehub_samples_scraped_total", nil), "the parts overlap")
+	awaitScraped(t, hub, "", samples)
 	require.Equal(t, 1, ownMetricNow(t, hub, "edgehub_scrape_resplits_total", nil))
 	client := promapi.New(server.Address)
 	requireEachUp(t, client, 10)
@@ -50,7 +49,7 @@ func TestSplitScrape(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, shares, 10)
 	for part, share := range shares {
-		require.InDelta(t, samples/10, share, float64(samples)/20, "the share of %s in %d samples", part, samples)
+		require.Greater(t, share, float64(samples)/20, "the share of %s in %d samples", part, samples)
 	}
 }
 
@@ -83,10 +82,8 @@ func TestPair(t *testing.T) {
 
 	require.NoError(t, b.Restart(t.Context()))
 	require.Equal(t, samples, requireFleet(t, f, b))
-	awaitDrained(t, hub)
-	for _, cursor := range []string{"a", "b"} {
-		require.Equal(t, samples, ownMetricNow(t, hub, "edgehub_samples_scraped_total", map[string]string{"cursor": cursor}))
-	}
+	awaitScraped(t, hub, "a", samples)
+	awaitScraped(t, hub, "b", samples)
 	requireUp(t, promapi.New(a.Address))
 	requireUp(t, promapi.New(b.Address))
 }
