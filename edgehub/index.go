@@ -6,14 +6,14 @@ import (
 )
 
 // spelling is how a sender writes a series, or a whole TYPE or HELP line, then
-// id is noSeries. next is the spelling that followed it last time: the guess for
-// the next line. Only next changes once a spelling is in an index. A spelling
-// without raw is not in one, so it neither guesses nor is a guess.
+// id is noSeries. Only what followed it last time (chain.go) changes once a
+// spelling is in an index. One without raw is not in an index.
 type spelling struct {
 	raw     string
 	id      seriesID
 	gateway *gateway
-	next    atomic.Pointer[spelling]
+	comment atomic.Pointer[spelling] // the TYPE or HELP line that came right behind it
+	series  atomic.Pointer[spelling] // the series that came next behind it; only a series has one
 }
 
 // chunkSize is the number of spellings that are allocated together.

@@ -60,23 +60,3 @@ func TestIndexTellsCollisionsApart(t *testing.T) {
 	assert.Nil(t, x.find(7, []byte("absent")))
 	assert.Nil(t, x.find(8, []byte(key(1))))
 }
-
-// After its first push a sender that repeats itself is guessed on every line.
-func TestEachLineGuessesTheNext(t *testing.T) {
-	h := newHub(t, Config{})
-	known := fleet(3, 3, base)
-	mixed := append(append([]byte("a 1\n# TYPE b counter\n"), known...), "b 1\nc 1\n"...)
-	for _, body := range [][]byte{known, mixed} {
-		ingestAt(t, h, body)
-		first, _, _ := bytesCutLine(body)
-		table := h.table.Load()
-		sp := table.index.find(table.index.hash(first), first)
-		for rest := body; len(rest) > 0; {
-			var line []byte
-			line, rest, _ = bytesCutLine(rest)
-			require.NotNil(t, sp)
-			require.Equal(t, string(line), sp.raw)
-			sp = sp.next.Load()
-		}
-	}
-}

@@ -62,29 +62,29 @@ func (h *Hub) ingest(body []byte, now time.Time) (int, error) {
 	}
 }
 
-// read reads the body and fills the batch. It takes no lock. Each spelling remembers
-// which one followed it, so a sender that repeats itself costs one comparison a
-// line and no search. Lines that the table does not know are noted as newcomers.
+// read reads the body and fills the batch. It takes no lock. A sender that repeats
+// itself costs one comparison a line and no search. Lines that the table does not
+// know are noted as newcomers.
 func (in *ingester) read(t *table, arrival int64) error {
-	previous, guess := &spelling{}, (*spelling)(nil)
+	var lines chain
 	var owner *gateway
 	samples := 0 // of owner, since the last run
 	for {
-		expected := ""
+		expected, guess := "", lines.guess()
 		if guess != nil {
 			expected = guess.raw
 		}
 		kind := in.scanner.Next(expected)
-		current := guess
+		current, guessed := guess, true
 		switch kind {
 		case exposition.End:
 			in.endRun(owner, samples)
 			return in.scanner.Err()
 		case exposition.Repeated:
 		case exposition.Sample:
-			if !in.scanner.Guessed() {
+			if guessed = in.scanner.Guessed(); !guessed {
 				var err error
-				if current, err = in.find(t, previous); err != nil {
+				if current, err = in.find(t, lines.nextSeries()); err != nil {
 					return fmt.Errorf("line %d: %w", in.scanner.Line(), err)
 				}
 			}
@@ -107,12 +107,17 @@ func (in *ingester) read(t *table, arrival int64) error {
 			samples++
 			in.batch.add(current.id, ms, in.scanner.Value())
 		case exposition.Type, exposition.Help:
+			guessed = false
 			var err error
-			if current, err = in.describe(t, kind, previous); err != nil {
+			if current, err = in.describe(t, kind); err != nil {
 				return fmt.Errorf("line %d: %w", in.scanner.Line(), err)
 			}
 		}
-		previous, guess = in.follow(previous, guess, current)
+		if current == nil {
+			lines.broken()
+		} else {
+			lines.follow(current, guessed)
+		}
 	}
 }
 
@@ -122,36 +127,23 @@ func (in *ingester) endRun(owner *gateway, samples int) {
 	}
 }
 
-// follow notes that current came after previous, where guess was expected, and
-// returns the pair for the next line. A newcomer is nil here; it is linked when it
-// has its spelling.
-func (in *ingester) follow(previous, guess, current *spelling) (last, next *spelling) {
-	if current == nil || current.raw == "" {
-		return &unknownSpelling, nil
-	}
-	if current != guess {
-		if previous == &unknownSpelling {
-			in.names.followed(current)
-		} else {
-			previous.next.Store(current)
-		}
-	}
-	return current, current.next.Load()
-}
-
-// find looks up the series of a line. It returns nil for one that is not known,
+// find looks up the series of a line, which may be the one that was expected
+// behind a comment that did not come. It returns nil for one that is not known,
 // and notes it.
-func (in *ingester) find(t *table, previous *spelling) (*spelling, error) {
+func (in *ingester) find(t *table, expected *spelling) (*spelling, error) {
 	raw := in.scanner.Spelling()
+	if expected != nil && expected.raw == string(raw) {
+		return expected, nil
+	}
 	hash := t.index.hash(raw)
 	if sp := t.index.find(hash, raw); sp != nil {
 		return sp, nil
 	}
-	return nil, in.names.addSeries(raw, hash, in.scanner.Line(), previous)
+	return nil, in.names.addSeries(raw, hash, in.scanner.Line())
 }
 
 // describe looks up a TYPE or HELP line that was not guessed, likewise.
-func (in *ingester) describe(t *table, kind exposition.Kind, previous *spelling) (*spelling, error) {
+func (in *ingester) describe(t *table, kind exposition.Kind) (*spelling, error) {
 	raw := in.scanner.Spelling()
 	hash := t.index.hash(raw)
 	if sp := t.index.find(hash, raw); sp != nil {
@@ -160,7 +152,7 @@ func (in *ingester) describe(t *table, kind exposition.Kind, previous *spelling)
 	if limit := t.cfg.MaxSeriesBytes; len(raw) > limit {
 		return nil, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", in.scanner.Name(), len(raw), limit)
 	}
-	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash, in.scanner.Line(), previous)
+	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash, in.scanner.Line())
 	return nil, nil
 }
 

@@ -81,7 +81,6 @@ func (t *table) intern(names *newcomers, now time.Time) error {
 			n.spelling = t.describe(names, n)
 		}
 	}
-	names.link()
 	return nil
 }
 
