@@ -157,22 +157,16 @@ func (p *SeriesParser) readLabels(b []byte, i int) error {
 		if i, err = p.readItem(b, i); err != nil {
 			return err
 		}
-		if i < len(b) && b[i] != '}' {
+		if i < len(b) && b[i] != ',' {
 			i = p.skipBlanks(b, i)
 		}
+		// Prometheus does not insist on commas after values.
 		if separated = i < len(b) && b[i] == ','; separated {
 			i++
-		} else if i == len(b) || b[i] != '}' {
-			return p.errComma()
+		} else if i < len(b) && b[i] != '}' {
+			p.canonical = false
 		}
 	}
-}
-
-func (p *SeriesParser) errComma() error {
-	if len(p.labels) == 0 {
-		return fmt.Errorf("no comma after metric name %q", p.name)
-	}
-	return fmt.Errorf("no comma after label %q", p.labels[len(p.labels)-1].name)
 }
 
 // readItem reads `name="value"`, or a metric name in quotes, and returns where it

@@ -35,6 +35,7 @@ func TestSeriesParserMakesOneTextOfManySpellings(t *testing.T) {
 	}
 	f(`x`, `x{}`, `x{ }`, `x {}`, `x{a=""}`, `{"x"}`, `{ "x" , }`, `x{"a.b"=""}`)
 	f(`x{a="1",b="2"}`, `x{b="2",a="1"}`, `x{b="2", a="1",}`, `x { a = "1" , b = "2" }`, `x{a="1",b="2",c=""}`,
+		`x{a="1"b="2"}`, `x{a="1" b="2"}`,
 		`{"x",a="1",b="2"}`, `{b="2","x",a="1"}`, `x{"a"="1","b"="2"}`)
 	f(`x{a="\\ \" \n"}`)
 	f(`x{a="\\t"}`, `x{a="\t"}`)
@@ -90,7 +91,8 @@ func TestSeriesParserRefuses(t *testing.T) {
 	f(`x{a:b="1"}`, `no = after label name "a"`)
 	f(`x{a}`, `no = after label name "a"`)
 	f(`x{a=1}`, `the value of label "a" is not in quotes`)
-	f(`x{a="1"b="2"}`, `no comma after label "a"`)
+	f(`x{a="1";b="2"}`, `";b=\"2\"}" does not begin with a label name`)
+	f(`x{a="1",,b="2"}`, `does not begin with a label name`)
 	f(`x{,}`, `does not begin with a label name`)
 	f(`x{__name__="y"}`, `reserved`)
 	f(`{"x","__name__"="y"}`, `reserved`)
@@ -233,7 +235,7 @@ func referenceParse(s string) (map[string]string, error) {
 		if err := add(name, value); err != nil {
 			return nil, err
 		}
-		if !strings.HasPrefix(s, ",") && !strings.HasPrefix(s, "}") {
+		if m[3] == "" && !strings.HasPrefix(s, ",") && !strings.HasPrefix(s, "}") {
 			return nil, errors.New("no comma")
 		}
 		s = strings.TrimPrefix(s, ",")
