@@ -2,8 +2,6 @@ package exposition
 
 import (
 	"bytes"
-	"math"
-	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -92,22 +90,4 @@ func appendEscaped(dst []byte, v string, quotes bool) []byte {
 		}
 	}
 	return dst
-}
-
-// AppendFloat appends a short text that ParseFloat reads back as the same
-// number, to the bit (but for the payload of a NaN). Whole numbers below 2^53,
-// which most samples are, are written as such, which is faster and no longer.
-func AppendFloat(dst []byte, v float64) []byte {
-	switch {
-	case v != v:
-		return append(dst, "NaN"...)
-	case math.IsInf(v, 1):
-		return append(dst, "+Inf"...)
-	case math.IsInf(v, -1):
-		return append(dst, "-Inf"...)
-	}
-	if i := int64(v); float64(i) == v && -1<<53 < i && i < 1<<53 && (i != 0 || !math.Signbit(v)) {
-		return strconv.AppendInt(dst, i, 10)
-	}
-	return strconv.AppendFloat(dst, v, 'g', -1, 64)
 }

@@ -392,7 +392,6 @@ func isNumber(b []byte) bool {
 // byte one more than the highest that is sought sets its top bit, or that of
 // a higher byte, which does not matter as the lowest one decides.
 func plainLen(b []byte) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
