@@ -83,7 +83,7 @@ func (t *table) describe(kind exposition.Kind, name, text, line []byte) (conflic
 	}
 	switch {
 	case kind == exposition.Help:
-		f.help = string(exposition.AppendHelp(nil, exposition.Unescape(text)))
+		f.help = string(exposition.AppendHelp(nil, exposition.UnescapeHelp(text)))
 		t.rank = nil
 	case f.kind == "":
 		f.kind = string(text)

@@ -23,22 +23,22 @@ func AppendLabelValue(dst []byte, v string) []byte {
 // escaped.
 func AppendHelp(dst []byte, v string) []byte { return appendEscaped(dst, v, false) }
 
-// Unescape undoes AppendLabelValue and AppendHelp. A backslash before any other
-// letter stands for itself, as it does for Prometheus.
-func Unescape(b []byte) string {
+// UnescapeHelp undoes AppendHelp. A backslash before any other letter stands for
+// itself, as it does for Prometheus.
+func UnescapeHelp(b []byte) string {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return string(b)
 	}
-	text, _ := appendUnescaped(nil, b)
+	text, _ := appendUnescaped(nil, b, false)
 	return string(text)
 }
 
 // appendUnescaped appends b without its escapes, and counts them.
-func appendUnescaped(dst, b []byte) (text []byte, escapes int) {
+func appendUnescaped(dst, b []byte, quotes bool) (text []byte, escapes int) {
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if c == '\\' && i+1 < len(b) {
-			if e, ok := unescaped(b[i+1]); ok {
+			if e, ok := unescaped(b[i+1], quotes); ok {
 				c = e
 				escapes++
 				i++
@@ -50,11 +50,11 @@ func appendUnescaped(dst, b []byte) (text []byte, escapes int) {
 }
 
 // unescaped returns what a backslash and c stand for.
-func unescaped(c byte) (byte, bool) {
-	switch c {
-	case '\\', '"':
+func unescaped(c byte, quotes bool) (byte, bool) {
+	switch {
+	case c == '\\', c == '"' && quotes:
 		return c, true
-	case 'n':
+	case c == 'n':
 		return '\n', true
 	}
 	return 0, false

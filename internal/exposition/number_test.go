@@ -122,16 +122,18 @@ func TestAppendTimestamp(t *testing.T) {
 }
 
 func TestEscaping(t *testing.T) {
-	f := func(plain, escaped string) {
+	f := func(plain, inLabel, inHelp string) {
 		t.Helper()
-		assert.Equal(t, escaped, string(AppendLabelValue(nil, plain)))
-		assert.Equal(t, plain, Unescape([]byte(escaped)))
-		assert.Equal(t, plain, Unescape(AppendHelp(nil, plain)))
+		assert.Equal(t, inLabel, string(AppendLabelValue(nil, plain)))
+		assert.Equal(t, inHelp, string(AppendHelp(nil, plain)))
+		assert.Equal(t, plain, UnescapeHelp([]byte(inHelp)))
 	}
-	f(`plain`, `plain`)
-	f("a\nb", `a\nb`)
-	f(`a\nb`, `a\\nb`)
-	f(`say "x"`, `say \"x\"`)
+	f(`plain`, `plain`, `plain`)
+	f("a\nb", `a\nb`, `a\nb`)
+	f(`a\nb`, `a\\nb`, `a\\nb`)
+	f(`say "x"`, `say \"x\"`, `say "x"`)
+	f(`say \"x\"`, `say \\\"x\\\"`, `say \\"x\\"`)
+	assert.Equal(t, `\"\t\`, UnescapeHelp([]byte(`\"\t\`)))
 }
 
 func TestNames(t *testing.T) {

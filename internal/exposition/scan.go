@@ -350,7 +350,7 @@ func (s *Scanner) cutName(b []byte) (name, rest []byte, err error) {
 		return nil, nil, fmt.Errorf("metric name %.100q: %w", name, err)
 	}
 	if bytes.IndexByte(name, '\\') >= 0 {
-		s.unescaped, _ = appendUnescaped(s.unescaped[:0], name)
+		s.unescaped, _ = appendUnescaped(s.unescaped[:0], name, true)
 		name = s.unescaped
 	}
 	return name, rest, nil

@@ -311,7 +311,7 @@ func (p *SeriesParser) unescape(raw []byte) []byte {
 	}
 	from := len(p.unescaped)
 	var escapes int
-	p.unescaped, escapes = appendUnescaped(p.unescaped, raw)
+	p.unescaped, escapes = appendUnescaped(p.unescaped, raw, true)
 	text := p.unescaped[from:]
 	// Canonical text escapes each of the bytes that need it, and no other.
 	if len(raw) != len(text)+escapes || escapes != needEscapes(text) {

@@ -141,8 +141,12 @@ func TestSeriesParserGroups(t *testing.T) {
 		{`h_bucket{a="b",le="1",z="y"}`, `h_bucket{le="2",z="y",a="b"}`, `h_sum{a="b",z="y"}`},
 		{`s{quantile="0.5"}`, `s{quantile="1"}`, `s_sum`, `s_count`},
 		{`{"my.h_bucket",le="1"}`, `{"my.h_count"}`},
-		{`h`}, {`h{a="b"}`}, {`s`}, {`_count`}, {`_sum`}, {`x_total`}, {`h_bucketful{le="1"}`}, {`{"my.h"}`},
-		{`h_count{a="c"}`}, {`h_count{b="a"}`}, {`h_count{b="a",c="d"}`}, {`h_count{b="acd"}`},
+	}
+	for _, alone := range []string{
+		`h`, `h{a="b"}`, `s`, `_count`, `_sum`, `x_total`, `h_bucketful{le="1"}`, `{"my.h"}`,
+		`h_count{a="c"}`, `h_count{b="a"}`, `h_count{b="a",c="d"}`, `h_count{b="acd"}`,
+	} {
+		together = append(together, []string{alone})
 	}
 	seen := map[uint64]int{}
 	for i, spellings := range together {
