@@ -9,24 +9,24 @@ type chain struct {
 	comment *spelling // the TYPE or HELP line that came since, or nil
 }
 
-// guess returns the spelling that is expected next, or nil.
-func (c *chain) guess() *spelling {
-	if c.comment != nil {
-		if next := c.comment.comment.Load(); next != nil {
-			return next
-		}
-	} else if c.series != nil {
-		if next := c.series.comment.Load(); next != nil {
+// guess returns the number of the spelling that is expected next, or 0.
+func (c *chain) guess() uint32 {
+	last := c.comment
+	if last == nil {
+		last = c.series
+	}
+	if last != nil {
+		if next := last.comment.Load(); next != 0 {
 			return next
 		}
 	}
 	return c.nextSeries()
 }
 
-// nextSeries returns the series that is expected next, or nil.
-func (c *chain) nextSeries() *spelling {
+// nextSeries returns the number of the series that is expected next, or 0.
+func (c *chain) nextSeries() uint32 {
 	if c.series == nil {
-		return nil
+		return 0
 	}
 	return c.series.series.Load()
 }
@@ -35,29 +35,29 @@ func (c *chain) nextSeries() *spelling {
 // remember.
 func (c *chain) broken() { c.series, c.comment = nil, nil }
 
-// follow goes on to the line's spelling. If it is not what was guessed, the chain
+// follow goes on to a line's spelling. If it is not what was guessed, the chain
 // learns that it came here.
-func (c *chain) follow(current *spelling, guessed bool) {
+func (c *chain) follow(number uint32, current *spelling, guessed bool) {
 	if current.id == noSeries {
 		if !guessed {
-			c.learnComment(current)
+			c.learnComment(number)
 		}
 		c.comment = current
 		return
 	}
 	if !guessed && c.series != nil {
-		c.series.series.Store(current)
+		c.series.series.Store(number)
 		if c.comment == nil {
-			c.series.comment.Store(nil)
+			c.series.comment.Store(0)
 		}
 	}
 	c.series, c.comment = current, nil
 }
 
-func (c *chain) learnComment(current *spelling) {
+func (c *chain) learnComment(number uint32) {
 	if c.comment != nil {
-		c.comment.comment.Store(current)
+		c.comment.comment.Store(number)
 	} else if c.series != nil {
-		c.series.comment.Store(current)
+		c.series.comment.Store(number)
 	}
 }

@@ -16,12 +16,13 @@ func misses(t *testing.T, h *Hub, body string) int {
 	t.Helper()
 	var scanner exposition.Scanner
 	scanner.Reset([]byte(body))
+	index := h.table.Load().index
 	var lines chain
 	missed := 0
 	for {
 		expected, guess := "", lines.guess()
-		if guess != nil {
-			expected = guess.raw
+		if guess != 0 {
+			expected = index.at(guess).raw
 		}
 		kind := scanner.Next(expected)
 		if kind == exposition.End {
@@ -29,14 +30,13 @@ func misses(t *testing.T, h *Hub, body string) int {
 			return missed
 		}
 		if kind == exposition.Repeated || kind == exposition.Sample && scanner.Guessed() {
-			lines.follow(guess, true)
+			lines.follow(guess, index.at(guess), true)
 			continue
 		}
 		missed++
-		table := h.table.Load()
-		sp := table.index.find(table.index.hash(scanner.Spelling()), scanner.Spelling())
-		require.NotNil(t, sp)
-		lines.follow(sp, false)
+		number := index.find(index.hash(scanner.Spelling()), scanner.Spelling())
+		require.NotZero(t, number)
+		lines.follow(number, index.at(number), false)
 	}
 }
 

@@ -17,18 +17,18 @@ const (
 // newcomer is a line whose series, TYPE or HELP the table had not seen when the
 // line was read.
 type newcomer struct {
-	raw      []byte // a part of the body
-	name     span   // of the series or the family
-	gateway  span
-	text     span // canonical text of a series, type or help text
-	hash     uint32
-	line     int32
-	group    uint32
-	kind     lineKind
-	odd      bool
-	quoted   bool
-	owner    *gateway // set by intern, as is:
-	spelling *spelling
+	raw     []byte // a part of the body
+	name    span   // of the series or the family
+	gateway span
+	text    span // canonical text of a series, type or help text
+	hash    uint32
+	line    int32
+	group   uint32
+	kind    lineKind
+	odd     bool
+	quoted  bool
+	owner   *gateway // set by intern
+	id      seriesID // set by intern
 }
 
 // span is a part of a newcomer's raw bytes, or of the scratch space when from is
