@@ -162,13 +162,12 @@ func (t *table) dropFamilies() {
 	clear(t.homes)
 }
 
-// touch notes that the series were scraped: counts tells how many samples each
-// series number had.
-func (t *table) touch(counts []uint32, now time.Time) {
+// touch notes that the series that had a share of a scrape were scraped.
+func (t *table) touch(shares []share, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, n := range counts {
-		if n > 0 && id < len(t.traits) {
+	for id, s := range shares {
+		if s.count > 0 && id < len(t.traits) {
 			t.traits[id].seen = uint32(now.Unix())
 		}
 	}

@@ -30,7 +30,7 @@ func drainPart(h *Hub, now time.Time, s *scraper, c *cursor, q request) []string
 	}
 	if passed, moved := h.log.advance(c, a); moved {
 		h.metrics.handedOver(s, passed, a)
-		h.table.Load().touch(a.counts, now)
+		h.table.Load().touch(a.shares, now)
 		h.sweep(now)
 	}
 	return slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool { return line == "" })

@@ -125,6 +125,6 @@ func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
 	}
 	h.metrics.handedOver(s, passed, a)
 	now := time.Now()
-	h.table.Load().touch(a.counts, now)
+	h.table.Load().touch(a.shares, now)
 	h.sweep(now)
 }
