@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/hubring/hubring/e2e/bench/internal/load"
 	"github.com/hubring/hubring/e2e/bench/internal/procstat"
 	"github.com/hubring/hubring/e2e/bench/internal/report"
@@ -50,6 +52,7 @@ func startPair(ctx context.Context, c sustainedCommand, o options, w *workshop, 
 			return []string{
 				"--config.file=" + c.writeConfig(dir, p.hub.Address),
 				"--storage.tsdb.path=" + filepath.Join(dir, "tsdb"), "--web.listen-address=" + address,
+				"--scrape.discovery-reload-interval=200ms", // hidden: the first scrape at once
 			}
 		},
 	})
@@ -125,13 +128,12 @@ func (p *pair) run(ctx context.Context, goals *report.Goals) error {
 		return err
 	}
 	used := end.minus(begin)
-	wall := time.Since(start)
 	progress("the hub is empty; looking for every sample in Prometheus")
-	longest, err := p.longestScrape(ctx, wall)
+	longest, err := p.longestScrape(ctx, time.Since(start))
 	if err != nil {
 		return err
 	}
-	if err := p.account(ctx, wall); err != nil {
+	if err := p.account(ctx, start); err != nil {
 		return err
 	}
 	millions := float64(p.load.Sent()) / 1e6
@@ -263,13 +265,13 @@ func (p *pair) drain(ctx context.Context) error {
 	})
 }
 
-// account compares what Prometheus has stored since the start, so long ago, with
-// what the hub accepted: the count of all, and the points of some.
-func (p *pair) account(ctx context.Context, ago time.Duration) error {
-	window := fmt.Sprintf("[%ds]", int(ago.Seconds())+60)
+// account compares what Prometheus has stored since the start with what the hub
+// accepted: the count of all, and the points of some.
+func (p *pair) account(ctx context.Context, start time.Time) error {
+	window := func() string { return fmt.Sprintf("[%ds]", int(time.Since(start).Seconds())+5) }
 	var stored int64
 	for _, name := range p.shape.Families() {
-		v, err := p.api.Vector(ctx, "sum(count_over_time("+name+window+"))")
+		v, err := p.api.Vector(ctx, "sum(count_over_time("+name+window()+"))")
 		if err != nil {
 			return err
 		}
@@ -281,21 +283,29 @@ func (p *pair) account(ctx context.Context, ago time.Duration) error {
 		return fmt.Errorf("the hub accepted %d samples, Prometheus stored %d", sent, stored)
 	}
 	for _, track := range p.load.Tracks() {
-		m, err := p.api.Matrix(ctx, track.Series+window)
+		m, err := p.api.Matrix(ctx, track.Series+window())
 		if err != nil {
 			return err
 		}
 		if len(m) != 1 {
 			return fmt.Errorf("%s was pushed as one series, Prometheus has %d", track.Series, len(m))
 		}
-		if len(m[0].Values) != len(track.Points) {
-			return fmt.Errorf("%s was pushed with %d points, Prometheus has %d", track.Series, len(track.Points), len(m[0].Values))
+		if err := compare(track, m[0].Values); err != nil {
+			return err
 		}
-		for i, stored := range m[0].Values {
-			if pushed := track.Points[i]; int64(stored.Timestamp) != pushed.Time || float64(stored.Value) != pushed.Value {
-				return fmt.Errorf("%s was pushed with %v at %d, Prometheus has %v at %d",
-					track.Series, pushed.Value, pushed.Time, stored.Value, int64(stored.Timestamp))
-			}
+	}
+	return nil
+}
+
+// compare compares what was pushed of a series with what is stored.
+func compare(pushed load.Track, stored []model.SamplePair) error {
+	if len(stored) != len(pushed.Points) {
+		return fmt.Errorf("%s was pushed with %d points, Prometheus has %d", pushed.Series, len(pushed.Points), len(stored))
+	}
+	for i, s := range stored {
+		if p := pushed.Points[i]; int64(s.Timestamp) != p.Time || float64(s.Value) != p.Value {
+			return fmt.Errorf("%s was pushed with %v at %d, Prometheus has %v at %d",
+				pushed.Series, p.Value, p.Time, s.Value, int64(s.Timestamp))
 		}
 	}
 	return nil
