@@ -2,6 +2,7 @@ package edgehub
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -11,49 +12,61 @@ type point struct {
 	value float64
 }
 
+// choice says which samples of a view are to be written.
+type choice struct {
+	part, parts    int   // of the series; part counts from 0
+	most           int   // samples
+	oldest, newest int64 // in milliseconds
+	onlyFirst      bool  // of each series, the others are for the next time
+}
+
+var everything = choice{parts: 1, most: math.MaxInt, oldest: math.MinInt64, newest: math.MaxInt64}
+
 // arrangement is a stretch of the log in the order in which it is written: by
 // family, by series, by time.
 type arrangement struct {
+	view   view // ends where the samples were enough
 	rank   *ranking
 	points []point
 	starts []uint32 // by series number: where its points begin
 	counts []uint32 // by series number: how many it has
+	choice choice
+	passed int // samples of the part in the view, but for those held before
 	tooOld int
 	ahead  int
+	rest   columns // left for the next time, once it is written
 }
 
+const otherPart = math.MaxUint32
+
 // arrange sorts a view by counting: one pass to count the samples of each
-// series, one to put them in place. Samples outside the span of times, in
-// milliseconds, are left out and counted.
-func arrange(v view, rank *ranking, oldest, newest int64) *arrangement {
+// series, one to put them in place. Samples outside the span of times are left
+// out and counted.
+func arrange(v view, rank *ranking, c choice) *arrangement {
 	a := &arrangement{
+		view:   v,
+		choice: c,
 		rank:   rank,
-		starts: make([]uint32, len(rank.series)),
-		counts: make([]uint32, len(rank.series)),
+		starts: make([]uint32, len(rank.texts)),
+		counts: make([]uint32, len(rank.texts)),
 	}
-	for s, r := range v.parts() {
-		for i := r[0]; i < r[1]; i++ {
-			switch t := s.times[i]; {
-			case t < oldest:
-				a.tooOld++
-			case t > newest:
-				a.ahead++
-			default:
-				a.counts[s.ids[i]]++
-			}
-		}
+	place := make([]uint32, len(rank.texts))
+	if c.parts > 1 {
+		rank.mark(place, c.part, c.parts)
 	}
+	a.count(place)
 	next := uint32(0)
 	for _, id := range rank.order {
 		a.starts[id] = next
+		if place[id] != otherPart {
+			place[id] = next
+		}
 		next += a.counts[id]
 	}
 	a.points = make([]point, next)
-	place := slices.Clone(a.starts)
-	for s, r := range v.parts() {
-		for i := r[0]; i < r[1]; i++ {
-			if t := s.times[i]; t >= oldest && t <= newest {
-				id := s.ids[i]
+	for s := range a.view.stretches() {
+		for i, id := range s.ids {
+			if t := s.times[i]; t >= c.oldest && t <= c.newest && place[id] != otherPart {
 				a.points[place[id]] = point{t, s.values[i]}
 				place[id]++
 			}
@@ -62,14 +75,97 @@ func arrange(v view, rank *ranking, oldest, newest int64) *arrangement {
 	return a
 }
 
+// mark marks the series that are not of a part.
+func (r *ranking) mark(place []uint32, part, parts int) {
+	for _, id := range r.order {
+		if r.partOf(id, parts) != part {
+			place[id] = otherPart
+		}
+	}
+}
+
+// partOf maps a series' hash onto the parts, without a division.
+func (r *ranking) partOf(id seriesID, parts int) int {
+	return int(uint64(r.traits[id].group) * uint64(parts) >> 32)
+}
+
+// count counts the samples of each series of the part, and ends the view where
+// they are enough. What was held before is not bounded again.
+func (a *arrangement) count(place []uint32) {
+	a.countIn(a.view.held, place, math.MaxInt)
+	position := a.view.from
+	for s := range a.view.logged() {
+		n, read := a.countIn(s, place, a.choice.most-a.passed)
+		a.passed += n
+		position += uint64(read)
+		if read < s.len() {
+			a.view.to = position
+			return
+		}
+	}
+}
+
+// countIn counts at most so many samples. It returns how many it counted and on
+// how many it spent them.
+func (a *arrangement) countIn(s columns, place []uint32, most int) (counted, read int) {
+	oldest, newest := a.choice.oldest, a.choice.newest
+	for i, id := range s.ids {
+		if place[id] == otherPart {
+			continue
+		}
+		if counted == most {
+			return counted, i
+		}
+		counted++
+		switch t := s.times[i]; {
+		case t < oldest:
+			a.tooOld++
+		case t > newest:
+			a.ahead++
+		default:
+			a.counts[id]++
+		}
+	}
+	return counted, s.len()
+}
+
+// passedSince is the number of the part's samples from a position to the end of the
+// view.
+func (a *arrangement) passedSince(position uint64) int {
+	if position <= a.view.from {
+		return a.passed
+	}
+	rest := a.view
+	rest.from = position
+	n := 0
+	for s := range rest.logged() {
+		for _, id := range s.ids {
+			if a.choice.parts == 1 || a.rank.partOf(id, a.choice.parts) == a.choice.part {
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // of returns the points of a series by ascending time. Where two have the same
 // time the one that came last stays. It may be called once for each series.
 func (a *arrangement) of(id seriesID) []point {
 	n := a.counts[id]
 	points := a.points[a.starts[id] : a.starts[id]+n]
-	if n < 2 || ascending(points) {
-		return points
+	if n >= 2 && !ascending(points) {
+		points = sortPoints(points)
 	}
+	if a.choice.onlyFirst && len(points) > 1 {
+		for _, p := range points[1:] {
+			a.rest.add(id, p.time, p.value)
+		}
+		points = points[:1]
+	}
+	return points
+}
+
+func sortPoints(points []point) []point {
 	slices.SortStableFunc(points, func(p, q point) int { return cmp.Compare(p.time, q.time) })
 	kept := points[:1]
 	for _, p := range points[1:] {

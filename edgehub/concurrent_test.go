@@ -3,8 +3,10 @@ package edgehub
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,82 +16,138 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Many senders push while two scrapers scrape and somebody looks: each scraper
-// gets every accepted sample once.
+var soak = flag.Duration("soak", 2*time.Second, "how long TestEverySampleIsScrapedOncePerCursor pushes")
+
+const (
+	soakPushers = 64
+	soakSeries  = 20 // of a pusher
+)
+
+// reader scrapes one part of one scraper. Pushers count up, so each of its series
+// must come as 0, 1, 2 and so on.
+type reader struct {
+	path   string
+	client *http.Client
+	next   map[string]int
+}
+
+func (r *reader) scrape(t *testing.T, url string) {
+	answer, err := r.client.Get(url + r.path)
+	if !assert.NoError(t, err) {
+		return
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		i, err := strconv.Atoi(fields[1])
+		if !assert.NoError(t, err) || !assert.Equal(t, r.next[fields[0]], i, "%s: %s", r.path, lines.Text()) {
+			return
+		}
+		r.next[fields[0]]++
+	}
+}
+
+func oneConnection(t *testing.T) *http.Client {
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+// Many senders push while two scrapers of two parts each scrape, somebody looks
+// and series expire: each scraper gets every accepted sample once.
+//
+//	go test -race ./edgehub -run TestEverySampleIsScrapedOncePerCursor -soak=30s
 func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
-	const pushers, pushes, series = 8, 60, 20
-	s := serve(t, Config{Cursors: []string{"a", "b"}, MaxSamples: 4 * pushers * series, IdleSeries: time.Second})
+	s := serve(t, Config{Cursors: []string{"a", "b"}, MaxSamples: 40 * soakPushers * soakSeries, MaxScrapeSamples: 5000, IdleSeries: time.Second})
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 
-	var readers sync.WaitGroup
-	got := map[string]map[string]int{"a": {}, "b": {}}
-	scrape := func(client *http.Client, path string, into map[string]int) {
-		r, err := client.Get(s.url + path)
-		if !assert.NoError(t, err) {
-			return
-		}
-		defer r.Body.Close()
-		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-			into[lines.Text()]++
+	var reading sync.WaitGroup
+	var readers []*reader
+	for _, cursor := range []string{"a", "b"} {
+		for part := 1; part <= 2; part++ {
+			readers = append(readers, &reader{
+				path:   fmt.Sprintf("/metrics?drain=1&cursor=%s&part=%d&parts=2", cursor, part),
+				client: oneConnection(t), next: map[string]int{},
+			})
 		}
 	}
-	clients := map[string]*http.Client{}
-	for name, into := range got {
-		client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
-		defer client.CloseIdleConnections()
-		clients[name] = client
-		readers.Go(func() {
-			for ctx.Err() == nil {
-				scrape(client, "/metrics?drain=1&cursor="+name, into)
+	for _, r := range readers {
+		reading.Go(func() {
+			for ctx.Err() == nil && !t.Failed() {
+				r.scrape(t, s.url)
 			}
 		})
 	}
-	looker := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
-	defer looker.CloseIdleConnections()
-	readers.Go(func() {
+	looker := oneConnection(t)
+	reading.Go(func() {
 		for ctx.Err() == nil {
-			scrape(looker, "/debug?verbose", map[string]int{})
+			answer, err := looker.Get(s.url + "/debug?verbose")
+			if assert.NoError(t, err) {
+				answer.Body.Close()
+			}
 		}
 	})
 
-	accepted := make([][]string, pushers)
-	var writers sync.WaitGroup
-	for p := range pushers {
-		writers.Go(func() {
-			client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
-			defer client.CloseIdleConnections()
-			for i := 0; i < pushes; {
-				var body strings.Builder
-				for n := range series {
-					body.WriteString(strings.TrimSuffix(at(fmt.Sprintf(`x{gatewayID="%d",n="%d"}`, p, n), n, int64(i)), "\n") + "\n")
+	var pushed [soakPushers]int
+	var pushing sync.WaitGroup
+	end := time.Now().Add(*soak)
+	for p := range pushed {
+		client := oneConnection(t)
+		pushing.Go(func() {
+			for time.Now().Before(end) && !t.Failed() {
+				if soakPush(t, client, s.url, p, pushed[p]) {
+					pushed[p]++
 				}
-				r, err := client.Post(s.url+"/metrics", "text/plain", strings.NewReader(body.String()))
-				if !assert.NoError(t, err) {
-					return
-				}
-				r.Body.Close()
-				if r.StatusCode == http.StatusTooManyRequests {
-					continue // all or nothing, so the same again
-				}
-				assert.Equal(t, http.StatusOK, r.StatusCode)
-				accepted[p] = append(accepted[p], strings.Split(strings.TrimSuffix(body.String(), "\n"), "\n")...)
-				i++
 			}
 		})
 	}
-	writers.Wait()
+	pushing.Wait()
 	stop()
-	readers.Wait()
-	for name, into := range got {
-		scrape(clients[name], "/metrics?drain=1&cursor="+name, into)
-		for p := range pushers {
-			require.Len(t, accepted[p], pushes*series)
-			for _, line := range accepted[p] {
-				require.Equal(t, 1, into[line], "cursor %s: %s", name, line)
+	reading.Wait()
+
+	total := 0
+	for _, n := range pushed {
+		total += n * soakSeries
+	}
+	require.Greater(t, total, 10*soakPushers*soakSeries)
+	for s.Stats().Pending > 0 && !t.Failed() {
+		for _, r := range readers {
+			r.scrape(t, s.url)
+		}
+	}
+	assert.EqualValues(t, total, s.Stats().Received)
+	assert.EqualValues(t, 2*total, s.Stats().Scraped)
+	for i := 0; i < len(readers); i += 2 {
+		for p, n := range pushed {
+			for series := range soakSeries {
+				name := soakName(p, series)
+				one, other := readers[i].next[name], readers[i+1].next[name]
+				require.Equal(t, n, one+other, "%s of %s", name, readers[i].path)
+				require.True(t, one == 0 || other == 0, "%s came in both parts", name)
 			}
 		}
-		assert.Len(t, into, pushers*pushes*series)
 	}
-	assert.EqualValues(t, pushers*pushes*series, s.Stats().Received)
+	t.Logf("%d samples", total)
+}
+
+func soakName(pusher, series int) string {
+	return fmt.Sprintf(`x{gatewayID="%d",n="%d"}`, pusher, series)
+}
+
+// soakPush says whether the push was taken; it is all or nothing.
+func soakPush(t *testing.T, client *http.Client, url string, pusher, i int) bool {
+	var body strings.Builder
+	for n := range soakSeries {
+		body.WriteString(at(soakName(pusher, n), i, int64(i)))
+	}
+	answer, err := client.Post(url+"/metrics", "text/plain", strings.NewReader(body.String()))
+	if !assert.NoError(t, err) {
+		return false
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusTooManyRequests {
+		assert.Equal(t, http.StatusOK, answer.StatusCode)
+	}
+	return answer.StatusCode == http.StatusOK
 }

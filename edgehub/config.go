@@ -89,9 +89,11 @@ const (
 
 const (
 	maxCursors      = 64
-	maxScrapes      = 8 // at the same time
-	maxLooks        = 4 // at the same time; they may not take a scraper's place
-	maxSpellings    = 4 // remembered for one series or family
+	maxParts        = 64
+	maxScrapes      = 64 // at the same time
+	maxScrapesOfOne = 2  // of one cursor at the same time
+	maxLooks        = 4  // at the same time; they may not take a scraper's place
+	maxSpellings    = 4  // remembered for one series or family
 	maxHeaderBytes  = 64 << 10
 	idleTimeout     = 5 * time.Minute
 	defaultDeadline = time.Minute // of a drain, which names none
@@ -189,9 +191,14 @@ func (c Config) validate() error {
 			errs = append(errs, fmt.Errorf("%s is %d, it must not be negative", n.name, n.value))
 		}
 	}
-	for name, value := range map[string]int{"MaxSeries": c.MaxSeries, "MaxScrapeSamples": c.MaxScrapeSamples} {
-		if value >= math.MaxInt32 {
-			errs = append(errs, fmt.Errorf("%s is %d, less than %d is possible", name, value, math.MaxInt32))
+	for _, n := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxSeries", int64(c.MaxSeries)}, {"MaxScrapeSamples", int64(c.MaxScrapeSamples)}, {"MaxBodyBytes", c.MaxBodyBytes},
+	} {
+		if n.value > math.MaxInt32/2 {
+			errs = append(errs, fmt.Errorf("%s is %d, at most %d is possible", n.name, n.value, math.MaxInt32/2))
 		}
 	}
 	if c.Policy != Refuse && c.Policy != Newest {

@@ -1,25 +1,121 @@
 package edgehub
 
-// cursor is how far one scraper has read. The log's lock guards its position.
-type cursor struct {
-	name     string
-	position uint64
+import "time"
+
+// scraper is one that gets every sample once, in one response or split over
+// several: then each part of the series has a cursor of its own. The log's lock
+// guards it.
+type scraper struct {
+	name  string
+	parts []*cursor
 }
 
-// advance moves a cursor to a position, never back, and drops the segments that
-// every cursor has passed. It returns how many samples the cursor passed.
-func (l *log) advance(c *cursor, to uint64) uint64 {
+// cursor is how far one part of a scraper has read. The log's lock guards it.
+type cursor struct {
+	position uint64
+	held     columns // passed, but still to be written: see onlyFirst
+	moved    uint64  // how often
+	scrapes  int     // under way
+	bite     bite    // how much it is given at once
+	former   bool    // the scraper is split in another way now
+}
+
+func newScraper(cfg Config, name string) *scraper {
+	return &scraper{name: name, parts: []*cursor{{bite: newBite(cfg.MaxScrapeSamples)}}}
+}
+
+// behind is how many samples of the log the scraper has not passed, and those that
+// it has but are still to be written.
+func (s *scraper) behind(end uint64) int {
+	held := 0
+	for _, c := range s.parts {
+		held = max(held, c.held.len())
+	}
+	return int(end-min(s.floor(), end)) + held
+}
+
+// floor is the position of the part that is furthest behind.
+func (s *scraper) floor() uint64 {
+	floor := s.parts[0].position
+	for _, c := range s.parts[1:] {
+		floor = min(floor, c.position)
+	}
+	return floor
+}
+
+// cursor returns the cursor of a part, from 0, of so many. When the scraper comes
+// with another number of parts than before they all begin where the one
+// furthest behind was: some samples come again, none is left out.
+func (l *log) cursor(s *scraper, part, parts, most int) (c *cursor, resplit bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if to <= c.position {
-		return 0
+	if len(s.parts) == parts {
+		return s.parts[part], false
 	}
-	passed := to - c.position
-	c.position = to
-	if drop := (l.floorLocked() - l.first) / segmentSize; drop > 0 {
-		clear(l.segments[:drop])
-		l.segments = l.segments[drop:]
-		l.first += drop * segmentSize
+	floor, held := s.floor(), columns{}
+	for _, old := range s.parts {
+		old.former = true
+		for i := range old.held.ids {
+			held.add(old.held.ids[i], old.held.times[i], old.held.values[i])
+		}
 	}
-	return passed
+	s.parts = make([]*cursor, parts)
+	for i := range s.parts {
+		s.parts[i] = &cursor{position: floor, held: held, bite: newBite(most)}
+	}
+	return s.parts[part], true
+}
+
+// advance moves a cursor to the end of what was read, never back, and keeps for it
+// what could not be written yet. It returns how many samples the cursor passed
+// that way, and whether it moved.
+func (l *log) advance(c *cursor, a *arrangement) (passed int, moved bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	// What is held changes with each move, so of two scrapes that read the same of
+	// it only one counts.
+	holds := a.rest.len() > 0 || a.view.held.len() > 0
+	if c.former || holds && c.moved != a.view.moved || !holds && a.view.to <= c.position {
+		return 0, false
+	}
+	passed = a.passedSince(c.position)
+	c.moved++
+	c.held = a.rest
+	c.position = max(c.position, a.view.to)
+	l.dropLocked()
+	return passed, true
+}
+
+// enter says whether a cursor may be scraped once more, besides the scrapes of it
+// that are under way: one that the scraper has given up may still hang.
+func (l *log) enter(c *cursor) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c.scrapes >= maxScrapesOfOne {
+		return false
+	}
+	c.scrapes++
+	return true
+}
+
+// leave ends what enter began.
+func (l *log) leave(c *cursor) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.scrapes--
+}
+
+// took notes that a response of so many samples was written in a part of the
+// scraper's time, and taken.
+func (l *log) took(c *cursor, samples int, elapsed, timeout time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.bite.took(samples, elapsed, timeout)
+}
+
+// cutOff notes that a response of so many samples did not get through.
+func (l *log) cutOff(c *cursor, samples int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.bite.cutOff(samples)
 }

@@ -2,88 +2,169 @@ package edgehub
 
 import "time"
 
+// sweep expires idle series, four times in the time after which a series counts
+// as idle.
+func (h *Hub) sweep(now time.Time) {
+	last := h.lastSweep.Load()
+	if now.Unix()-last < int64(h.cfg.IdleSeries/time.Second)/4 || !h.lastSweep.CompareAndSwap(last, now.Unix()) {
+		return
+	}
+	h.metrics.expired.Add(float64(h.expire(now.Add(-h.cfg.IdleSeries))))
+}
+
+// expire forgets the series that were last seen before a time and have no sample
+// in the log, and returns how many. It makes a table without them and puts it in
+// the place of the old one, whose readers are not disturbed: a scrape goes on
+// with the old table, and a push that began with it is read again.
+func (h *Hub) expire(before time.Time) int {
+	old := h.table.Load()
+	old.mu.Lock() // no new names meanwhile
+	defer old.mu.Unlock()
+	if old.replaced {
+		return 0
+	}
+	keep := old.seenSince(before)
+	v, _ := h.log.readWaiting()
+	keepAll(keep, v)
+	if expired := old.count(keep); expired == 0 {
+		return 0
+	}
+	next := old.rebuild(keep)
+	if !h.log.replace(next, v.to, keep) {
+		return 0 // one came back meanwhile; the next sweep tries again
+	}
+	h.table.Store(next)
+	old.replaced = true
+	return old.series - next.series
+}
+
+// replace makes t the table of the samples to come, unless a sample that was
+// appended since a position is of a series that t does not keep.
+func (l *log) replace(t *table, since uint64, keep []bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := l.viewLocked(max(since, l.first), l.end)
+	for s := range v.logged() {
+		for _, id := range s.ids {
+			if !keep[id] {
+				return false
+			}
+		}
+	}
+	for _, s := range l.scrapers {
+		for _, c := range s.parts {
+			for _, id := range c.held.ids {
+				if !keep[id] {
+					return false
+				}
+			}
+		}
+	}
+	l.table = t
+	return true
+}
+
+func keepAll(keep []bool, v view) {
+	for s := range v.logged() {
+		for _, id := range s.ids {
+			keep[id] = true
+		}
+	}
+}
+
+// seenSince marks the series that were seen since a time, by number.
+func (t *table) seenSince(before time.Time) []bool {
+	keep := make([]bool, len(t.texts))
+	for id := range keep {
+		keep[id] = t.texts[id] != "" && int64(t.traits[id].seen) >= before.Unix()
+	}
+	return keep
+}
+
+// count is the number of series that are not to be kept.
+func (t *table) count(keep []bool) int {
+	n := t.series
+	for id := range keep {
+		if keep[id] {
+			n--
+		}
+	}
+	return n
+}
+
+// rebuild makes a table of the series to be kept, under the same numbers. How
+// HELP and TYPE lines were written, and what follows what, it learns anew.
+func (t *table) rebuild(keep []bool) *table {
+	n := newTable(t.cfg, t.series)
+	n.texts, n.traits, n.quoted = make([]string, len(keep)), make([]traits, len(keep)), t.quoted
+	for name, f := range t.families {
+		n.carryFamily(name, f, keep)
+	}
+	for _, g := range t.gateways {
+		g.series = 0
+	}
+	for sp := range t.index.all {
+		if sp.id != noSeries && keep[sp.id] {
+			n.carrySpelling(sp, t)
+		}
+	}
+	for id, name := range t.odd {
+		if keep[id] {
+			n.odd[id] = name
+		} else {
+			n.markOdd(name, -1)
+		}
+	}
+	for id := range keep {
+		if !keep[id] {
+			n.free = append(n.free, seriesID(id))
+		}
+	}
+	n.dropFamilies()
+	return n
+}
+
+func (t *table) carryFamily(name string, f *family, keep []bool) {
+	c := &family{name: f.name, kind: f.kind, help: f.help, odd: f.odd, members: make([]seriesID, 0, len(f.members))}
+	for _, id := range f.members {
+		if keep[id] {
+			c.members = append(c.members, id)
+		}
+	}
+	t.families[name] = c
+}
+
+func (t *table) carrySpelling(sp *spelling, from *table) {
+	id, raw := sp.id, t.arena.keep([]byte(sp.raw))
+	t.index.add(t.index.hash([]byte(raw)), raw, id, sp.gateway)
+	if raw != from.texts[id] {
+		t.traits[id].aliases++
+		return
+	}
+	t.texts[id], t.traits[id].group, t.traits[id].seen = raw, from.traits[id].group, from.traits[id].seen
+	t.series++
+	sp.gateway.series++
+	t.gateways[sp.gateway.name] = sp.gateway
+}
+
+// dropFamilies forgets families that have no series.
+func (t *table) dropFamilies() {
+	for name, f := range t.families {
+		if len(f.members) == 0 && f.odd == 0 {
+			delete(t.families, name)
+		}
+	}
+	clear(t.homes)
+}
+
 // touch notes that the series were scraped: counts tells how many samples each
 // series number had.
 func (t *table) touch(counts []uint32, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, n := range counts {
-		if n > 0 && id < len(t.byID) && t.byID[id] != nil {
-			t.byID[id].seen = now
-		}
-	}
-}
-
-// expire forgets the series that were last seen before a time and have no sample
-// waiting, and returns how many. No push may be under way, since it may hold
-// numbers that are not in the log yet. Scrapes may be: the table they read is
-// replaced, not changed.
-func (t *table) expire(before time.Time, waiting func(func(seriesID))) int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-
-	keep := make([]bool, len(t.byID))
-	waiting(func(id seriesID) { keep[id] = true })
-	byID := make([]*series, len(t.byID))
-	expired := 0
-	for id, s := range t.byID {
-		if s != nil && (keep[id] || !s.seen.Before(before)) {
-			keep[id] = true
-			byID[id] = s
-			continue
-		}
-		keep[id] = false
-		if s != nil {
-			expired++
-			if s.odd {
-				t.markOdd(s, -1)
-			}
-			delete(t.byText, s.text)
-			t.free = append(t.free, seriesID(id))
-		}
-	}
-	if expired == 0 {
-		return 0
-	}
-	t.byID = byID
-	t.rank = nil
-	t.dropMembers(keep)
-	t.dropSpellings(keep)
-	return expired
-}
-
-// dropMembers takes expired series out of their families, and families without
-// series out of the table.
-func (t *table) dropMembers(keep []bool) {
-	for name, f := range t.families {
-		live := make([]seriesID, 0, len(f.members))
-		for _, id := range f.members {
-			if keep[id] {
-				live = append(live, id)
-			}
-		}
-		f.members = live
-		if len(live) == 0 && f.odd == 0 {
-			f.expired = true
-			delete(t.families, name)
-		}
-	}
-}
-
-// dropSpellings forgets how expired series and families were written, also where
-// another spelling guesses one of them.
-func (t *table) dropSpellings(keep []bool) {
-	dead := func(sp *spelling) bool {
-		if sp.family != nil {
-			return sp.family.expired
-		}
-		return !keep[sp.id]
-	}
-	for raw, sp := range t.spellings {
-		if dead(sp) {
-			delete(t.spellings, raw)
-		} else if next := sp.next.Load(); next != nil && dead(next) {
-			sp.next.Store(nil)
+		if n > 0 && id < len(t.traits) {
+			t.traits[id].seen = uint32(now.Unix())
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package edgehub
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -15,9 +14,8 @@ type family struct {
 	kind     string // as in a TYPE line; empty when nobody said
 	help     string // with its escapes
 	members  []seriesID
-	odd      int  // series whose bounds are no numbers: it can't be read as a histogram or summary
-	expired  bool // no longer in the table
-	metadata int  // spellings of its TYPE and HELP lines that are remembered
+	odd      int // series whose bounds are no numbers: it can't be read as a histogram or summary
+	metadata int // spellings of its TYPE and HELP lines that are remembered
 }
 
 // suffixes are the endings that the series of a histogram or summary carry
@@ -38,7 +36,16 @@ func baseName(name string) string {
 func (f *family) compound() bool { return f.kind == "histogram" || f.kind == "summary" }
 
 // homeFamily returns the family of a new series, which it may create.
-func (t *table) homeFamily(name string) *family {
+func (t *table) homeFamily(name []byte) *family {
+	if f, ok := t.homes[string(name)]; ok {
+		return f
+	}
+	f := t.findHome(string(name))
+	t.homes[string(name)] = f
+	return f
+}
+
+func (t *table) findHome(name string) *family {
 	if base, ok := t.families[baseName(name)]; ok && base.compound() {
 		if base.kind == "histogram" || !strings.HasSuffix(name, "_bucket") {
 			return base
@@ -50,17 +57,29 @@ func (t *table) homeFamily(name string) *family {
 func (t *table) familyNamed(name string) *family {
 	f, ok := t.families[name]
 	if !ok {
-		f = &family{name: strings.Clone(name)}
+		f = &family{name: name}
 		t.families[f.name] = f
 	}
 	return f
 }
 
+// familiesWith is the number of families there would be with the newcomers.
+func (t *table) familiesWith(names *newcomers) int {
+	fresh := map[string]bool{}
+	for i := range names.list {
+		if name := names.bytes(&names.list[i], names.list[i].name); t.families[string(name)] == nil {
+			fresh[string(name)] = true
+		}
+	}
+	return len(t.families) + len(fresh)
+}
+
 // markOdd counts a series with a bound that is no number, at its own family and
 // at the histogram or summary that it could be read as a part of.
-func (t *table) markOdd(s *series, by int) {
-	s.family.odd += by
-	if base := baseName(s.name); base != "" && base != s.family.name {
+func (t *table) markOdd(name string, by int) {
+	home := t.homeFamily([]byte(name))
+	home.odd += by
+	if base := baseName(name); base != "" && base != home.name {
 		t.familyNamed(base).odd += by
 	}
 }
@@ -68,54 +87,48 @@ func (t *table) markOdd(s *series, by int) {
 // describe takes in a TYPE or HELP line that was not seen before. The first type
 // of a family stays; senders that disagree about it don't change each other's
 // samples. Of help texts, the newest is kept.
-func (t *table) describe(kind exposition.Kind, name, text, line []byte) (conflict bool, err error) {
-	if limit := t.limits.SeriesBytes; len(line) > limit {
-		return false, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", name, len(line), limit)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f, ok := t.families[string(name)]
-	if !ok {
-		if len(t.families) >= t.maxSeries {
-			return false, errSeriesFull(t.maxSeries)
-		}
-		f = t.familyNamed(string(name))
-	}
+func (t *table) describe(names *newcomers, n *newcomer) *spelling {
+	f, text := t.familyNamed(string(names.bytes(n, n.name))), names.bytes(n, n.text)
 	switch {
-	case kind == exposition.Help:
-		f.help = string(exposition.AppendHelp(nil, exposition.Unescape(text)))
-		t.rank = nil
+	case n.kind == helpLine:
+		if help := exposition.AppendHelp(nil, exposition.Unescape(text)); f.help != string(help) {
+			f.help = string(help)
+			t.rank = nil
+		}
 	case f.kind == "":
 		f.kind = string(text)
 		t.rank = nil
+		for _, s := range suffixes {
+			delete(t.homes, f.name+s)
+		}
 	case f.kind != string(text):
-		conflict = true
+		names.conflicts++
 	}
-	if f.metadata < maxSpellings {
-		f.metadata++
-		raw := string(line)
-		t.spellings[raw] = &spelling{raw: raw, id: noSeries, family: f}
+	if f.metadata >= maxSpellings {
+		return &spelling{id: noSeries}
 	}
-	return conflict, nil
+	f.metadata++
+	return t.index.add(n.hash, t.arena.keep(n.raw), noSeries, nil)
 }
 
 // appendMetadata appends the family's HELP and TYPE lines. It leaves them out where a
 // strict parser would refuse them: for a name that reads as part of another
-// family, and for a histogram or summary whose bounds are no numbers.
-func (t *table) appendMetadata(dst []byte, f *family) []byte {
+// family, and for a histogram or summary whose bounds are no numbers. The name
+// may be an escaped one.
+func (t *table) appendMetadata(dst []byte, f *family, name string) []byte {
 	if base, ok := t.families[baseName(f.name)]; ok && base.compound() {
 		return dst
 	}
 	if f.help != "" {
 		dst = append(dst, "# HELP "...)
-		dst = append(dst, f.name...)
+		dst = exposition.AppendName(dst, name)
 		dst = append(dst, ' ')
 		dst = append(dst, f.help...)
 		dst = append(dst, '\n')
 	}
 	if f.kind != "" && (f.odd == 0 || !f.compound()) {
 		dst = append(dst, "# TYPE "...)
-		dst = append(dst, f.name...)
+		dst = exposition.AppendName(dst, name)
 		dst = append(dst, ' ')
 		dst = append(dst, f.kind...)
 		dst = append(dst, '\n')

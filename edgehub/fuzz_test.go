@@ -42,7 +42,7 @@ func FuzzPush(f *testing.F) {
 
 func (h *Hub) everything(t *testing.T) []byte {
 	var out bytes.Buffer
-	require.NoError(t, write(&out, arrange(h.log.readWaiting(), h.table.ranked(), math.MinInt64, math.MaxInt64)))
+	require.NoError(t, h.waiting().write(&out, false))
 	return out.Bytes()
 }
 

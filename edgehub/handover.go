@@ -35,7 +35,8 @@ type connection struct {
 
 // handover is a response whose samples the scraper may or may not have.
 type handover struct {
-	commit    func()
+	commit    func()      // the scraper has it
+	lost      func()      // it has not, as far as can be told
 	written   bool        // out of the hub's hands
 	explicit  bool        // asked for with ?drain=1
 	closing   bool        // the connection was to be closed after it
@@ -44,16 +45,17 @@ type handover struct {
 
 type connectionKey struct{}
 
-// whenTaken calls commit once the scraper that sent r has the response, or never.
+// whenTaken calls commit once the scraper that sent r has the response, or lost
+// once it is clear that it has not.
 // Its time is over at the deadline; no deadline means that it asked with
 // ?drain=1. The handler must have flushed what it wrote and return.
-func (h *Hub) whenTaken(r *http.Request, deadline time.Time, commit func()) {
+func (h *Hub) whenTaken(r *http.Request, deadline time.Time, commit, lost func()) {
 	conn, ok := r.Context().Value(connectionKey{}).(*connection)
 	if !ok {
 		commit() // served without HTTPServer's hooks: nothing more will be known
 		return
 	}
-	o := &handover{commit: commit, explicit: deadline.IsZero(), closing: r.Close || h.retired.Load()}
+	o := &handover{commit: commit, lost: lost, explicit: deadline.IsZero(), closing: r.Close || h.retired.Load()}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	conn.owed = append(conn.owed, o)
@@ -99,11 +101,13 @@ func (c *connection) alive() { c.settle(func(o *handover) bool { return o.writte
 func (c *connection) closed() {
 	c.settle(func(o *handover) bool { return o.closing })
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, o := range c.owed {
-		o.stop()
-	}
+	lost := c.owed
 	c.owed = nil
+	c.mu.Unlock()
+	for _, o := range lost {
+		o.stop()
+		o.lost()
+	}
 }
 
 func (o *handover) stop() {

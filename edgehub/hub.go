@@ -3,7 +3,6 @@ package edgehub
 import (
 	"fmt"
 	"iter"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,20 +11,21 @@ import (
 // Hub holds the series and samples, and serves them over HTTP. Its methods may
 // be called from any goroutine.
 type Hub struct {
-	cfg     Config
-	table   *table
-	log     *log
-	cursors map[string]*cursor
-	metrics *metrics
-	pushes  chan struct{} // a place for each push that is read
-	scrapes chan struct{} // a place for each scrape
-	looks   chan struct{} // a place for each look
-	started time.Time
+	cfg       Config
+	table     atomic.Pointer[table]
+	log       *log
+	scrapers  map[string]*scraper
+	metrics   *metrics
+	ingesters sync.Pool     // of *ingester
+	pushes    chan struct{} // a place for each push that is read
+	scrapes   chan struct{} // a place for each scrape
+	looks     chan struct{} // a place for each look
+	started   time.Time
 
-	expiry    sync.RWMutex // held for reading by pushes, for writing by expiry
 	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
 	retired   atomic.Bool
 	open      sync.Map // net.Conn to *connection
+	warned    sync.Map // what was said once and need not be again
 }
 
 // New makes a hub from a config. It starts nothing. Its error names every fault
@@ -36,21 +36,22 @@ func New(cfg Config) (*Hub, error) {
 		return nil, fmt.Errorf("configure hub: %w", err)
 	}
 	h := &Hub{
-		cfg:     cfg,
-		table:   newTable(cfg),
-		cursors: map[string]*cursor{},
-		pushes:  make(chan struct{}, cfg.MaxPushes),
-		scrapes: make(chan struct{}, maxScrapes),
-		looks:   make(chan struct{}, maxLooks),
-		started: time.Now(),
+		cfg:      cfg,
+		scrapers: map[string]*scraper{},
+		pushes:   make(chan struct{}, cfg.MaxPushes),
+		scrapes:  make(chan struct{}, maxScrapes),
+		looks:    make(chan struct{}, maxLooks),
+		started:  time.Now(),
 	}
-	var cursors []*cursor
+	h.ingesters.New = h.newIngester
+	h.table.Store(newTable(cfg, 0))
+	var scrapers []*scraper
 	for _, name := range cfg.Cursors {
-		c := &cursor{name: name}
-		h.cursors[name] = c
-		cursors = append(cursors, c)
+		s := newScraper(cfg, name)
+		h.scrapers[name] = s
+		scrapers = append(scrapers, s)
 	}
-	h.log = newLog(cfg.MaxSamples, cursors)
+	h.log = newLog(cfg, h.table.Load(), scrapers)
 	h.lastSweep.Store(h.started.Unix())
 	var err error
 	if h.metrics, err = newMetrics(h); err != nil {
@@ -62,20 +63,23 @@ func New(cfg Config) (*Hub, error) {
 // Stats is what a hub did since it started, in samples, and what it holds.
 type Stats struct {
 	Received uint64 // taken into the log
-	Scraped  uint64 // passed by a cursor, each cursor counted
+	Scraped  uint64 // passed by a cursor, each scraper counted
 	Dropped  uint64 // passed by a cursor, but too old or too far ahead to be written
+	LetGo    uint64 // given up under the policy Newest, to make room
 	Pending  int    // not yet passed by every cursor
 	Series   int    // known
 }
 
 // Stats returns exact counts.
 func (h *Hub) Stats() Stats {
+	pending, _ := h.log.waiting()
 	return Stats{
 		Received: h.metrics.receivedCount.Load(),
 		Scraped:  h.metrics.scrapedCount.Load(),
 		Dropped:  h.metrics.droppedCount.Load(),
-		Pending:  int(h.log.waiting()),
-		Series:   h.table.size(),
+		LetGo:    h.metrics.letGoCount.Load(),
+		Pending:  pending,
+		Series:   h.table.Load().size(),
 	}
 }
 
@@ -84,16 +88,21 @@ func (h *Hub) Stats() Stats {
 // the epoch and the value. Nothing is taken.
 func (h *Hub) Pending() iter.Seq2[string, Point] {
 	return func(yield func(string, Point) bool) {
-		v := h.log.readWaiting()
-		a := arrange(v, h.table.ranked(), math.MinInt64, math.MaxInt64)
+		a := h.waiting()
 		for _, id := range a.rank.order {
 			for _, p := range a.of(id) {
-				if !yield(a.rank.series[id].text, Point{p.time, p.value}) {
+				if !yield(a.rank.texts[id], Point{p.time, p.value}) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// waiting arranges what some scraper has not got, whatever its age.
+func (h *Hub) waiting() *arrangement {
+	v, t := h.log.readWaiting()
+	return arrange(v, t.ranked(), everything)
 }
 
 // Point is one value of a series.
@@ -102,34 +111,14 @@ type Point struct {
 	Value float64
 }
 
-// handedOver moves a cursor to a position after its scrape was taken.
-func (h *Hub) handedOver(c *cursor, to uint64, a *arrangement) {
-	passed := h.log.advance(c, to)
-	if passed == 0 {
+// handedOver moves a cursor after its scrape was taken.
+func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
+	passed, moved := h.log.advance(c, a)
+	if !moved {
 		return // another scrape of this cursor was faster
 	}
-	h.metrics.handedOver(c, passed, a)
+	h.metrics.handedOver(s, passed, a)
 	now := time.Now()
-	h.table.touch(a.counts, now)
+	h.table.Load().touch(a.counts, now)
 	h.sweep(now)
-}
-
-// sweep expires idle series, four times in the time after which a series counts
-// as idle.
-func (h *Hub) sweep(now time.Time) {
-	last := h.lastSweep.Load()
-	if now.Unix()-last < int64(h.cfg.IdleSeries/time.Second)/4 || !h.lastSweep.CompareAndSwap(last, now.Unix()) {
-		return
-	}
-	h.expiry.Lock()
-	defer h.expiry.Unlock()
-	v := h.log.readWaiting()
-	expired := h.table.expire(now.Add(-h.cfg.IdleSeries), func(keep func(seriesID)) {
-		for s, r := range v.parts() {
-			for _, id := range s.ids[r[0]:r[1]] {
-				keep(id)
-			}
-		}
-	})
-	h.metrics.expired.Add(float64(expired))
 }

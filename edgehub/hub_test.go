@@ -145,3 +145,18 @@ func TestPages(t *testing.T) {
 	assert.Equal(t, http.StatusMethodNotAllowed, answer.StatusCode)
 	assert.Equal(t, 1, s.Stats().Pending, "looking took something")
 }
+
+func ingestAt(t testing.TB, h *Hub, body []byte) {
+	t.Helper()
+	_, err := h.ingest(body, time.Now())
+	require.NoError(t, err)
+}
+
+// bytesCutLine returns the series or comment on the first line of a body.
+func bytesCutLine(body []byte) (spelling, rest []byte, found bool) {
+	line, rest, found := bytes.Cut(body, []byte("\n"))
+	if line[0] != '#' {
+		line, _, _ = bytes.Cut(line, []byte(" "))
+	}
+	return line, rest, found
+}

@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"testing"
@@ -11,53 +12,75 @@ import (
 //
 //	go test ./edgehub -run '^$' -bench .
 func BenchmarkIngest(b *testing.B) {
-	for _, fresh := range []bool{false, true} {
-		b.Run(fmt.Sprintf("new_series=%v", fresh), func(b *testing.B) {
-			const gateways, families = 100, 100
-			body := fleet(gateways, families, base)
-			h := newHub(b, Config{})
-			if _, err := h.ingest(body, time.Now()); err != nil { // known from here on
-				b.Fatal(err)
+	const gateways, families = 100, 100
+	ingest := func(b *testing.B, h *Hub, body []byte) {
+		n, err := h.ingest(body, time.Now())
+		if err != nil || n != gateways*families {
+			b.Fatal(n, err)
+		}
+		passAll(h)
+	}
+	b.Run("known", func(b *testing.B) {
+		body, h := fleet(gateways, families, base), newHub(b, Config{})
+		ingest(b, h, body)
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			ingest(b, h, body)
+		}
+		perSample(b, gateways*families)
+	})
+	// A hub that runs for a while meets a fleet that it has never seen, again and again.
+	b.Run("never_seen", func(b *testing.B) {
+		body := fleet(gateways, families, base)
+		var h *Hub
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			if i%50 == 0 {
+				h = newHub(b, Config{})
+				ingest(b, h, body)
 			}
-			b.SetBytes(int64(len(body)))
+			fresh := bytes.ReplaceAll(body, []byte(`"gw`), fmt.Appendf(nil, `"g%d-`, i))
+			b.StartTimer()
+			ingest(b, h, fresh)
+		}
+		perSample(b, gateways*families)
+	})
+}
+
+// From a few samples to a full hub, in one response and in parts: all parts
+// together are measured.
+func BenchmarkDrain(b *testing.B) {
+	const gateways, families = 347, 101
+	for _, c := range []struct{ each, parts int }{{1, 1}, {12, 1}, {114, 1}, {12, 4}, {12, 10}} {
+		b.Run(fmt.Sprintf("samples=%d/parts=%d", gateways*families*c.each, c.parts), func(b *testing.B) {
+			h := newHub(b, Config{})
+			for i := range c.each {
+				ingestAt(b, h, fleet(gateways, families, base+int64(i)))
+			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if fresh {
-					b.StopTimer()
-					h = newHub(b, Config{})
-					b.StartTimer()
+				for part := range c.parts {
+					v, t := h.log.readWaiting()
+					what := everything
+					what.part, what.parts = part, c.parts
+					if err := arrange(v, t.ranked(), what).write(io.Discard, false); err != nil {
+						b.Fatal(err)
+					}
 				}
-				n, err := h.ingest(body, time.Now())
-				if err != nil || n != gateways*families {
-					b.Fatal(n, err)
-				}
-				h.log.advance(h.cursors[""], h.log.end)
 			}
-			perSample(b, gateways*families)
+			perSample(b, gateways*families*c.each)
 		})
 	}
 }
 
-func BenchmarkDrain(b *testing.B) {
-	for _, each := range []int{1, 10} {
-		b.Run(fmt.Sprintf("samples_per_series=%d", each), func(b *testing.B) {
-			const gateways, families = 100, 100
-			h := newHub(b, Config{})
-			for i := range each {
-				if _, err := h.ingest(fleet(gateways, families, base+int64(i)), time.Now()); err != nil {
-					b.Fatal(err)
-				}
-			}
-			c := h.cursors[""]
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := write(io.Discard, arrange(h.log.read(c), h.table.ranked(), 0, 1<<62)); err != nil {
-					b.Fatal(err)
-				}
-			}
-			perSample(b, gateways*families*each)
-		})
-	}
+// passAll moves the cursors to the end of the log.
+func passAll(h *Hub) {
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	h.log.passLocked(h.log.end)
 }
 
 func perSample(b *testing.B, samples int) {
@@ -72,7 +95,7 @@ func TestKnownSeriesDoNotAllocate(t *testing.T) {
 		if _, err := h.ingest(body, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		h.log.advance(h.cursors[""], h.log.end)
+		passAll(h)
 	}
 	push()
 	// What is left is a segment now and then and a few objects a push.

@@ -1,128 +1,303 @@
 package edgehub
 
 import (
+	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 )
 
 // segmentSize is the number of samples in a segment, 160 KiB.
 const segmentSize = 8192
 
-// sample is one value of one series. Time is in milliseconds since the epoch.
-type sample struct {
-	id    seriesID
-	time  int64
-	value float64
+// columns holds samples, a column for each part: no pointers for the garbage
+// collector to follow, and no padding. Times are in milliseconds since the epoch.
+type columns struct {
+	ids    []seriesID
+	times  []int64
+	values []float64
 }
 
-// segment is a run of the log, a column for each part of a sample: no pointers
-// for the garbage collector to follow, and no padding.
+func (c *columns) add(id seriesID, ms int64, value float64) {
+	c.ids, c.times, c.values = append(c.ids, id), append(c.times, ms), append(c.values, value)
+}
+
+func (c *columns) reset() { c.ids, c.times, c.values = c.ids[:0], c.times[:0], c.values[:0] }
+
+func (c *columns) len() int { return len(c.ids) }
+
+// part returns a stretch of the samples, in place.
+func (c *columns) part(from, to int) columns {
+	return columns{c.ids[from:to], c.times[from:to], c.values[from:to]}
+}
+
+// segment is a stretch of the log. Its columns have their full length from the
+// start, so that a reader's view of them stays while more is written behind it.
 type segment struct {
-	ids    [segmentSize]seriesID
-	times  [segmentSize]int64
-	values [segmentSize]float64
+	columns
+	runs []run // whose samples they are, once a gateway; the log's lock guards it
+}
+
+func newSegment() *segment {
+	return &segment{columns: columns{make([]seriesID, segmentSize), make([]int64, segmentSize), make([]float64, segmentSize)}}
 }
 
 // log holds samples in the order of their arrival, from the position of the
 // cursor that is furthest behind to its end. A position is the count of samples
 // that were ever appended before it.
 type log struct {
-	limit int
+	limit  int
+	newest bool // when full, let the oldest samples go
 
 	mu       sync.Mutex
+	table    *table // whose numbers the samples bear
 	segments []*segment
 	first    uint64 // position of the first sample in segments[0]
 	end      uint64
-	cursors  []*cursor
+	scrapers []*scraper
+	holding  int // gateways with samples in segments
+	arrivals arrivals
 }
 
-func newLog(limit int, cursors []*cursor) *log {
-	return &log{limit: limit, cursors: cursors}
+func newLog(cfg Config, t *table, scrapers []*scraper) *log {
+	return &log{limit: cfg.MaxSamples, newest: cfg.Policy == Newest, table: t, scrapers: scrapers}
 }
 
-// append takes the whole batch or, when there is no room for it, nothing.
-func (l *log) append(batch []sample) error {
+// errReplaced says that the table was replaced since the samples got their
+// numbers from it: they need new ones.
+var errReplaced = errors.New("BUG: a push outlived its table and was not tried again")
+
+// append takes the whole batch, whose numbers are t's, or nothing. now is in
+// milliseconds. It returns how many samples it let go to make room.
+func (l *log) append(t *table, batch *columns, runs []run, now int64) (letGo int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if pending := l.end - l.floorLocked(); pending+uint64(len(batch)) > uint64(l.limit) {
-		return &fullError{"hub_full", fmt.Sprintf(
-			"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
-			pending, len(batch), l.limit)}
+	if t != l.table {
+		return 0, errReplaced
 	}
-	for _, s := range batch {
-		i := l.end % segmentSize
-		if i == 0 {
-			l.segments = append(l.segments, new(segment))
+	if batch.len() > l.limit {
+		return 0, &fullError{"hub_full", fmt.Sprintf("the push has %d samples, and the limit is %d", batch.len(), l.limit)}
+	}
+	pending := int(l.end - l.floorLocked())
+	if pending+batch.len() > l.limit-l.limit/reserved {
+		if err := fair(runs, l.limit, l.holding, l.passedLocked); err != nil {
+			return 0, err
+		}
+	}
+	if over := pending + batch.len() - l.limit; over > 0 {
+		if !l.newest {
+			return 0, &fullError{"hub_full", fmt.Sprintf(
+				"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
+				pending, batch.len(), l.limit)}
+		}
+		l.passLocked(l.floorLocked() + uint64(over))
+		letGo = over
+	}
+	l.arrivals.note(l.end, now)
+	l.writeLocked(batch, runs)
+	return letGo, nil
+}
+
+func (l *log) writeLocked(batch *columns, runs []run) {
+	rest := run{}
+	for from := 0; from < batch.len(); {
+		at := int(l.end % segmentSize)
+		if at == 0 {
+			l.segments = append(l.segments, newSegment())
 		}
 		tail := l.segments[len(l.segments)-1]
-		tail.ids[i], tail.times[i], tail.values[i] = s.id, s.time, s.value
-		l.end++
+		n := copy(tail.ids[at:], batch.ids[from:])
+		copy(tail.times[at:], batch.times[from:])
+		copy(tail.values[at:], batch.values[from:])
+		from += n
+		l.end += uint64(n)
+		for n > 0 {
+			if rest.samples == 0 {
+				rest, runs = runs[0], runs[1:]
+			}
+			part := min(n, rest.samples)
+			l.holdLocked(tail, rest.gateway, part)
+			rest.samples -= part
+			n -= part
+		}
 	}
-	return nil
+}
+
+// holdLocked notes that the last segment has so many more samples of a gateway.
+func (l *log) holdLocked(tail *segment, g *gateway, samples int) {
+	if g.held == 0 {
+		l.holding++
+	}
+	g.held += samples
+	if g.last != tail {
+		g.last, g.lastRun = tail, len(tail.runs)
+		tail.runs = append(tail.runs, run{gateway: g})
+	}
+	tail.runs[g.lastRun].samples += samples
+}
+
+// passLocked moves the cursors that are behind a position there, and drops the
+// segments that every cursor has passed.
+func (l *log) passLocked(floor uint64) {
+	for _, s := range l.scrapers {
+		for _, c := range s.parts {
+			c.position = max(c.position, floor)
+		}
+	}
+	l.dropLocked()
+}
+
+func (l *log) dropLocked() {
+	floor := l.floorLocked()
+	drop := int((floor - l.first) / segmentSize)
+	for _, s := range l.segments[:drop] {
+		for _, r := range s.runs {
+			if r.gateway.held -= r.samples; r.gateway.held == 0 {
+				l.holding--
+			}
+			if r.gateway.last == s {
+				r.gateway.last = nil
+			}
+		}
+	}
+	if drop > 0 {
+		l.segments = slices.Delete(l.segments, 0, drop)
+		l.first += uint64(drop) * segmentSize
+	}
+	l.arrivals.forget(floor)
+}
+
+// passedLocked is about how many of a gateway's held samples every cursor has
+// passed: those of the first segment, in proportion.
+func (l *log) passedLocked(g *gateway) int {
+	if len(l.segments) == 0 {
+		return 0
+	}
+	passed, size := l.floorLocked()-l.first, min(l.end-l.first, segmentSize)
+	for _, r := range l.segments[0].runs {
+		if r.gateway == g {
+			return r.samples * int(passed) / int(size)
+		}
+	}
+	return 0
 }
 
 // floorLocked is the position of the cursor that is furthest behind.
 func (l *log) floorLocked() uint64 {
 	floor := l.end
-	for _, c := range l.cursors {
-		floor = min(floor, c.position)
+	for _, s := range l.scrapers {
+		floor = min(floor, s.floor())
 	}
 	return floor
 }
 
-// pending is the number of samples that a cursor has not passed yet.
-func (l *log) pending(c *cursor) uint64 {
+// waiting is the number of samples that some scraper has not got, and the time in
+// milliseconds when the oldest of them arrived, up to a second early.
+func (l *log) waiting() (samples int, since int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.end - c.position
+	for _, s := range l.scrapers {
+		samples = max(samples, s.behind(l.end))
+	}
+	if floor := l.floorLocked(); floor < l.end {
+		since = l.arrivals.of(floor)
+	}
+	return samples, since
 }
 
-// waiting is the number of samples that some cursor has not passed yet.
-func (l *log) waiting() uint64 {
+// lag is one part's distance from the end of the log.
+type lag struct {
+	scraper     string
+	part, parts int   // part counts from 1
+	samples     int   // of all parts, and those that are held for it
+	since       int64 // when the oldest arrived, in milliseconds
+}
+
+// lags returns the lag of each cursor.
+func (l *log) lags() []lag {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.end - l.floorLocked()
+	var lags []lag
+	for _, s := range l.scrapers {
+		for i, c := range s.parts {
+			behind := lag{scraper: s.name, part: i + 1, parts: len(s.parts), samples: int(l.end-c.position) + c.held.len()}
+			if c.position < l.end {
+				behind.since = l.arrivals.of(c.position)
+			}
+			lags = append(lags, behind)
+		}
+	}
+	return lags
 }
 
-// view is a stretch of the log. Appends go on beyond it, and what it shows stays
-// as it is even when the log drops it.
+// view is a stretch of the log, and before it what a scraper has passed but not
+// been given. Appends go on beyond it, and what it shows stays as it is even when
+// the log drops it.
 type view struct {
+	held     columns
+	moved    uint64 // how often the cursor had moved when this was read
 	segments []*segment
 	first    uint64 // position of the first sample in segments[0]
 	from, to uint64
 }
 
-// read returns what the cursor has not passed.
-func (l *log) read(c *cursor) view {
+// read returns what a cursor has not passed, the table whose numbers the samples
+// bear, and how many of them the cursor may be given at once.
+func (l *log) read(c *cursor) (v view, t *table, most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.viewLocked(c.position)
+	v = l.viewLocked(min(c.position, l.end), l.end)
+	v.held, v.moved = c.held, c.moved
+	return v, l.table, c.bite.size
+}
+
+// peek returns what a part of a scraper has not passed, or where it is split in
+// another way, what some part has not.
+func (l *log) peek(s *scraper, part, parts int) (view, *table) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	position, held := s.floor(), columns{}
+	if parts == len(s.parts) {
+		position, held = s.parts[part].position, s.parts[part].held
+	}
+	v := l.viewLocked(min(position, l.end), l.end)
+	v.held = held
+	return v, l.table
 }
 
 // readWaiting returns what some cursor has not passed.
-func (l *log) readWaiting() view {
+func (l *log) readWaiting() (view, *table) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.viewLocked(l.floorLocked())
+	return l.viewLocked(l.floorLocked(), l.end), l.table
 }
 
-func (l *log) viewLocked(from uint64) view {
-	skip := (from - l.first) / segmentSize
-	segments := append([]*segment(nil), l.segments[min(skip, uint64(len(l.segments))):]...)
-	return view{segments: segments, first: l.first + skip*segmentSize, from: from, to: l.end}
+func (l *log) viewLocked(from, to uint64) view {
+	skip := min((from-l.first)/segmentSize, uint64(len(l.segments)))
+	return view{segments: slices.Clone(l.segments[skip:]), first: l.first + skip*segmentSize, from: from, to: to}
 }
 
-func (v view) len() int { return int(v.to - v.from) }
+// stretches yields the samples of a view: what is held, then what is logged.
+func (v view) stretches() iter.Seq[columns] {
+	return func(yield func(columns) bool) {
+		if yield(v.held) {
+			v.logged()(yield)
+		}
+	}
+}
 
-// parts yields the segments of a view and the range of each that belongs to it.
-func (v view) parts() iter.Seq2[*segment, [2]int] {
-	return func(yield func(*segment, [2]int) bool) {
+// logged yields the samples of the log, oldest first.
+func (v view) logged() iter.Seq[columns] {
+	return func(yield func(columns) bool) {
 		start := v.first
 		for _, s := range v.segments {
+			if start >= v.to {
+				return
+			}
 			from := max(v.from, start) - start
 			to := min(v.to, start+segmentSize) - start
-			if from < to && !yield(s, [2]int{int(from), int(to)}) {
+			if from < to && !yield(s.part(int(from), int(to))) {
 				return
 			}
 			start += segmentSize

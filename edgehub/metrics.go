@@ -1,7 +1,9 @@
 package edgehub
 
 import (
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -9,18 +11,20 @@ import (
 // metrics are the hub's own. The counts that Stats returns are kept as whole
 // numbers and exported from there.
 type metrics struct {
-	receivedCount, scrapedCount, droppedCount atomic.Uint64
+	receivedCount, scrapedCount, droppedCount, letGoCount atomic.Uint64
 
-	pushes       prometheus.Counter
-	rejected     *prometheus.CounterVec // by reason
-	conflicts    prometheus.Counter
-	scraped      *prometheus.CounterVec // by cursor
-	dropped      *prometheus.CounterVec // by reason
-	aborted      prometheus.Counter
-	refusedReads *prometheus.CounterVec // by reason
-	expired      prometheus.Counter
-	pushSeconds  prometheus.Histogram
-	scrapeTime   prometheus.Histogram
+	pushes        prometheus.Counter
+	rejected      *prometheus.CounterVec // by reason
+	conflicts     prometheus.Counter
+	scraped       *prometheus.CounterVec // by cursor
+	dropped       *prometheus.CounterVec // by reason
+	aborted       prometheus.Counter
+	refusedReads  *prometheus.CounterVec // by reason
+	expired       prometheus.Counter
+	resplits      prometheus.Counter
+	onlyFirst     prometheus.Counter
+	pushSeconds   prometheus.Histogram
+	scrapeSeconds prometheus.Histogram
 }
 
 func newMetrics(h *Hub) (*metrics, error) {
@@ -37,42 +41,48 @@ func newMetrics(h *Hub) (*metrics, error) {
 		})
 	}
 	m := &metrics{
-		pushes:       counter("pushes_total", "Pushes that were taken."),
-		rejected:     counters("pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
-		conflicts:    counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family."),
-		scraped:      counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
-		dropped:      counters("samples_dropped_total", "Samples that were left out of a scrape, by reason.", "reason"),
-		aborted:      counter("scrapes_aborted_total", "Scrapes that were cut off; their samples come again."),
-		refusedReads: counters("reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
-		expired:      counter("series_expired_total", "Series that were forgotten because they were idle."),
-		pushSeconds:  seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),
-		scrapeTime:   seconds("scrape_duration_seconds", "Time that a scrape took to be written."),
+		pushes:        counter("pushes_total", "Pushes that were taken."),
+		rejected:      counters("pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
+		conflicts:     counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family."),
+		scraped:       counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
+		dropped:       counters("samples_dropped_total", "Samples that were acknowledged and not given to a scraper, by reason.", "reason"),
+		aborted:       counter("scrapes_aborted_total", "Scrapes that were cut off; their samples come again."),
+		refusedReads:  counters("reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
+		expired:       counter("series_expired_total", "Series that were forgotten because they were idle."),
+		pushSeconds:   seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),
+		resplits:      counter("scrape_resplits_total", "Times that a scraper came with another number of parts than before."),
+		onlyFirst:     counter("scrapes_one_at_a_time_total", "Scrapes by a Prometheus that keeps only the first of several samples of a series, and got no more."),
+		scrapeSeconds: seconds("scrape_duration_seconds", "Time that a scrape took to be written."),
 	}
 	for _, reason := range reasons {
 		m.rejected.WithLabelValues(reason)
 	}
-	for _, reason := range []string{"too_many_scrapes", "too_many_looks", "unknown_cursor"} {
+	for _, reason := range []string{"too_many_scrapes", "too_many_looks", "bad_request"} {
 		m.refusedReads.WithLabelValues(reason)
 	}
-	for _, reason := range []string{"too_old", "too_far_ahead"} {
+	for _, reason := range []string{"too_old", "too_far_ahead", "let_go"} {
 		m.dropped.WithLabelValues(reason)
 	}
+	for name := range h.scrapers {
+		m.scraped.WithLabelValues(name)
+	}
+	pending := func() float64 { n, _ := h.log.waiting(); return float64(n) }
+	oldest := func() float64 { _, since := h.log.waiting(); return age(since) }
 	collectors := []prometheus.Collector{
-		m.pushes, m.rejected, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.pushSeconds, m.scrapeTime,
+		m.pushes, m.rejected, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.resplits, m.onlyFirst, m.pushSeconds, m.scrapeSeconds,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "edgehub", Name: "samples_received_total", Help: "Samples that were taken into the log.",
 		}, func() float64 { return float64(m.receivedCount.Load()) }),
-		gauge("pending_samples", "Samples that some scraper has not got yet.", nil, func() float64 { return float64(h.log.waiting()) }),
-		gauge("limit_samples", "The most samples that may be pending.", nil, func() float64 { return float64(h.cfg.MaxSamples) }),
-		gauge("pushes_in_flight", "Pushes that are being read.", nil, func() float64 { return float64(len(h.pushes)) }),
-		gauge("limit_pushes", "The most pushes that are read at the same time.", nil, func() float64 { return float64(cap(h.pushes)) }),
-		gauge("series", "Series that the hub knows.", nil, func() float64 { return float64(h.table.size()) }),
-		gauge("limit_series", "The most series that the hub may know.", nil, func() float64 { return float64(h.cfg.MaxSeries) }),
-	}
-	for _, c := range h.cursors {
-		m.scraped.WithLabelValues(c.name)
-		collectors = append(collectors, gauge("cursor_lag_samples", "Samples between a scraper's cursor and the end of the log.",
-			prometheus.Labels{"cursor": c.name}, func() float64 { return float64(h.log.pending(c)) }))
+		gauge("pending_samples", "Samples that some scraper has not got yet.", pending),
+		gauge("oldest_pending_seconds", "Time since the oldest of them arrived, to the second; 0 when there is none.", oldest),
+		gauge("limit_samples", "The most samples that may be pending.", func() float64 { return float64(h.cfg.MaxSamples) }),
+		gauge("pushes_in_flight", "Pushes that are being read.", func() float64 { return float64(len(h.pushes)) }),
+		gauge("limit_pushes", "The most pushes that are read at the same time.", func() float64 { return float64(cap(h.pushes)) }),
+		gauge("series", "Series that the hub knows.", func() float64 { return float64(h.table.Load().size()) }),
+		gauge("limit_series", "The most series that the hub may know.", func() float64 { return float64(h.cfg.MaxSeries) }),
+		gauge("table_bytes", "Text of the series and metadata that the hub knows.", func() float64 { return float64(h.table.Load().bytes()) }),
+		gauge("limit_table_bytes", "The most text of series and metadata that the hub may know.", func() float64 { return float64(h.cfg.MaxTableBytes) }),
+		lagCollector{h.log},
 	}
 	for _, c := range collectors {
 		if err := h.cfg.Registerer.Register(c); err != nil {
@@ -82,8 +92,45 @@ func newMetrics(h *Hub) (*metrics, error) {
 	return m, nil
 }
 
-func gauge(name, help string, labels prometheus.Labels, value func() float64) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "edgehub", Name: name, Help: help, ConstLabels: labels}, value)
+func gauge(name, help string, value func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "edgehub", Name: name, Help: help}, value)
+}
+
+// age is the time in seconds since a time in milliseconds, 0 meaning none.
+func age(since int64) float64 {
+	if since == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(since)).Seconds())
+}
+
+// lagCollector exports how far behind each cursor is. Which there are depends on
+// how their scrapers split.
+type lagCollector struct{ log *log }
+
+var (
+	lagSamples = prometheus.NewDesc("edgehub_cursor_lag_samples",
+		"Samples between a cursor and the end of the log; for one part of several those of the other parts, too.", []string{"cursor", "part"}, nil)
+	lagSeconds = prometheus.NewDesc("edgehub_cursor_lag_seconds",
+		"Time since the oldest sample arrived that a cursor has not passed, to the second; 0 when there is none.", []string{"cursor", "part"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c lagCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- lagSamples
+	descs <- lagSeconds
+}
+
+// Collect implements prometheus.Collector.
+func (c lagCollector) Collect(metrics chan<- prometheus.Metric) {
+	for _, l := range c.log.lags() {
+		part := ""
+		if l.parts > 1 {
+			part = fmt.Sprintf("%d/%d", l.part, l.parts)
+		}
+		metrics <- prometheus.MustNewConstMetric(lagSamples, prometheus.GaugeValue, float64(l.samples), l.scraper, part)
+		metrics <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, age(l.since), l.scraper, part)
+	}
 }
 
 func (m *metrics) received(samples int) {
@@ -91,10 +138,15 @@ func (m *metrics) received(samples int) {
 	m.receivedCount.Add(uint64(samples))
 }
 
-func (m *metrics) handedOver(c *cursor, passed uint64, a *arrangement) {
-	m.scrapedCount.Add(passed)
+func (m *metrics) letGo(samples int) {
+	m.letGoCount.Add(uint64(samples))
+	m.dropped.WithLabelValues("let_go").Add(float64(samples))
+}
+
+func (m *metrics) handedOver(s *scraper, passed int, a *arrangement) {
+	m.scrapedCount.Add(uint64(passed))
 	m.droppedCount.Add(uint64(a.tooOld + a.ahead))
-	m.scraped.WithLabelValues(c.name).Add(float64(passed))
+	m.scraped.WithLabelValues(s.name).Add(float64(passed))
 	m.dropped.WithLabelValues("too_old").Add(float64(a.tooOld))
 	m.dropped.WithLabelValues("too_far_ahead").Add(float64(a.ahead))
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"html/template"
-	"math"
 	"net/http"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 // debug serves GET /debug: what the hub holds, in words, and with ?verbose the
 // samples that wait, as a scrape would write them. It takes nothing.
 func (h *Hub) debug(c echo.Context) error {
-	leave, err := h.enter(c, request{timeout: lookDeadline})
+	leave, err := h.enter(c, request{timeout: lookDeadline}, nil)
 	if leave == nil {
 		return err
 	}
@@ -29,12 +28,13 @@ func (h *Hub) debug(c echo.Context) error {
 	fmt.Fprintf(out, "received       %d samples\n", s.Received)
 	fmt.Fprintf(out, "scraped        %d samples\n", s.Scraped)
 	fmt.Fprintf(out, "dropped        %d samples, too old or too far ahead\n", s.Dropped)
-	for _, name := range h.cfg.Cursors {
-		fmt.Fprintf(out, "cursor %-7q %d samples behind\n", name, h.log.pending(h.cursors[name]))
+	fmt.Fprintf(out, "let go         %d samples, to make room\n", s.LetGo)
+	for _, l := range h.log.lags() {
+		fmt.Fprintf(out, "cursor %-7q part %d of %d: %d samples, %.0f s behind\n", l.scraper, l.part, l.parts, l.samples, age(l.since))
 	}
 	if c.QueryParams().Has("verbose") {
 		fmt.Fprintln(out)
-		if err := write(out, arrange(h.log.readWaiting(), h.table.ranked(), math.MinInt64, math.MaxInt64)); err != nil {
+		if err := h.waiting().write(out, false); err != nil {
 			return fmt.Errorf("write the pending samples: %w", err)
 		}
 	}

@@ -32,7 +32,7 @@ func (r *refusal) Error() string { return r.text }
 // reasons are the values of the label of edgehub_pushes_rejected_total.
 var reasons = []string{
 	"malformed", "body_too_large", "encoding", "content_type", "unreadable",
-	"hub_full", "series_limit", "too_many_pushes",
+	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "too_many_pushes",
 }
 
 // push serves POST /metrics.

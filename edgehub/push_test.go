@@ -80,7 +80,7 @@ func TestSeriesAreLimited(t *testing.T) {
 	s.push("x 1\ny 1\n")
 	answer, text := s.do("POST", "/metrics", "x 1\nz 1\n")
 	assert.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
-	assert.Equal(t, "line 2: the hub knows 2 series already, which is its limit\n", text)
+	assert.Equal(t, "the hub knows 2 series, with this push it were 3, and the limit is 2\n", text)
 	answer, _ = s.do("POST", "/metrics", "# TYPE a counter\n# TYPE b counter\n# TYPE c counter\n")
 	assert.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
 	s.push("x 2\ny 2\n")
@@ -109,7 +109,7 @@ func TestSpellingsMeet(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, s.Stats().Series)
-	assert.LessOrEqual(t, len(s.table.spellings), maxSpellings)
+	assert.LessOrEqual(t, s.table.Load().index.count, maxSpellings)
 	assert.Equal(t, 7, strings.Count(s.scrape(), `x{a="1",b="2"} `))
 }
 

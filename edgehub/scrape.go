@@ -6,120 +6,140 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 )
 
-// timeoutHeader is sent by every Prometheus with a scrape, in seconds.
-const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
-
-// request is what a GET asks for.
-type request struct {
-	scraper  bool          // Prometheus' header is there
-	explicit bool          // ?drain=1 is there
-	timeout  time.Duration // in which the answer must be out
-}
-
-// takes says whether the request moves a cursor; if not, it looks.
-func (q request) takes() bool { return q.scraper || q.explicit }
-
-func parseRequest(r *http.Request) request {
-	header := r.Header.Get(timeoutHeader)
-	q := request{scraper: header != "", explicit: r.URL.Query().Get("drain") == "1", timeout: lookDeadline}
-	if q.takes() {
-		q.timeout = defaultDeadline
-	}
-	if seconds, err := strconv.ParseFloat(header, 64); err == nil && seconds > 0 && seconds < math.MaxInt32 {
-		q.timeout = time.Duration(seconds * float64(time.Second))
-	}
-	return q
-}
-
 // scrape serves GET /metrics: a scraper takes, anybody else looks.
 func (h *Hub) scrape(c echo.Context) error {
-	start, r, w := time.Now(), c.Request(), c.Response()
-	cur, err := h.cursorOf(r)
+	start := time.Now()
+	q, err := h.parseRequest(c.Request())
 	if err != nil {
-		h.metrics.refusedReads.WithLabelValues("unknown_cursor").Inc()
+		h.metrics.refusedReads.WithLabelValues("bad_request").Inc()
 		return c.String(http.StatusBadRequest, err.Error()+"\n")
 	}
-	q := parseRequest(r)
-	leave, err := h.enter(c, q)
+	if !q.takes() {
+		return h.look(c, q)
+	}
+	cur := h.cursor(q)
+	leave, err := h.enter(c, q, cur)
 	if leave == nil {
 		return err
 	}
 	defer leave()
-	v := h.log.read(cur)
-	oldest, newest := start.Add(-h.cfg.MaxAge).UnixMilli(), start.Add(h.cfg.MaxAhead).UnixMilli()
-	a := arrange(v, h.table.ranked(), oldest, newest)
-	if err := answer(r, w, a); err != nil {
-		if q.takes() {
-			h.metrics.aborted.Inc()
-			h.cfg.Logger.Warn("scrape cut off; its samples come again", "scraper", r.RemoteAddr, "samples", v.len(), "error", err)
-		}
-		// Half a body that ends cleanly would be believed.
-		panic(http.ErrAbortHandler)
+	v, t, most := h.log.read(cur)
+	what := h.choice(q, start)
+	what.most = most
+	a := arrange(v, t.ranked(), what)
+	samples := len(a.points)
+	if err := answer(c.Request(), c.Response(), a, q); err != nil {
+		h.cutOff(c, cur, samples, err)
 	}
-	if !q.takes() {
-		return nil
-	}
-	h.metrics.scrapeTime.Observe(time.Since(start).Seconds())
+	elapsed := time.Since(start)
+	h.metrics.scrapeSeconds.Observe(elapsed.Seconds())
 	var deadline time.Time
 	if !q.explicit {
 		deadline = start.Add(q.timeout)
 	}
 	a.points, a.starts = nil, nil // written; until the next scrape only the counts are needed
-	to := v.to
-	h.whenTaken(r, deadline, func() { h.handedOver(cur, to, a) })
+	h.whenTaken(c.Request(), deadline, func() {
+		h.log.took(cur, samples, elapsed, q.timeout)
+		h.handedOver(q.scraper, cur, a)
+	}, func() { h.log.cutOff(cur, samples) })
 	return nil
+}
+
+// look shows what waits for the scraper, and takes nothing.
+func (h *Hub) look(c echo.Context, q request) error {
+	leave, err := h.enter(c, q, nil)
+	if leave == nil {
+		return err
+	}
+	defer leave()
+	v, t := h.log.peek(q.scraper, q.part, q.parts)
+	what := h.choice(q, time.Now())
+	what.onlyFirst = false
+	if err := answer(c.Request(), c.Response(), arrange(v, t.ranked(), what), q); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// choice is what a response may hold, but for its size.
+func (h *Hub) choice(q request, now time.Time) choice {
+	return choice{
+		part: q.part, parts: q.parts,
+		most:      math.MaxInt,
+		oldest:    now.Add(-h.cfg.MaxAge).UnixMilli(),
+		newest:    now.Add(h.cfg.MaxAhead).UnixMilli(),
+		onlyFirst: q.onlyFirst,
+	}
+}
+
+// cutOff ends a response that can't be finished: half a body that ends cleanly
+// would be believed.
+func (h *Hub) cutOff(c echo.Context, cur *cursor, samples int, err error) {
+	h.metrics.aborted.Inc()
+	h.log.cutOff(cur, samples)
+	h.cfg.Logger.Warn("scrape cut off; its samples come again, at most half as many at once",
+		"scraper", c.Request().RemoteAddr, "samples", samples, "error", err)
+	panic(http.ErrAbortHandler)
+}
+
+// cursor is the cursor that a scraper's request moves.
+func (h *Hub) cursor(q request) *cursor {
+	cur, resplit := h.log.cursor(q.scraper, q.part, q.parts, h.cfg.MaxScrapeSamples)
+	if resplit {
+		h.metrics.resplits.Inc()
+		h.cfg.Logger.Info("a scraper comes with another number of parts; each begins where the one furthest behind was",
+			"cursor", q.scraper.name, "parts", q.parts)
+	}
+	if q.onlyFirst {
+		if _, said := h.warned.LoadOrStore(q.scraper.name+" "+q.release, true); !said {
+			h.cfg.Logger.Warn("this Prometheus keeps only the first of several samples of a series; it is given one at a time and "+
+				"falls behind where a series is pushed more often than it is scraped; upgrade it",
+				"cursor", q.scraper.name, "version", q.release)
+		}
+		h.metrics.onlyFirst.Inc()
+	}
+	return cur
 }
 
 // enter finds a place among the scrapes or looks that are under way and bounds
 // the time of this one. Without a place it answers and returns nil; looks have
-// places of their own, so that whoever looks keeps no scraper out.
-func (h *Hub) enter(c echo.Context, q request) (leave func(), err error) {
+// places of their own, so that whoever looks keeps no scraper out, and no scraper
+// keeps another one out.
+func (h *Hub) enter(c echo.Context, q request, cur *cursor) (leave func(), err error) {
 	kind, places := "look", h.looks
-	if q.takes() {
+	if cur != nil {
 		kind, places = "scrape", h.scrapes
+	}
+	refuse := func(most int) error {
+		h.metrics.refusedReads.WithLabelValues("too_many_" + kind + "s").Inc()
+		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		return c.String(http.StatusServiceUnavailable, fmt.Sprintf("%d %ss are under way, which is the limit\n", most, kind))
+	}
+	if cur != nil && !h.log.enter(cur) {
+		return nil, refuse(maxScrapesOfOne)
+	}
+	leaveCursor := func() {
+		if cur != nil {
+			h.log.leave(cur)
+		}
 	}
 	select {
 	case places <- struct{}{}:
 	default:
-		h.metrics.refusedReads.WithLabelValues("too_many_" + kind + "s").Inc()
-		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
-		return nil, c.String(http.StatusServiceUnavailable, fmt.Sprintf("%d %ss are under way, which is the limit\n", cap(places), kind))
+		leaveCursor()
+		return nil, refuse(cap(places))
 	}
-	leave = func() { <-places }
+	leave = func() { leaveCursor(); <-places }
 	if err := setDeadline(c.Response(), time.Now().Add(q.timeout)); err != nil {
 		leave()
 		return nil, fmt.Errorf("set the deadline of a %s: %w", kind, err)
 	}
 	return leave, nil
-}
-
-// cursorOf is the cursor that a request names, or the only one.
-func (h *Hub) cursorOf(r *http.Request) (*cursor, error) {
-	query := r.URL.Query()
-	if name := query.Get("cursor"); query.Has("cursor") || len(h.cfg.Cursors) == 1 {
-		if !query.Has("cursor") {
-			name = h.cfg.Cursors[0]
-		}
-		if c, ok := h.cursors[name]; ok {
-			return c, nil
-		}
-		return nil, fmt.Errorf("there is no cursor %.60q; the hub was started with %s", name, strings.Join(quoted(h.cfg.Cursors), ", "))
-	}
-	return nil, fmt.Errorf("which scraper is it? add ?cursor= with one of %s", strings.Join(quoted(h.cfg.Cursors), ", "))
-}
-
-func quoted(names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = strconv.Quote(n)
-	}
-	return out
 }
 
 // setDeadline bounds the writing of a response by what its scraper allows, where

@@ -24,6 +24,7 @@ func TestScrapeTakesOnce(t *testing.T) {
 	assert.Empty(t, s.scrape())
 	s.push(at(`x{a="1"}`, 2, 1))
 	assert.Equal(t, "# HELP x Help.\n# TYPE x counter\n"+at(`x{a="1"}`, 2, 1), s.get("/metrics?drain=1"))
+	s.get("/-/healthy") // the hub has seen the end of the response before it reads this
 	assert.Zero(t, s.Stats().Pending)
 }
 
@@ -84,7 +85,7 @@ func TestEachCursorGetsEverySample(t *testing.T) {
 	answer, text = s.do("GET", "/metrics", "", timeoutHeader, "10")
 	assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
 	assert.Contains(t, text, "which scraper is it?")
-	assert.Contains(t, s.get("/internal"), `edgehub_reads_refused_total{reason="unknown_cursor"} 2`)
+	assert.Contains(t, s.get("/internal"), `edgehub_reads_refused_total{reason="bad_request"} 2`)
 }
 
 func TestScrapeIsCompressedOnRequest(t *testing.T) {
@@ -124,7 +125,9 @@ func TestBrokenScrapeMovesNothing(t *testing.T) {
 		return strings.Contains(s.get("/internal"), "edgehub_scrapes_aborted_total 1\n")
 	}, 10*time.Second, 10*time.Millisecond)
 	assert.Equal(t, 200_000, s.Stats().Pending)
-	assert.Equal(t, 200_000, strings.Count(s.scrape(), "\n")-20)
+	// They come again, half as many at once.
+	assert.Equal(t, 100_000, strings.Count(s.scrape(), "\n")-20)
+	assert.Equal(t, 100_000, strings.Count(s.scrape(), "\n")-20)
 	assert.Empty(t, s.scrape(), "the next request over the same connection confirms the last")
 	assert.Zero(t, s.Stats().Pending)
 }
@@ -203,7 +206,7 @@ func TestLooksAndScrapesAreLimitedApart(t *testing.T) {
 	}
 	answer, text := s.do("GET", "/metrics?drain=1", "")
 	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
-	assert.Equal(t, "8 scrapes are under way, which is the limit\n", text)
+	assert.Equal(t, "64 scrapes are under way, which is the limit\n", text)
 	internal := s.get("/internal")
 	assert.Contains(t, internal, `edgehub_reads_refused_total{reason="too_many_looks"} 2`)
 	assert.Contains(t, internal, `edgehub_reads_refused_total{reason="too_many_scrapes"} 1`)

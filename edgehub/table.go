@@ -3,7 +3,6 @@ package edgehub
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hubring/hubring/internal/exposition"
@@ -15,116 +14,232 @@ type seriesID uint32
 
 const noSeries seriesID = 1<<32 - 1
 
-// series is one series, interned.
-type series struct {
-	text      string // canonical
-	name      string
-	family    *family
-	odd       bool // a bound of it is no number
-	spellings int  // remembered for it
-	seen      time.Time
+// traits are what else the table knows of a series.
+type traits struct {
+	group   uint32 // equal for the series of one histogram or summary
+	seen    uint32 // when last added or scraped, in Unix seconds
+	aliases uint8  // spellings other than the canonical one
 }
 
-// spelling is how a sender writes a series, or a whole TYPE or HELP line
-// (then id is noSeries). next is the spelling that followed it last time: the
-// guess for the next line. It may be read and written without the lock. A loose
-// spelling is not in the table, so it neither guesses nor is a guess.
-type spelling struct {
-	raw    string
-	id     seriesID
-	loose  bool
-	family *family
-	next   atomic.Pointer[spelling]
-}
-
-// table interns series. Its methods may be called from any goroutine; a lookup
-// takes the lock for reading, and a right guess takes none.
+// table interns series. A lookup takes no lock. New names wait in a push until it
+// is read to its end and then come in together, under the lock. What expires goes
+// by a new table taking the place of the old, with the same numbers for what
+// stays (expire.go), so a table only grows.
 type table struct {
-	maxSeries int
-	limits    exposition.Limits
+	cfg   Config
+	index *index
 
-	mu        sync.RWMutex
-	spellings map[string]*spelling
-	byText    map[string]seriesID
-	families  map[string]*family
-	byID      []*series // nil where a number is free
-	free      []seriesID
-	rank      *ranking // nil when it must be made anew
+	mu       sync.Mutex
+	arena    arena
+	texts    []string // canonical, by series number; empty where a number is free
+	traits   []traits // by number
+	series   int
+	free     []seriesID
+	odd      map[seriesID]string // names of the series with a bound that is no number
+	quoted   int                 // series with a name that only a scraper for UTF-8 names reads
+	families map[string]*family
+	homes    map[string]*family // by the name of a series
+	gateways map[string]*gateway
+	rank     *ranking // nil when it must be made anew
+	replaced bool     // by another table
 }
 
-func newTable(cfg Config) *table {
+func newTable(cfg Config, room int) *table {
 	return &table{
-		maxSeries: cfg.MaxSeries,
-		limits:    exposition.Limits{SeriesBytes: cfg.MaxSeriesBytes, Labels: cfg.MaxLabels},
-		spellings: map[string]*spelling{},
-		byText:    map[string]seriesID{},
-		families:  map[string]*family{},
+		cfg:      cfg,
+		index:    newIndex(room),
+		odd:      map[seriesID]string{},
+		families: map[string]*family{},
+		homes:    map[string]*family{},
+		gateways: map[string]*gateway{},
 	}
 }
 
-// lookup finds a spelling that was seen before. It does not allocate.
-func (t *table) lookup(raw []byte) (*spelling, bool) {
-	t.mu.RLock()
-	sp, ok := t.spellings[string(raw)]
-	t.mu.RUnlock()
-	return sp, ok
-}
+// lookup finds a spelling that was seen before.
+func (t *table) lookup(raw []byte) *spelling { return t.index.find(t.index.hash(raw), raw) }
 
-// intern checks a spelling that was not seen before and returns its series, a
-// new one if need be.
-func (t *table) intern(raw []byte, now time.Time) (*spelling, error) {
-	parsed, err := exposition.ParseSeries(raw, t.limits)
-	if err != nil {
-		return nil, err
-	}
+// intern takes in the names that a push brought, and sets the spelling of each: all of them, or none
+// and an error when there is no room for all.
+func (t *table) intern(names *newcomers, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if sp, ok := t.spellings[string(raw)]; ok {
-		return sp, nil
+	if t.replaced {
+		return errReplaced
 	}
-	id, ok := t.byText[parsed.Text]
-	if !ok {
-		if len(t.byText) >= t.maxSeries {
-			return nil, errSeriesFull(t.maxSeries)
+	if err := t.checkRoom(names); err != nil {
+		return err
+	}
+	for i := range names.list {
+		n := &names.list[i]
+		// Another push may have brought it, or an earlier line of this one.
+		if n.spelling = t.index.find(n.hash, n.raw); n.spelling != nil {
+			continue
 		}
-		id = t.add(parsed, now)
-	}
-	s := t.byID[id]
-	sp := &spelling{raw: string(raw), id: id, loose: s.spellings >= maxSpellings}
-	if !sp.loose {
-		s.spellings++
-		if sp.raw == s.text {
-			sp.raw = s.text
+		if n.kind == seriesLine {
+			n.spelling = t.internSeries(names, n, now)
+		} else {
+			n.spelling = t.describe(names, n)
 		}
-		t.spellings[sp.raw] = sp
 	}
-	return sp, nil
+	names.link()
+	return nil
 }
 
-func (t *table) add(parsed exposition.Series, now time.Time) seriesID {
-	f := t.homeFamily(parsed.Name)
-	var id seriesID
-	if n := len(t.free); n > 0 {
-		id, t.free = t.free[n-1], t.free[:n-1]
-	} else {
-		id = seriesID(len(t.byID))
-		t.byID = append(t.byID, nil)
+// internSeries adds a spelling and, if need be, its series.
+func (t *table) internSeries(names *newcomers, n *newcomer, now time.Time) *spelling {
+	text := names.bytes(n, n.text)
+	if !n.canonical() {
+		hash := t.index.hash(text)
+		known := t.index.find(hash, text)
+		if known == nil {
+			known = t.addSeries(names, n, hash, text, now)
+		}
+		return t.alias(n, known)
 	}
-	s := &series{text: parsed.Text, name: parsed.Name, family: f, odd: parsed.OddBound, seen: now}
-	if s.odd {
-		t.markOdd(s, 1)
+	return t.addSeries(names, n, n.hash, text, now)
+}
+
+// alias adds another way to write a known series. After a few they are no longer
+// remembered; such a spelling is parsed each time.
+func (t *table) alias(n *newcomer, known *spelling) *spelling {
+	if t.traits[known.id].aliases >= maxSpellings-1 {
+		return &spelling{id: known.id, gateway: known.gateway}
 	}
-	t.byID[id] = s
-	t.byText[parsed.Text] = id
+	t.traits[known.id].aliases++
+	return t.index.add(n.hash, t.arena.keep(n.raw), known.id, known.gateway)
+}
+
+// addSeries adds a series under its canonical text.
+func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byte, now time.Time) *spelling {
+	n.owner.series++
+	kept := t.arena.keep(text)
+	id := t.number()
+	t.texts[id], t.traits[id] = kept, traits{group: n.group, seen: uint32(now.Unix())}
+	name := names.bytes(n, n.name)
+	f := t.homeFamily(name)
 	f.members = append(f.members, id)
+	if n.odd {
+		t.odd[id] = string(name)
+		t.markOdd(string(name), 1)
+	}
+	if n.quoted {
+		t.quoted++
+	}
+	t.series++
 	t.rank = nil
-	return id
+	return t.index.add(hash, kept, id, n.owner)
+}
+
+// number returns a number that no series has.
+func (t *table) number() seriesID {
+	if n := len(t.free); n > 0 {
+		id := t.free[n-1]
+		t.free = t.free[:n-1]
+		return id
+	}
+	t.texts = append(t.texts, "")
+	t.traits = append(t.traits, traits{})
+	return seriesID(len(t.texts) - 1)
+}
+
+func (t *table) gateway(name []byte) *gateway {
+	g, ok := t.gateways[string(name)]
+	if !ok {
+		g = &gateway{name: string(name)}
+		t.gateways[g.name] = g
+	}
+	return g
 }
 
 func (t *table) size() int {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.byText)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.series
+}
+
+func (t *table) bytes() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.arena.bytes
+}
+
+// checkRoom checks that all of a push's new names fit. It counts too much where a name
+// is there twice or known by its canonical text, so it looks closer before it
+// refuses.
+func (t *table) checkRoom(names *newcomers) error {
+	err := t.fits(names, func([]byte) bool { return true })
+	if err == nil {
+		return nil
+	}
+	counted := map[string]bool{}
+	return t.fits(names, func(text []byte) bool {
+		if counted[string(text)] || t.lookup(text) != nil {
+			return false
+		}
+		counted[string(text)] = true
+		return true
+	})
+}
+
+// fits counts the series that are new, as isNew says by their text, and what all
+// the names take, and compares with the limits. It sets the newcomers' owners.
+func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
+	series, bytes := t.series, t.arena.bytes
+	var touched []*gateway
+	var last *gateway
+	for i := range names.list {
+		n := &names.list[i]
+		bytes += int64(len(n.raw))
+		if n.kind != seriesLine {
+			continue
+		}
+		if name := names.bytes(n, n.gateway); last == nil || last.name != string(name) {
+			last = t.gateway(name)
+		}
+		n.owner = last
+		text := names.bytes(n, n.text)
+		if !isNew(text) {
+			continue
+		}
+		if !n.canonical() {
+			bytes += int64(len(text))
+		}
+		series++
+		if last.coming == 0 {
+			touched = append(touched, last)
+		}
+		last.coming++
+	}
+	err := t.checkGateways(touched)
+	switch {
+	case err != nil:
+	case series > t.cfg.MaxSeries:
+		err = &fullError{"series_limit", fmt.Sprintf(
+			"the hub knows %d series, with this push it were %d, and the limit is %d", t.series, series, t.cfg.MaxSeries)}
+	case bytes > t.cfg.MaxTableBytes:
+		err = &fullError{"table_bytes", fmt.Sprintf(
+			"the names of the hub's series take %d bytes, with this push it were %d, and the limit is %d", t.arena.bytes, bytes, t.cfg.MaxTableBytes)}
+	case len(t.families)+len(names.list) > t.cfg.MaxSeries && t.familiesWith(names) > t.cfg.MaxSeries:
+		err = &fullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.cfg.MaxSeries)}
+	}
+	for _, g := range touched {
+		g.coming = 0
+		if err != nil && g.series == 0 {
+			delete(t.gateways, g.name)
+		}
+	}
+	return err
+}
+
+// checkGateways checks that each of the gateways has room for what is coming.
+func (t *table) checkGateways(gateways []*gateway) error {
+	for _, g := range gateways {
+		if limit := t.cfg.MaxGatewaySeries; g.name != "" && g.series+g.coming > limit {
+			return &fullError{"gateway_series", fmt.Sprintf(
+				"%s has %d series, with this push it were %d, and the limit is %d", g, g.series, g.series+g.coming, limit)}
+		}
+	}
+	return nil
 }
 
 // ranking is the order in which series are written: family by family, in the
@@ -134,32 +249,35 @@ func (t *table) size() int {
 type ranking struct {
 	families []rankedFamily
 	order    []seriesID
-	series   []*series // by number
+	texts    []string // by series number
+	traits   []traits // by series number, of which only the group is fixed
+	quoted   bool     // some need a scraper for UTF-8 names
 }
 
 type rankedFamily struct {
 	metadata []byte // its HELP and TYPE lines
+	escaped  []byte // the same with a classic name, or nil
 	from, to int    // its series in order
 }
 
 // ranked returns the ranking of all series that the table holds now.
 func (t *table) ranked() *ranking {
-	t.mu.RLock()
-	r := t.rank
-	t.mu.RUnlock()
-	if r != nil {
-		return r
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.rank != nil {
 		return t.rank
 	}
-	r = &ranking{order: make([]seriesID, 0, len(t.byText)), series: t.byID[:len(t.byID):len(t.byID)]}
+	n := len(t.texts)
+	r := &ranking{order: make([]seriesID, 0, t.series), texts: t.texts[:n:n], traits: t.traits[:n:n], quoted: t.quoted > 0}
 	for _, f := range t.sortFamilies() {
 		from := len(r.order)
 		r.order = append(r.order, f.members...)
-		r.families = append(r.families, rankedFamily{t.appendMetadata(nil, f), from, len(r.order)})
+		ranked := rankedFamily{metadata: t.appendMetadata(nil, f, f.name), from: from, to: len(r.order)}
+		if !exposition.ValidMetricName(f.name) {
+			legacy := exposition.AppendLegacyName(nil, f.name)
+			ranked.escaped = t.appendMetadata(nil, f, string(legacy))
+		}
+		r.families = append(r.families, ranked)
 	}
 	t.rank = r
 	return r
@@ -172,7 +290,3 @@ type fullError struct {
 }
 
 func (e *fullError) Error() string { return e.text }
-
-func errSeriesFull(limit int) error {
-	return &fullError{"series_limit", fmt.Sprintf("the hub knows %d series already, which is its limit", limit)}
-}

@@ -186,7 +186,7 @@ func TestHubsReadWhatIsSent(t *testing.T) {
 			for kind := s.Next(""); kind != exposition.End; kind = s.Next("") {
 				assert.LessOrEqual(t, len(s.Spelling()), exposition.DefaultLimits.SeriesBytes)
 				if kind == exposition.Sample {
-					_, err := exposition.ParseSeries(s.Spelling(), exposition.DefaultLimits)
+					_, err := exposition.NewSeriesParser(exposition.DefaultLimits).Parse(s.Spelling())
 					assert.NoError(t, err)
 				}
 			}

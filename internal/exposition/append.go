@@ -1,9 +1,11 @@
 package exposition
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // ContentType is the media type of the format that this package reads and
@@ -22,6 +24,61 @@ func AppendLabelValue(dst []byte, v string) []byte {
 // AppendHelp appends v as it stands in a HELP line: backslash and line feed are
 // escaped.
 func AppendHelp(dst []byte, v string) []byte { return appendEscaped(dst, v, false) }
+
+// Unescape undoes AppendLabelValue and AppendHelp. A backslash before any other
+// letter stands for itself, as it does for Prometheus.
+func Unescape(b []byte) string {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return string(b)
+	}
+	text, _ := appendUnescaped(nil, b)
+	return string(text)
+}
+
+// appendUnescaped appends b without its escapes, and counts them.
+func appendUnescaped(dst, b []byte) (text []byte, escapes int) {
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if c == '\\' && i+1 < len(b) {
+			if e, ok := unescaped(b[i+1]); ok {
+				c = e
+				escapes++
+				i++
+			}
+		}
+		dst = append(dst, c)
+	}
+	return dst, escapes
+}
+
+// unescaped returns what a backslash and c stand for.
+func unescaped(c byte) (byte, bool) {
+	switch c {
+	case '\\', '"':
+		return c, true
+	case 'n':
+		return '\n', true
+	}
+	return 0, false
+}
+
+// needEscapes counts the bytes of b that AppendLabelValue escapes.
+func needEscapes(b []byte) (n int) {
+	for _, c := range b {
+		if c == '\\' || c == '"' || c == '\n' {
+			n++
+		}
+	}
+	return n
+}
+
+// appendQuoted appends v in quotes.
+func appendQuoted(dst []byte, v string) []byte {
+	return append(AppendLabelValue(append(dst, '"'), v), '"')
+}
+
+// view is b as a string that lives as long as b does not change.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func appendEscaped(dst []byte, v string, quotes bool) []byte {
 	for i := range len(v) {

@@ -6,8 +6,11 @@
 // caller passes what it expects at the start of the next line; where that is
 // right, one comparison of bytes stands for parsing the line's names and labels,
 // and only the number and the timestamp are read. A series seen for the first
-// time is checked in full by ParseSeries, which returns its canonical text.
+// time is checked in full by a SeriesParser, which returns its canonical text.
 //
-// Names are the classic ones, [a-zA-Z_:][a-zA-Z0-9_:]*: a quoted UTF-8 name
-// fails the whole scrape of a server that validates names the old way.
+// Classic names are [a-zA-Z_:][a-zA-Z0-9_:]*, without the colon for labels. Any
+// other UTF-8 text but the empty one may be a name, too, and then stands in
+// quotes, a metric name within the braces: {"my.metric","my.label"="value"}. Such
+// a line fails the whole scrape of a server that validates names the old way, so
+// there is AppendLegacy for those that do not ask for it (AcceptsUTF8).
 package exposition

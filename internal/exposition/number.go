@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/bits"
 	"strconv"
-	"unsafe"
 )
 
 var (
@@ -36,7 +35,7 @@ func ParseFloat(b []byte) (float64, error) {
 		}
 	}
 	// The string does not outlive the call but in an error, which is dropped.
-	v, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(b), len(b)), 64)
+	v, err := strconv.ParseFloat(view(b), 64)
 	if err != nil {
 		return 0, errNumber
 	}

@@ -24,8 +24,9 @@ const (
 )
 
 // Scanner reads a body line by line and in place: what it returns are parts of
-// the body. It passes over blank lines and comments, takes lines that end in
-// "\r\n" and a last line without an end. It is for one goroutine.
+// the body (but a name that has escapes). It passes over blank lines and comments,
+// takes lines that end in "\r\n" and a last line without an end. It is for one
+// goroutine.
 type Scanner struct {
 	body []byte
 	pos  int // of the next byte to read
@@ -39,10 +40,11 @@ type Scanner struct {
 	stamped   bool
 	name      []byte
 	text      []byte
+	unescaped []byte // what name refers to where it has escapes
 }
 
 // Reset makes s read body from its first line.
-func (s *Scanner) Reset(body []byte) { *s = Scanner{body: body} }
+func (s *Scanner) Reset(body []byte) { *s = Scanner{body: body, unescaped: s.unescaped} }
 
 // Err returns what was wrong with the body: "line N: reason", or nil.
 func (s *Scanner) Err() error { return s.err }
@@ -64,7 +66,8 @@ func (s *Scanner) Value() float64 { return s.value }
 // whether it has one.
 func (s *Scanner) Timestamp() (ms int64, ok bool) { return s.timestamp, s.stamped }
 
-// Name returns the name of the family that a Type or Help is about.
+// Name returns the name of the family that a Type or Help is about, without quotes
+// and escapes. It is valid until the next line is read.
 func (s *Scanner) Name() []byte { return s.name }
 
 // Text returns the type that a Type names, or the text of a Help with its
@@ -158,18 +161,79 @@ func (s *Scanner) scanNumbers() Kind {
 	return Sample
 }
 
+// seriesLen is the length of the series at the start of a line: through the
+// closing brace, or to the end of the name where there are no labels. A name that
+// is not a classic one stands in quotes within the braces.
+func seriesLen(b []byte) (int, error) {
+	n := nameLen(b, inMetric)
+	i := n
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	switch {
+	case i < len(b) && b[i] == '{':
+		return bracesEnd(b, i+1)
+	case n == 0:
+		return 0, fmt.Errorf("%.100q does not begin with a metric name", b[:lineEnd(b, 0)])
+	case n < len(b) && b[n] > ' ':
+		return 0, fmt.Errorf("metric name %.100q is followed by %q", b[:n], b[n])
+	}
+	return n, nil
+}
+
+// bracesEnd is the position after the closing brace.
+func bracesEnd(b []byte, i int) (int, error) {
+	for ; i < len(b); i++ {
+		switch b[i] {
+		case '}':
+			return i + 1, nil
+		case '\n':
+			return 0, errBrace
+		case '"':
+			end := quoteEnd(b[i+1:])
+			if end < 0 {
+				return 0, errQuote
+			}
+			i += end + 1
+		}
+	}
+	return 0, errBrace
+}
+
+// quoteEnd is the position of the quote that closes a label value, or -1 when
+// the line ends first.
+func quoteEnd(b []byte) int {
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			return i
+		case '\n':
+			return -1
+		case '\\':
+			i++
+			if i < len(b) && b[i] == '\n' {
+				return -1
+			}
+		}
+	}
+	return -1
+}
+
 // token returns the bytes up to the next blank or the end of the line, after
 // any blanks. It is empty at the end of the line, where it stays.
 func (s *Scanner) token() []byte {
 	b, i := s.body, s.pos
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\r') {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
 		i++
 	}
 	start := i
-	for i < len(b) && b[i] != ' ' && b[i] != '\t' && b[i] != '\n' && b[i] != '\r' {
+	for i < len(b) && b[i] != ' ' && b[i] != '\t' && b[i] != '\n' {
 		i++
 	}
 	s.pos = i
+	if i > start && b[i-1] == '\r' && (i == len(b) || b[i] == '\n') {
+		i--
+	}
 	return b[start:i]
 }
 
@@ -177,39 +241,43 @@ func (s *Scanner) token() []byte {
 // End when the line says nothing.
 func (s *Scanner) scanUnusual() Kind {
 	start := s.pos
-	for start < len(s.body) && (s.body[start] == ' ' || s.body[start] == '\t' || s.body[start] == '\r') {
+	for start < len(s.body) && (s.body[start] == ' ' || s.body[start] == '\t') {
 		start++
-	}
-	s.pos = start
-	switch {
-	case start == len(s.body):
-		return End
-	case s.body[start] == '\n':
-		s.pos++
-		return End
-	case s.body[start] != '#':
-		return s.scanSample()
 	}
 	end := lineEnd(s.body, start)
 	line := bytes.TrimSuffix(s.body[start:end], []byte{'\r'})
+	if len(line) > 0 && line[0] != '#' {
+		s.pos = start
+		return s.scanSample()
+	}
 	s.pos = min(end+1, len(s.body))
 	return s.scanComment(line)
 }
 
+// scanComment reads a line that begins with #, or nothing. As in Prometheus it is
+// a mere comment unless a blank, TYPE or HELP, and another blank follow.
 func (s *Scanner) scanComment(line []byte) Kind {
-	keyword, rest := cutToken(line[1:])
-	var kind Kind
-	switch string(keyword) {
-	case "TYPE":
-		kind = Type
-	case "HELP":
-		kind = Help
-	default:
+	if len(line) < 2 || line[1] != ' ' && line[1] != '\t' {
 		return End
 	}
-	s.name, s.text = cutToken(rest)
-	if len(s.name) == 0 || nameLen(s.name, inMetric) != len(s.name) {
-		return s.fail(fmt.Errorf("%s line: %.100q is not a metric name", keyword, s.name))
+	keyword, rest := cutToken(line[1:])
+	if len(rest) == 0 {
+		return End
+	}
+	switch string(keyword) {
+	case "TYPE":
+		return s.scanMetadata(Type, "TYPE", line, rest)
+	case "HELP":
+		return s.scanMetadata(Help, "HELP", line, rest)
+	}
+	return End
+}
+
+// scanMetadata reads what follows TYPE or HELP.
+func (s *Scanner) scanMetadata(kind Kind, keyword string, line, rest []byte) Kind {
+	var err error
+	if s.name, s.text, err = s.cutName(rest); err != nil {
+		return s.fail(fmt.Errorf("%s line: %w", keyword, err))
 	}
 	s.text = bytes.TrimLeft(s.text, " \t")
 	if kind == Type {
@@ -222,6 +290,35 @@ func (s *Scanner) scanComment(line []byte) Kind {
 	}
 	s.spelling = line
 	return kind
+}
+
+// cutName returns the metric name at the start of b, which may stand in quotes,
+// and what follows it.
+func (s *Scanner) cutName(b []byte) (name, rest []byte, err error) {
+	b = bytes.TrimLeft(b, " \t")
+	if len(b) == 0 || b[0] != '"' {
+		name, rest = cutToken(b)
+		if len(name) == 0 || nameLen(name, inMetric) != len(name) {
+			return nil, nil, fmt.Errorf("%.100q is not a metric name", name)
+		}
+		return name, rest, nil
+	}
+	end := quoteEnd(b[1:])
+	if end < 0 {
+		return nil, nil, fmt.Errorf("the name %.100q has no closing quote", b)
+	}
+	name, rest = b[1:end+1], b[end+2:]
+	if len(name) == 0 || len(rest) > 0 && rest[0] != ' ' && rest[0] != '\t' {
+		return nil, nil, fmt.Errorf("%.100q is not a metric name", b)
+	}
+	if err := checkText(name); err != nil {
+		return nil, nil, fmt.Errorf("metric name %.100q: %w", name, err)
+	}
+	if bytes.IndexByte(name, '\\') >= 0 {
+		s.unescaped, _ = appendUnescaped(s.unescaped[:0], name)
+		name = s.unescaped
+	}
+	return name, rest, nil
 }
 
 func (s *Scanner) fail(err error) Kind {

@@ -60,9 +60,25 @@ func TestScannerReads(t *testing.T) {
 	f(`x {a="b"} 1`, `1 x {a="b"} = 1`)
 	f(`x{a="} # \"{"} 1`, `1 x{a="} # \"{"} = 1`)
 	f("x NaN\nx +Inf\nx -inf\nx 1e3\n", "1 x = NaN", "2 x = +Inf", "3 x = -Inf", "4 x = 1000")
-	f("# TYPE x counter\n# HELP x two  words \n#TYPE y gauge \nx 1\n",
+	f("# TYPE x counter\n# HELP x two  words \n #\tTYPE  y  gauge \nx 1\n",
 		"1 x is a counter", "2 x: two  words ", "3 y is a gauge", "4 x = 1")
 	f("# HELP x\nx 1", "1 x: ", "2 x = 1")
+	f("#TYPE x sort\n# TYPE\n# HELP\n# TYPES x\n# \n \r\n")
+	f("# TYPE x counter\r\n# HELP x y\r\nx{a=\"b\"}\t1 2 \r\nx 1\r", "1 x is a counter", "2 x: y", `3 x{a="b"} = 1 @ 2`, "4 x = 1")
+}
+
+func TestScannerReadsNamesInQuotes(t *testing.T) {
+	f := func(body string, want ...string) {
+		t.Helper()
+		found, err := read(body)
+		require.NoError(t, err, "%q", body)
+		assert.Equal(t, want, found, "%q", body)
+	}
+	f(`{"my.metric"} 1`, `1 {"my.metric"} = 1`)
+	f(`  { "my.metric" , a="}" }2 3`, `1 { "my.metric" , a="}" } = 2 @ 3`)
+	f("# TYPE \"my.metric\" counter\n# HELP \"my.metric\" what \"it\" is\n# TYPE \"x\" gauge\n# HELP \"x\"",
+		"1 my.metric is a counter", `2 my.metric: what "it" is`, "3 x is a gauge", "4 x: ")
+	f(`# TYPE "a \"b\"\n\\" counter`, "1 a \"b\"\n\\ is a counter")
 }
 
 func TestScannerRefuses(t *testing.T) {
@@ -85,9 +101,17 @@ func TestScannerRefuses(t *testing.T) {
 	f(`x{a="b\`, "no closing quote")
 	f("x{a=\"b\" 1\n", "line 1: the labels have no closing brace")
 	f("x{a=\"b\\\n\"} 1\n", "no closing quote")
-	f(`{"x.y"} 1`, "a name in quotes is not supported")
+	f(`{"x.y" 1`, "the labels have no closing brace")
+	f(`{"x.y} 1`, "no closing quote")
+	f("x 1\r2\n", `value "1\r2" of series "x" is not a number`)
+	f("x 1\r\r\n", `value "1\r" of series "x" is not a number`)
+	f("\rx 1\n", `"\rx 1" does not begin with a metric name`)
+	f("# TYPE \"x counter\n", `TYPE line: the name "\"x counter" has no closing quote`)
+	f(`# TYPE "" counter`, `is not a metric name`)
+	f(`# HELP "x"y z`, `is not a metric name`)
+	f("# HELP \"\xff\" y", "HELP line: metric name \"\\xff\": it is not UTF-8")
 	f("# TYPE x sort\n", `TYPE line of x: "sort" is not a type`)
-	f("# TYPE\n", `TYPE line: "" is not a metric name`)
+	f("# TYPE \n", `TYPE line: "" is not a metric name`)
 	f("# HELP 1x a\n", `HELP line: "1x" is not a metric name`)
 	f("# HELP x \xff\n", "HELP line of x: it is not UTF-8")
 	f("# HELP x \x00\n", "HELP line of x: it has a NUL byte")
@@ -108,6 +132,7 @@ func TestScannerGuesses(t *testing.T) {
 	f("x  1", "x", "1 x = 1")
 	f("x {a=\"b\"} 1", "x", "1 x {a=\"b\"} = 1")
 	f("x  {a=\"b\"} 1", "x", "1 x  {a=\"b\"} = 1")
+	f(`{"x.y"} 1 2`, `{"x.y"}`, `1 {"x.y"} = 1 @ 2 (guessed)`)
 	f("# TYPE x counter\n", "# TYPE x counter", "1 repeated")
 	f("# TYPE x counter", "# TYPE x counter", "1 repeated")
 	f("# TYPE x counter\r\n", "# TYPE x counter", "1 x is a counter")

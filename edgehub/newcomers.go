@@ -1,0 +1,146 @@
+package edgehub
+
+import (
+	"bytes"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+type lineKind uint8
+
+const (
+	seriesLine lineKind = iota
+	typeLine
+	helpLine
+)
+
+// newcomer is a line whose series, TYPE or HELP the table had not seen when the
+// line was read.
+type newcomer struct {
+	raw      []byte // a part of the body
+	name     span   // of the series or the family
+	gateway  span
+	text     span // canonical text of a series, type or help text
+	hash     uint32
+	line     int32
+	group    uint32
+	kind     lineKind
+	odd      bool
+	quoted   bool
+	owner    *gateway  // set by intern
+	previous *spelling // of the line before; &unknownSpelling when that is a newcomer, too
+	follower *spelling // of the line behind, or nil when that is a newcomer, too
+	spelling *spelling // set by intern
+}
+
+// span is a part of a newcomer's raw bytes, or of the scratch space when from is
+// negative: then it begins at ^from.
+type span struct{ from, len int32 }
+
+// unknownSpelling stands for the spelling of a line that has none to link.
+var unknownSpelling spelling
+
+// newcomers are the lines of one push that the table has to learn, in their
+// order.
+type newcomers struct {
+	list      []newcomer
+	scratch   []byte // texts that are not in the body
+	parser    *exposition.SeriesParser
+	label     string // that names the gateway
+	conflicts int    // TYPE lines that contradict the type of a family
+}
+
+// maxKeptNewcomers bounds what a pooled ingester keeps.
+const maxKeptNewcomers = 16 << 10
+
+func (ns *newcomers) reset() {
+	clear(ns.list) // they hold the body
+	ns.list, ns.scratch, ns.conflicts = ns.list[:0], ns.scratch[:0], 0
+}
+
+func (ns *newcomers) bytes(n *newcomer, s span) []byte {
+	if s.from < 0 {
+		from := int(^s.from)
+		return ns.scratch[from : from+int(s.len)]
+	}
+	return n.raw[s.from : s.from+s.len]
+}
+
+// canonical says whether a series was written as the table keeps it.
+func (n *newcomer) canonical() bool { return n.text.from == 0 && int(n.text.len) == len(n.raw) }
+
+// addSeries checks a series' spelling and notes it.
+func (ns *newcomers) addSeries(raw []byte, hash uint32, line int, previous *spelling) error {
+	s, err := ns.parser.Parse(raw)
+	if err != nil {
+		return err
+	}
+	n := newcomer{raw: raw, hash: hash, line: int32(line), previous: previous, odd: s.OddBound, quoted: s.Quoted, group: uint32(s.Group >> 32)}
+	n.name = ns.span(raw, s.Name)
+	if value, ok := ns.parser.Label(ns.label); ok {
+		n.gateway = ns.span(raw, value)
+	}
+	if len(s.Text) == len(raw) && &s.Text[0] == &raw[0] {
+		n.text = span{0, int32(len(raw))}
+	} else {
+		n.text = ns.copied(s.Text)
+	}
+	ns.list = append(ns.list, n)
+	return nil
+}
+
+// span finds where a part lies in raw. What had escapes is kept in the scratch
+// space.
+func (ns *newcomers) span(raw, part []byte) span {
+	if i := bytes.Index(raw, part); i >= 0 {
+		return span{int32(i), int32(len(part))}
+	}
+	return ns.copied(part)
+}
+
+func (ns *newcomers) copied(part []byte) span {
+	from := int32(len(ns.scratch))
+	ns.scratch = append(ns.scratch, part...)
+	return span{^from, int32(len(part))}
+}
+
+// addMetadata notes a TYPE or HELP line.
+func (ns *newcomers) addMetadata(found exposition.Kind, raw, name, text []byte, hash uint32, line int, previous *spelling) {
+	kind := helpLine
+	if found == exposition.Type {
+		kind = typeLine
+	}
+	ns.list = append(ns.list, newcomer{
+		raw: raw, name: ns.span(raw, name), text: ns.span(raw, text),
+		hash: hash, line: int32(line), kind: kind, previous: previous,
+	})
+}
+
+// followed notes that a known spelling came after the newest of the newcomers.
+func (ns *newcomers) followed(sp *spelling) {
+	if n := len(ns.list); n > 0 {
+		ns.list[n-1].follower = sp
+	}
+}
+
+// link lets each new spelling guess what followed it in this push.
+func (ns *newcomers) link() {
+	last := &unknownSpelling // of the newcomer on the line before
+	for i := range ns.list {
+		n := &ns.list[i]
+		if n.previous != &unknownSpelling {
+			last = n.previous
+		}
+		if n.spelling.raw == "" {
+			last = &unknownSpelling
+			continue
+		}
+		if last != &unknownSpelling {
+			last.next.Store(n.spelling)
+		}
+		last = n.spelling
+		if n.follower != nil {
+			n.spelling.next.Store(n.follower)
+		}
+	}
+}
