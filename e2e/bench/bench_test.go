@@ -8,7 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/e2e/bench/internal/load"
+	"github.com/hubring/hubring/e2e/bench/internal/report"
 )
 
 // bench builds the program once for a test and returns how to run it, for a
@@ -44,7 +48,7 @@ func TestBenchSmoke(t *testing.T) {
 	})
 	t.Run("hub", func(t *testing.T) {
 		t.Parallel()
-		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=3", "--overload=3",
+		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=10", "--overload=3",
 			"--check", "--tolerance=1e-9") // so that all goals are missed
 		require.Equal(t, 1, status, out)
 		require.Contains(t, out, "RSS a sample")
@@ -65,4 +69,54 @@ func TestBenchSmoke(t *testing.T) {
 		require.Equal(t, 2, status, out)
 		require.Contains(t, out, "try --help")
 	})
+}
+
+func TestCompareFindsEveryDifference(t *testing.T) {
+	pushed := load.Track{Series: "a{}", Points: []load.Point{{Time: 1, Value: 10}, {Time: 2, Value: 20}}}
+	same := []model.SamplePair{{Timestamp: 1, Value: 10}, {Timestamp: 2, Value: 20}}
+	require.NoError(t, compare(pushed, same))
+	require.ErrorContains(t, compare(pushed, same[:1]), "2 points, Prometheus has 1")
+	require.ErrorContains(t, compare(pushed, []model.SamplePair{same[0], {Timestamp: 2, Value: 21}}), "has 21 at 2")
+	require.ErrorContains(t, compare(pushed, []model.SamplePair{same[0], {Timestamp: 3, Value: 20}}), "has 20 at 3")
+}
+
+func TestQuantilesOfSpans(t *testing.T) {
+	start := time.Now()
+	var seen []load.Latency
+	var even []span
+	for i := range 100 {
+		due := start.Add(time.Duration(i) * time.Second)
+		took := time.Millisecond
+		if i%2 == 1 {
+			took = time.Hour
+		} else {
+			even = append(even, span{due, due.Add(time.Second)})
+		}
+		seen = append(seen, load.Latency{Due: due, Took: took})
+	}
+	q, err := quantilesOf(seen, even)
+	require.NoError(t, err)
+	require.Equal(t, quantiles{count: 50, p50: 1, p99: 1}, q)
+	_, err = quantilesOf(seen, []span{{start.Add(-time.Hour), start}})
+	require.ErrorContains(t, err, "--scrapes")
+}
+
+func TestPeerGoalsCompareWhatWasMeasured(t *testing.T) {
+	// One million samples, so that seconds are CPU-s a M.
+	measured := func(push, scrape float64) []cost {
+		return []cost{{
+			pushed: 1e6, scraped: 1e6,
+			pushCPU: time.Duration(push * float64(time.Second)), scrapeCPU: time.Duration(scrape * float64(time.Second)),
+		}}
+	}
+	missed := func(costs map[string][]cost) int {
+		g := &report.Goals{}
+		peerGoals(g, costs)
+		return g.Missed()
+	}
+	require.Zero(t, missed(nil))
+	require.Zero(t, missed(map[string][]cost{nameOurs: measured(0.2, 0.12)}))
+	require.Equal(t, 2, missed(map[string][]cost{nameOurs: measured(0.21, 0.13)}))
+	require.Zero(t, missed(map[string][]cost{nameOurs: measured(0.2, 0.1), nameEdgeHub: measured(5.7, 2.8), nameVMAgent: measured(0.7, 0)}))
+	require.Equal(t, 3, missed(map[string][]cost{nameOurs: measured(0.2, 0.1), nameEdgeHub: measured(5.5, 2.6), nameVMAgent: measured(0.6, 0)}))
 }

@@ -63,7 +63,7 @@ func addHub(app *kingpin.Application) (string, func(context.Context, options) er
 	cmd.Flag("pending", "The usual number of samples pending, about.").Default("420000").IntVar(&c.some)
 	cmd.Flag("many", "The largest number of samples pending, about.").Default("4000000").IntVar(&c.many)
 	cmd.Flag("for", "How long each figure is measured, at least.").Default("5s").DurationVar(&c.atLeast)
-	cmd.Flag("scrapes", "Scrapes during which the latency of pushes is measured.").Default("30").IntVar(&c.scrapes)
+	cmd.Flag("scrapes", "Scrapes during which the latency of pushes is measured.").Default("60").IntVar(&c.scrapes)
 	cmd.Flag("overload", "What is pushed to a full hub, in times of its limit.").Default("100").IntVar(&c.overload)
 	return cmd.FullCommand(), c.run
 }
