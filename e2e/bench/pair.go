@@ -120,6 +120,9 @@ func (p *pair) run(ctx context.Context, goals *report.Goals) error {
 	if err != nil {
 		return err
 	}
+	if len(latencies) == 0 {
+		return errors.New("no push was due; raise --rate or --for")
+	}
 	if err := p.drain(ctx); err != nil {
 		return err
 	}
@@ -129,7 +132,7 @@ func (p *pair) run(ctx context.Context, goals *report.Goals) error {
 	}
 	used := end.minus(begin)
 	progress("the hub is empty; looking for every sample in Prometheus")
-	longest, err := p.longestScrape(ctx, time.Since(start))
+	longest, failed, err := p.scrapes(ctx, time.Since(start))
 	if err != nil {
 		return err
 	}
@@ -139,11 +142,12 @@ func (p *pair) run(ctx context.Context, goals *report.Goals) error {
 	millions := float64(p.load.Sent()) / 1e6
 	fmt.Printf("\n%s samples accepted, each of them stored by Prometheus, once; a sample of series was compared point by point\n",
 		report.Thousands(p.load.Sent()))
-	fmt.Printf("CPU-s a M samples: hub %.3f, Prometheus %.3f, loader %.3f; a push took %.1f ms (p50), %.1f ms (p99)\n\n",
+	fmt.Printf("CPU-s a M samples: hub %.3f, Prometheus %.3f, loader %.3f; a push took %.1f ms (p50), %.1f ms (p99)\n",
 		used.hub.Seconds()/millions, used.prometheus.Seconds()/millions, used.loader.Seconds()/millions,
 		report.Quantile(latencies, 0.5), report.Quantile(latencies, 0.99))
 	goals.AtLeast("samples pushed", millions/p.c.atMost.Minutes(), 0.98*p.c.rate/1e6, " M/min")
 	goals.AtMost("CPU of the hub, in that of Prometheus", used.hub.Seconds()/used.prometheus.Seconds(), hubShare, "")
+	goals.AtMost("scrapes that failed", failed, 0, "")
 	goals.AtMost("longest scrape", longest, p.c.timeout.Seconds()*scrapeShare, " s")
 	return nil
 }
@@ -160,7 +164,7 @@ func (p *pair) push(ctx context.Context, start time.Time, used cpus) (latencies 
 		})
 		done <- err
 	}()
-	fmt.Println("   time   pushed/min   hub CPU  Prometheus  loader  hub RSS  longest scrape   pending")
+	fmt.Println("   time   pushed/min   hub CPU  Prometheus  loader  hub RSS  longest scrape   failed     pending")
 	tick := time.NewTicker(15 * time.Second)
 	defer tick.Stop()
 	last, sent := start, int64(0)
@@ -188,7 +192,7 @@ func (p *pair) line(ctx context.Context, start, last, now time.Time, sent int64,
 	}
 	window := now.Sub(last)
 	c := total.minus(used)
-	longest, err := p.longestScrape(ctx, window+p.c.interval)
+	longest, failed, err := p.scrapes(ctx, window+p.c.interval)
 	if err != nil {
 		return used, err
 	}
@@ -201,29 +205,31 @@ func (p *pair) line(ctx context.Context, start, last, now time.Time, sent int64,
 		return used, err
 	}
 	percent := func(d time.Duration) float64 { return 100 * d.Seconds() / window.Seconds() }
-	fmt.Printf("%6.0fs %12s %8.1f%% %10.1f%% %6.1f%% %5d MB %14.2fs %9s\n", now.Sub(start).Seconds(),
+	fmt.Printf("%6.0fs %12s %8.1f%% %10.1f%% %6.1f%% %5d MB %14.2fs %8.0f %11s\n", now.Sub(start).Seconds(),
 		report.Thousands(int64(float64(p.load.Sent()-sent)/window.Minutes())),
-		percent(c.hub), percent(c.prometheus), percent(c.loader), rss>>20, longest, report.Thousands(int64(pending)))
+		percent(c.hub), percent(c.prometheus), percent(c.loader), rss>>20, longest, failed, report.Thousands(int64(pending)))
 	return total, nil
 }
 
 // jobs selects the hub's parts.
 const jobs = `{job=~"edgehub-.*"}`
 
-// longestScrape asks Prometheus for its longest scrape in the time that has just
-// passed, in seconds. Scrapes that failed are an error.
-func (p *pair) longestScrape(ctx context.Context, in time.Duration) (float64, error) {
+// scrapes asks Prometheus for its longest scrape in the time that has just
+// passed, in seconds, and for how many failed.
+func (p *pair) scrapes(ctx context.Context, in time.Duration) (longest, failed float64, err error) {
 	window := fmt.Sprintf("[%ds]", int(math.Ceil(in.Seconds())))
-	v, err := p.api.Vector(ctx, "max(max_over_time(scrape_duration_seconds"+jobs+window+"))")
+	if longest, err = p.number(ctx, "max(max_over_time(scrape_duration_seconds"+jobs+window+"))"); err != nil {
+		return 0, 0, err
+	}
+	failed, err = p.number(ctx, "sum(count_over_time(up"+jobs+window+") - sum_over_time(up"+jobs+window+"))")
+	return longest, failed, err
+}
+
+// number evaluates a query for one number, which is 0 where there is nothing.
+func (p *pair) number(ctx context.Context, query string) (float64, error) {
+	v, err := p.api.Vector(ctx, query)
 	if err != nil || len(v) == 0 {
 		return 0, err
-	}
-	down, err := p.api.Vector(ctx, "min_over_time(up"+jobs+window+") == 0")
-	if err != nil {
-		return 0, err
-	}
-	if len(down) > 0 {
-		return 0, fmt.Errorf("a scrape failed: %v", down)
 	}
 	return float64(v[0].Value), nil
 }
@@ -271,13 +277,11 @@ func (p *pair) account(ctx context.Context, start time.Time) error {
 	window := func() string { return fmt.Sprintf("[%ds]", int(time.Since(start).Seconds())+5) }
 	var stored int64
 	for _, name := range p.shape.Families() {
-		v, err := p.api.Vector(ctx, "sum(count_over_time("+name+window()+"))")
+		v, err := p.number(ctx, "sum(count_over_time("+name+window()+"))")
 		if err != nil {
 			return err
 		}
-		for _, s := range v {
-			stored += int64(s.Value)
-		}
+		stored += int64(v)
 	}
 	if sent := p.load.Sent(); stored != sent {
 		return fmt.Errorf("the hub accepted %d samples, Prometheus stored %d", sent, stored)
