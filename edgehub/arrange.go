@@ -47,10 +47,10 @@ func arrange(v view, rank *ranking, c choice) *arrangement {
 		view:   v,
 		choice: c,
 		rank:   rank,
-		starts: make([]uint32, len(rank.texts)),
-		counts: make([]uint32, len(rank.texts)),
+		starts: make([]uint32, len(rank.traits)),
+		counts: make([]uint32, len(rank.traits)),
 	}
-	place := make([]uint32, len(rank.texts))
+	place := make([]uint32, len(rank.traits))
 	if c.parts > 1 {
 		rank.mark(place, c.part, c.parts)
 	}

@@ -40,8 +40,9 @@ type Config struct {
 	// MaxBodyBytes bounds the body of a push, after decompression as well.
 	// Default 64 MiB.
 	MaxBodyBytes int64
-	// MaxBodiesBytes bounds the bodies that are being read at the same time,
-	// together. A push that finds no room is refused with 503. Default 256 MiB.
+	// MaxBodiesBytes bounds the memory of the bodies that are being read or taken
+	// in at the same time, together; a compressed one counts beside its text.
+	// A push that finds no room is refused with 503. Default 256 MiB.
 	MaxBodiesBytes int64
 	// MaxPushes bounds the pushes whose bodies are taken in at the same time.
 	// One more is refused with 503. Default 64.
@@ -205,7 +206,7 @@ func (c Config) validate() error {
 		errs = append(errs, fmt.Errorf("the policy is %q, it must be %q or %q", c.Policy, Refuse, Newest))
 	}
 	if c.MaxBodiesBytes < c.MaxBodyBytes {
-		errs = append(errs, fmt.Errorf("MaxBodiesBytes is %d, which is less than one body's MaxBodyBytes, %d", c.MaxBodiesBytes, c.MaxBodyBytes))
+		errs = append(errs, fmt.Errorf("MaxBodiesBytes is %d, which is less than MaxBodyBytes, %d", c.MaxBodiesBytes, c.MaxBodyBytes))
 	}
 	if len(c.Cursors) > maxCursors {
 		errs = append(errs, fmt.Errorf("%d cursors are named, at most %d are possible", len(c.Cursors), maxCursors))

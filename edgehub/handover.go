@@ -1,11 +1,8 @@
 package edgehub
 
 import (
-	"context"
-	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -27,12 +24,6 @@ import (
 // take to arrive.
 const confirmSlack = time.Second
 
-// connection is what a hub knows of a client's connection.
-type connection struct {
-	mu   sync.Mutex
-	owed []*handover
-}
-
 // handover is a response whose samples the scraper may or may not have.
 type handover struct {
 	commit    func()      // the scraper has it
@@ -43,14 +34,12 @@ type handover struct {
 	confirmed *time.Timer // runs out when the scraper would have given up
 }
 
-type connectionKey struct{}
-
 // whenTaken calls commit once the scraper that sent r has the response, or lost
 // once it is clear that it has not.
 // Its time is over at the deadline; no deadline means that it asked with
 // ?drain=1. The handler must have flushed what it wrote and return.
 func (h *Hub) whenTaken(r *http.Request, deadline time.Time, commit, lost func()) {
-	conn, ok := r.Context().Value(connectionKey{}).(*connection)
+	conn, ok := connectionOf(r)
 	if !ok {
 		commit() // served without HTTPServer's hooks: nothing more will be known
 		return
@@ -110,37 +99,17 @@ func (c *connection) closed() {
 	}
 }
 
+// owes says whether a scraper may still be taking what was written.
+func (c *connection) owes() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.owed) > 0
+}
+
 func (o *handover) stop() {
 	if o.confirmed != nil {
 		o.confirmed.Stop()
 	}
-}
-
-// hooks makes server tell the hub's connections what becomes of them.
-func (h *Hub) hooks(server *http.Server) {
-	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		conn := new(connection)
-		h.open.Store(c, conn)
-		return context.WithValue(ctx, connectionKey{}, conn)
-	}
-	server.ConnState = func(c net.Conn, state http.ConnState) {
-		known, ok := h.open.Load(c)
-		if !ok {
-			return
-		}
-		conn := known.(*connection)
-		switch state {
-		case http.StateIdle: // the response is written
-			conn.written()
-		case http.StateActive: // the next request is there
-			conn.alive()
-		case http.StateClosed, http.StateHijacked:
-			h.open.Delete(c)
-			conn.closed()
-		case http.StateNew:
-		}
-	}
-	server.RegisterOnShutdown(h.Retire)
 }
 
 // Retire tells the hub that its server is about to be shut down, which closes
@@ -150,7 +119,7 @@ func (h *Hub) hooks(server *http.Server) {
 // not wait for it.
 func (h *Hub) Retire() {
 	h.retired.Store(true)
-	for _, conn := range h.open.Range {
-		conn.(*connection).alive()
+	for _, conn := range h.connections.all() {
+		conn.alive()
 	}
 }

@@ -3,6 +3,7 @@ package edgehub
 import (
 	"fmt"
 	"iter"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +18,16 @@ type Hub struct {
 	scrapers  map[string]*scraper
 	metrics   *metrics
 	ingesters sync.Pool     // of *ingester
-	pushes    chan struct{} // a place for each push that is read
+	pushes    chan struct{} // a place for each push that is taken in
+	bodies    room          // memory for the pushes that are read
 	scrapes   chan struct{} // a place for each scrape
 	looks     chan struct{} // a place for each look
 	started   time.Time
 
+	connections connections
+
 	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
 	retired   atomic.Bool
-	open      sync.Map // net.Conn to *connection
 	warned    sync.Map // what was said once and need not be again
 }
 
@@ -42,6 +45,9 @@ func New(cfg Config) (*Hub, error) {
 		scrapes:  make(chan struct{}, maxScrapes),
 		looks:    make(chan struct{}, maxLooks),
 		started:  time.Now(),
+		bodies:   room{limit: cfg.MaxBodiesBytes},
+
+		connections: connections{maxSenders: cfg.MaxConnections, open: map[net.Conn]*connection{}},
 	}
 	h.ingesters.New = h.newIngester
 	h.table.Store(newTable(cfg, 0))
@@ -91,7 +97,7 @@ func (h *Hub) Pending() iter.Seq2[string, Point] {
 		a := h.waiting()
 		for _, id := range a.rank.order {
 			for _, p := range a.of(id) {
-				if !yield(a.rank.texts[id], Point{p.time, p.value}) {
+				if !yield(a.rank.text(id), Point{p.time, p.value}) {
 					return
 				}
 			}

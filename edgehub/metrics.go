@@ -15,6 +15,7 @@ type metrics struct {
 
 	pushes        prometheus.Counter
 	rejected      *prometheus.CounterVec // by reason
+	refusedLines  *prometheus.CounterVec // by reason
 	conflicts     prometheus.Counter
 	scraped       *prometheus.CounterVec // by cursor
 	dropped       *prometheus.CounterVec // by reason
@@ -43,6 +44,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 	m := &metrics{
 		pushes:        counter("pushes_total", "Pushes that were taken."),
 		rejected:      counters("pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
+		refusedLines:  counters("samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
 		conflicts:     counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family."),
 		scraped:       counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
 		dropped:       counters("samples_dropped_total", "Samples that were acknowledged and not given to a scraper, by reason.", "reason"),
@@ -56,6 +58,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 	}
 	for _, reason := range reasons {
 		m.rejected.WithLabelValues(reason)
+		m.refusedLines.WithLabelValues(reason)
 	}
 	for _, reason := range []string{"too_many_scrapes", "too_many_looks", "bad_request"} {
 		m.refusedReads.WithLabelValues(reason)
@@ -69,21 +72,23 @@ func newMetrics(h *Hub) (*metrics, error) {
 	pending := func() float64 { n, _ := h.log.waiting(); return float64(n) }
 	oldest := func() float64 { _, since := h.log.waiting(); return age(since) }
 	collectors := []prometheus.Collector{
-		m.pushes, m.rejected, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.resplits, m.onlyFirst, m.pushSeconds, m.scrapeSeconds,
+		m.pushes, m.rejected, m.refusedLines, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.resplits, m.onlyFirst, m.pushSeconds, m.scrapeSeconds,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "edgehub", Name: "samples_received_total", Help: "Samples that were taken into the log.",
 		}, func() float64 { return float64(m.receivedCount.Load()) }),
 		gauge("pending_samples", "Samples that some scraper has not got yet.", pending),
 		gauge("oldest_pending_seconds", "Time since the oldest of them arrived, to the second; 0 when there is none.", oldest),
 		gauge("limit_samples", "The most samples that may be pending.", func() float64 { return float64(h.cfg.MaxSamples) }),
-		gauge("pushes_in_flight", "Pushes that are being read.", func() float64 { return float64(len(h.pushes)) }),
-		gauge("limit_pushes", "The most pushes that are read at the same time.", func() float64 { return float64(cap(h.pushes)) }),
+		gauge("pushes_in_flight", "Pushes that are being taken in; their bodies are read.", func() float64 { return float64(len(h.pushes)) }),
+		gauge("limit_pushes", "The most pushes that are taken in at the same time.", func() float64 { return float64(cap(h.pushes)) }),
 		gauge("series", "Series that the hub knows.", func() float64 { return float64(h.table.Load().size()) }),
 		gauge("limit_series", "The most series that the hub may know.", func() float64 { return float64(h.cfg.MaxSeries) }),
 		gauge("table_bytes", "Text of the series and metadata that the hub knows.", func() float64 { return float64(h.table.Load().bytes()) }),
 		gauge("limit_table_bytes", "The most text of series and metadata that the hub may know.", func() float64 { return float64(h.cfg.MaxTableBytes) }),
 		lagCollector{h.log},
 	}
+	collectors = append(collectors, h.bodies.collectors()...)
+	collectors = append(collectors, h.connections.collectors()...)
 	for _, c := range collectors {
 		if err := h.cfg.Registerer.Register(c); err != nil {
 			return nil, err

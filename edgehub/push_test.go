@@ -46,12 +46,22 @@ func TestPushAnswersWithTheReason(t *testing.T) {
 	f("x 1\n", http.StatusUnsupportedMediaType, "send text/plain", "Content-Type", "application/openmetrics-text; version=1.0.0")
 	assert.Zero(t, s.Stats().Received, "something of a refused push was taken")
 	assert.Empty(t, s.scrape())
-	internal := s.get("/internal")
-	assert.Contains(t, internal, `edgehub_pushes_rejected_total{reason="malformed"} 9`)
-	assert.Contains(t, internal, `edgehub_pushes_rejected_total{reason="body_too_large"} 2`)
-	assert.Contains(t, internal, `edgehub_pushes_rejected_total{reason="encoding"} 2`)
-	assert.Contains(t, internal, `edgehub_pushes_rejected_total{reason="unreadable"} 1`)
-	assert.Contains(t, internal, `edgehub_pushes_rejected_total{reason="content_type"} 1`)
+	s.rejected("malformed", 9, 11)
+	s.rejected("body_too_large", 2, 100) // of the one that was read
+	s.rejected("encoding", 2, 0)
+	s.rejected("unreadable", 1, 1)
+	s.rejected("content_type", 1, 0)
+}
+
+// Every reason is there before its first push, so that its rate can be seen.
+func TestReasonsAreThereFromTheStart(t *testing.T) {
+	s := serve(t, Config{})
+	for _, reason := range []string{
+		"malformed", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
+		"too_many_connections", "too_many_pushes", "hub_full", "series_limit",
+	} {
+		s.rejected(reason, 0, 0)
+	}
 }
 
 func TestPushTakesGzipAndSaysSo(t *testing.T) {
@@ -72,7 +82,7 @@ func TestFullHubRefusesTheWholePush(t *testing.T) {
 	s.push(at("x", 3, 2))
 	assert.Equal(t, at("x", 1, 0)+at("x", 2, 1)+at("x", 3, 2), s.scrape())
 	s.push(at("x", 4, 3) + at("x", 5, 4) + at("x", 6, 5)) // the scrape made room
-	assert.Contains(t, s.get("/internal"), `edgehub_pushes_rejected_total{reason="hub_full"} 1`)
+	s.rejected("hub_full", 1, 2)
 }
 
 func TestSeriesAreLimited(t *testing.T) {
@@ -84,6 +94,8 @@ func TestSeriesAreLimited(t *testing.T) {
 	answer, _ = s.do("POST", "/metrics", "# TYPE a counter\n# TYPE b counter\n# TYPE c counter\n")
 	assert.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
 	s.push("x 2\ny 2\n")
+	assert.Equal(t, "5", answer.Header.Get("Retry-After"))
+	s.rejected("series_limit", 2, 2)
 }
 
 func TestPushesAreLimited(t *testing.T) {
@@ -92,7 +104,9 @@ func TestPushesAreLimited(t *testing.T) {
 	answer, text := s.do("POST", "/metrics", "x 1\n")
 	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
 	assert.Equal(t, "1 pushes are under way, which is the limit\n", text)
-	assert.NotEmpty(t, answer.Header.Get("Retry-After"))
+	assert.Equal(t, "5", answer.Header.Get("Retry-After"))
+	s.rejected("too_many_pushes", 1, 1)
+	assert.Empty(t, s.scrape())
 	<-s.pushes
 	s.push("x 1\n")
 }
@@ -109,7 +123,7 @@ func TestSpellingsMeet(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, s.Stats().Series)
-	assert.LessOrEqual(t, s.table.Load().index.count, maxSpellings)
+	assert.LessOrEqual(t, int(s.table.Load().index.count), maxSpellings)
 	assert.Equal(t, 7, strings.Count(s.scrape(), `x{a="1",b="2"} `))
 }
 

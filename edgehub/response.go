@@ -73,7 +73,7 @@ func (a *arrangement) write(out io.Writer, legacy bool) error {
 				buf = f.append(buf, escape)
 				described = true
 			}
-			text := a.rank.texts[id]
+			text := a.rank.text(id)
 			if escape {
 				text = string(exposition.AppendLegacy(nil, []byte(text)))
 			}

@@ -174,7 +174,7 @@ func TestFailedBodyIsNotEndedCleanly(t *testing.T) {
 	routes := s.http.Handler
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			w = &failing{w, 200_000}
+			w = &failing{w, 600_000}
 		}
 		routes.ServeHTTP(w, r)
 	})

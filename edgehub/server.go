@@ -18,6 +18,7 @@ func (h *Hub) HTTPServer() *http.Server {
 		Handler:           h.Handler(),
 		ReadHeaderTimeout: h.cfg.HeaderTimeout,
 		ReadTimeout:       h.cfg.BodyTimeout,
+		WriteTimeout:      h.cfg.BodyTimeout + lookDeadline, // begins before the body is read; a scrape sets its own
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),
@@ -46,7 +47,7 @@ func (h *Hub) Handler() http.Handler {
 		e.GET(path, handler)
 		e.HEAD(path, handler)
 	}
-	return e
+	return h.counted(e)
 }
 
 func (h *Hub) healthy(c echo.Context) error {

@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,11 +35,22 @@ type options struct {
 	web         *web.FlagConfig
 	log         *promslog.Config
 	stopTimeout time.Duration
+	pprof       bool
 }
+
+// gcPercent is how much the heap may grow between two garbage collections, in
+// percent, where the environment does not say. Most of a hub's heap is columns of
+// numbers without a pointer, which a collection need not read; so collecting
+// four times as often as Go's default costs little, and a pending sample takes
+// little more memory than it has bytes.
+const gcPercent = 25
 
 func main() {
 	o := parse(os.Args[1:])
 	logger := promslog.New(o.log)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, logger)
 	stop()
@@ -70,17 +84,18 @@ func parse(args []string) options {
 	bytes(&o.hub.MaxTableBytes, d.MaxTableBytes, "limit.table-bytes", "Text of all series and their metadata; a push beyond is answered 429.")
 	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
 	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels, and of a HELP or TYPE line.")
-	bytes(&o.hub.MaxBodyBytes, d.MaxBodyBytes, "limit.body-bytes", "Size of a push, also after decompression.")
-	bytes(&o.hub.MaxBodiesBytes, d.MaxBodiesBytes, "limit.bodies-bytes", "Size of all pushes that are being read; one that finds no room is answered 503.")
+	bytes(&o.hub.MaxBodyBytes, d.MaxBodyBytes, "limit.body-bytes", "Size of a push, also after decompression; a larger one is answered 413.")
+	bytes(&o.hub.MaxBodiesBytes, d.MaxBodiesBytes, "limit.bodies-bytes", "Memory for all pushes that are being read or taken in; one that finds no room is answered 503. Give it twice --limit.body-bytes at least.")
 	integer(&o.hub.MaxPushes, d.MaxPushes, "limit.pushes", "Pushes that are taken in at the same time; one more is answered 503.")
-	integer(&o.hub.MaxConnections, d.MaxConnections, "limit.connections", "Connections of senders; a push on one more is answered 503.")
+	integer(&o.hub.MaxConnections, d.MaxConnections, "limit.connections", "Open connections of senders, idle or not; a push on one more is answered 503. Scrapers, probes and whoever looks have 64 more.")
 	duration(&o.hub.HeaderTimeout, d.HeaderTimeout, "limit.header-time", "Time in which the header of a request must be there.")
-	duration(&o.hub.BodyTimeout, d.BodyTimeout, "limit.body-time", "Time in which a push must be there.")
+	duration(&o.hub.BodyTimeout, d.BodyTimeout, "limit.body-time", "Time in which a push must be there; one that takes longer, or pauses for more than 10s, is answered 408.")
 	integer(&o.hub.MaxScrapeSamples, d.MaxScrapeSamples, "scrape.max-samples", "Samples of one response; a scraper that is further behind catches up in several, the oldest first.")
 	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").PlaceHolder("NAME").StringsVar(&o.hub.Cursors)
 	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
 	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
+	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&o.pprof)
 	app.Flag("web.stop-timeout", "How long pushes and scrapes under way may take after SIGTERM.").Default("25s").DurationVar(&o.stopTimeout)
 	promslogflag.AddFlags(app, o.log)
 	app.Version(version.Print("edgehub"))
@@ -91,6 +106,24 @@ func parse(args []string) options {
 		os.Exit(2)
 	}
 	return o
+}
+
+// withPprof serves /debug/pprof/ beside the hub.
+func withPprof(hub http.Handler) http.Handler {
+	const path = "/debug/pprof/"
+	profiles := http.NewServeMux()
+	profiles.HandleFunc(path, pprof.Index)
+	profiles.HandleFunc(path+"cmdline", pprof.Cmdline)
+	profiles.HandleFunc(path+"profile", pprof.Profile)
+	profiles.HandleFunc(path+"symbol", pprof.Symbol)
+	profiles.HandleFunc(path+"trace", pprof.Trace)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, path) {
+			profiles.ServeHTTP(w, r)
+			return
+		}
+		hub.ServeHTTP(w, r)
+	})
 }
 
 // run serves a hub until ctx ends, and then lets what is under way finish.
@@ -109,6 +142,9 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	logger.Info("starting edgehub", "version", version.Info(), "build_context", version.BuildContext())
 
 	server := hub.HTTPServer()
+	if o.pprof {
+		server.Handler = withPprof(server.Handler)
+	}
 	served := make(chan error, 1)
 	go func() { served <- web.ListenAndServe(server, o.web, logger) }()
 	select {

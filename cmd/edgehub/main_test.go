@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -8,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log/slog"
@@ -46,6 +48,7 @@ func edgehubCommand(args ...string) *exec.Cmd {
 
 func TestDefaultsAreTheLibrarys(t *testing.T) {
 	o := parse(nil)
+	assert.False(t, o.pprof)
 	assert.Equal(t, edgehub.DefaultConfig(), o.hub)
 	assert.Equal(t, []string{":9091"}, *o.web.WebListenAddresses)
 }
@@ -61,7 +64,7 @@ func TestFlags(t *testing.T) {
 func TestHelpVersionAndMistakes(t *testing.T) {
 	out, err := edgehubCommand("--help").Output()
 	require.NoError(t, err)
-	for _, flag := range []string{"--web.listen-address", "--web.config.file", "--limit.samples=4000000", "--log.level", "--log.format", "version"} {
+	for _, flag := range []string{"--web.listen-address", "--web.config.file", "--limit.samples=4000000", "--limit.connections=1024", "--[no-]web.enable-pprof", "--log.level", "--log.format", "version"} {
 		assert.Contains(t, string(out), flag)
 	}
 	out, err = edgehubCommand("--version").CombinedOutput()
@@ -214,7 +217,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	}()
 	_, err := io.Copy(write, strings.NewReader("x 1\n")) // returns once the client has read it
 	require.NoError(t, err)
-	// The hub has the request when its body is being read.
+	// The hub has the request when the connection is a sender's.
 	require.Eventually(t, func() bool { return underWay(t, hub.address) }, 20*time.Second, 5*time.Millisecond)
 	hub.stop()
 	hub.log.await(t, `(stopping; pushes and scrapes under way may finish)`)
@@ -229,7 +232,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=2 series=1`)
 }
 
-// underWay says whether the hub at an address is reading a push.
+// underWay says whether the hub at an address has a sender.
 func underWay(t *testing.T, address string) bool {
 	t.Helper()
 	r, err := http.Get("http://" + address + "/internal")
@@ -237,5 +240,73 @@ func underWay(t *testing.T, address string) bool {
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
-	return strings.Contains(string(text), "\nedgehub_pushes_in_flight 1\n")
+	return strings.Contains(string(text), "\nedgehub_connections 1\n")
+}
+
+func TestPprofIsServedIfAskedFor(t *testing.T) {
+	f := func(hub *running, path string, status int, want string) {
+		t.Helper()
+		r, err := http.Get("http://" + hub.address + path)
+		require.NoError(t, err)
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		assert.Equal(t, status, r.StatusCode, path)
+		assert.Contains(t, string(text), want, path)
+	}
+	paths := map[string]string{
+		"":                  "goroutine",
+		"goroutine?debug=1": "goroutine profile:",
+		"heap?debug=1":      "heap profile:",
+		"cmdline":           "edgehub",
+		"symbol":            "num_symbols: 1",
+	}
+	closed, open := start(t), start(t, "--web.enable-pprof")
+	for path := range paths {
+		f(closed, "/debug/pprof/"+path, http.StatusNotFound, "Not Found")
+	}
+	for path, want := range paths {
+		f(open, "/debug/pprof/"+path, http.StatusOK, want)
+	}
+	f(open, "/debug", http.StatusOK, "pending")
+	f(open, "/-/ready", http.StatusOK, "edgehub is ready")
+	for _, hub := range []*running{closed, open} {
+		hub.stop()
+		require.NoError(t, <-hub.ended)
+	}
+}
+
+// The process says what its garbage collector was told.
+func TestGarbageCollection(t *testing.T) {
+	f := func(want string, env ...string) {
+		t.Helper()
+		cmd := edgehubCommand("--web.listen-address=127.0.0.1:0", "--log.format=json")
+		cmd.Env = append(cmd.Env, env...)
+		logs, err := cmd.StderrPipe()
+		require.NoError(t, err)
+		require.NoError(t, cmd.Start())
+		defer func() {
+			require.NoError(t, cmd.Process.Signal(os.Interrupt))
+			_, err := io.Copy(io.Discard, logs)
+			require.NoError(t, err)
+			require.NoError(t, cmd.Wait())
+		}()
+		address := ""
+		for lines := bufio.NewScanner(logs); address == "" && lines.Scan(); {
+			var line struct{ Msg, Address string }
+			require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
+			if line.Msg == "Listening on" {
+				address = line.Address
+			}
+		}
+		r, err := http.Get("http://" + address + "/internal")
+		require.NoError(t, err)
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		require.NoError(t, err)
+		assert.Contains(t, string(text), want)
+	}
+	f("\ngo_gc_gogc_percent 25\n", "GOGC=")
+	f("\ngo_gc_gogc_percent 70\n", "GOGC=70")
+	f("\ngo_gc_gomemlimit_bytes 1.073741824e+09\n", "GOMEMLIMIT=1GiB")
 }
