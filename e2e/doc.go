@@ -30,7 +30,13 @@
 //	node_exporter         1.12.1   e2e/tools/nodeexporter
 //	edgehub                        the checkout, anew in every run
 //
-// The first three are pinned by the go.mod and go.sum files of those small
+// and for the benchmark, when it asks for them:
+//
+//	prometheus-edge-hub         1.1.0     e2e/tools/prometheusedgehub
+//	pushgateway                 1.11.3    e2e/tools/pushgateway
+//	victoria-metrics, vmagent   1.110.0   e2e/tools/victoriametrics
+//
+// All but the hub are pinned by the go.mod and go.sum files of those small
 // modules and kept in the user's cache folder (hubring-e2e) under a hash of
 // them; a change of one builds anew, and what nobody used for a day is removed.
 //
@@ -48,6 +54,8 @@
 //	fixture_test.go   the programs and processes that the tests share
 //	fleet_test.go     the gateways of a test, and what it asks about them
 //	watch_test.go     asks all the time whether a series counts twice
+//
+//	bench             what a hub costs, see there
 //
 //	internal/realbin  builds the real programs, once
 //	internal/process  starts, awaits and ends a program
