@@ -338,7 +338,10 @@ func appendSample(dst []byte, s sample) []byte {
 
 func requireClassicNames(t require.TestingT, body []byte) {
 	p := textparse.NewPromParser(slices.Clone(body), labels.NewSymbolTable(), false)
-	for _, err := p.Next(); err == nil; _, err = p.Next() {
+	for entry, err := p.Next(); err == nil; entry, err = p.Next() {
+		if entry != textparse.EntrySeries {
+			continue
+		}
 		var l labels.Labels
 		p.Labels(&l)
 		require.True(t, l.IsValid(model.LegacyValidation), "%s", l)
