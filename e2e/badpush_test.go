@@ -127,10 +127,18 @@ const conflictingSeries = 2 + 3 + 4 + 1 + 1 + 3
 // some: a scrape that fails sets up to 0 for good.
 func requireUp(t *testing.T, server *promapi.Client) {
 	t.Helper()
+	requireEachUp(t, server, 1)
+}
+
+// requireEachUp is requireUp for a server with so many targets.
+func requireEachUp(t *testing.T, server *promapi.Client, targets int) {
+	t.Helper()
 	for _, query := range []string{`min_over_time(up{job="edgehub"}[10m])`, `clamp_max(sum_over_time(up{job="edgehub"}[10m]), 1)`} {
 		v, err := server.Vector(t.Context(), query)
 		require.NoError(t, err)
-		require.Len(t, v, 1)
-		require.Equal(t, "1", v[0].Value.String(), query)
+		require.Len(t, v, targets)
+		for _, sample := range v {
+			require.Equal(t, "1", sample.Value.String(), "%s: %v", query, sample.Metric)
+		}
 	}
 }

@@ -14,7 +14,7 @@
 //
 // From the root of the repository, with nothing installed but Go:
 //
-//	go run ./e2e/cmd/realbin      # once: builds the real programs, 3 to 6 minutes
+//	go run ./e2e/cmd/realbin      # once: builds the real programs, 5 to 10 minutes
 //	go test -count=1 ./e2e/...    # about 1 minute
 //
 // The tests build the programs themselves if they are missing; then give them
@@ -26,6 +26,7 @@
 // # What is built
 //
 //	prometheus, promtool  3.15.0   e2e/tools/prometheus
+//	prometheus-2.53       2.53.1   e2e/tools/prometheus253
 //	thanos                0.42.4   e2e/tools/thanos
 //	node_exporter         1.12.1   e2e/tools/nodeexporter
 //	edgehub                        the checkout, anew in every run
@@ -51,8 +52,13 @@
 //	promtool_test.go  promtool reads every scrape
 //	stop_test.go      SIGTERM finishes what is under way
 //	small_test.go     one hub, one Prometheus, nothing else
+//	split_test.go     a scrape in ten parts, and a pair of servers
+//	outage_test.go    a server is down: catching up, full hubs, a flood
+//	old_test.go       a Prometheus that keeps only a series' first sample
 //	fixture_test.go   the programs and processes that the tests share
 //	fleet_test.go     the gateways of a test, and what it asks about them
+//	scraping_test.go  servers with a job of the test's, the hub's own metrics
+//	pushes_test.go    pushes without an exporter, and which of them were taken
 //	watch_test.go     asks all the time whether a series counts twice
 //
 //	bench             what a hub costs, see there

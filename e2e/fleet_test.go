@@ -51,7 +51,7 @@ func hubs(s *stack.Stack) []exporter.Hub {
 
 // startFleet has gateways report at each interval until stop, or the test's end.
 // Each gateway reports what a real exporter shows: in turn a node exporter and
-// a Prometheus server of the stack. Its reports go through all controllers in
+// a Prometheus server of the stack, if its shards have some. Its reports go through all controllers in
 // turn; each was told of the hubs in another order.
 func startFleet(t *testing.T, s *stack.Stack, hubs []exporter.Hub, cfg fleetConfig) *testFleet {
 	t.Helper()
@@ -61,7 +61,7 @@ func startFleet(t *testing.T, s *stack.Stack, hubs []exporter.Hub, cfg fleetConf
 		id := fmt.Sprintf("%s-%02d", cfg.name, i)
 		f.gateways = append(f.gateways, id)
 		url := "http://" + s.NodeExporters[i/2%len(s.NodeExporters)] + "/metrics"
-		if !isNode(i) {
+		if !isNode(i) && s.Shards[0].Prometheus != "" {
 			url = "http://" + s.Shards[i/2%len(s.Shards)].Prometheus + "/metrics"
 		}
 		members = append(members, fleet.Member{Gateway: id, URL: url})

@@ -38,6 +38,14 @@ var suite = group{
 		},
 	},
 	{
+		// It keeps only the first of several samples of a series in a scrape.
+		module:  "prometheus253",
+		version: "2.53.1",
+		programs: map[string]string{
+			Prometheus253: "github.com/prometheus/prometheus/cmd/prometheus",
+		},
+	},
+	{
 		module: "thanos",
 		// Without slicelabels "thanos query" panics.
 		tags:    "slicelabels",

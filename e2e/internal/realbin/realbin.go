@@ -23,10 +23,11 @@ import (
 
 // The names of the binaries in the folder that Dir returns.
 const (
-	NodeExporter = "node_exporter"
-	Prometheus   = "prometheus"
-	Promtool     = "promtool"
-	Thanos       = "thanos"
+	NodeExporter  = "node_exporter"
+	Prometheus    = "prometheus"
+	Prometheus253 = "prometheus-2.53"
+	Promtool      = "promtool"
+	Thanos        = "thanos"
 )
 
 // The names of the binaries in the folder that PeersDir returns.

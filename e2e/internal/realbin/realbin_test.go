@@ -28,16 +28,17 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 	require.NoError(t, err)
 	// Prometheus numbers its module 0.MMmm.p for its version M.mm.p.
 	module := map[string]string{
-		"nodeexporter": "github.com/prometheus/node_exporter v1.12.1 ",
-		"prometheus":   "github.com/prometheus/prometheus v0.315.0 ",
-		"thanos":       "github.com/thanos-io/thanos v0.42.4 ",
+		"nodeexporter":  "github.com/prometheus/node_exporter v1.12.1 ",
+		"prometheus":    "github.com/prometheus/prometheus v0.315.0 ",
+		"prometheus253": "github.com/prometheus/prometheus v0.53.1 ",
+		"thanos":        "github.com/thanos-io/thanos v0.42.4 ",
 
 		"prometheusedgehub": "github.com/facebookincubator/prometheus-edge-hub v1.1.0 ",
 		"pushgateway":       "github.com/prometheus/pushgateway v1.11.3 ",
 		"victoriametrics":   "github.com/VictoriaMetrics/VictoriaMetrics v1.110.0 ",
 	}
 	stamped := map[string]string{
-		"nodeexporter": "1.12.1", "prometheus": "3.15.0", "thanos": "0.42.4",
+		"nodeexporter": "1.12.1", "prometheus": "3.15.0", "prometheus253": "2.53.1", "thanos": "0.42.4",
 		"prometheusedgehub": "1.1.0", "pushgateway": "1.11.3", "victoriametrics": "1.110.0",
 	}
 	for _, c := range slices.Concat(suite, peers) {

@@ -3,7 +3,6 @@ package stack
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/hubring/hubring/e2e/internal/realbin"
@@ -38,37 +37,17 @@ scrape_configs:
         replacement: ""
 `
 
-// startPrometheus starts the shard's server and returns its address.
-func (s *Stack) startPrometheus(ctx context.Context, sh *Shard) (string, error) {
-	name := "prometheus-" + sh.Name
-	file := filepath.Join(dataDir(s.cfg), name+".yml")
-	content := fmt.Sprintf(prometheusConfig, sh.Name, sh.Hub.Name, sh.Hub.Address)
-	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-		return "", fmt.Errorf("start %s: %w", name, err)
-	}
-	p, err := s.start(name, filepath.Join(s.cfg.Programs, realbin.Prometheus),
-		"--config.file="+file,
-		"--storage.tsdb.path="+s.tsdbPath(sh),
-		// What a sidecar that uploads asks for: no compaction beside Thanos'.
-		"--storage.tsdb.min-block-duration=2h",
-		"--storage.tsdb.max-block-duration=2h",
-		"--web.listen-address=127.0.0.1:0",
-		"--web.enable-lifecycle",
-		// Hidden: the first scrape after 1 s instead of 6 s.
-		"--scrape.discovery-reload-interval=200ms",
-	)
+// startPrometheus starts the shard's server.
+func (s *Stack) startPrometheus(ctx context.Context, sh *Shard) error {
+	v, err := s.StartServer(ctx, ServerConfig{
+		Name:   "prometheus-" + sh.Name,
+		Config: fmt.Sprintf(prometheusConfig, sh.Name, sh.Hub.Name, sh.Hub.Address),
+	})
 	if err != nil {
-		return "", err
+		return err
 	}
-	address, err := p.WaitListening(ctx)
-	if err != nil {
-		return "", err
-	}
-	return address, p.WaitHTTP(ctx, "http://"+address+"/-/ready")
-}
-
-func (s *Stack) tsdbPath(sh *Shard) string {
-	return filepath.Join(dataDir(s.cfg), "prometheus-"+sh.Name)
+	sh.Prometheus, sh.tsdbPath = v.Address, v.tsdbPath()
+	return nil
 }
 
 // startNodeExporter starts a node exporter and returns its address.

@@ -32,12 +32,13 @@ const raceReport = "WARNING: DATA RACE"
 
 // Config says what a stack consists of.
 type Config struct {
-	Programs      string // folder of the real programs, see package realbin
-	EdgeHub       string // path of the hub's binary, see BuildHub
-	Dir           string // for logs and data
-	Shards        int    // hubs, each with its own Prometheus server
-	HubsOnly      bool   // no Prometheus servers
-	Global        bool   // sidecars and a querier, too
+	Programs      string   // folder of the real programs, see package realbin
+	EdgeHub       string   // path of the hub's binary, see BuildHub
+	Dir           string   // for logs and data
+	Shards        int      // hubs, each with its own Prometheus server
+	HubsOnly      bool     // no Prometheus servers, but those of StartServer
+	HubArgs       []string // more of every hub's arguments
+	Global        bool     // sidecars and a querier, too
 	NodeExporters int
 }
 
@@ -59,6 +60,7 @@ type Shard struct {
 	Hub        *Hub
 	Prometheus string // address
 
+	tsdbPath    string // folder of the server's data
 	sidecarGRPC string // address, empty without one
 }
 
@@ -113,7 +115,7 @@ func (s *Stack) startShard(ctx context.Context, sh *Shard) error {
 	if s.cfg.HubsOnly {
 		return nil
 	}
-	if sh.Prometheus, err = s.startPrometheus(ctx, sh); err != nil {
+	if err := s.startPrometheus(ctx, sh); err != nil {
 		return err
 	}
 	if !s.cfg.Global {

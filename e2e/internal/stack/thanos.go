@@ -34,7 +34,7 @@ func (s *Stack) startThanos(ctx context.Context, name, component string, args ..
 // startSidecar starts the shard's sidecar and returns its gRPC address.
 func (s *Stack) startSidecar(ctx context.Context, sh *Shard) (string, error) {
 	grpc, _, err := s.startThanos(ctx, "sidecar-"+sh.Name, "sidecar",
-		"--prometheus.url=http://"+sh.Prometheus, "--tsdb.path="+s.tsdbPath(sh))
+		"--prometheus.url=http://"+sh.Prometheus, "--tsdb.path="+sh.tsdbPath)
 	return grpc, err
 }
 
