@@ -145,7 +145,7 @@ func (in *ingester) find(t *table, expected uint32) (number uint32, err error) {
 	if number = t.index.find(hash, raw); number != 0 {
 		return number, nil
 	}
-	return 0, in.names.addSeries(raw, hash, in.scanner.Line())
+	return 0, in.names.addSeries(raw, hash)
 }
 
 // describe looks up a TYPE or HELP line that was not guessed, likewise.
@@ -158,7 +158,7 @@ func (in *ingester) describe(t *table, kind exposition.Kind) (number uint32, err
 	if limit := t.cfg.MaxSeriesBytes; len(raw) > limit {
 		return 0, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", in.scanner.Name(), len(raw), limit)
 	}
-	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash, in.scanner.Line())
+	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash)
 	return 0, nil
 }
 

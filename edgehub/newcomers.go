@@ -22,7 +22,6 @@ type newcomer struct {
 	gateway span
 	text    span // canonical text of a series, type or help text
 	hash    uint32
-	line    int32
 	group   uint32
 	kind    lineKind
 	odd     bool
@@ -65,12 +64,12 @@ func (ns *newcomers) bytes(n *newcomer, s span) []byte {
 func (n *newcomer) canonical() bool { return n.text.from == 0 && int(n.text.len) == len(n.raw) }
 
 // addSeries checks a series' spelling and notes it.
-func (ns *newcomers) addSeries(raw []byte, hash uint32, line int) error {
+func (ns *newcomers) addSeries(raw []byte, hash uint32) error {
 	s, err := ns.parser.Parse(raw)
 	if err != nil {
 		return err
 	}
-	n := newcomer{raw: raw, hash: hash, line: int32(line), odd: s.OddBound, quoted: s.Quoted, group: uint32(s.Group >> 32)}
+	n := newcomer{raw: raw, hash: hash, odd: s.OddBound, quoted: s.Quoted, group: uint32(s.Group >> 32)}
 	n.name = ns.span(raw, s.Name)
 	if value, ok := ns.parser.Label(ns.label); ok {
 		n.gateway = ns.span(raw, value)
@@ -100,13 +99,13 @@ func (ns *newcomers) copied(part []byte) span {
 }
 
 // addMetadata notes a TYPE or HELP line.
-func (ns *newcomers) addMetadata(found exposition.Kind, raw, name, text []byte, hash uint32, line int) {
+func (ns *newcomers) addMetadata(found exposition.Kind, raw, name, text []byte, hash uint32) {
 	kind := helpLine
 	if found == exposition.Type {
 		kind = typeLine
 	}
 	ns.list = append(ns.list, newcomer{
 		raw: raw, name: ns.span(raw, name), text: ns.span(raw, text),
-		hash: hash, line: int32(line), kind: kind,
+		hash: hash, kind: kind,
 	})
 }

@@ -188,25 +188,24 @@ func (r *hubRun) known(ctx context.Context, s *subject) (cost, error) {
 	return s.cost, err
 }
 
-// sizes measures whether a sample costs the same with few and with many of them.
+// sizes measures whether a sample costs the same with few and with many of them,
+// at ten samples a series: a larger fleet, scraped as often.
 func (r *hubRun) sizes(ctx context.Context) error {
 	var push, scrape []float64
-	for i, size := range []struct{ gateways, reports int }{
-		{r.gateways(r.c.few, 1), 1},
-		{r.options.shape.Gateways, r.reports(r.c.some)},
-		{r.options.shape.Gateways, r.reports(r.c.many)},
-	} {
-		s, err := r.start(ctx, size.gateways)
+	const reports = 10
+	for i, samples := range []int{r.c.few, r.c.some, r.c.many} {
+		gateways := r.gateways(samples, reports)
+		s, err := r.start(ctx, gateways)
 		if err != nil {
 			return err
 		}
-		err = r.size(ctx, s, size.reports)
+		err = r.size(ctx, s, reports)
 		s.stop()
 		if err != nil {
 			return err
 		}
 		push, scrape = append(push, s.cost.pushPerM()), append(scrape, s.cost.scrapePerM())
-		pending := report.Thousands(int64(size.gateways * r.options.shape.SeriesEach * size.reports))
+		pending := report.Thousands(int64(gateways * r.options.shape.SeriesEach * reports))
 		r.goals.AtMost("push, "+pending+" pending", s.cost.pushPerM(), pushGoal, " CPU-s a M")
 		r.goals.AtMost("scrape, "+pending+" pending", s.cost.scrapePerM(), scrapeGoal, " CPU-s a M")
 		if i == 1 {
