@@ -31,7 +31,13 @@
 //	node_exporter         1.12.1   e2e/tools/nodeexporter
 //	edgehub                        the checkout, anew in every run
 //
-// All but the last are pinned by the go.mod and go.sum files of those small
+// and for the benchmark, when it asks for them:
+//
+//	prometheus-edge-hub         1.1.0     e2e/tools/prometheusedgehub
+//	pushgateway                 1.11.3    e2e/tools/pushgateway
+//	victoria-metrics, vmagent   1.110.0   e2e/tools/victoriametrics
+//
+// All but the hub are pinned by the go.mod and go.sum files of those small
 // modules and kept in the user's cache folder (hubring-e2e) under a hash of
 // them; a change of one builds anew, and what nobody used for a day is removed.
 //
@@ -54,6 +60,8 @@
 //	scraping_test.go  servers with a job of the test's, the hub's own metrics
 //	pushes_test.go    pushes without an exporter, and which of them were taken
 //	watch_test.go     asks all the time whether a series counts twice
+//
+//	bench             what a hub costs, see there
 //
 //	internal/realbin  builds the real programs, once
 //	internal/process  starts, awaits and ends a program

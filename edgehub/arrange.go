@@ -3,6 +3,7 @@ package edgehub
 import (
 	"cmp"
 	"math"
+	"runtime"
 	"slices"
 )
 
@@ -22,14 +23,16 @@ type choice struct {
 
 var everything = choice{parts: 1, most: math.MaxInt, oldest: math.MinInt64, newest: math.MaxInt64}
 
+// share is where the points of a series begin and how many there are.
+type share struct{ from, count uint32 }
+
 // arrangement is a stretch of the log in the order in which it is written: by
 // family, by series, by time.
 type arrangement struct {
 	view   view // ends where the samples were enough
 	rank   *ranking
 	points []point
-	starts []uint32 // by series number: where its points begin
-	counts []uint32 // by series number: how many it has
+	shares []share // by series number
 	choice choice
 	passed int // samples of the part in the view, but for those held before
 	tooOld int
@@ -47,21 +50,20 @@ func arrange(v view, rank *ranking, c choice) *arrangement {
 		view:   v,
 		choice: c,
 		rank:   rank,
-		starts: make([]uint32, len(rank.texts)),
-		counts: make([]uint32, len(rank.texts)),
+		shares: make([]share, len(rank.traits)),
 	}
-	place := make([]uint32, len(rank.texts))
+	place := make([]uint32, len(rank.traits))
 	if c.parts > 1 {
 		rank.mark(place, c.part, c.parts)
 	}
 	a.count(place)
 	next := uint32(0)
 	for _, id := range rank.order {
-		a.starts[id] = next
+		a.shares[id].from = next
 		if place[id] != otherPart {
 			place[id] = next
 		}
-		next += a.counts[id]
+		next += a.shares[id].count
 	}
 	a.points = make([]point, next)
 	for s := range a.view.stretches() {
@@ -71,6 +73,7 @@ func arrange(v view, rank *ranking, c choice) *arrangement {
 				place[id]++
 			}
 		}
+		runtime.Gosched() // pushes first
 	}
 	return a
 }
@@ -123,7 +126,7 @@ func (a *arrangement) countIn(s columns, place []uint32, most int) (counted, rea
 		case t > newest:
 			a.ahead++
 		default:
-			a.counts[id]++
+			a.shares[id].count++
 		}
 	}
 	return counted, s.len()
@@ -151,9 +154,9 @@ func (a *arrangement) passedSince(position uint64) int {
 // of returns the points of a series by ascending time. Where two have the same
 // time the one that came last stays. It may be called once for each series.
 func (a *arrangement) of(id seriesID) []point {
-	n := a.counts[id]
-	points := a.points[a.starts[id] : a.starts[id]+n]
-	if n >= 2 && !ascending(points) {
+	s := a.shares[id]
+	points := a.points[s.from : s.from+s.count]
+	if len(points) >= 2 && !ascending(points) {
 		points = sortPoints(points)
 	}
 	if a.choice.onlyFirst && len(points) > 1 {

@@ -15,8 +15,8 @@ import (
 // Config says how a Hub behaves. The zero value of every field means its
 // default.
 type Config struct {
-	// MaxSamples bounds the samples that wait for the slowest scraper. A push
-	// beyond it is refused with 429. Default 4,000,000, about 80 MB.
+	// MaxSamples bounds the samples that wait for the slowest scraper; Policy
+	// says what happens to a push beyond it. Default 4,000,000, about 80 MB.
 	MaxSamples int
 	// MaxSeries bounds the series that the hub knows. A push that brings one
 	// more is refused with 429. Default 1,000,000.

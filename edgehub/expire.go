@@ -74,9 +74,9 @@ func keepAll(keep []bool, v view) {
 
 // seenSince marks the series that were seen since a time, by number.
 func (t *table) seenSince(before time.Time) []bool {
-	keep := make([]bool, len(t.texts))
-	for id := range keep {
-		keep[id] = t.texts[id] != "" && int64(t.traits[id].seen) >= before.Unix()
+	keep := make([]bool, len(t.traits))
+	for id, s := range t.traits {
+		keep[id] = s.canonical != 0 && int64(s.seen) >= before.Unix()
 	}
 	return keep
 }
@@ -96,16 +96,16 @@ func (t *table) count(keep []bool) int {
 // HELP and TYPE lines were written, and what follows what, it learns anew.
 func (t *table) rebuild(keep []bool) *table {
 	n := newTable(t.cfg, t.series)
-	n.texts, n.traits, n.quoted = make([]string, len(keep)), make([]traits, len(keep)), t.quoted
+	n.traits, n.quoted = make([]traits, len(keep)), t.quoted
 	for name, f := range t.families {
 		n.carryFamily(name, f, keep)
 	}
 	for _, g := range t.gateways {
 		g.series = 0
 	}
-	for sp := range t.index.all {
+	for number, sp := range t.index.all {
 		if sp.id != noSeries && keep[sp.id] {
-			n.carrySpelling(sp, t)
+			n.carrySpelling(number, sp, t)
 		}
 	}
 	for id, name := range t.odd {
@@ -134,17 +134,22 @@ func (t *table) carryFamily(name string, f *family, keep []bool) {
 	t.families[name] = c
 }
 
-func (t *table) carrySpelling(sp *spelling, from *table) {
-	id, raw := sp.id, t.arena.keep([]byte(sp.raw))
-	t.index.add(t.index.hash([]byte(raw)), raw, id, sp.gateway)
-	if raw != from.texts[id] {
-		t.traits[id].aliases++
-		return
+// carrySpelling takes in a spelling of another table. The canonical one comes before
+// the others, as it did there.
+func (t *table) carrySpelling(number uint32, sp *spelling, from *table) {
+	g, known, old := from.owner(sp.gateway), &t.traits[sp.id], from.traits[sp.id]
+	if number == old.canonical {
+		t.enlist(g)
+		t.series++
+		known.group, known.seen = old.group, old.seen
+	} else {
+		known.aliases++
 	}
-	t.texts[id], t.traits[id].group, t.traits[id].seen = raw, from.traits[id].group, from.traits[id].seen
-	t.series++
-	sp.gateway.series++
-	t.gateways[sp.gateway.name] = sp.gateway
+	raw := t.arena.keep([]byte(sp.raw))
+	added := t.index.add(t.index.hash([]byte(raw)), raw, sp.id, g.number)
+	if number == old.canonical {
+		known.canonical = added
+	}
 }
 
 // dropFamilies forgets families that have no series.
@@ -157,13 +162,12 @@ func (t *table) dropFamilies() {
 	clear(t.homes)
 }
 
-// touch notes that the series were scraped: counts tells how many samples each
-// series number had.
-func (t *table) touch(counts []uint32, now time.Time) {
+// touch notes that the series that had a share of a scrape were scraped.
+func (t *table) touch(shares []share, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id, n := range counts {
-		if n > 0 && id < len(t.traits) {
+	for id, s := range shares {
+		if s.count > 0 && id < len(t.traits) {
 			t.traits[id].seen = uint32(now.Unix())
 		}
 	}

@@ -30,7 +30,7 @@ func drainPart(h *Hub, now time.Time, s *scraper, c *cursor, q request) []string
 	}
 	if passed, moved := h.log.advance(c, a); moved {
 		h.metrics.handedOver(s, passed, a)
-		h.table.Load().touch(a.counts, now)
+		h.table.Load().touch(a.shares, now)
 		h.sweep(now)
 	}
 	return slices.DeleteFunc(strings.Split(out.String(), "\n"), func(line string) bool { return line == "" })
@@ -53,13 +53,13 @@ func TestIdleSeriesAreForgotten(t *testing.T) {
 	}
 	assert.Equal(t, 1, h.Stats().Series)
 	assert.Len(t, h.table.Load().families, 1)
-	assert.Equal(t, 1, h.table.Load().index.count)
+	assert.Equal(t, 1, int(h.table.Load().index.count))
 
 	// Its number is used again, and the sender that comes back is a new series.
 	push("# TYPE gone gauge\ngone 2\nstays 2\nnew 3\n")
 	stamp := strconv.FormatInt(now.UnixMilli(), 10)
 	assert.Equal(t, []string{"# TYPE gone gauge", "gone 2 " + stamp, "new 3 " + stamp, "stays 2 " + stamp}, drain(h, now))
-	assert.Len(t, h.table.Load().texts, 3)
+	assert.Len(t, h.table.Load().traits, 3)
 }
 
 // While no scraper comes, nothing that waits may lose its name.

@@ -87,11 +87,11 @@ func (t *table) markOdd(name string, by int) {
 // describe takes in a TYPE or HELP line that was not seen before. The first type
 // of a family stays; senders that disagree about it don't change each other's
 // samples. Of help texts, the newest is kept.
-func (t *table) describe(names *newcomers, n *newcomer) *spelling {
+func (t *table) describe(names *newcomers, n *newcomer) {
 	f, text := t.familyNamed(string(names.bytes(n, n.name))), names.bytes(n, n.text)
 	switch {
 	case n.kind == helpLine:
-		if help := exposition.AppendHelp(nil, exposition.Unescape(text)); f.help != string(help) {
+		if help := exposition.AppendHelp(nil, exposition.UnescapeHelp(text)); f.help != string(help) {
 			f.help = string(help)
 			t.rank = nil
 		}
@@ -104,11 +104,10 @@ func (t *table) describe(names *newcomers, n *newcomer) *spelling {
 	case f.kind != string(text):
 		names.conflicts++
 	}
-	if f.metadata >= maxSpellings {
-		return &spelling{id: noSeries}
+	if f.metadata < maxSpellings {
+		f.metadata++
+		t.index.add(n.hash, t.arena.keep(n.raw), noSeries, 0)
 	}
-	f.metadata++
-	return t.index.add(n.hash, t.arena.keep(n.raw), noSeries, nil)
 }
 
 // appendMetadata appends the family's HELP and TYPE lines. It leaves them out where a

@@ -19,6 +19,7 @@ func FuzzPush(f *testing.F) {
 	f.Add([]byte("# TYPE x histogram\nx_bucket{le=\"1\"} 1\nx_sum 2\n"), []byte("x_bucket{le=\"small\"} 1\n"))
 	f.Add([]byte("# HELP x_sum a\\n\nx_sum 1\n"), []byte("# TYPE x summary\nx{quantile=\"1\"} NaN\nx_sum 4\n"))
 	f.Add([]byte("# TYPE x_count counter\nx_count 1\n"), []byte("# TYPE x histogram\nx_count 2\n"))
+	f.Add([]byte("# TYPE \"x.y\" histogram\n{\"x.y_bucket\",le=\"1\"} 1\n{\"x.y_sum\",\"a.b\"=\"c\"} 2\n"), []byte("{\"x\"} 1\n"))
 	discard := slog.New(slog.DiscardHandler)
 	now := time.UnixMilli(1_700_000_000_000)
 	f.Fuzz(func(t *testing.T, one, two []byte) {
@@ -27,11 +28,12 @@ func FuzzPush(f *testing.F) {
 		for _, body := range [][]byte{one, two} {
 			_, _ = h.ingest(body, now) // refused is fine
 		}
-		text := h.everything(t)
+		classic := h.everything(t, true)
 		parser := expfmt.NewTextParser(model.LegacyValidation)
-		_, err = parser.TextToMetricFamilies(bytes.NewReader(text))
-		require.NoError(t, err, "%s", text)
+		_, err = parser.TextToMetricFamilies(bytes.NewReader(classic))
+		require.NoError(t, err, "%s", classic)
 
+		text := h.everything(t, false)
 		again, err := New(Config{Logger: discard})
 		require.NoError(t, err)
 		_, err = again.ingest(text, now)
@@ -40,9 +42,9 @@ func FuzzPush(f *testing.F) {
 	})
 }
 
-func (h *Hub) everything(t *testing.T) []byte {
+func (h *Hub) everything(t *testing.T, classic bool) []byte {
 	var out bytes.Buffer
-	require.NoError(t, h.waiting().write(&out, false))
+	require.NoError(t, h.waiting().write(&out, classic))
 	return out.Bytes()
 }
 

@@ -5,9 +5,12 @@ import "fmt"
 // gateway is what a hub knows of one gateway. The one without a name stands for
 // all series that have none.
 type gateway struct {
-	name   string
-	series int // in the table, whose lock guards it; and it guards:
-	coming int // series of the push that is being taken in
+	name string
+
+	// The table's lock guards these.
+	number uint32 // in the table, from 1
+	series int    // in the table
+	coming int    // series of the push that is being taken in
 
 	// The log's lock guards these.
 	held     int      // samples in the log's segments

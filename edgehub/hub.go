@@ -97,7 +97,7 @@ func (h *Hub) Pending() iter.Seq2[string, Point] {
 		a := h.waiting()
 		for _, id := range a.rank.order {
 			for _, p := range a.of(id) {
-				if !yield(a.rank.texts[id], Point{p.time, p.value}) {
+				if !yield(a.rank.text(id), Point{p.time, p.value}) {
 					return
 				}
 			}
@@ -125,6 +125,6 @@ func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
 	}
 	h.metrics.handedOver(s, passed, a)
 	now := time.Now()
-	h.table.Load().touch(a.counts, now)
+	h.table.Load().touch(a.shares, now)
 	h.sweep(now)
 }

@@ -151,12 +151,3 @@ func ingestAt(t testing.TB, h *Hub, body []byte) {
 	_, err := h.ingest(body, time.Now())
 	require.NoError(t, err)
 }
-
-// bytesCutLine returns the series or comment on the first line of a body.
-func bytesCutLine(body []byte) (spelling, rest []byte, found bool) {
-	line, rest, found := bytes.Cut(body, []byte("\n"))
-	if line[0] != '#' {
-		line, _, _ = bytes.Cut(line, []byte(" "))
-	}
-	return line, rest, found
-}

@@ -6,33 +6,36 @@ import (
 )
 
 // spelling is how a sender writes a series, or a whole TYPE or HELP line, then
-// id is noSeries. next is the spelling that followed it last time: the guess for
-// the next line. Only next changes once a spelling is in an index. A spelling
-// without raw is not in one, so it neither guesses nor is a guess.
+// id is noSeries. Only what followed it last time (chain.go) changes once a
+// spelling is in an index. It refers to others by their numbers, so that the
+// garbage collector has little to follow.
 type spelling struct {
 	raw     string
 	id      seriesID
-	gateway *gateway
-	next    atomic.Pointer[spelling]
+	gateway uint32        // number of its gateway
+	comment atomic.Uint32 // the TYPE or HELP line that came right behind it
+	series  atomic.Uint32 // the series that came next behind it; only a series has one
 }
 
 // chunkSize is the number of spellings that are allocated together.
 const chunkSize = 256
 
-// index finds spellings by their bytes. Readers take no lock and may miss what is
-// being added; whoever adds holds the table's lock. Nothing is ever taken out.
+type chunk [chunkSize]spelling
+
+// index finds spellings by their bytes, and numbers them from 1. Readers take no
+// lock and may miss what is being added; whoever adds holds the table's lock.
+// Nothing is ever taken out.
 //
 // It is a hash table with linear probing (D. Knuth, The Art of Computer
 // Programming, vol. 3, 6.4). A slot holds the hash in its upper half and the
-// spelling's number, from 1, in the lower, so that a slot of another hash costs
-// no look at its spelling, the table grows without hashing anything again, and
-// the garbage collector has nothing to follow. The hash is seeded, so that no
-// sender can choose names that collide.
+// spelling's number in the lower, so that a slot of another hash costs no look at
+// its spelling and the table grows without hashing anything again. The hash is
+// seeded, so that no sender can choose names that collide.
 type index struct {
 	seed   maphash.Seed
 	slots  atomic.Pointer[[]atomic.Uint64]
-	chunks atomic.Pointer[[]*[chunkSize]spelling]
-	count  int
+	chunks atomic.Pointer[[]*chunk]
+	count  uint32
 }
 
 func newIndex(room int) *index {
@@ -43,50 +46,52 @@ func newIndex(room int) *index {
 	x := &index{seed: maphash.MakeSeed()}
 	slots := make([]atomic.Uint64, size)
 	x.slots.Store(&slots)
-	x.chunks.Store(new([]*[chunkSize]spelling))
+	x.chunks.Store(new([]*chunk))
 	return x
 }
 
 func (x *index) hash(raw []byte) uint32 { return uint32(maphash.Bytes(x.seed, raw)) }
 
-// find returns the spelling with these bytes, whose hash it is given, or nil.
-func (x *index) find(hash uint32, raw []byte) *spelling {
+// find returns the number of the spelling with these bytes, whose hash it is
+// given, or 0.
+func (x *index) find(hash uint32, raw []byte) uint32 {
 	slots := *x.slots.Load()
 	mask := uint32(len(slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		slot := slots[i].Load()
 		if slot == 0 {
-			return nil
-		}
-		if uint32(slot>>32) != hash {
-			continue
+			return 0
 		}
 		// Its chunk was stored before the slot was.
-		if sp := x.at(uint32(slot) - 1); sp.raw == string(raw) {
-			return sp
+		if number := uint32(slot); uint32(slot>>32) == hash && x.at(number).raw == string(raw) {
+			return number
 		}
 	}
 }
 
-func (x *index) at(number uint32) *spelling {
-	return &(*x.chunks.Load())[number/chunkSize][number%chunkSize]
+// at returns the spelling with a number.
+func (x *index) at(number uint32) *spelling { return spellingAt(*x.chunks.Load(), number) }
+
+func spellingAt(chunks []*chunk, number uint32) *spelling {
+	number--
+	return &chunks[number/chunkSize][number%chunkSize]
 }
 
-// add puts in a spelling that is not there yet.
-func (x *index) add(hash uint32, raw string, id seriesID, g *gateway) *spelling {
+// add puts in a spelling that is not there yet, and returns its number.
+func (x *index) add(hash uint32, raw string, id seriesID, gateway uint32) uint32 {
 	if x.count%chunkSize == 0 {
-		chunks := append(*x.chunks.Load(), new([chunkSize]spelling))
+		chunks := append(*x.chunks.Load(), new(chunk))
 		x.chunks.Store(&chunks)
 	}
-	sp := x.at(uint32(x.count))
-	sp.raw, sp.id, sp.gateway = raw, id, g
 	x.count++
+	sp := x.at(x.count)
+	sp.raw, sp.id, sp.gateway = raw, id, gateway
 	slots := *x.slots.Load()
-	if x.count*4 > len(slots)*3 {
+	if int(x.count)*4 > len(slots)*3 {
 		slots = x.grow(slots)
 	}
 	place(slots, uint64(hash)<<32|uint64(x.count))
-	return sp
+	return x.count
 }
 
 func (x *index) grow(old []atomic.Uint64) []atomic.Uint64 {
@@ -109,10 +114,10 @@ func place(slots []atomic.Uint64, slot uint64) {
 	slots[i].Store(slot)
 }
 
-// all yields every spelling. Nothing may be added meanwhile.
-func (x *index) all(yield func(*spelling) bool) {
-	for number := range x.count {
-		if !yield(x.at(uint32(number))) {
+// all yields every spelling and its number. Nothing may be added meanwhile.
+func (x *index) all(yield func(uint32, *spelling) bool) {
+	for number := uint32(1); number <= x.count; number++ {
+		if !yield(number, x.at(number)) {
 			return
 		}
 	}

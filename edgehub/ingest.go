@@ -62,29 +62,29 @@ func (h *Hub) ingest(body []byte, now time.Time) (int, error) {
 	}
 }
 
-// read reads the body and fills the batch. It takes no lock. Each spelling remembers
-// which one followed it, so a sender that repeats itself costs one comparison a
-// line and no search. Lines that the table does not know are noted as newcomers.
+// read reads the body and fills the batch. It takes no lock. A sender that repeats
+// itself costs one comparison a line and no search. Lines that the table does not
+// know are noted as newcomers.
 func (in *ingester) read(t *table, arrival int64) error {
-	previous, guess := &spelling{}, (*spelling)(nil)
-	var owner *gateway
-	samples := 0 // of owner, since the last run
+	var lines chain
+	owner, samples := uint32(0), 0 // since the last run
 	for {
-		expected := ""
-		if guess != nil {
-			expected = guess.raw
+		expected, guess := "", lines.guess()
+		var current *spelling
+		if guess != 0 {
+			current = t.index.at(guess)
+			expected = current.raw
 		}
-		kind := in.scanner.Next(expected)
-		current := guess
-		switch kind {
+		number, guessed := guess, true
+		switch kind := in.scanner.Next(expected); kind {
 		case exposition.End:
-			in.endRun(owner, samples)
+			in.endRun(t, owner, samples)
 			return in.scanner.Err()
 		case exposition.Repeated:
 		case exposition.Sample:
-			if !in.scanner.Guessed() {
+			if guessed = in.scanner.Guessed(); !guessed {
 				var err error
-				if current, err = in.find(t, previous); err != nil {
+				if number, err = in.find(t, lines.nextSeries()); err != nil {
 					return fmt.Errorf("line %d: %w", in.scanner.Line(), err)
 				}
 			}
@@ -92,76 +92,74 @@ func (in *ingester) read(t *table, arrival int64) error {
 			if !stamped {
 				ms = arrival
 			}
-			if current == nil {
-				in.endRun(owner, samples)
+			if number == 0 {
+				in.endRun(t, owner, samples)
 				in.runs = append(in.runs, run{samples: 1})
 				in.unknown = append(in.unknown, in.batch.len())
 				in.batch.add(noSeries, ms, in.scanner.Value())
-				owner, samples = nil, 0
+				samples = 0
 				break
 			}
+			if !guessed {
+				current = t.index.at(number)
+			}
 			if current.gateway != owner {
-				in.endRun(owner, samples)
+				in.endRun(t, owner, samples)
 				owner, samples = current.gateway, 0
 			}
 			samples++
 			in.batch.add(current.id, ms, in.scanner.Value())
 		case exposition.Type, exposition.Help:
+			guessed = false
 			var err error
-			if current, err = in.describe(t, kind, previous); err != nil {
+			if number, err = in.describe(t, kind); err != nil {
 				return fmt.Errorf("line %d: %w", in.scanner.Line(), err)
 			}
+			if number != 0 {
+				current = t.index.at(number)
+			}
 		}
-		previous, guess = in.follow(previous, guess, current)
-	}
-}
-
-func (in *ingester) endRun(owner *gateway, samples int) {
-	if samples > 0 {
-		in.runs = addRun(in.runs, owner, samples)
-	}
-}
-
-// follow notes that current came after previous, where guess was expected, and
-// returns the pair for the next line. A newcomer is nil here; it is linked when it
-// has its spelling.
-func (in *ingester) follow(previous, guess, current *spelling) (last, next *spelling) {
-	if current == nil || current.raw == "" {
-		return &unknownSpelling, nil
-	}
-	if current != guess {
-		if previous == &unknownSpelling {
-			in.names.followed(current)
+		if number == 0 {
+			lines.broken()
 		} else {
-			previous.next.Store(current)
+			lines.follow(number, current, guessed)
 		}
 	}
-	return current, current.next.Load()
 }
 
-// find looks up the series of a line. It returns nil for one that is not known,
-// and notes it.
-func (in *ingester) find(t *table, previous *spelling) (*spelling, error) {
-	raw := in.scanner.Spelling()
-	hash := t.index.hash(raw)
-	if sp := t.index.find(hash, raw); sp != nil {
-		return sp, nil
+func (in *ingester) endRun(t *table, owner uint32, samples int) {
+	if samples > 0 {
+		in.runs = addRun(in.runs, t.owner(owner), samples)
 	}
-	return nil, in.names.addSeries(raw, hash, in.scanner.Line(), previous)
+}
+
+// find looks up the series of a line, which may be the one that was expected
+// behind a comment that did not come. It returns 0 for one that is not known,
+// and notes it.
+func (in *ingester) find(t *table, expected uint32) (number uint32, err error) {
+	raw := in.scanner.Spelling()
+	if expected != 0 && t.index.at(expected).raw == string(raw) {
+		return expected, nil
+	}
+	hash := t.index.hash(raw)
+	if number = t.index.find(hash, raw); number != 0 {
+		return number, nil
+	}
+	return 0, in.names.addSeries(raw, hash)
 }
 
 // describe looks up a TYPE or HELP line that was not guessed, likewise.
-func (in *ingester) describe(t *table, kind exposition.Kind, previous *spelling) (*spelling, error) {
+func (in *ingester) describe(t *table, kind exposition.Kind) (number uint32, err error) {
 	raw := in.scanner.Spelling()
 	hash := t.index.hash(raw)
-	if sp := t.index.find(hash, raw); sp != nil {
-		return sp, nil
+	if number = t.index.find(hash, raw); number != 0 {
+		return number, nil
 	}
 	if limit := t.cfg.MaxSeriesBytes; len(raw) > limit {
-		return nil, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", in.scanner.Name(), len(raw), limit)
+		return 0, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", in.scanner.Name(), len(raw), limit)
 	}
-	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash, in.scanner.Line(), previous)
-	return nil, nil
+	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash)
+	return 0, nil
 }
 
 // resolve has the table learn the newcomers and gives their samples their numbers
@@ -180,9 +178,8 @@ func (in *ingester) resolve(t *table, now time.Time) error {
 			for names[0].kind != seriesLine {
 				names = names[1:]
 			}
-			sp := names[0].spelling
-			in.batch.ids[unknown[0]] = sp.id
-			r.gateway = sp.gateway
+			in.batch.ids[unknown[0]] = names[0].id
+			r.gateway = names[0].owner
 			names, unknown = names[1:], unknown[1:]
 		}
 		runs = addRun(runs, r.gateway, r.samples)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,7 +98,7 @@ func TestFloodLeavesRoomForOthers(t *testing.T) {
 			return err
 		}
 		for g := range gateways {
-			require.NoError(t, push(fmt.Sprint(g), 1000))
+			require.NoError(t, push(strconv.Itoa(g), 1000))
 		}
 		var err error
 		flooded := 0
@@ -108,7 +109,7 @@ func TestFloodLeavesRoomForOthers(t *testing.T) {
 		assert.LessOrEqual(t, flooded, limit)
 		assert.Zero(t, h.Stats().LetGo)
 		for g := range gateways {
-			assert.NoError(t, push(fmt.Sprint(g), 4000), "%s: gateway %d", policy, g)
+			assert.NoError(t, push(strconv.Itoa(g), 4000), "%s: gateway %d", policy, g)
 		}
 		assert.Error(t, push("flood", 10_000), string(policy))
 	}
@@ -121,7 +122,7 @@ func TestFullHubOfLikeGateways(t *testing.T) {
 		h := newHub(t, Config{MaxSamples: 100_000})
 		var err error
 		for i := 0; err == nil; i++ {
-			_, err = h.ingest([]byte(gatewayBody(fmt.Sprint(i%gateways), 10, 10)), time.Now())
+			_, err = h.ingest([]byte(gatewayBody(strconv.Itoa(i%gateways), 10, 10)), time.Now())
 		}
 		assert.ErrorContains(t, err, "the hub holds 100000 samples", "%d gateways", gateways)
 		assert.Equal(t, 100_000, h.Stats().Pending)

@@ -17,28 +17,22 @@ const (
 // newcomer is a line whose series, TYPE or HELP the table had not seen when the
 // line was read.
 type newcomer struct {
-	raw      []byte // a part of the body
-	name     span   // of the series or the family
-	gateway  span
-	text     span // canonical text of a series, type or help text
-	hash     uint32
-	line     int32
-	group    uint32
-	kind     lineKind
-	odd      bool
-	quoted   bool
-	owner    *gateway  // set by intern
-	previous *spelling // of the line before; &unknownSpelling when that is a newcomer, too
-	follower *spelling // of the line behind, or nil when that is a newcomer, too
-	spelling *spelling // set by intern
+	raw     []byte // a part of the body
+	name    span   // of the series or the family
+	gateway span
+	text    span // canonical text of a series, type or help text
+	hash    uint32
+	group   uint32
+	kind    lineKind
+	odd     bool
+	quoted  bool
+	owner   *gateway // set by intern
+	id      seriesID // set by intern
 }
 
 // span is a part of a newcomer's raw bytes, or of the scratch space when from is
 // negative: then it begins at ^from.
 type span struct{ from, len int32 }
-
-// unknownSpelling stands for the spelling of a line that has none to link.
-var unknownSpelling spelling
 
 // newcomers are the lines of one push that the table has to learn, in their
 // order.
@@ -70,12 +64,12 @@ func (ns *newcomers) bytes(n *newcomer, s span) []byte {
 func (n *newcomer) canonical() bool { return n.text.from == 0 && int(n.text.len) == len(n.raw) }
 
 // addSeries checks a series' spelling and notes it.
-func (ns *newcomers) addSeries(raw []byte, hash uint32, line int, previous *spelling) error {
+func (ns *newcomers) addSeries(raw []byte, hash uint32) error {
 	s, err := ns.parser.Parse(raw)
 	if err != nil {
 		return err
 	}
-	n := newcomer{raw: raw, hash: hash, line: int32(line), previous: previous, odd: s.OddBound, quoted: s.Quoted, group: uint32(s.Group >> 32)}
+	n := newcomer{raw: raw, hash: hash, odd: s.OddBound, quoted: s.Quoted, group: uint32(s.Group >> 32)}
 	n.name = ns.span(raw, s.Name)
 	if value, ok := ns.parser.Label(ns.label); ok {
 		n.gateway = ns.span(raw, value)
@@ -105,42 +99,13 @@ func (ns *newcomers) copied(part []byte) span {
 }
 
 // addMetadata notes a TYPE or HELP line.
-func (ns *newcomers) addMetadata(found exposition.Kind, raw, name, text []byte, hash uint32, line int, previous *spelling) {
+func (ns *newcomers) addMetadata(found exposition.Kind, raw, name, text []byte, hash uint32) {
 	kind := helpLine
 	if found == exposition.Type {
 		kind = typeLine
 	}
 	ns.list = append(ns.list, newcomer{
 		raw: raw, name: ns.span(raw, name), text: ns.span(raw, text),
-		hash: hash, line: int32(line), kind: kind, previous: previous,
+		hash: hash, kind: kind,
 	})
-}
-
-// followed notes that a known spelling came after the newest of the newcomers.
-func (ns *newcomers) followed(sp *spelling) {
-	if n := len(ns.list); n > 0 {
-		ns.list[n-1].follower = sp
-	}
-}
-
-// link lets each new spelling guess what followed it in this push.
-func (ns *newcomers) link() {
-	last := &unknownSpelling // of the newcomer on the line before
-	for i := range ns.list {
-		n := &ns.list[i]
-		if n.previous != &unknownSpelling {
-			last = n.previous
-		}
-		if n.spelling.raw == "" {
-			last = &unknownSpelling
-			continue
-		}
-		if last != &unknownSpelling {
-			last.next.Store(n.spelling)
-		}
-		last = n.spelling
-		if n.follower != nil {
-			n.spelling.next.Store(n.follower)
-		}
-	}
 }

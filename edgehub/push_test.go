@@ -123,7 +123,7 @@ func TestSpellingsMeet(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, s.Stats().Series)
-	assert.LessOrEqual(t, s.table.Load().index.count, maxSpellings)
+	assert.LessOrEqual(t, int(s.table.Load().index.count), maxSpellings)
 	assert.Equal(t, 7, strings.Count(s.scrape(), `x{a="1",b="2"} `))
 }
 

@@ -3,6 +3,7 @@ package edgehub
 import (
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"sync"
 
@@ -47,7 +48,7 @@ func answer(r *http.Request, w http.ResponseWriter, a *arrangement, q request) e
 }
 
 // flushBytes is how much text is written at once.
-const flushBytes = 256 << 10
+const flushBytes = 128 << 10
 
 // texts holds buffers for the text of a response.
 var texts = sync.Pool{New: func() any {
@@ -60,46 +61,94 @@ var texts = sync.Pool{New: func() any {
 func (a *arrangement) write(out io.Writer, legacy bool) error {
 	pooled := texts.Get().(*[]byte)
 	defer texts.Put(pooled)
-	buf := (*pooled)[:0]
-	escape := legacy && a.rank.quoted
-	stamp := stampCache{}
-	for _, f := range a.rank.families {
-		described := false
-		for _, id := range a.rank.order[f.from:f.to] {
-			if a.counts[id] == 0 {
-				continue
+	w := lineWriter{out: out, buf: (*pooled)[:0], escape: legacy && a.rank.quoted}
+	family, described := 0, -1
+	var next ahead
+	for from := 0; from < len(a.rank.order); from = next.to {
+		next.look(a, from)
+		for _, s := range next.series[:next.len] {
+			for s.place >= a.rank.families[family].to {
+				family++
 			}
-			if !described {
-				buf = f.append(buf, escape)
-				described = true
+			if described != family {
+				w.describe(&a.rank.families[family])
+				described = family
 			}
-			text := a.rank.texts[id]
-			if escape {
-				text = string(exposition.AppendLegacy(nil, []byte(text)))
-			}
-			for _, p := range a.of(id) {
-				buf = append(buf, text...)
-				buf = append(buf, ' ')
-				buf = exposition.AppendFloat(buf, p.value)
-				buf = stamp.append(buf, p.time)
-				if len(buf) >= flushBytes {
-					if _, err := out.Write(buf); err != nil {
-						return err
-					}
-					buf = buf[:0]
-				}
+			if err := w.series(s.text, a.of(s.id)); err != nil {
+				return err
 			}
 		}
 	}
-	_, err := out.Write(buf)
+	_, err := out.Write(w.buf)
 	return err
 }
 
-func (f *rankedFamily) append(dst []byte, escape bool) []byte {
-	if escape && f.escaped != nil {
-		return append(dst, f.escaped...)
+// ahead finds the series that are written next. Their texts lie all over the
+// memory; fetched one after the other each would be waited for, here many are on
+// their way at the same time.
+type ahead struct {
+	series [64]struct {
+		id    seriesID
+		place int // in the order
+		text  string
 	}
-	return append(dst, f.metadata...)
+	len     int
+	to      int // where to look on
+	touched byte
+}
+
+func (h *ahead) look(a *arrangement, from int) {
+	h.len = 0
+	for h.to = from; h.to < len(a.rank.order) && h.len < len(h.series); h.to++ {
+		id := a.rank.order[h.to]
+		if a.shares[id].count == 0 {
+			continue
+		}
+		s := &h.series[h.len]
+		s.id, s.place, s.text = id, h.to, a.rank.text(id)
+		h.touched ^= s.text[0] ^ s.text[len(s.text)-1]
+		h.len++
+	}
+}
+
+// lineWriter writes the lines of a response.
+type lineWriter struct {
+	out    io.Writer
+	buf    []byte
+	escape bool // names that are not classic
+	stamp  stampCache
+}
+
+// series writes the points of a series.
+func (w *lineWriter) series(text string, points []point) error {
+	if w.escape {
+		text = string(exposition.AppendLegacy(nil, []byte(text)))
+	}
+	buf := w.buf
+	for _, p := range points {
+		buf = append(buf, text...)
+		buf = append(buf, ' ')
+		buf = exposition.AppendFloat(buf, p.value)
+		buf = w.stamp.append(buf, p.time)
+		if len(buf) >= flushBytes {
+			if _, err := w.out.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+			runtime.Gosched() // pushes first
+		}
+	}
+	w.buf = buf
+	return nil
+}
+
+// describe writes the HELP and TYPE lines of a family.
+func (w *lineWriter) describe(f *rankedFamily) {
+	if w.escape && f.escaped != nil {
+		w.buf = append(w.buf, f.escaped...)
+		return
+	}
+	w.buf = append(w.buf, f.metadata...)
 }
 
 // stampCache holds the text of the timestamp that was written last. Those of a

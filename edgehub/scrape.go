@@ -42,7 +42,7 @@ func (h *Hub) scrape(c echo.Context) error {
 	if !q.explicit {
 		deadline = start.Add(q.timeout)
 	}
-	a.points, a.starts = nil, nil // written; until the next scrape only the counts are needed
+	a.points = nil // written; until the next scrape only the counts are needed
 	h.whenTaken(c.Request(), deadline, func() {
 		h.log.took(cur, samples, elapsed, q.timeout)
 		h.handedOver(q.scraper, cur, a)

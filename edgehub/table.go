@@ -2,7 +2,9 @@ package edgehub
 
 import (
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubring/hubring/internal/exposition"
@@ -14,11 +16,12 @@ type seriesID uint32
 
 const noSeries seriesID = 1<<32 - 1
 
-// traits are what else the table knows of a series.
+// traits are what the table knows of a series.
 type traits struct {
-	group   uint32 // equal for the series of one histogram or summary
-	seen    uint32 // when last added or scraped, in Unix seconds
-	aliases uint8  // spellings other than the canonical one
+	canonical uint32 // number of its canonical spelling; 0 where the series' number is free
+	group     uint32 // equal for the series of one histogram or summary
+	seen      uint32 // when last added or scraped, in Unix seconds
+	aliases   uint8  // spellings other than the canonical one
 }
 
 // table interns series. A lookup takes no lock. New names wait in a push until it
@@ -31,8 +34,7 @@ type table struct {
 
 	mu       sync.Mutex
 	arena    arena
-	texts    []string // canonical, by series number; empty where a number is free
-	traits   []traits // by number
+	traits   []traits // by series number
 	series   int
 	free     []seriesID
 	odd      map[seriesID]string // names of the series with a bound that is no number
@@ -40,12 +42,13 @@ type table struct {
 	families map[string]*family
 	homes    map[string]*family // by the name of a series
 	gateways map[string]*gateway
-	rank     *ranking // nil when it must be made anew
-	replaced bool     // by another table
+	owners   atomic.Pointer[[]*gateway] // by number; read without the lock
+	rank     *ranking                   // nil when it must be made anew
+	replaced bool                       // by another table
 }
 
 func newTable(cfg Config, room int) *table {
-	return &table{
+	t := &table{
 		cfg:      cfg,
 		index:    newIndex(room),
 		odd:      map[seriesID]string{},
@@ -53,13 +56,14 @@ func newTable(cfg Config, room int) *table {
 		homes:    map[string]*family{},
 		gateways: map[string]*gateway{},
 	}
+	t.owners.Store(new([]*gateway))
+	return t
 }
 
-// lookup finds a spelling that was seen before.
-func (t *table) lookup(raw []byte) *spelling { return t.index.find(t.index.hash(raw), raw) }
+func (t *table) knows(text []byte) bool { return t.index.find(t.index.hash(text), text) != 0 }
 
-// intern takes in the names that a push brought, and sets the spelling of each: all of them, or none
-// and an error when there is no room for all.
+// intern takes in the names that a push brought, and sets the number of each
+// series: all of them, or none and an error when there is no room for all.
 func (t *table) intern(names *newcomers, now time.Time) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -72,49 +76,48 @@ func (t *table) intern(names *newcomers, now time.Time) error {
 	for i := range names.list {
 		n := &names.list[i]
 		// Another push may have brought it, or an earlier line of this one.
-		if n.spelling = t.index.find(n.hash, n.raw); n.spelling != nil {
-			continue
-		}
-		if n.kind == seriesLine {
-			n.spelling = t.internSeries(names, n, now)
+		if number := t.index.find(n.hash, n.raw); number != 0 {
+			n.id = t.index.at(number).id
+		} else if n.kind == seriesLine {
+			n.id = t.internSeries(names, n, now)
 		} else {
-			n.spelling = t.describe(names, n)
+			t.describe(names, n)
 		}
 	}
-	names.link()
 	return nil
 }
 
 // internSeries adds a spelling and, if need be, its series.
-func (t *table) internSeries(names *newcomers, n *newcomer, now time.Time) *spelling {
+func (t *table) internSeries(names *newcomers, n *newcomer, now time.Time) seriesID {
 	text := names.bytes(n, n.text)
-	if !n.canonical() {
-		hash := t.index.hash(text)
-		known := t.index.find(hash, text)
-		if known == nil {
-			known = t.addSeries(names, n, hash, text, now)
-		}
-		return t.alias(n, known)
+	if n.canonical() {
+		return t.addSeries(names, n, n.hash, text, now)
 	}
-	return t.addSeries(names, n, n.hash, text, now)
-}
-
-// alias adds another way to write a known series. After a few they are no longer
-// remembered; such a spelling is parsed each time.
-func (t *table) alias(n *newcomer, known *spelling) *spelling {
-	if t.traits[known.id].aliases >= maxSpellings-1 {
-		return &spelling{id: known.id, gateway: known.gateway}
+	hash := t.index.hash(text)
+	var id seriesID
+	if known := t.index.find(hash, text); known != 0 {
+		id = t.index.at(known).id
+	} else {
+		id = t.addSeries(names, n, hash, text, now)
 	}
-	t.traits[known.id].aliases++
-	return t.index.add(n.hash, t.arena.keep(n.raw), known.id, known.gateway)
+	// After a few, other ways to write a series are not remembered; such a
+	// spelling is parsed each time.
+	if known := &t.traits[id]; known.aliases < maxSpellings-1 {
+		known.aliases++
+		t.index.add(n.hash, t.arena.keep(n.raw), id, n.owner.number)
+	}
+	return id
 }
 
 // addSeries adds a series under its canonical text.
-func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byte, now time.Time) *spelling {
-	n.owner.series++
-	kept := t.arena.keep(text)
+func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byte, now time.Time) seriesID {
+	t.enlist(n.owner)
 	id := t.number()
-	t.texts[id], t.traits[id] = kept, traits{group: n.group, seen: uint32(now.Unix())}
+	t.traits[id] = traits{
+		canonical: t.index.add(hash, t.arena.keep(text), id, n.owner.number),
+		group:     n.group,
+		seen:      uint32(now.Unix()),
+	}
 	name := names.bytes(n, n.name)
 	f := t.homeFamily(name)
 	f.members = append(f.members, id)
@@ -127,7 +130,7 @@ func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byt
 	}
 	t.series++
 	t.rank = nil
-	return t.index.add(hash, kept, id, n.owner)
+	return id
 }
 
 // number returns a number that no series has.
@@ -137,10 +140,26 @@ func (t *table) number() seriesID {
 		t.free = t.free[:n-1]
 		return id
 	}
-	t.texts = append(t.texts, "")
+	if len(t.traits) == cap(t.traits) {
+		t.traits = slices.Grow(t.traits, len(t.traits)+1)
+	}
 	t.traits = append(t.traits, traits{})
-	return seriesID(len(t.texts) - 1)
+	return seriesID(len(t.traits) - 1)
 }
+
+// enlist counts one more series of a gateway, which gets a number with its first.
+func (t *table) enlist(g *gateway) {
+	if g.series == 0 {
+		owners := append(*t.owners.Load(), g)
+		t.owners.Store(&owners)
+		g.number = uint32(len(owners))
+		t.gateways[g.name] = g
+	}
+	g.series++
+}
+
+// owner returns the gateway with a number, from 1.
+func (t *table) owner(number uint32) *gateway { return (*t.owners.Load())[number-1] }
 
 func (t *table) gateway(name []byte) *gateway {
 	g, ok := t.gateways[string(name)]
@@ -173,7 +192,7 @@ func (t *table) checkRoom(names *newcomers) error {
 	}
 	counted := map[string]bool{}
 	return t.fits(names, func(text []byte) bool {
-		if counted[string(text)] || t.lookup(text) != nil {
+		if counted[string(text)] || t.knows(text) {
 			return false
 		}
 		counted[string(text)] = true
@@ -249,15 +268,20 @@ func (t *table) checkGateways(gateways []*gateway) error {
 type ranking struct {
 	families []rankedFamily
 	order    []seriesID
-	texts    []string // by series number
-	traits   []traits // by series number, of which only the group is fixed
-	quoted   bool     // some need a scraper for UTF-8 names
+	traits   []traits // by series number
+	chunks   []*chunk
+	quoted   bool // some need a scraper for UTF-8 names
 }
 
 type rankedFamily struct {
 	metadata []byte // its HELP and TYPE lines
 	escaped  []byte // the same with a classic name, or nil
 	from, to int    // its series in order
+}
+
+// text is the canonical text of a series.
+func (r *ranking) text(id seriesID) string {
+	return spellingAt(r.chunks, r.traits[id].canonical).raw
 }
 
 // ranked returns the ranking of all series that the table holds now.
@@ -267,8 +291,7 @@ func (t *table) ranked() *ranking {
 	if t.rank != nil {
 		return t.rank
 	}
-	n := len(t.texts)
-	r := &ranking{order: make([]seriesID, 0, t.series), texts: t.texts[:n:n], traits: t.traits[:n:n], quoted: t.quoted > 0}
+	r := &ranking{order: make([]seriesID, 0, t.series), traits: slices.Clip(t.traits), chunks: *t.index.chunks.Load(), quoted: t.quoted > 0}
 	for _, f := range t.sortFamilies() {
 		from := len(r.order)
 		r.order = append(r.order, f.members...)

@@ -41,9 +41,9 @@ type options struct {
 // gcPercent is how much the heap may grow between two garbage collections, in
 // percent, where the environment does not say. Most of a hub's heap is columns of
 // numbers without a pointer, which a collection need not read; so collecting
-// four times as often as Go's default costs little, and a pending sample takes
-// little more memory than it has bytes.
-const gcPercent = 25
+// twice as often as Go's default costs little, and a pending sample takes little
+// more memory than it has bytes.
+const gcPercent = 50
 
 func main() {
 	o := parse(os.Args[1:])

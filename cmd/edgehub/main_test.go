@@ -306,7 +306,7 @@ func TestGarbageCollection(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(text), want)
 	}
-	f("\ngo_gc_gogc_percent 25\n", "GOGC=")
+	f("\ngo_gc_gogc_percent 50\n", "GOGC=")
 	f("\ngo_gc_gogc_percent 70\n", "GOGC=70")
 	f("\ngo_gc_gomemlimit_bytes 1.073741824e+09\n", "GOMEMLIMIT=1GiB")
 }

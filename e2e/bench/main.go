@@ -43,6 +43,9 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -65,7 +68,7 @@ func run(ctx context.Context, args []string) error {
 	app.Flag("tolerance", "Factor on every goal, for machines that are noisy or slow.").Default("1").Float64Var(&o.tolerance)
 	commands := map[string]func(context.Context, options) error{}
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, options) error){
-		addPeers, addHub, addSustained, addCeiling, addSink,
+		addPeers, addHub, addSustained, addCeiling, addSink, addScrape,
 	} {
 		name, command := add(app)
 		commands[name] = command

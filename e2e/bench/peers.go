@@ -162,17 +162,6 @@ func addPeers(app *kingpin.Application) (string, func(context.Context, options) 
 	return cmd.FullCommand(), c.run
 }
 
-// cost is what one start of a peer cost.
-type cost struct {
-	pushed, scraped          int // samples
-	pushCPU, scrapeCPU, wall time.Duration
-	perHeld                  float64 // bytes of RSS, above those of the idle server, for each sample that a scrape would give
-}
-
-func (c cost) pushPerM() float64   { return c.pushCPU.Seconds() / float64(c.pushed) * 1e6 }
-func (c cost) scrapePerM() float64 { return c.scrapeCPU.Seconds() / float64(c.scraped) * 1e6 }
-func (c cost) rate() float64       { return float64(c.pushed) / c.wall.Seconds() / 1e6 }
-
 func (c *peersCommand) run(ctx context.Context, o options) error {
 	o.setPerPush(1)
 	w, err := openWorkshop(ctx)
@@ -196,8 +185,7 @@ func (c *peersCommand) run(ctx context.Context, o options) error {
 			if err != nil {
 				return fmt.Errorf("measure %s: %w", peer.name, err)
 			}
-			progress("round %d of %d, %s: pushed %d, %.3f CPU-s a million; scraped %d, %.3f", round+1, c.rounds, peer.name,
-				cost.pushed, cost.pushPerM(), cost.scraped, cost.scrapePerM())
+			progress("round %d of %d, %s: %s", round+1, c.rounds, peer.name, cost)
 			costs[peer.name] = append(costs[peer.name], cost)
 		}
 	}
@@ -220,101 +208,21 @@ func (c *peersCommand) measure(ctx context.Context, p programs, peer peer) (cost
 		return cost{}, err
 	}
 	defer stop()
-	shape := p.options.shape
-	shape.Path, shape.Unstamped = peer.path, peer.unstamped
-	r := &trial{peer: peer, server: s, load: load.New(s.Address, shape, p.options.connections), scraper: load.NewScraper(s.URL(peer.scrape))}
-	defer r.load.Close()
-	defer r.scraper.Close()
-	idle, err := s.RSS()
+	r, err := newTrial(ctx, peer, s, p.options.shape, p.options.connections)
 	if err != nil {
 		return cost{}, err
 	}
-	// What a server does at the first sight of a series is not counted.
-	reports := c.reports(shape)
-	if err = r.push(ctx, 1, c.atMost); err == nil && peer.scrape != "" {
-		err = r.scrape(ctx, idle)
-	}
-	r.cost = cost{}
-	for start := time.Now(); err == nil; {
-		if err = r.push(ctx, reports, c.atMost); err == nil && peer.scrape != "" {
-			err = r.scrape(ctx, idle)
-		}
-		if time.Since(start) > c.atMost {
-			break
+	defer r.close()
+	err = r.warm(ctx, c.atMost)
+	for start := time.Now(); err == nil && time.Since(start) < c.atMost; {
+		if err = r.push(ctx, c.reports(p.options.shape), c.atMost); err == nil {
+			err = r.scrape(ctx)
 		}
 	}
 	if err != nil {
 		return cost{}, fmt.Errorf("%w; its log ends:\n%s", err, s.Log())
 	}
 	return r.cost, nil
-}
-
-// trial is one start of a peer under load.
-type trial struct {
-	peer    peer
-	server  *server.Server
-	load    *load.Load
-	scraper *load.Scraper
-	cost    cost
-	held    int // accepted since the last scrape
-	// firstBytes is how long each scrape took to begin, in milliseconds.
-	firstBytes []float64
-}
-
-// push has the fleet report so often, or as often as there is time.
-func (r *trial) push(ctx context.Context, reports int, atMost time.Duration) error {
-	return r.pushed(ctx, func() (load.Result, error) { return r.load.Rounds(ctx, reports, atMost) })
-}
-
-// pushed measures what pushes, none of which may be refused, cost the server.
-func (r *trial) pushed(ctx context.Context, pushes func() (load.Result, error)) error {
-	before, err := r.server.SettledCPU(ctx, 0)
-	if err != nil {
-		return err
-	}
-	pushed, err := pushes()
-	if err != nil {
-		return err
-	}
-	if pushed.Refused > 0 {
-		return fmt.Errorf("%d samples were refused: %s", pushed.Refused, pushed.Why)
-	}
-	after, err := r.server.SettledCPU(ctx, r.peer.behind)
-	if err != nil {
-		return err
-	}
-	r.cost.pushed += pushed.Samples
-	r.cost.pushCPU += after - before
-	r.cost.wall += pushed.Wall
-	r.held = pushed.Samples
-	return nil
-}
-
-func (r *trial) scrape(ctx context.Context, idle int64) error {
-	rss, err := r.server.RSS()
-	if err != nil {
-		return err
-	}
-	before, err := r.server.CPU()
-	if err != nil {
-		return err
-	}
-	got, err := r.scraper.Scrape(ctx)
-	if err != nil {
-		return err
-	}
-	after, err := r.server.SettledCPU(ctx, 0)
-	if err != nil {
-		return err
-	}
-	if r.peer.keepsAll && got.Samples != r.held {
-		return fmt.Errorf("it took %d samples and gave %d to the scrape", r.held, got.Samples)
-	}
-	r.firstBytes = append(r.firstBytes, got.FirstByte.Seconds()*1e3)
-	r.cost.scraped += got.Samples
-	r.cost.scrapeCPU += after - before
-	r.cost.perHeld = float64(rss-idle) / float64(got.Samples)
-	return nil
 }
 
 // print prints the table, each peer's figures with their ratio to ours.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -38,7 +39,7 @@ func addSustained(app *kingpin.Application) (string, func(context.Context, optio
 	cmd.Flag("scrape-interval", "Prometheus' scrape_interval.").Default("15s").DurationVar(&c.interval)
 	cmd.Flag("scrape-timeout", "Prometheus' scrape_timeout.").Default("15s").DurationVar(&c.timeout)
 	cmd.Flag("enable-compression", "Prometheus' enable_compression.").BoolVar(&c.compression)
-	cmd.Flag("find", "Raise the rate step by step, from --rate on, until a goal is missed, and say the highest that held.").BoolVar(&c.find)
+	cmd.Flag("find", "Raise the rate by a quarter at a time, from --rate on, until a goal is missed, and say the highest that held.").BoolVar(&c.find)
 	cmd.Flag("hub-flag", "A flag for the hub; repeatable.").Default("--limit.samples=32000000", "--scrape.max-samples=8000000").StringsVar(&c.hubFlags)
 	return cmd.FullCommand(), c.run
 }
@@ -75,7 +76,8 @@ func (c *sustainedCommand) findHighest(ctx context.Context, o options, w *worksh
 			return ctx.Err()
 		}
 		if err != nil {
-			progress("%.1f M samples/min: %v", step.rate/1e6, err)
+			why, _, _ := strings.Cut(err.Error(), "\n") // without the logs
+			progress("%.1f M samples/min: %s", step.rate/1e6, why)
 		} else {
 			fmt.Println()
 			goals.Write(os.Stdout)

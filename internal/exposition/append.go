@@ -2,8 +2,6 @@ package exposition
 
 import (
 	"bytes"
-	"math"
-	"strconv"
 	"strings"
 	"unsafe"
 )
@@ -25,22 +23,22 @@ func AppendLabelValue(dst []byte, v string) []byte {
 // escaped.
 func AppendHelp(dst []byte, v string) []byte { return appendEscaped(dst, v, false) }
 
-// Unescape undoes AppendLabelValue and AppendHelp. A backslash before any other
-// letter stands for itself, as it does for Prometheus.
-func Unescape(b []byte) string {
+// UnescapeHelp undoes AppendHelp. A backslash before any other letter stands for
+// itself, as it does for Prometheus.
+func UnescapeHelp(b []byte) string {
 	if bytes.IndexByte(b, '\\') < 0 {
 		return string(b)
 	}
-	text, _ := appendUnescaped(nil, b)
+	text, _ := appendUnescaped(nil, b, false)
 	return string(text)
 }
 
 // appendUnescaped appends b without its escapes, and counts them.
-func appendUnescaped(dst, b []byte) (text []byte, escapes int) {
+func appendUnescaped(dst, b []byte, quotes bool) (text []byte, escapes int) {
 	for i := 0; i < len(b); i++ {
 		c := b[i]
 		if c == '\\' && i+1 < len(b) {
-			if e, ok := unescaped(b[i+1]); ok {
+			if e, ok := unescaped(b[i+1], quotes); ok {
 				c = e
 				escapes++
 				i++
@@ -52,11 +50,11 @@ func appendUnescaped(dst, b []byte) (text []byte, escapes int) {
 }
 
 // unescaped returns what a backslash and c stand for.
-func unescaped(c byte) (byte, bool) {
-	switch c {
-	case '\\', '"':
+func unescaped(c byte, quotes bool) (byte, bool) {
+	switch {
+	case c == '\\', c == '"' && quotes:
 		return c, true
-	case 'n':
+	case c == 'n':
 		return '\n', true
 	}
 	return 0, false
@@ -92,22 +90,4 @@ func appendEscaped(dst []byte, v string, quotes bool) []byte {
 		}
 	}
 	return dst
-}
-
-// AppendFloat appends a short text that ParseFloat reads back as the same
-// number, to the bit (but for the payload of a NaN). Whole numbers below 2^53,
-// which most samples are, are written as such, which is faster and no longer.
-func AppendFloat(dst []byte, v float64) []byte {
-	switch {
-	case v != v:
-		return append(dst, "NaN"...)
-	case math.IsInf(v, 1):
-		return append(dst, "+Inf"...)
-	case math.IsInf(v, -1):
-		return append(dst, "-Inf"...)
-	}
-	if i := int64(v); float64(i) == v && -1<<53 < i && i < 1<<53 && (i != 0 || !math.Signbit(v)) {
-		return strconv.AppendInt(dst, i, 10)
-	}
-	return strconv.AppendFloat(dst, v, 'g', -1, 64)
 }

@@ -37,6 +37,9 @@ func TestParseFloatIsStrconvs(t *testing.T) {
 		v := math.Float64frombits(r.Uint64())
 		sameBits(t, strconv.FormatFloat(v, 'g', -1, 64))
 		sameBits(t, strconv.FormatFloat(r.NormFloat64()*1000, 'f', r.IntN(18), 64))
+		digits := strconv.FormatUint(r.Uint64()>>r.IntN(64), 10)
+		point := r.IntN(len(digits) + 1)
+		sameBits(t, digits[:point]+"."+digits[point:])
 	}
 }
 
@@ -67,37 +70,70 @@ func TestParseTimestamp(t *testing.T) {
 	f("1e3", 0, false)
 }
 
-func TestAppendFloatReadsBackTheSame(t *testing.T) {
-	same := func(v float64) {
-		t.Helper()
-		got, err := ParseFloat(AppendFloat(nil, v))
-		require.NoError(t, err)
+// writesAsStrconv fails unless AppendFloat writes v as it says, and ParseFloat reads
+// it back.
+func writesAsStrconv(t *testing.T, v float64) {
+	t.Helper()
+	format := byte('g')
+	if size := math.Abs(v); size == 0 || 1e-4 <= size && size < 1<<53 {
+		format = 'f'
+	}
+	want := strconv.FormatFloat(v, format, -1, 64)
+	require.Equal(t, want, string(AppendFloat(nil, v)))
+	got, err := ParseFloat([]byte(want))
+	require.NoError(t, err)
+	if v == v {
 		require.Equal(t, math.Float64bits(v), math.Float64bits(got), "%v", v)
 	}
-	for _, v := range []float64{0, math.Copysign(0, -1), 1, -1, 0.1, 1 << 53, -1 << 53, 1<<53 - 1, 1e21, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1)} {
-		same(v)
+}
+
+func TestAppendFloatWritesAsStrconv(t *testing.T) {
+	for _, v := range []float64{
+		0, math.Copysign(0, -1), 1, -1, 0.1, -0.5, 1e-4, 0.00012345678, 0.000123456789, 9.9e-5, 99999999, 1e8, 123456789.25, 9999999.99999999,
+		1 << 53, -1 << 53, 1<<53 - 1, 1e15, 1e16, 1e21, math.MaxFloat64, math.SmallestNonzeroFloat64, math.Inf(1), math.Inf(-1), math.NaN(),
+		0.1 + 0.2, 1e7 - 1e-9, math.Nextafter(0.25, 1), math.Nextafter(1e-4, 0),
+	} {
+		writesAsStrconv(t, v)
 	}
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 100_000 {
-		if v := math.Float64frombits(r.Uint64()); v == v {
-			same(v)
-		}
-		same(float64(r.Int64N(1 << 54)))
+		writesAsStrconv(t, math.Float64frombits(r.Uint64()))
+		writesAsStrconv(t, float64(r.Int64N(1<<54)>>r.IntN(54)))
+		decimals := float64(r.Int64N(1<<50)>>r.IntN(50)) / math.Pow(10, float64(r.IntN(12)))
+		writesAsStrconv(t, decimals)
+		writesAsStrconv(t, math.Nextafter(-decimals, 0))
 	}
-	assert.Equal(t, "NaN", string(AppendFloat(nil, math.NaN())))
+}
+
+func FuzzAppendFloat(f *testing.F) {
+	for _, v := range []float64{0, 1.5, -0.001, 1e8, 1e-5, 123456.789} {
+		f.Add(v)
+	}
+	f.Fuzz(writesAsStrconv)
+}
+
+func TestAppendTimestamp(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 10_000 {
+		ms := int64(r.Uint64()) >> r.IntN(64)
+		require.Equal(t, strconv.FormatInt(ms, 10), string(AppendTimestamp(nil, ms)))
+	}
+	assert.Equal(t, "x 0", string(AppendTimestamp([]byte("x "), 0)))
 }
 
 func TestEscaping(t *testing.T) {
-	f := func(plain, escaped string) {
+	f := func(plain, inLabel, inHelp string) {
 		t.Helper()
-		assert.Equal(t, escaped, string(AppendLabelValue(nil, plain)))
-		assert.Equal(t, plain, Unescape([]byte(escaped)))
-		assert.Equal(t, plain, Unescape(AppendHelp(nil, plain)))
+		assert.Equal(t, inLabel, string(AppendLabelValue(nil, plain)))
+		assert.Equal(t, inHelp, string(AppendHelp(nil, plain)))
+		assert.Equal(t, plain, UnescapeHelp([]byte(inHelp)))
 	}
-	f(`plain`, `plain`)
-	f("a\nb", `a\nb`)
-	f(`a\nb`, `a\\nb`)
-	f(`say "x"`, `say \"x\"`)
+	f(`plain`, `plain`, `plain`)
+	f("a\nb", `a\nb`, `a\nb`)
+	f(`a\nb`, `a\\nb`, `a\\nb`)
+	f(`say "x"`, `say \"x\"`, `say "x"`)
+	f(`say \"x\"`, `say \\\"x\\\"`, `say \\"x\\"`)
+	assert.Equal(t, `\"\t\`, UnescapeHelp([]byte(`\"\t\`)))
 }
 
 func TestNames(t *testing.T) {
@@ -113,27 +149,4 @@ func TestNames(t *testing.T) {
 	f("1up", false, false)
 	f("a-b", false, false)
 	f("größe", false, false)
-}
-
-// go test ./internal/exposition -run '^$' -bench .
-func BenchmarkParseFloat(b *testing.B) {
-	for _, text := range []string{"42", "1234.5678", "1.7976931348623157e+308"} {
-		b.Run(text, func(b *testing.B) {
-			raw := []byte(text)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := ParseFloat(raw); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-func BenchmarkAppendFloat(b *testing.B) {
-	buf := make([]byte, 0, 64)
-	b.ReportAllocs()
-	for b.Loop() {
-		buf = AppendFloat(buf[:0], 1234.5678)
-	}
 }

@@ -136,9 +136,44 @@ func (s *Scanner) scanSample() Kind {
 	return s.scanNumbers()
 }
 
+// plainRoom is more than the bytes that scanPlain looks at.
+const plainRoom = 64
+
+// scanPlain reads what nearly always follows the series: a blank, a decimal without
+// an exponent, perhaps a blank and a timestamp, and a line feed. It returns false,
+// and reads nothing, when there is anything else or the body ends soon.
+func (s *Scanner) scanPlain() bool {
+	if len(s.body)-s.pos < plainRoom || s.body[s.pos] != ' ' {
+		return false
+	}
+	b := (*[plainRoom]byte)(s.body[s.pos:])
+	value, i := decimalAt(b, 1)
+	if i == 0 {
+		return false
+	}
+	var ms uint64
+	stamped := b[i] == ' '
+	if stamped {
+		var digits int
+		ms, digits = digitsAt(b, i+1)
+		if i += 1 + digits; digits == 0 || digits >= maxDigits {
+			return false
+		}
+	}
+	if b[i] != '\n' {
+		return false
+	}
+	s.value, s.timestamp, s.stamped = value, int64(ms), stamped
+	s.pos += i + 1
+	return true
+}
+
 // scanNumbers reads what follows the series: a number, perhaps a timestamp, and
 // the end of the line.
 func (s *Scanner) scanNumbers() Kind {
+	if s.scanPlain() {
+		return Sample
+	}
 	number := s.token()
 	value, err := ParseFloat(number)
 	if err != nil {
@@ -315,7 +350,7 @@ func (s *Scanner) cutName(b []byte) (name, rest []byte, err error) {
 		return nil, nil, fmt.Errorf("metric name %.100q: %w", name, err)
 	}
 	if bytes.IndexByte(name, '\\') >= 0 {
-		s.unescaped, _ = appendUnescaped(s.unescaped[:0], name)
+		s.unescaped, _ = appendUnescaped(s.unescaped[:0], name, true)
 		name = s.unescaped
 	}
 	return name, rest, nil

@@ -2,11 +2,14 @@ package exposition
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 )
 
 // read returns what a scanner finds, a string for each thing.
@@ -140,7 +143,39 @@ func TestScannerGuesses(t *testing.T) {
 	f("x 1", `longer{than="the rest"}`, "1 x = 1")
 }
 
-// The guess must never change what is read, only how.
+// Numbers are read in one of two ways, the fast one only where the body goes on for
+// a while.
+func TestPropertyScannerReadsNumbersAsStrconv(t *testing.T) {
+	number := rapid.StringMatching(`[+-]?([0-9]{1,21}(\.[0-9]{0,21})?|\.[0-9]{0,3})(e[0-9])?`)
+	stamp := rapid.StringMatching(`( [0-9]{1,20}| -1)?`)
+	rapid.Check(t, func(t *rapid.T) {
+		text, at := number.Draw(t, "number"), stamp.Draw(t, "timestamp")
+		value, err := strconv.ParseFloat(text, 64)
+		ms, atErr := int64(0), error(nil)
+		if at != "" {
+			ms, atErr = strconv.ParseInt(at[1:], 10, 64)
+		}
+		for _, rest := range []string{"", "\n", "\n#" + strings.Repeat(" ", plainRoom)} {
+			var s Scanner
+			s.Reset([]byte("x " + text + at + rest))
+			kind := s.Next("")
+			if err != nil || atErr != nil {
+				require.Equal(t, End, kind)
+				require.Error(t, s.Err())
+				continue
+			}
+			require.NoError(t, s.Err())
+			require.Equal(t, math.Float64bits(value), math.Float64bits(s.Value()))
+			got, stamped := s.Timestamp()
+			require.Equal(t, ms, got)
+			require.Equal(t, at != "", stamped)
+			require.Equal(t, End, s.Next(""))
+			require.NoError(t, s.Err())
+		}
+	})
+}
+
+// Neither the guess nor what follows must ever change what is read, only how.
 func FuzzScan(f *testing.F) {
 	f.Add([]byte("# TYPE x counter\nx{a=\"b\"} 1 2\nx{a=\"b\"} 1 3\n"), `x{a="b"}`)
 	f.Add([]byte("x 1\nx{a=\"\\\"}\"} NaN\n"), "x")
@@ -157,6 +192,9 @@ func FuzzScan(f *testing.F) {
 		}
 		guessed, guessedErr := read(string(body), always...)
 		require.Equal(t, fmt.Sprint(plainErr), fmt.Sprint(guessedErr))
+		followed, followedErr := read(string(body) + "\n#" + strings.Repeat(" ", plainRoom))
+		require.Equal(t, fmt.Sprint(plainErr), fmt.Sprint(followedErr))
+		require.Equal(t, plain, followed)
 		require.Len(t, guessed, len(plain))
 		for i := range plain {
 			if !strings.HasSuffix(guessed[i], "repeated") {

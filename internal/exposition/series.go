@@ -157,22 +157,16 @@ func (p *SeriesParser) readLabels(b []byte, i int) error {
 		if i, err = p.readItem(b, i); err != nil {
 			return err
 		}
-		if i < len(b) && b[i] != '}' {
+		if i < len(b) && b[i] != ',' {
 			i = p.skipBlanks(b, i)
 		}
+		// Prometheus does not insist on commas after values.
 		if separated = i < len(b) && b[i] == ','; separated {
 			i++
-		} else if i == len(b) || b[i] != '}' {
-			return p.errComma()
+		} else if i < len(b) && b[i] != '}' {
+			p.canonical = false
 		}
 	}
-}
-
-func (p *SeriesParser) errComma() error {
-	if len(p.labels) == 0 {
-		return fmt.Errorf("no comma after metric name %q", p.name)
-	}
-	return fmt.Errorf("no comma after label %q", p.labels[len(p.labels)-1].name)
 }
 
 // readItem reads `name="value"`, or a metric name in quotes, and returns where it
@@ -317,7 +311,7 @@ func (p *SeriesParser) unescape(raw []byte) []byte {
 	}
 	from := len(p.unescaped)
 	var escapes int
-	p.unescaped, escapes = appendUnescaped(p.unescaped, raw)
+	p.unescaped, escapes = appendUnescaped(p.unescaped, raw, true)
 	text := p.unescaped[from:]
 	// Canonical text escapes each of the bytes that need it, and no other.
 	if len(raw) != len(text)+escapes || escapes != needEscapes(text) {
@@ -398,7 +392,6 @@ func isNumber(b []byte) bool {
 // byte one more than the highest that is sought sets its top bit, or that of
 // a higher byte, which does not matter as the lowest one decides.
 func plainLen(b []byte) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])

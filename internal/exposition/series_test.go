@@ -35,6 +35,7 @@ func TestSeriesParserMakesOneTextOfManySpellings(t *testing.T) {
 	}
 	f(`x`, `x{}`, `x{ }`, `x {}`, `x{a=""}`, `{"x"}`, `{ "x" , }`, `x{"a.b"=""}`)
 	f(`x{a="1",b="2"}`, `x{b="2",a="1"}`, `x{b="2", a="1",}`, `x { a = "1" , b = "2" }`, `x{a="1",b="2",c=""}`,
+		`x{a="1"b="2"}`, `x{a="1" b="2"}`,
 		`{"x",a="1",b="2"}`, `{b="2","x",a="1"}`, `x{"a"="1","b"="2"}`)
 	f(`x{a="\\ \" \n"}`)
 	f(`x{a="\\t"}`, `x{a="\t"}`)
@@ -90,7 +91,8 @@ func TestSeriesParserRefuses(t *testing.T) {
 	f(`x{a:b="1"}`, `no = after label name "a"`)
 	f(`x{a}`, `no = after label name "a"`)
 	f(`x{a=1}`, `the value of label "a" is not in quotes`)
-	f(`x{a="1"b="2"}`, `no comma after label "a"`)
+	f(`x{a="1";b="2"}`, `";b=\"2\"}" does not begin with a label name`)
+	f(`x{a="1",,b="2"}`, `does not begin with a label name`)
 	f(`x{,}`, `does not begin with a label name`)
 	f(`x{__name__="y"}`, `reserved`)
 	f(`{"x","__name__"="y"}`, `reserved`)
@@ -139,8 +141,12 @@ func TestSeriesParserGroups(t *testing.T) {
 		{`h_bucket{a="b",le="1",z="y"}`, `h_bucket{le="2",z="y",a="b"}`, `h_sum{a="b",z="y"}`},
 		{`s{quantile="0.5"}`, `s{quantile="1"}`, `s_sum`, `s_count`},
 		{`{"my.h_bucket",le="1"}`, `{"my.h_count"}`},
-		{`h`}, {`h{a="b"}`}, {`s`}, {`_count`}, {`_sum`}, {`x_total`}, {`h_bucketful{le="1"}`}, {`{"my.h"}`},
-		{`h_count{a="c"}`}, {`h_count{b="a"}`}, {`h_count{b="a",c="d"}`}, {`h_count{b="acd"}`},
+	}
+	for _, alone := range []string{
+		`h`, `h{a="b"}`, `s`, `_count`, `_sum`, `x_total`, `h_bucketful{le="1"}`, `{"my.h"}`,
+		`h_count{a="c"}`, `h_count{b="a"}`, `h_count{b="a",c="d"}`, `h_count{b="acd"}`,
+	} {
+		together = append(together, []string{alone})
 	}
 	seen := map[uint64]int{}
 	for i, spellings := range together {
@@ -233,7 +239,7 @@ func referenceParse(s string) (map[string]string, error) {
 		if err := add(name, value); err != nil {
 			return nil, err
 		}
-		if !strings.HasPrefix(s, ",") && !strings.HasPrefix(s, "}") {
+		if m[3] == "" && !strings.HasPrefix(s, ",") && !strings.HasPrefix(s, "}") {
 			return nil, errors.New("no comma")
 		}
 		s = strings.TrimPrefix(s, ",")

@@ -5,6 +5,7 @@ package load
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -74,7 +75,7 @@ func (s Shape) push(host, path string, first, count int) *Push {
 	head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: %d\r\n\r\n",
 		path, host, len(body))
 	p.head = len(head)
-	p.request = append(head, body...)
+	p.request = slices.Concat(head, body)
 	return p
 }
 

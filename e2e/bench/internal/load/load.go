@@ -66,49 +66,58 @@ type Result struct {
 // much of it as it takes in the given time; 0 is no bound. A push that is
 // refused is counted and not sent again.
 func (l *Load) Rounds(ctx context.Context, n int, atMost time.Duration) (Result, error) {
-	return l.all(ctx, atMost, func(lane *lane) int { return n * len(lane.pushes) }, nil)
+	start := time.Now()
+	return l.all(ctx, func(lane *lane, done int) *Push {
+		if done == n*len(lane.pushes) || atMost > 0 && time.Since(start) > atMost {
+			return nil
+		}
+		return lane.take()
+	})
 }
 
 // Fresh pushes at least so many samples of gateways that were never seen.
 func (l *Load) Fresh(ctx context.Context, samples int) (Result, error) {
-	each := func(lane *lane) int {
-		perLane := (samples + len(l.lanes) - 1) / len(l.lanes)
-		return (perLane + lane.pushes[0].Samples - 1) / lane.pushes[0].Samples
-	}
-	return l.all(ctx, 0, each, func(p *Push) {
+	var taken atomic.Int64
+	return l.all(ctx, func(lane *lane, _ int) *Push {
+		p := lane.take()
+		if taken.Add(int64(p.Samples))-int64(p.Samples) >= int64(samples) {
+			return nil
+		}
 		p.Renumber(int(l.fresh.Add(int64(p.count))) - p.count)
+		return p
 	})
 }
 
-// all has each lane send a number of pushes.
-func (l *Load) all(ctx context.Context, atMost time.Duration, count func(*lane) int, prepare func(*Push)) (Result, error) {
+// all has each lane send what next returns, which is told how many that were
+// before, until that is nil.
+func (l *Load) all(ctx context.Context, next func(lane *lane, done int) *Push) (Result, error) {
 	start := time.Now()
 	results := make([]Result, len(l.lanes))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, lane := range l.lanes {
 		g.Go(func() error {
-			for range count(lane) {
-				if atMost > 0 && time.Since(start) > atMost {
+			for done := 0; ; done++ {
+				p := next(lane, done)
+				if p == nil {
 					return nil
-				}
-				p := lane.take()
-				if prepare != nil {
-					prepare(p)
 				}
 				if err := l.send(ctx, lane, p, &results[i]); err != nil {
 					return err
 				}
 			}
-			return nil
 		})
 	}
 	err := g.Wait()
-	var sum Result
+	return sum(results, start), err
+}
+
+func sum(results []Result, start time.Time) Result {
+	var all Result
 	for _, r := range results {
-		sum.add(r)
+		all.add(r)
 	}
-	sum.Wall = time.Since(start)
-	return sum, err
+	all.Wall = time.Since(start)
+	return all
 }
 
 func (r *Result) add(o Result) {
@@ -199,10 +208,5 @@ func (l *Load) Pace(ctx context.Context, rate float64, observe func(Latency)) (R
 		})
 	}
 	err := g.Wait()
-	var sum Result
-	for _, r := range results {
-		sum.add(r)
-	}
-	sum.Wall = time.Since(start)
-	return sum, err
+	return sum(results, start), err
 }

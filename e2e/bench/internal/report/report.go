@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -21,12 +22,8 @@ type Goals struct {
 
 // AtMost notes a figure and its limit, both in the same unit.
 func (g *Goals) AtMost(what string, got, limit float64, unit string) {
-	tolerance := g.Tolerance
-	if tolerance == 0 {
-		tolerance = 1
-	}
 	verdict := "ok"
-	if !(got <= limit*tolerance) { // not a number is no success
+	if !(got <= limit*g.tolerance()) { // not a number is no success
 		verdict = "MISSED"
 		g.missed++
 	}
@@ -54,7 +51,18 @@ func (g *Goals) Missed() int { return g.missed }
 
 // Write prints every goal with its verdict.
 func (g *Goals) Write(w io.Writer) {
-	Table(w, []string{"", "measured", "goal", ""}, g.lines)
+	goal := "goal"
+	if g.tolerance() != 1 {
+		goal += fmt.Sprintf(" (may be missed %vx)", g.tolerance())
+	}
+	Table(w, []string{"", "measured", goal, ""}, g.lines)
+}
+
+func (g *Goals) tolerance() float64 {
+	if g.Tolerance == 0 {
+		return 1
+	}
+	return g.Tolerance
 }
 
 // Figure writes a number with as many digits as are worth reading.
@@ -75,7 +83,7 @@ func Figure(x float64) string {
 
 // Thousands writes a number with commas.
 func Thousands(n int64) string {
-	s := fmt.Sprint(n)
+	s := strconv.FormatInt(n, 10)
 	for at := len(s) - 3; at > 0 && s[at-1] != '-'; at -= 3 {
 		s = s[:at] + "," + s[at:]
 	}

@@ -116,7 +116,7 @@ func (s *Server) RSS() (int64, error) { return procstat.RSS(s.PID()) }
 // returns its CPU time. What is done behind an answer is then counted, too.
 func (s *Server) SettledCPU(ctx context.Context, atLeast time.Duration) (time.Duration, error) {
 	const (
-		poll   = 50 * time.Millisecond
+		poll   = 30 * time.Millisecond
 		idle   = poll / 20 // of processor time, in one poll
 		calm   = 4         // polls
 		atMost = 10 * time.Second

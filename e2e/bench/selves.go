@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
 	"strconv"
 	"sync"
 	"time"
@@ -15,8 +18,8 @@ import (
 	"github.com/hubring/hubring/e2e/bench/internal/load"
 )
 
-// The servers here are processes of their own, which the benchmark starts from
-// its own binary.
+// What is here runs in processes of its own, which the benchmark starts from its
+// own binary.
 
 // addCeiling is what no server on net/http can beat: it reads the bodies of
 // pushes and throws them away, and answers a scrape from memory.
@@ -88,4 +91,37 @@ func serve(ctx context.Context, address string, h http.Handler) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
+}
+
+// addScrape is a scraper that takes no time from the goroutines that push: the
+// runtime looks for what has arrived on their connections only every 10 ms while
+// others keep it busy.
+func addScrape(app *kingpin.Application) (string, func(context.Context, options) error) {
+	c := app.Command("scrape", "Scrape once and say from when to when.").Hidden()
+	url := c.Flag("url", "What to scrape.").Required().String()
+	return c.FullCommand(), func(ctx context.Context, _ options) error {
+		s := load.NewScraper(*url)
+		defer s.Close()
+		from := time.Now()
+		if _, err := s.Scrape(ctx); err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(span{from, time.Now()})
+	}
+}
+
+// scrapeApart scrapes from another process, with the lowest priority: a real
+// scraper's processors are not the hub's.
+func (w *workshop) scrapeApart(ctx context.Context, url string) (during span, err error) {
+	out, err := exec.CommandContext(ctx, "nice", "-n", "19", w.self, "scrape", "--url="+url).Output()
+	if err != nil {
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		return during, fmt.Errorf("scrape from another process: %w", err)
+	}
+	if err := json.Unmarshal(out, &during); err != nil {
+		return during, fmt.Errorf("scrape from another process: %w", err)
+	}
+	return during, nil
 }
