@@ -15,7 +15,7 @@
 // From the root of the repository, with nothing installed but Go:
 //
 //	go run ./e2e/cmd/realbin      # once: builds the real programs, 5 to 10 minutes
-//	go test -count=1 ./e2e/...    # about 1 minute
+//	go test -count=1 ./e2e/...    # 1 to 2 minutes
 //
 // The tests build the programs themselves if they are missing; then give them
 // the time: go test -timeout 30m. With -short everything that needs a program
