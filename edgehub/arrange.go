@@ -132,19 +132,28 @@ func (a *arrangement) countIn(s columns, place []uint32, most int) (counted, rea
 	return counted, s.len()
 }
 
-// passedSince is the number of the part's samples from a position to the end of the
-// view.
-func (a *arrangement) passedSince(position uint64) int {
+// tally is what a cursor passes: samples, and how many of them are dropped.
+type tally struct{ passed, tooOld, ahead int }
+
+// since is the tally of the part's samples from a position to the end of the view.
+func (a *arrangement) since(position uint64) tally {
 	if position <= a.view.from {
-		return a.passed
+		return tally{a.passed, a.tooOld, a.ahead}
 	}
+	var n tally
 	rest := a.view
 	rest.from = position
-	n := 0
 	for s := range rest.logged() {
-		for _, id := range s.ids {
-			if a.choice.parts == 1 || a.rank.partOf(id, a.choice.parts) == a.choice.part {
-				n++
+		for i, id := range s.ids {
+			if a.choice.parts > 1 && a.rank.partOf(id, a.choice.parts) != a.choice.part {
+				continue
+			}
+			n.passed++
+			switch t := s.times[i]; {
+			case t < a.choice.oldest:
+				n.tooOld++
+			case t > a.choice.newest:
+				n.ahead++
 			}
 		}
 	}

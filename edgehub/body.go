@@ -302,10 +302,7 @@ func (h *Hub) unreadable(err error) *refusal {
 			text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", h.cfg.MaxBodyBytes),
 		}
 	case errors.Is(err, errNoRoom):
-		return &refusal{
-			status: http.StatusServiceUnavailable, reason: "bodies_bytes",
-			text: fmt.Sprintf("pushes that are being read leave no room for this one; the limit for all is %d bytes", h.cfg.MaxBodiesBytes),
-		}
+		return errBodiesFull(h.cfg.MaxBodiesBytes)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &refusal{
 			status: http.StatusRequestTimeout, reason: "too_slow",
@@ -313,6 +310,13 @@ func (h *Hub) unreadable(err error) *refusal {
 		}
 	}
 	return &refusal{status: http.StatusBadRequest, reason: "unreadable", text: fmt.Sprintf("read the body: %v", err)}
+}
+
+func errBodiesFull(limit int64) *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, reason: "bodies_bytes",
+		text: fmt.Sprintf("pushes that are being read leave no room for this one; the limit for all is %d bytes", limit),
+	}
 }
 
 // samplesIn counts the lines of a text that are neither blank nor comments.

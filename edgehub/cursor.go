@@ -14,6 +14,7 @@ type scraper struct {
 type cursor struct {
 	position uint64
 	held     columns // passed, but still to be written: see onlyFirst
+	shared   bool    // what is held is that of all parts
 	moved    uint64  // how often
 	scrapes  int     // under way
 	bite     bite    // how much it is given at once
@@ -24,14 +25,48 @@ func newScraper(cfg Config, name string) *scraper {
 	return &scraper{name: name, parts: []*cursor{{bite: newBite(cfg.MaxScrapeSamples)}}}
 }
 
-// behind is how many samples of the log the scraper has not passed, and those that
-// it has but are still to be written.
-func (s *scraper) behind(end uint64) int {
-	held := 0
+// behind is how many samples of a log that ends there the scraper has not passed,
+// and those that it has but are still to be written.
+func (s *scraper) behind(end uint64) int { return int(end-min(s.floor(), end)) + s.held().len() }
+
+// held is what is held for all parts.
+func (s *scraper) held() columns {
+	var held columns
+	shared := false
 	for _, c := range s.parts {
-		held = max(held, c.held.len())
+		if c.shared && shared {
+			continue
+		}
+		shared = shared || c.shared
+		if len(held.ids) == 0 {
+			held = c.held
+		} else {
+			held = held.joined(c.held)
+		}
 	}
-	return int(end-min(s.floor(), end)) + held
+	return held
+}
+
+// letGo gives up the oldest samples, so many, and returns how many of them no
+// part had: exactly for one part, about for several, as their series have about
+// as many each.
+func (s *scraper) letGo(samples int) int {
+	lost := 0
+	if held := s.held(); held.len() > 0 {
+		lost = min(samples, held.len())
+		for _, c := range s.parts {
+			c.held, c.shared = held.part(lost, held.len()), true
+			c.moved++ // a scrape that read more must not bring it back
+		}
+	}
+	to, passed := s.floor()+uint64(samples-lost), 0
+	for _, c := range s.parts {
+		if c.position < to {
+			passed += int(to - c.position)
+			c.position = to
+		}
+	}
+	return lost + (passed+len(s.parts)/2)/len(s.parts)
 }
 
 // floor is the position of the part that is furthest behind.
@@ -52,35 +87,32 @@ func (l *log) cursor(s *scraper, part, parts, most int) (c *cursor, resplit bool
 	if len(s.parts) == parts {
 		return s.parts[part], false
 	}
-	floor, held := s.floor(), columns{}
+	floor, held := s.floor(), s.held()
 	for _, old := range s.parts {
 		old.former = true
-		for i := range old.held.ids {
-			held.add(old.held.ids[i], old.held.times[i], old.held.values[i])
-		}
 	}
 	s.parts = make([]*cursor, parts)
 	for i := range s.parts {
-		s.parts[i] = &cursor{position: floor, held: held, bite: newBite(most)}
+		s.parts[i] = &cursor{position: floor, held: held, shared: true, bite: newBite(most)}
 	}
 	return s.parts[part], true
 }
 
 // advance moves a cursor to the end of what was read, never back, and keeps for it
-// what could not be written yet. It returns how many samples the cursor passed
-// that way, and whether it moved.
-func (l *log) advance(c *cursor, a *arrangement) (passed int, moved bool) {
+// what could not be written yet. It returns what the cursor passed that way, and
+// whether it moved.
+func (l *log) advance(c *cursor, a *arrangement) (passed tally, moved bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// What is held changes with each move, so of two scrapes that read the same of
 	// it only one counts.
 	holds := a.rest.len() > 0 || a.view.held.len() > 0
 	if c.former || holds && c.moved != a.view.moved || !holds && a.view.to <= c.position {
-		return 0, false
+		return tally{}, false
 	}
-	passed = a.passedSince(c.position)
+	passed = a.since(c.position)
 	c.moved++
-	c.held = a.rest
+	c.held, c.shared = a.rest, false
 	c.position = max(c.position, a.view.to)
 	l.dropLocked()
 	return passed, true

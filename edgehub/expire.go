@@ -26,7 +26,7 @@ func (h *Hub) expire(before time.Time) int {
 	keep := old.seenSince(before)
 	v, _ := h.log.readWaiting()
 	keepAll(keep, v)
-	if expired := old.count(keep); expired == 0 {
+	if old.count(keep) == 0 && !old.hasEmptyFamily() {
 		return 0
 	}
 	next := old.rebuild(keep)
@@ -44,19 +44,10 @@ func (l *log) replace(t *table, since uint64, keep []bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := l.viewLocked(max(since, l.first), l.end)
-	for s := range v.logged() {
+	for s := range v.stretches() {
 		for _, id := range s.ids {
 			if !keep[id] {
 				return false
-			}
-		}
-	}
-	for _, s := range l.scrapers {
-		for _, c := range s.parts {
-			for _, id := range c.held.ids {
-				if !keep[id] {
-					return false
-				}
 			}
 		}
 	}
@@ -65,7 +56,7 @@ func (l *log) replace(t *table, since uint64, keep []bool) bool {
 }
 
 func keepAll(keep []bool, v view) {
-	for s := range v.logged() {
+	for s := range v.stretches() {
 		for _, id := range s.ids {
 			keep[id] = true
 		}
@@ -100,19 +91,16 @@ func (t *table) rebuild(keep []bool) *table {
 	for name, f := range t.families {
 		n.carryFamily(name, f, keep)
 	}
-	for _, g := range t.gateways {
-		g.series = 0
-	}
 	for number, sp := range t.index.all {
 		if sp.id != noSeries && keep[sp.id] {
 			n.carrySpelling(number, sp, t)
 		}
 	}
-	for id, name := range t.odd {
+	for id, o := range t.odd {
 		if keep[id] {
-			n.odd[id] = name
+			n.odd[id] = o
 		} else {
-			n.markOdd(name, -1)
+			n.countOdd(o, -1)
 		}
 	}
 	for id := range keep {
@@ -137,25 +125,41 @@ func (t *table) carryFamily(name string, f *family, keep []bool) {
 // carrySpelling takes in a spelling of another table. The canonical one comes before
 // the others, as it did there.
 func (t *table) carrySpelling(number uint32, sp *spelling, from *table) {
-	g, known, old := from.owner(sp.gateway), &t.traits[sp.id], from.traits[sp.id]
+	g, known, old := from.gateway(sp.gateway), &t.traits[sp.id], from.traits[sp.id]
+	m, ok := t.members[g.name]
+	if !ok {
+		m = &member{gateway: g}
+		t.members[g.name] = m
+	}
 	if number == old.canonical {
-		t.enlist(g)
+		t.enlist(m)
 		t.series++
 		known.group, known.seen = old.group, old.seen
 	} else {
 		known.aliases++
 	}
 	raw := t.arena.keep([]byte(sp.raw))
-	added := t.index.add(t.index.hash([]byte(raw)), raw, sp.id, g.number)
+	added := t.index.add(t.index.hash([]byte(raw)), raw, sp.id, m.number)
 	if number == old.canonical {
 		known.canonical = added
 	}
 }
 
+func (f *family) empty() bool { return len(f.members) == 0 && f.odd == 0 }
+
+func (t *table) hasEmptyFamily() bool {
+	for _, f := range t.families {
+		if f.empty() {
+			return true
+		}
+	}
+	return false
+}
+
 // dropFamilies forgets families that have no series.
 func (t *table) dropFamilies() {
 	for name, f := range t.families {
-		if len(f.members) == 0 && f.odd == 0 {
+		if f.empty() {
 			delete(t.families, name)
 		}
 	}

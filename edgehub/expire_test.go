@@ -29,7 +29,7 @@ func drainPart(h *Hub, now time.Time, s *scraper, c *cursor, q request) []string
 		panic(err)
 	}
 	if passed, moved := h.log.advance(c, a); moved {
-		h.metrics.handedOver(s, passed, a)
+		h.metrics.handedOver(s, passed)
 		h.table.Load().touch(a.shares, now)
 		h.sweep(now)
 	}
@@ -86,9 +86,9 @@ func TestPushOutlivesItsTable(t *testing.T) {
 	var batch columns
 	batch.add(1, base, 1)
 	require.Equal(t, 2, h.expire(h.started.Add(time.Hour)))
-	_, err := h.log.append(old, &batch, []run{{old.gateways[""], 1}}, 0)
+	_, err := h.log.append(old, &batch, []run{{old.members[""].gateway, 1}}, 0)
 	require.ErrorIs(t, err, errReplaced)
-	require.ErrorIs(t, old.intern(&newcomers{}, h.started), errReplaced)
+	require.ErrorIs(t, old.learn(&newcomers{}, h.started, nil), errReplaced)
 	ingestAt(t, h, []byte("new 1 5\nstays 2 6\n"))
 	assert.Equal(t, []string{"new 1 5", "stays 2 6"}, drain(h, h.started))
 }
@@ -137,6 +137,6 @@ func TestExpiryMixesNothingUp(t *testing.T) {
 	assert.NotZero(t, expired)
 	h.expire(h.started.Add(time.Hour))
 	assert.Zero(t, h.Stats().Series)
-	assert.Empty(t, h.table.Load().gateways)
+	assert.Empty(t, h.table.Load().members)
 	assert.Empty(t, h.table.Load().families)
 }

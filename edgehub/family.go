@@ -74,13 +74,22 @@ func (t *table) familiesWith(names *newcomers) int {
 	return len(t.families) + len(fresh)
 }
 
-// markOdd counts a series with a bound that is no number, at its own family and
-// at the histogram or summary that it could be read as a part of.
-func (t *table) markOdd(name string, by int) {
-	home := t.homeFamily([]byte(name))
-	home.odd += by
-	if base := baseName(name); base != "" && base != home.name {
-		t.familyNamed(base).odd += by
+// oddity is where a series with a bound that is no number counts: at its own
+// family, and at the histogram or summary that it could be read as a part of.
+type oddity struct{ home, base string }
+
+func (t *table) oddityOf(name string) oddity {
+	o := oddity{home: t.homeFamily([]byte(name)).name, base: baseName(name)}
+	if o.base == o.home {
+		o.base = ""
+	}
+	return o
+}
+
+func (t *table) countOdd(o oddity, by int) {
+	t.familyNamed(o.home).odd += by
+	if o.base != "" {
+		t.familyNamed(o.base).odd += by
 	}
 }
 

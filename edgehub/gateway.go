@@ -7,16 +7,20 @@ import "fmt"
 type gateway struct {
 	name string
 
-	// The table's lock guards these.
-	number uint32 // in the table, from 1
-	series int    // in the table
-	coming int    // series of the push that is being taken in
-
-	// The log's lock guards these.
+	// The log's lock guards what follows.
 	held     int      // samples in the log's segments
 	arriving int      // samples of the push that is being appended
 	last     *segment // the newest that holds samples of it, or nil
 	lastRun  int      // its place in last.runs
+}
+
+// member is a gateway in a table, whose lock guards it. It gets a number with
+// its first series.
+type member struct {
+	*gateway
+	number uint32 // in the table, from 1
+	series int    // in the table
+	coming int    // of the push that is being taken in
 }
 
 // run is a stretch of samples of one gateway.

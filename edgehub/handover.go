@@ -11,18 +11,21 @@ import (
 // may sit in the sockets' buffers while the scraper's time runs out, and then the
 // scraper throws away what it has and closes the connection. What does tell is
 // the connection. A scraper that got the whole response keeps it open for the
-// next scrape; so a cursor moves when the next request comes in on it, or when it
-// is still open after the scraper's own timeout. If it is closed before, the
-// samples are given again, which at worst is once too often and harmless: they
-// carry their timestamps.
+// next scrape; so a cursor moves when the next request comes in on it. If it is
+// closed before, the samples are given again, which at worst is once too often and
+// harmless: they carry their timestamps. A scraper that is halted, or cut off from
+// the network, neither asks nor closes; so the clock alone says nothing for long.
+// Only just before the hub would close an idle connection itself, it believes that
+// a scraper that is still there has what was written: one that scrapes so rarely
+// would get the same again and again.
 //
 // Some can't be told by that. Who asks with ?drain=1 takes what is written. Where
 // the connection was to be closed after the response anyway, or the hub itself
 // closes it because it stops, the response was written and that has to do.
 
-// confirmSlack is how long after a scraper's timeout the news that it gave up may
-// take to arrive.
-const confirmSlack = time.Second
+// confirmTime is how long a connection must outlive a response to be believed
+// without another request on it.
+const confirmTime = idleTimeout - 10*time.Second
 
 // handover is a response whose samples the scraper may or may not have.
 type handover struct {
@@ -31,25 +34,24 @@ type handover struct {
 	written   bool        // out of the hub's hands
 	explicit  bool        // asked for with ?drain=1
 	closing   bool        // the connection was to be closed after it
-	confirmed *time.Timer // runs out when the scraper would have given up
+	confirmed *time.Timer // runs out when the connection has outlived it for long
 }
 
 // whenTaken calls commit once the scraper that sent r has the response, or lost
-// once it is clear that it has not.
-// Its time is over at the deadline; no deadline means that it asked with
-// ?drain=1. The handler must have flushed what it wrote and return.
-func (h *Hub) whenTaken(r *http.Request, deadline time.Time, commit, lost func()) {
+// once it is clear that it has not. An explicit request is one with ?drain=1. The
+// handler must have flushed what it wrote and return.
+func (h *Hub) whenTaken(r *http.Request, explicit bool, commit, lost func()) {
 	conn, ok := connectionOf(r)
 	if !ok {
 		commit() // served without HTTPServer's hooks: nothing more will be known
 		return
 	}
-	o := &handover{commit: commit, lost: lost, explicit: deadline.IsZero(), closing: r.Close || h.retired.Load()}
+	o := &handover{commit: commit, lost: lost, explicit: explicit, closing: r.Close || h.retired.Load()}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	conn.owed = append(conn.owed, o)
 	if !o.explicit {
-		o.confirmed = time.AfterFunc(time.Until(deadline)+confirmSlack, func() {
+		o.confirmed = time.AfterFunc(h.confirmTime, func() {
 			conn.settle(func(other *handover) bool { return other == o && o.written })
 		})
 	}

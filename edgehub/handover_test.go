@@ -57,9 +57,10 @@ func TestScraperThatGivesUpGetsItAgain(t *testing.T) {
 	s.await(0)
 }
 
-// Nobody asks again, but the connection outlives the scraper's time.
+// Nobody asks again, but the connection outlives the response for long.
 func TestScraperThatStaysHasIt(t *testing.T) {
 	s := serve(t, Config{})
+	s.confirmTime = 100 * time.Millisecond
 	s.push(at("x", 1, 0))
 	_, r := rawScrape(t, s, 0.05, "")
 	answer, err := http.ReadResponse(r, nil)
@@ -68,6 +69,20 @@ func TestScraperThatStaysHasIt(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, 1, s.Stats().Pending)
 	s.await(0)
+}
+
+// A scraper that is halted, or whose machine is, has not taken what lies in its
+// socket, though its time is over and its connection open.
+func TestHaltedScraperHasNothing(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	conn, _ := rawScrape(t, s, 0.01, "")
+	s.awaitScrapes(1)
+	timer := time.NewTimer(1200 * time.Millisecond) // as long as a clock would have waited
+	<-timer.C
+	assert.Equal(t, 1, s.Stats().Pending)
+	require.NoError(t, conn.Close()) // it goes on, finds its time over and gives up
+	assert.Contains(t, s.get("/metrics?drain=1"), "x 1")
 }
 
 func TestScrapeOverAClosingConnectionTakes(t *testing.T) {

@@ -25,6 +25,7 @@ type Hub struct {
 	started   time.Time
 
 	connections connections
+	confirmTime time.Duration // see handover.go
 
 	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
 	retired   atomic.Bool
@@ -47,6 +48,7 @@ func New(cfg Config) (*Hub, error) {
 		started:  time.Now(),
 		bodies:   room{limit: cfg.MaxBodiesBytes},
 
+		confirmTime: confirmTime,
 		connections: connections{maxSenders: cfg.MaxConnections, open: map[net.Conn]*connection{}},
 	}
 	h.ingesters.New = h.newIngester
@@ -119,12 +121,11 @@ type Point struct {
 
 // handedOver moves a cursor after its scrape was taken.
 func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
-	passed, moved := h.log.advance(c, a)
-	if !moved {
-		return // another scrape of this cursor was faster
-	}
-	h.metrics.handedOver(s, passed, a)
 	now := time.Now()
-	h.table.Load().touch(a.shares, now)
+	// Another scrape of this cursor may have been faster.
+	if passed, moved := h.log.advance(c, a); moved {
+		h.metrics.handedOver(s, passed)
+		h.table.Load().touch(a.shares, now)
+	}
 	h.sweep(now)
 }

@@ -3,7 +3,9 @@ package edgehub
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -15,14 +17,24 @@ type ingester struct {
 	runs    []run
 	names   newcomers
 	unknown []int // places in the batch whose series is a newcomer, in order
+	room    *room // that bodies share
+	used    int64 // of it
 }
+
+const (
+	minGrowth     = 1024                               // samples and newcomers
+	freeSamples   = 16 << 10                           // of a push, that do not count as memory for bodies
+	freeNewcomers = 16 << 10                           // likewise
+	sampleBytes   = 4 + 8 + 8 + 24                     // with its run
+	newcomerBytes = int(unsafe.Sizeof(newcomer{})) + 8 // with its place
+)
 
 // maxKeptSamples bounds the batch that a pooled ingester keeps.
 const maxKeptSamples = 128 << 10
 
 func (h *Hub) newIngester() any {
 	limits := exposition.Limits{SeriesBytes: h.cfg.MaxSeriesBytes, Labels: h.cfg.MaxLabels}
-	return &ingester{names: newcomers{parser: exposition.NewSeriesParser(limits), label: h.cfg.GatewayLabel}}
+	return &ingester{room: &h.bodies, names: newcomers{parser: exposition.NewSeriesParser(limits), label: h.cfg.GatewayLabel}}
 }
 
 func (in *ingester) reset(body []byte) {
@@ -31,6 +43,8 @@ func (in *ingester) reset(body []byte) {
 	clear(in.runs)
 	in.runs, in.unknown = in.runs[:0], in.unknown[:0]
 	in.names.reset()
+	in.room.used.Add(-in.used)
+	in.used = 0
 }
 
 // ingest takes the samples of a body into the log, all or none, and returns how
@@ -48,11 +62,8 @@ func (h *Hub) ingest(body []byte, now time.Time) (int, error) {
 		t := h.table.Load()
 		err := in.read(t, now.UnixMilli())
 		if err == nil {
-			err = in.resolve(t, now)
-		}
-		if err == nil {
 			var letGo int
-			letGo, err = h.log.append(t, &in.batch, in.runs, now.UnixMilli())
+			letGo, err = in.commit(h.log, t, now)
 			h.metrics.letGo(letGo)
 		}
 		if !errors.Is(err, errReplaced) {
@@ -68,6 +79,7 @@ func (h *Hub) ingest(body []byte, now time.Time) (int, error) {
 func (in *ingester) read(t *table, arrival int64) error {
 	var lines chain
 	owner, samples := uint32(0), 0 // since the last run
+	room := min(cap(in.batch.ids), t.cfg.MaxSamples)
 	for {
 		expected, guess := "", lines.guess()
 		var current *spelling
@@ -82,6 +94,12 @@ func (in *ingester) read(t *table, arrival int64) error {
 			return in.scanner.Err()
 		case exposition.Repeated:
 		case exposition.Sample:
+			if in.batch.len() >= room {
+				if err := in.grow(t); err != nil {
+					return err
+				}
+				room = min(cap(in.batch.ids), t.cfg.MaxSamples)
+			}
 			if guessed = in.scanner.Guessed(); !guessed {
 				var err error
 				if number, err = in.find(t, lines.nextSeries()); err != nil {
@@ -127,9 +145,34 @@ func (in *ingester) read(t *table, arrival int64) error {
 	}
 }
 
+// grow makes room for more samples.
+func (in *ingester) grow(t *table) error {
+	n := in.batch.len()
+	if n >= t.cfg.MaxSamples {
+		return &fullError{"hub_full", fmt.Sprintf("the push has more than %d samples, which is the limit", t.cfg.MaxSamples)}
+	}
+	if n >= freeSamples {
+		if err := in.use(n * sampleBytes); err != nil {
+			return err
+		}
+	}
+	in.batch.grow(max(n, minGrowth))
+	return nil
+}
+
+// use counts memory for what is noted of a push among that of its body: lines may
+// be far shorter than what there is to note of them.
+func (in *ingester) use(bytes int) error {
+	if !in.room.take(int64(bytes), in.room.limit) {
+		return errBodiesFull(in.room.limit)
+	}
+	in.used += int64(bytes)
+	return nil
+}
+
 func (in *ingester) endRun(t *table, owner uint32, samples int) {
 	if samples > 0 {
-		in.runs = addRun(in.runs, t.owner(owner), samples)
+		in.runs = addRun(in.runs, t.gateway(owner), samples)
 	}
 }
 
@@ -145,7 +188,25 @@ func (in *ingester) find(t *table, expected uint32) (number uint32, err error) {
 	if number = t.index.find(hash, raw); number != 0 {
 		return number, nil
 	}
+	if err := in.growNames(); err != nil {
+		return 0, err
+	}
 	return 0, in.names.addSeries(raw, hash)
+}
+
+// growNames makes room for one more newcomer.
+func (in *ingester) growNames() error {
+	n := len(in.names.list)
+	if n < cap(in.names.list) {
+		return nil
+	}
+	if n >= freeNewcomers {
+		if err := in.use(n * newcomerBytes); err != nil {
+			return err
+		}
+	}
+	in.names.list = slices.Grow(in.names.list, max(n, minGrowth))
+	return nil
 }
 
 // describe looks up a TYPE or HELP line that was not guessed, likewise.
@@ -158,32 +219,48 @@ func (in *ingester) describe(t *table, kind exposition.Kind) (number uint32, err
 	if limit := t.cfg.MaxSeriesBytes; len(raw) > limit {
 		return 0, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", in.scanner.Name(), len(raw), limit)
 	}
+	if err := in.growNames(); err != nil {
+		return 0, err
+	}
 	in.names.addMetadata(kind, raw, in.scanner.Name(), in.scanner.Text(), hash)
 	return 0, nil
 }
 
-// resolve has the table learn the newcomers and gives their samples their numbers
-// and owners.
-func (in *ingester) resolve(t *table, now time.Time) error {
+// commit takes the batch into the log, and has the table learn the newcomers
+// before, if there is room for both.
+func (in *ingester) commit(l *log, t *table, now time.Time) (letGo int, err error) {
 	if len(in.names.list) == 0 {
-		return nil
+		return l.append(t, &in.batch, in.runs, now.UnixMilli())
 	}
-	if err := t.intern(&in.names, now); err != nil {
+	err = t.learn(&in.names, now, func() (err error) {
+		in.assignRuns()
+		letGo, err = l.reserve(t, in.batch.len(), in.runs)
 		return err
+	})
+	if err == nil {
+		in.assignNumbers()
+		err = l.write(t, &in.batch, in.runs, now.UnixMilli())
 	}
-	unknown, runs := in.unknown, in.runs[:0]
-	names := in.names.list
+	return letGo, err
+}
+
+// assignRuns gives the runs of newcomers their gateways.
+func (in *ingester) assignRuns() {
+	runs, names := in.runs[:0], in.names.series()
 	for _, r := range in.runs {
 		if r.gateway == nil {
-			for names[0].kind != seriesLine {
-				names = names[1:]
-			}
-			in.batch.ids[unknown[0]] = names[0].id
-			r.gateway = names[0].owner
-			names, unknown = names[1:], unknown[1:]
+			n := names.next()
+			r.gateway = n.owner.gateway
 		}
 		runs = addRun(runs, r.gateway, r.samples)
 	}
 	in.runs = runs
-	return nil
+}
+
+// assignNumbers gives the samples of newcomers the numbers of their series.
+func (in *ingester) assignNumbers() {
+	names := in.names.series()
+	for _, place := range in.unknown {
+		in.batch.ids[place] = names.next().id
+	}
 }

@@ -46,9 +46,9 @@ func TestRefusedPushLeavesNoNames(t *testing.T) {
 	s.refused(gatewayBody("b", 49, 1)+gatewayBody("c", 42, 1), "series_limit")
 	s.refused(gatewayBody("a", 51, 1), "gateway_series")
 	table := s.table.Load()
-	assert.Len(t, table.gateways, 1)
+	assert.Len(t, table.members, 1)
 	s.push(gatewayBody("a", 50, 1) + gatewayBody("b", 50, 1))
-	assert.Equal(t, 50, table.gateways["b"].series)
+	assert.Equal(t, 50, table.members["b"].series)
 }
 
 func TestGatewaySeriesAreLimited(t *testing.T) {
@@ -146,5 +146,5 @@ func TestNewestAreKept(t *testing.T) {
 	assert.Zero(t, s.Stats().Pending)
 	answer, text := s.do("POST", "/metrics", string(bytes.Repeat([]byte("z 1\n"), 11)))
 	assert.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
-	assert.Contains(t, text, "the push has 11 samples, and the limit is 10")
+	assert.Contains(t, text, "the push has more than 10 samples, which is the limit")
 }

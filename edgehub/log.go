@@ -23,12 +23,22 @@ func (c *columns) add(id seriesID, ms int64, value float64) {
 	c.ids, c.times, c.values = append(c.ids, id), append(c.times, ms), append(c.values, value)
 }
 
+// grow makes room for so many more.
+func (c *columns) grow(n int) {
+	c.ids, c.times, c.values = slices.Grow(c.ids, n), slices.Grow(c.times, n), slices.Grow(c.values, n)
+}
+
 func (c *columns) reset() { c.ids, c.times, c.values = c.ids[:0], c.times[:0], c.values[:0] }
 
-func (c *columns) len() int { return len(c.ids) }
+func (c columns) len() int { return len(c.ids) }
+
+// joined returns a copy of both, one behind the other.
+func (c columns) joined(d columns) columns {
+	return columns{slices.Concat(c.ids, d.ids), slices.Concat(c.times, d.times), slices.Concat(c.values, d.values)}
+}
 
 // part returns a stretch of the samples, in place.
-func (c *columns) part(from, to int) columns {
+func (c columns) part(from, to int) columns {
 	return columns{c.ids[from:to], c.times[from:to], c.values[from:to]}
 }
 
@@ -56,6 +66,7 @@ type log struct {
 	first    uint64 // position of the first sample in segments[0]
 	end      uint64
 	scrapers []*scraper
+	reserved int // samples that were admitted and are still to be written
 	holding  int // gateways with samples in segments
 	arrivals arrivals
 }
@@ -73,33 +84,63 @@ var errReplaced = errors.New("BUG: a push outlived its table and was not tried a
 func (l *log) append(t *table, batch *columns, runs []run, now int64) (letGo int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if letGo, err = l.admitLocked(t, batch.len(), runs); err == nil {
+		l.writeLocked(batch, runs, now)
+	}
+	return letGo, err
+}
+
+// reserve keeps room for a batch that write takes when its samples have their
+// numbers.
+func (l *log) reserve(t *table, samples int, runs []run) (letGo int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if letGo, err = l.admitLocked(t, samples, runs); err == nil {
+		l.reserved += samples
+	}
+	return letGo, err
+}
+
+// write takes a batch for which room was reserved, and whose numbers are t's.
+func (l *log) write(t *table, batch *columns, runs []run, now int64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved -= batch.len()
+	if t != l.table {
+		return errReplaced
+	}
+	l.writeLocked(batch, runs, now)
+	return nil
+}
+
+// admitLocked says whether there is room for so many samples, and makes it where
+// that is the policy.
+func (l *log) admitLocked(t *table, samples int, runs []run) (letGo int, err error) {
 	if t != l.table {
 		return 0, errReplaced
 	}
-	if batch.len() > l.limit {
-		return 0, &fullError{"hub_full", fmt.Sprintf("the push has %d samples, and the limit is %d", batch.len(), l.limit)}
+	if samples > l.limit-l.reserved {
+		return 0, &fullError{"hub_full", fmt.Sprintf("the push has %d samples, and the limit is %d", samples, l.limit)}
 	}
-	pending := int(l.end - l.floorLocked())
-	if pending+batch.len() > l.limit-l.limit/reserved {
+	pending := l.pendingLocked() + l.reserved
+	if pending+samples > l.limit-l.limit/reserved {
 		if err := fair(runs, l.limit, l.holding, l.passedLocked); err != nil {
 			return 0, err
 		}
 	}
-	if over := pending + batch.len() - l.limit; over > 0 {
+	if over := pending + samples - l.limit; over > 0 {
 		if !l.newest {
 			return 0, &fullError{"hub_full", fmt.Sprintf(
 				"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
-				pending, batch.len(), l.limit)}
+				pending, samples, l.limit)}
 		}
-		l.passLocked(l.floorLocked() + uint64(over))
-		letGo = over
+		letGo = l.letGoLocked(samples)
 	}
-	l.arrivals.note(l.end, now)
-	l.writeLocked(batch, runs)
 	return letGo, nil
 }
 
-func (l *log) writeLocked(batch *columns, runs []run) {
+func (l *log) writeLocked(batch *columns, runs []run, now int64) {
+	l.arrivals.note(l.end, now)
 	rest := run{}
 	for from := 0; from < batch.len(); {
 		at := int(l.end % segmentSize)
@@ -137,17 +178,20 @@ func (l *log) holdLocked(tail *segment, g *gateway, samples int) {
 	tail.runs[g.lastRun].samples += samples
 }
 
-// passLocked moves the cursors that are behind a position there, and drops the
-// segments that every cursor has passed.
-func (l *log) passLocked(floor uint64) {
+// letGoLocked makes room for so many samples: each scraper gives up the oldest that
+// are too many. It returns how many the one that gives up most had not got.
+func (l *log) letGoLocked(samples int) int {
+	most := 0
 	for _, s := range l.scrapers {
-		for _, c := range s.parts {
-			c.position = max(c.position, floor)
+		if over := s.behind(l.end) + l.reserved + samples - l.limit; over > 0 {
+			most = max(most, s.letGo(over))
 		}
 	}
 	l.dropLocked()
+	return most
 }
 
+// dropLocked drops the segments that every cursor has passed.
 func (l *log) dropLocked() {
 	floor := l.floorLocked()
 	drop := int((floor - l.first) / segmentSize)
@@ -197,13 +241,19 @@ func (l *log) floorLocked() uint64 {
 func (l *log) waiting() (samples int, since int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, s := range l.scrapers {
-		samples = max(samples, s.behind(l.end))
-	}
 	if floor := l.floorLocked(); floor < l.end {
 		since = l.arrivals.of(floor)
 	}
-	return samples, since
+	return l.pendingLocked(), since
+}
+
+// pendingLocked is the number of samples that the scraper furthest behind has not got.
+func (l *log) pendingLocked() int {
+	pending := 0
+	for _, s := range l.scrapers {
+		pending = max(pending, s.behind(l.end))
+	}
+	return pending
 }
 
 // lag is one part's distance from the end of the log.
@@ -247,6 +297,9 @@ type view struct {
 func (l *log) read(c *cursor) (v view, t *table, most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if c.former { // its samples are for the parts that there are now
+		return l.viewLocked(l.end, l.end), l.table, c.bite.size
+	}
 	v = l.viewLocked(min(c.position, l.end), l.end)
 	v.held, v.moved = c.held, c.moved
 	return v, l.table, c.bite.size
@@ -266,11 +319,16 @@ func (l *log) peek(s *scraper, part, parts int) (view, *table) {
 	return v, l.table
 }
 
-// readWaiting returns what some cursor has not passed.
+// readWaiting returns what some cursor has not passed or holds, and the table whose
+// numbers the samples bear.
 func (l *log) readWaiting() (view, *table) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.viewLocked(l.floorLocked(), l.end), l.table
+	v := l.viewLocked(l.floorLocked(), l.end)
+	for _, s := range l.scrapers {
+		v.held = v.held.joined(s.held())
+	}
+	return v, l.table
 }
 
 func (l *log) viewLocked(from, to uint64) view {

@@ -87,7 +87,7 @@ func TestLogIsASlice(t *testing.T) {
 			if r.IntN(2) == 0 { // as a scrape may, it passes a part only
 				to := c.position + uint64(r.IntN(int(v.to-v.from)+1))
 				passed, _ := l.advance(c, upTo(v, to))
-				require.Equal(t, int(to-v.from), passed)
+				require.Equal(t, int(to-v.from), passed.passed)
 			}
 			waiting, _ := l.waiting()
 			require.LessOrEqual(t, len(l.segments), waiting/segmentSize+2, "segments that every cursor has passed are kept")
@@ -105,7 +105,7 @@ func TestCursorNeverGoesBack(t *testing.T) {
 	v, _, _ := l.read(c)
 	for _, step := range []struct{ to, passed int }{{3, 3}, {2, 0}, {3, 0}, {4, 1}} {
 		passed, _ := l.advance(c, upTo(v, uint64(step.to)))
-		assert.Equal(t, step.passed, passed, "to %d", step.to)
+		assert.Equal(t, step.passed, passed.passed, "to %d", step.to)
 	}
 	assert.EqualValues(t, 4, c.position)
 }

@@ -148,10 +148,10 @@ func (m *metrics) letGo(samples int) {
 	m.dropped.WithLabelValues("let_go").Add(float64(samples))
 }
 
-func (m *metrics) handedOver(s *scraper, passed int, a *arrangement) {
-	m.scrapedCount.Add(uint64(passed))
-	m.droppedCount.Add(uint64(a.tooOld + a.ahead))
-	m.scraped.WithLabelValues(s.name).Add(float64(passed))
-	m.dropped.WithLabelValues("too_old").Add(float64(a.tooOld))
-	m.dropped.WithLabelValues("too_far_ahead").Add(float64(a.ahead))
+func (m *metrics) handedOver(s *scraper, t tally) {
+	m.scrapedCount.Add(uint64(t.passed))
+	m.droppedCount.Add(uint64(t.tooOld + t.ahead))
+	m.scraped.WithLabelValues(s.name).Add(float64(t.passed))
+	m.dropped.WithLabelValues("too_old").Add(float64(t.tooOld))
+	m.dropped.WithLabelValues("too_far_ahead").Add(float64(t.ahead))
 }

@@ -26,8 +26,8 @@ type newcomer struct {
 	kind    lineKind
 	odd     bool
 	quoted  bool
-	owner   *gateway // set by intern
-	id      seriesID // set by intern
+	owner   *member  // set by table.checkRoom
+	id      seriesID // set by table.add
 }
 
 // span is a part of a newcomer's raw bytes, or of the scratch space when from is
@@ -62,6 +62,20 @@ func (ns *newcomers) bytes(n *newcomer, s span) []byte {
 
 // canonical says whether a series was written as the table keeps it.
 func (n *newcomer) canonical() bool { return n.text.from == 0 && int(n.text.len) == len(n.raw) }
+
+// seriesNames steps through the newcomers that are series.
+type seriesNames struct{ rest []newcomer }
+
+func (ns *newcomers) series() seriesNames { return seriesNames{ns.list} }
+
+func (s *seriesNames) next() *newcomer {
+	for s.rest[0].kind != seriesLine {
+		s.rest = s.rest[1:]
+	}
+	n := &s.rest[0]
+	s.rest = s.rest[1:]
+	return n
+}
 
 // addSeries checks a series' spelling and notes it.
 func (ns *newcomers) addSeries(raw []byte, hash uint32) error {

@@ -32,18 +32,14 @@ func (h *Hub) scrape(c echo.Context) error {
 	what := h.choice(q, start)
 	what.most = most
 	a := arrange(v, t.ranked(), what)
-	samples := len(a.points)
+	samples := a.view.held.len() + a.passed
 	if err := answer(c.Request(), c.Response(), a, q); err != nil {
 		h.cutOff(c, cur, samples, err)
 	}
 	elapsed := time.Since(start)
 	h.metrics.scrapeSeconds.Observe(elapsed.Seconds())
-	var deadline time.Time
-	if !q.explicit {
-		deadline = start.Add(q.timeout)
-	}
 	a.points = nil // written; until the next scrape only the counts are needed
-	h.whenTaken(c.Request(), deadline, func() {
+	h.whenTaken(c.Request(), q.explicit, func() {
 		h.log.took(cur, samples, elapsed, q.timeout)
 		h.handedOver(q.scraper, cur, a)
 	}, func() { h.log.cutOff(cur, samples) })

@@ -37,12 +37,12 @@ type table struct {
 	traits   []traits // by series number
 	series   int
 	free     []seriesID
-	odd      map[seriesID]string // names of the series with a bound that is no number
+	odd      map[seriesID]oddity // the series with a bound that is no number
 	quoted   int                 // series with a name that only a scraper for UTF-8 names reads
 	families map[string]*family
-	homes    map[string]*family // by the name of a series
-	gateways map[string]*gateway
-	owners   atomic.Pointer[[]*gateway] // by number; read without the lock
+	homes    map[string]*family         // by the name of a series
+	members  map[string]*member         // by the name of the gateway
+	gateways atomic.Pointer[[]*gateway] // by number; read without the lock
 	rank     *ranking                   // nil when it must be made anew
 	replaced bool                       // by another table
 }
@@ -51,26 +51,32 @@ func newTable(cfg Config, room int) *table {
 	t := &table{
 		cfg:      cfg,
 		index:    newIndex(room),
-		odd:      map[seriesID]string{},
+		odd:      map[seriesID]oddity{},
 		families: map[string]*family{},
 		homes:    map[string]*family{},
-		gateways: map[string]*gateway{},
+		members:  map[string]*member{},
 	}
-	t.owners.Store(new([]*gateway))
+	t.gateways.Store(new([]*gateway))
 	return t
 }
 
 func (t *table) knows(text []byte) bool { return t.index.find(t.index.hash(text), text) != 0 }
 
-// intern takes in the names that a push brought, and sets the number of each
-// series: all of them, or none and an error when there is no room for all.
-func (t *table) intern(names *newcomers, now time.Time) error {
+// learn takes in the names that a push brought: all of them, or none and an error
+// when there is no room for all or admit returns one. It calls admit when each
+// name has its owner, and sets the number of each series then.
+func (t *table) learn(names *newcomers, now time.Time, admit func() error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.replaced {
 		return errReplaced
 	}
-	if err := t.checkRoom(names); err != nil {
+	err := t.checkRoom(names)
+	if err == nil {
+		err = admit()
+	}
+	if err != nil {
+		t.forgetNewMembers(names)
 		return err
 	}
 	for i := range names.list {
@@ -79,7 +85,7 @@ func (t *table) intern(names *newcomers, now time.Time) error {
 		if number := t.index.find(n.hash, n.raw); number != 0 {
 			n.id = t.index.at(number).id
 		} else if n.kind == seriesLine {
-			n.id = t.internSeries(names, n, now)
+			n.id = t.addSpelling(names, n, now)
 		} else {
 			t.describe(names, n)
 		}
@@ -87,8 +93,8 @@ func (t *table) intern(names *newcomers, now time.Time) error {
 	return nil
 }
 
-// internSeries adds a spelling and, if need be, its series.
-func (t *table) internSeries(names *newcomers, n *newcomer, now time.Time) seriesID {
+// addSpelling adds a spelling and, if need be, its series.
+func (t *table) addSpelling(names *newcomers, n *newcomer, now time.Time) seriesID {
 	text := names.bytes(n, n.text)
 	if n.canonical() {
 		return t.addSeries(names, n, n.hash, text, now)
@@ -122,8 +128,8 @@ func (t *table) addSeries(names *newcomers, n *newcomer, hash uint32, text []byt
 	f := t.homeFamily(name)
 	f.members = append(f.members, id)
 	if n.odd {
-		t.odd[id] = string(name)
-		t.markOdd(string(name), 1)
+		t.odd[id] = t.oddityOf(string(name))
+		t.countOdd(t.odd[id], 1)
 	}
 	if n.quoted {
 		t.quoted++
@@ -147,27 +153,37 @@ func (t *table) number() seriesID {
 	return seriesID(len(t.traits) - 1)
 }
 
-// enlist counts one more series of a gateway, which gets a number with its first.
-func (t *table) enlist(g *gateway) {
-	if g.series == 0 {
-		owners := append(*t.owners.Load(), g)
-		t.owners.Store(&owners)
-		g.number = uint32(len(owners))
-		t.gateways[g.name] = g
+// enlist counts one more series of a gateway.
+func (t *table) enlist(m *member) {
+	if m.series == 0 {
+		gateways := append(*t.gateways.Load(), m.gateway)
+		t.gateways.Store(&gateways)
+		m.number = uint32(len(gateways))
 	}
-	g.series++
+	m.series++
 }
 
-// owner returns the gateway with a number, from 1.
-func (t *table) owner(number uint32) *gateway { return (*t.owners.Load())[number-1] }
+// gateway returns the gateway with a number, from 1.
+func (t *table) gateway(number uint32) *gateway { return (*t.gateways.Load())[number-1] }
 
-func (t *table) gateway(name []byte) *gateway {
-	g, ok := t.gateways[string(name)]
+// member returns the gateway of that name, a new one if need be.
+func (t *table) member(name []byte) *member {
+	m, ok := t.members[string(name)]
 	if !ok {
-		g = &gateway{name: string(name)}
-		t.gateways[g.name] = g
+		m = &member{gateway: &gateway{name: string(name)}}
+		t.members[m.name] = m
 	}
-	return g
+	return m
+}
+
+// forgetNewMembers takes out the gateways that are there for a push that was
+// refused.
+func (t *table) forgetNewMembers(names *newcomers) {
+	for i := range names.list {
+		if m := names.list[i].owner; m != nil && m.series == 0 {
+			delete(t.members, m.name)
+		}
+	}
 }
 
 func (t *table) size() int {
@@ -204,8 +220,8 @@ func (t *table) checkRoom(names *newcomers) error {
 // the names take, and compares with the limits. It sets the newcomers' owners.
 func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 	series, bytes := t.series, t.arena.bytes
-	var touched []*gateway
-	var last *gateway
+	var touched []*member
+	var last *member
 	for i := range names.list {
 		n := &names.list[i]
 		bytes += int64(len(n.raw))
@@ -213,7 +229,7 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 			continue
 		}
 		if name := names.bytes(n, n.gateway); last == nil || last.name != string(name) {
-			last = t.gateway(name)
+			last = t.member(name)
 		}
 		n.owner = last
 		text := names.bytes(n, n.text)
@@ -229,7 +245,7 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 		}
 		last.coming++
 	}
-	err := t.checkGateways(touched)
+	err := t.checkMembers(touched)
 	switch {
 	case err != nil:
 	case series > t.cfg.MaxSeries:
@@ -241,18 +257,15 @@ func (t *table) fits(names *newcomers, isNew func(text []byte) bool) error {
 	case len(t.families)+len(names.list) > t.cfg.MaxSeries && t.familiesWith(names) > t.cfg.MaxSeries:
 		err = &fullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.cfg.MaxSeries)}
 	}
-	for _, g := range touched {
-		g.coming = 0
-		if err != nil && g.series == 0 {
-			delete(t.gateways, g.name)
-		}
+	for _, m := range touched {
+		m.coming = 0
 	}
 	return err
 }
 
-// checkGateways checks that each of the gateways has room for what is coming.
-func (t *table) checkGateways(gateways []*gateway) error {
-	for _, g := range gateways {
+// checkMembers checks that each of the gateways has room for what is coming.
+func (t *table) checkMembers(members []*member) error {
+	for _, g := range members {
 		if limit := t.cfg.MaxGatewaySeries; g.name != "" && g.series+g.coming > limit {
 			return &fullError{"gateway_series", fmt.Sprintf(
 				"%s has %d series, with this push it were %d, and the limit is %d", g, g.series, g.series+g.coming, limit)}
