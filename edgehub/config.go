@@ -84,7 +84,8 @@ const (
 	// Refuse answers 429: nothing acknowledged is let go, and the sender keeps
 	// what it has.
 	Refuse Policy = "refuse"
-	// Newest takes the push and lets the oldest samples go, and counts them.
+	// Newest takes the push and lets the oldest samples go, and counts them. Only
+	// a gateway that floods is refused.
 	Newest Policy = "newest"
 )
 
@@ -97,7 +98,8 @@ const (
 	maxSpellings    = 4  // remembered for one series or family
 	maxHeaderBytes  = 64 << 10
 	idleTimeout     = 5 * time.Minute
-	defaultDeadline = time.Minute // of a drain, which names none
+	defaultDeadline = time.Minute     // of a drain, which names none
+	maxDeadline     = 5 * time.Minute // of a scrape that names a longer one
 	lookDeadline    = 20 * time.Second
 )
 
@@ -196,7 +198,7 @@ func (c Config) validate() error {
 		name  string
 		value int64
 	}{
-		{"MaxSeries", int64(c.MaxSeries)}, {"MaxScrapeSamples", int64(c.MaxScrapeSamples)}, {"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxSamples", int64(c.MaxSamples)}, {"MaxSeries", int64(c.MaxSeries)}, {"MaxScrapeSamples", int64(c.MaxScrapeSamples)}, {"MaxBodyBytes", c.MaxBodyBytes},
 	} {
 		if n.value > math.MaxInt32/2 {
 			errs = append(errs, fmt.Errorf("%s is %d, at most %d is possible", n.name, n.value, math.MaxInt32/2))

@@ -114,7 +114,7 @@ func (cs *connections) opened(c net.Conn) *connection {
 func (cs *connections) idlestLocked() *connection {
 	var idlest *connection
 	for _, c := range cs.open {
-		if !c.busy && (idlest == nil || c.idlerThan(idlest)) && !c.owes() {
+		if !c.busy && (idlest == nil || c.idlerThan(idlest)) {
 			idlest = c
 		}
 	}
@@ -122,13 +122,16 @@ func (cs *connections) idlestLocked() *connection {
 }
 
 // idlerThan orders connections by who goes first: who never sent a request, then
-// others than senders, and of these who is idle for longest.
+// others than senders, then senders, at last a scraper whose samples would come
+// again; and of these who is idle for longest.
 func (c *connection) idlerThan(other *connection) bool {
 	return cmp.Or(c.rank()-other.rank(), c.since.Compare(other.since)) < 0
 }
 
 func (c *connection) rank() int {
 	switch {
+	case c.owes():
+		return 3
 	case c.sender:
 		return 2
 	case c.served:

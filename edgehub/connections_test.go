@@ -127,7 +127,8 @@ func TestWhichConnectionMakesRoom(t *testing.T) {
 
 	cs.end(all[0])
 	cs.end(all[1])
-	all[1].owed = []*handover{{commit: func() {}}} // a scraper is still taking
+	lost := 0
+	all[1].owed = []*handover{{commit: func() {}, lost: func() { lost++ }}} // a scraper is still taking
 	silent, silentClosed := opened(t, cs)
 	assert.True(t, closed[0](), "a sender that is idle makes room where nobody else can")
 	assert.Zero(t, cs.sending())
@@ -150,9 +151,12 @@ func TestWhichConnectionMakesRoom(t *testing.T) {
 	more(false)
 	assert.True(t, closed[5]())
 	more(false)
-	assert.True(t, closed[2](), "senders are the last")
-	more(true)
+	assert.True(t, closed[2](), "then senders")
 	assert.False(t, closed[1](), "a scraper that is still taking lost its connection")
+	more(false)
+	assert.True(t, closed[1](), "which it does at last")
+	assert.Equal(t, 1, lost)
+	more(true)
 }
 
 // A request that comes in when its connection was given away is not taken.

@@ -1,227 +1,301 @@
 package edgehub
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// An expiry that is given up changes nothing of what gateways have.
-func TestExpiryThatIsGivenUpLeavesTheGateways(t *testing.T) {
-	h := newHub(t, Config{MaxGatewaySeries: 2})
-	s, now := h.scrapers[""], h.started
-	ingestAt(t, h, []byte(at(`x{gatewayID="a"}`, 1, 0)+at(`x{gatewayID="b"}`, 1, 0)+at(`y{gatewayID="a"}`, 1, 0)+at(`y{gatewayID="a"}`, 2, 1)))
-	drainPart(h, now, s, s.parts[0], request{parts: 1, onlyFirst: true})
-	table := h.table.Load()
-	table.rebuild(make([]bool, len(table.traits))) // and not put in its place
-
-	_, err := h.ingest([]byte(at(`z{gatewayID="a"}`, 1, 1)), now)
-	assert.ErrorContains(t, err, `gateway "a" has 2 series`)
-	ingestAt(t, h, []byte(at(`z{gatewayID="b"}`, 1, 1)))
-	for _, sp := range table.index.all {
-		assert.Contains(t, sp.raw, fmt.Sprintf(`gatewayID=%q`, table.gateway(sp.gateway).name))
-	}
+// reading is a scrape of a cursor that has read and written but is not taken yet.
+func reading(h *Hub, c *cursor, part, parts int) *arrangement {
+	v, t, most := h.log.read(c)
+	what := everything
+	what.part, what.parts, what.most = part, parts, most
+	return arrange(v, t.ranked(), what)
 }
 
-// A push that the log has no room for leaves no name behind either.
-func TestPushWithoutRoomInTheLogLeavesNoNames(t *testing.T) {
-	s := serve(t, Config{MaxSamples: 10})
-	s.push("x 1\n")
-	s.refused(gatewayBody("a", 10, 1), "hub_full")
-}
-
-// A bite that was made small grows again, also where some of its samples are
-// too old to be written.
-func TestBiteGrowsDespiteSamplesThatAreTooOld(t *testing.T) {
-	s := serve(t, Config{})
-	var body strings.Builder
-	body.WriteString(at("slow_clock", 1, -7_200_000))
-	for i := range int64(2 * smallestBite) {
-		body.WriteString(at("x", i, i))
-	}
-	s.push(body.String())
-	c := s.scrapers[""].parts[0]
-	s.log.cutOff(c, smallestBite)
-	s.get("/metrics?drain=1")
-	s.get("/-/ready")
-	require.EqualValues(t, smallestBite, s.Stats().Scraped)
-	assert.Greater(t, c.bite.size, smallestBite)
-}
-
-// A hub whose table is full of idle names forgets them, also when all that
-// it could scrape is scraped.
-func TestFullTableOfIdleSeriesIsForgotten(t *testing.T) {
-	s := serve(t, Config{MaxSeries: 10})
-	s.push(gatewayBody("flood", 10, 1))
-	s.get("/metrics?drain=1")
-	s.get("/-/ready")
-	require.Zero(t, s.Stats().Pending)
-	s.refused("x 1\n", "series_limit")
-	table := s.table.Load() // two hours pass
-	table.mu.Lock()
-	for id := range table.traits {
-		table.traits[id].seen -= 7200
-	}
-	table.mu.Unlock()
-	s.lastSweep.Add(-7200)
-	for range 3 {
-		s.get("/metrics?drain=1")
-	}
-	answer, text := s.do("POST", "/metrics", "x 1\n")
-	assert.Equal(t, http.StatusOK, answer.StatusCode, text)
-}
-
-// Names of families without a series go as well, whether or not a series goes.
-func TestFamiliesWithoutSeriesAreForgotten(t *testing.T) {
-	h := newHub(t, Config{MaxSeries: 10})
-	ingestAt(t, h, []byte("x 1\n"))
-	for i := range 9 {
-		ingestAt(t, h, fmt.Appendf(nil, "# TYPE f%d gauge\n", i))
-	}
-	now := h.started.Add(2 * time.Hour)
-	drain(h, now)
-	_, err := h.ingest([]byte("y 1\n"), now)
-	assert.NoError(t, err)
-}
-
-// What is held for a scraper is not copied for each of its parts, again and again.
-func TestSplittingDoesNotMultiplyWhatIsHeld(t *testing.T) {
+// A scrape that was under way when its scraper was split in another way counts
+// for nothing: what it had comes again.
+func TestFormerCursorMovesNothing(t *testing.T) {
 	h := newHub(t, Config{})
 	s := h.scrapers[""]
-	ingestAt(t, h, []byte(gatewayBody("a", 10, 3)))
-	drainPart(h, h.started, s, s.parts[0], request{parts: 1, onlyFirst: true})
-	require.Equal(t, 20, h.Stats().Pending)
-	for _, parts := range []int{8, 7, 6} {
-		h.log.cursor(s, 0, parts, h.cfg.MaxScrapeSamples)
-	}
-	assert.Equal(t, 20, h.Stats().Pending)
+	ingestAt(t, h, []byte("x 1\n"))
+	former := s.parts[0]
+	a := reading(h, former, 0, 1)
+	h.log.cursor(s, 0, 2, h.cfg.MaxScrapeSamples)
+	h.handedOver(s, former, a)
+	assert.Equal(t, Stats{Pending: 1, Series: 1}, h.Stats())
 }
 
-// What is held for a scraper takes room like what is in the log.
-func TestHeldSamplesAreBounded(t *testing.T) {
-	h := newHub(t, Config{MaxSamples: 100})
+// Of two scrapes of a part that overlap, each counts the part's own samples that
+// the other had not passed.
+func TestOverlappingScrapesOfAPartCountOnce(t *testing.T) {
+	h := newHub(t, Config{})
 	s := h.scrapers[""]
-	for round := range int64(5) {
-		var body strings.Builder
-		for i := range int64(50) {
-			body.WriteString(at("x", i, 50*round+i))
-		}
-		_, _ = h.ingest([]byte(body.String()), h.started) // it may be refused
-		drainPart(h, h.started, s, s.parts[0], request{parts: 1, onlyFirst: true})
+	var ends []*arrangement
+	for part := range 2 {
+		h.log.cursor(s, part, 2, h.cfg.MaxScrapeSamples)
 	}
-	assert.LessOrEqual(t, h.Stats().Pending, 100)
+	for i := range int64(2) {
+		ingestAt(t, h, fleet(20, 1, base+i))
+		for part, c := range s.parts {
+			ends = append(ends, reading(h, c, part, 2))
+		}
+	}
+	for i, a := range ends {
+		h.handedOver(s, s.parts[i%2], a)
+	}
+	assert.EqualValues(t, 40, h.Stats().Scraped)
+	assert.Zero(t, h.Stats().Pending)
 }
 
-// Of two scrapes that overlap, the samples that both dropped count once.
-func TestDroppedSamplesCountOnce(t *testing.T) {
+// A response that is still being written when the scraper's time is over is not
+// taken yet.
+func TestTimeDoesNotConfirmWhatIsNotWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, conn := &Hub{confirmTime: time.Second}, &connection{}
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, conn))
+		taken, lost := 0, 0
+		h.whenTaken(r, false, func() { taken++ }, func() { lost++ })
+		time.Sleep(time.Minute) // of the bubble's clock
+		conn.alive()
+		assert.Zero(t, taken)
+		conn.closed()
+		assert.Zero(t, taken)
+		assert.Equal(t, 1, lost)
+	})
+}
+
+// What every scraper has passed is not held against a gateway while it shares a
+// segment with what waits.
+func TestPassedSamplesDoNotCountForTheShare(t *testing.T) {
+	h := newHub(t, Config{MaxSamples: segmentSize})
+	push := func(gateway string, samples int) error {
+		_, err := h.ingest([]byte(gatewayBody(gateway, 10, samples/10)), time.Now())
+		return err
+	}
+	require.NoError(t, push("a", 2000))
+	drain(h, h.started)
+	require.NoError(t, push("b", 1500))
+	require.NoError(t, push("c", 1500))
+	assert.NoError(t, push("a", 4200), "twice the even share is %d", 2*segmentSize/3)
+}
+
+// Two scrapes of one cursor may be under way, not more, and each that ends makes
+// room.
+func TestScrapesOfOneCursorAreLimited(t *testing.T) {
+	s := serve(t, Config{})
+	c := s.scrapers[""].parts[0]
+	for range maxScrapesOfOne {
+		require.True(t, s.log.enter(c))
+	}
+	answer, text := s.do("GET", "/metrics?drain=1", "")
+	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+	assert.Equal(t, "2 scrapes are under way, which is the limit\n", text)
+	s.log.leave(c)
+	for range maxScrapesOfOne + 1 {
+		s.get("/metrics?drain=1")
+	}
+	s.get("/-/ready") // the last one has ended
+	assert.True(t, s.log.enter(c))
+	assert.False(t, s.log.enter(c))
+}
+
+// Of many samples of one time, the last of the push stays.
+func TestLastOfManyEqualTimesWins(t *testing.T) {
+	s := serve(t, Config{})
+	var body strings.Builder
+	for i := range int64(200) {
+		body.WriteString(at("x", i, i%2))
+	}
+	s.push(body.String())
+	assert.Equal(t, at("x", 198, 0)+at("x", 199, 1), s.scrape())
+}
+
+// A series that was scraped is known for its time from then on, not from its first
+// push.
+func TestScrapedSeriesAreSeen(t *testing.T) {
+	h := newHub(t, Config{})
+	s := h.scrapers[""]
+	ingestAt(t, h, []byte("x 1\n"))
+	table := h.table.Load()
+	table.traits[0].seen = 0
+	h.handedOver(s, s.parts[0], reading(h, s.parts[0], 0, 1))
+	assert.Zero(t, h.expire(h.started))
+	assert.Equal(t, 1, h.Stats().Series)
+}
+
+// Of two scrapes that read the same of what is held, the slower one does not bring
+// back what was handed over since.
+func TestSlowerScrapeBringsNothingHeldBack(t *testing.T) {
 	h := newHub(t, Config{})
 	s := h.scrapers[""]
 	c := s.parts[0]
-	scrape := func() *arrangement {
-		v, table, most := h.log.read(c)
-		what := h.choice(request{parts: 1}, time.Now())
-		what.most = most
-		return arrange(v, table.ranked(), what)
-	}
-	ingestAt(t, h, []byte(at("x", 1, -7_200_000)))
-	first := scrape()
-	ingestAt(t, h, []byte(at("x", 1, 0)))
-	second := scrape()
-	h.handedOver(s, c, first)
-	h.handedOver(s, c, second)
-	assert.EqualValues(t, 2, h.Stats().Scraped)
-	assert.EqualValues(t, 1, h.Stats().Dropped)
-}
-
-// A family of series with odd bounds goes with them, also if its type came later.
-func TestOddFamiliesAreForgotten(t *testing.T) {
-	h := newHub(t, Config{})
-	ingestAt(t, h, []byte("x_bucket{le=\"odd\"} 1\n# TYPE x histogram\n"))
-	drain(h, h.started)
-	require.Equal(t, 1, h.expire(h.started.Add(time.Hour)))
-	assert.Empty(t, h.table.Load().families)
-}
-
-// A scrape that found its cursor just before its scraper was split in another
-// way reads nothing under numbers that were given to other series since.
-func TestFormerCursorReadsNothingWrong(t *testing.T) {
-	h := newHub(t, Config{})
-	s := h.scrapers[""]
-	ingestAt(t, h, []byte(at("gone", 1, 0)+at("gone", 2, 1)))
-	drainPart(h, h.started, s, s.parts[0], request{parts: 1, onlyFirst: true})
-	former := s.parts[0]
-	for part := range 2 {
-		c, _ := h.log.cursor(s, part, 2, h.cfg.MaxScrapeSamples)
-		drainPart(h, h.started, s, c, request{part: part, parts: 2})
-	}
-	require.Equal(t, 1, h.expire(h.started.Add(time.Hour)))
-	ingestAt(t, h, []byte(at("new", 7, 2)))
-	for _, line := range drainPart(h, h.started, s, former, request{parts: 1}) {
-		assert.Equal(t, strings.TrimSpace(at("new", 7, 2)), line)
-	}
-}
-
-// A body with more names than the hub may ever know is not read to its end: what is
-// noted of each line takes far more memory than the line.
-func TestReadingStopsWhereNothingMoreFits(t *testing.T) {
-	h := newHub(t, Config{MaxSeries: 10, MaxSamples: 10})
-	in := h.newIngester().(*ingester)
-	in.reset([]byte(gatewayBody("a", 1000, 1)))
-	err := in.read(h.table.Load(), 0)
-	assert.Error(t, err)
-	assert.LessOrEqual(t, len(in.names.list), 100)
-	assert.LessOrEqual(t, in.batch.len(), 100)
-}
-
-// What is let go is what no scraper gets, as far as it can be told where a scraper
-// is split: a part that is in front has some of it.
-func TestLetGoWithParts(t *testing.T) {
-	s := serve(t, Config{MaxSamples: 2000, Policy: Newest})
-	s.push(string(fleet(2000, 1, base)))
-	got := map[string]bool{}
-	take := func(path string) {
-		for line := range strings.Lines(s.get(path)) {
-			if !strings.HasPrefix(line, "#") {
-				got[line] = true
-			}
-		}
-	}
-	take(partPath(1, 2, "&drain=1"))
-	s.push(string(fleet(2000, 1, base+1)))
-	take(partPath(1, 2, "&drain=1"))
-	take(partPath(2, 2, "&drain=1"))
-	assert.InEpsilon(t, 4000-len(got), s.Stats().LetGo, 0.1)
-}
-
-// Pending yields what is held, too.
-func TestPendingYieldsWhatIsHeld(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0) + at("x", 1, 1) + at("x", 1, 2))
-	s.do("GET", "/metrics", "", timeoutHeader, "10", "User-Agent", "Prometheus/2.53.1")
-	s.get("/-/ready")
-	n := 0
-	for range s.Pending() {
-		n++
-	}
-	assert.Equal(t, 2, n)
-}
-
-// Under the policy Newest what is held for a scraper goes first.
-func TestHeldSamplesGoFirst(t *testing.T) {
-	h := newHub(t, Config{MaxSamples: 10, Policy: Newest})
-	s := h.scrapers[""]
-	old := request{parts: 1, onlyFirst: true}
-	for i := range int64(10) {
+	for i := range int64(4) {
 		ingestAt(t, h, []byte(at("x", i, i)))
 	}
-	assert.Equal(t, []string{line("x", 0)}, drainPart(h, h.started, s, s.parts[0], old))
-	ingestAt(t, h, []byte(at("x", 10, 10)+at("x", 11, 11)+at("x", 12, 12)))
-	assert.EqualValues(t, 2, h.Stats().LetGo)
-	assert.Equal(t, 10, h.Stats().Pending)
-	assert.Equal(t, []string{line("x", 3)}, drainPart(h, h.started, s, s.parts[0], old))
+	scrape := func() *arrangement {
+		a := reading(h, c, 0, 1)
+		a.choice.onlyFirst = true
+		require.NoError(t, a.write(io.Discard, false))
+		return a
+	}
+	h.handedOver(s, c, scrape())
+	fast, slow := scrape(), scrape()
+	h.handedOver(s, c, fast)
+	h.handedOver(s, c, scrape())
+	h.handedOver(s, c, slow)
+	assert.Equal(t, []string{line("x", 3)}, drain(h, h.started))
+}
+
+// A table is not replaced by one that lacks a series whose sample came in while it
+// was made.
+func TestTableWithoutANewSampleIsRefused(t *testing.T) {
+	h := newHub(t, Config{})
+	ingestAt(t, h, []byte("x 1\ny 1\n"))
+	next := newTable(h.cfg, 0)
+	assert.False(t, h.log.replace(next, 0, []bool{true, false}))
+	assert.Same(t, h.table.Load(), h.log.table)
+	assert.True(t, h.log.replace(next, 2, []bool{true, false}))
+	assert.Same(t, next, h.log.table)
+}
+
+// A gateway that is silent keeps no segment alive that the log dropped.
+func TestGatewayForgetsADroppedSegment(t *testing.T) {
+	h := newHub(t, Config{})
+	ingestAt(t, h, []byte(gatewayBody("a", 1, segmentSize)))
+	g := h.table.Load().members["a"]
+	require.NotNil(t, g.last)
+	drain(h, h.started)
+	assert.Nil(t, g.last)
+	assert.Zero(t, g.held)
+}
+
+// A scraper that is known to have gone while the response was written has nothing.
+func TestScraperThatIsGoneTakesNothing(t *testing.T) {
+	h := newHub(t, Config{})
+	ingestAt(t, h, []byte(at("x", 1, 0)))
+	ctx, gone := context.WithCancel(t.Context())
+	gone()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/metrics?drain=1", nil)
+	assert.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { h.Handler().ServeHTTP(httptest.NewRecorder(), r) })
+	assert.Equal(t, 1, h.Stats().Pending)
+}
+
+// A scraper that closes its connection within its time did not get what was
+// written, and is given less.
+func TestLostScrapeMakesTheBiteSmaller(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(gatewayBody("a", 10, 4*smallestBite/10))
+	conn, r := rawScrape(t, s, 30, "")
+	answer, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	require.NoError(t, conn.Close())
+	require.Eventually(t, func() bool {
+		_, _, most := s.log.read(s.scrapers[""].parts[0])
+		return most == 2*smallestBite
+	}, 10*time.Second, time.Millisecond)
+	assert.Equal(t, 4*smallestBite, s.Stats().Pending)
+}
+
+// A series stays in its part when others expire.
+func TestPartsOutliveTheTable(t *testing.T) {
+	h := newHub(t, Config{})
+	homes := func() map[string]int {
+		r, homes := h.table.Load().ranked(), map[string]int{}
+		for _, id := range r.order {
+			homes[r.text(id)] = r.partOf(id, maxParts)
+		}
+		return homes
+	}
+	ingestAt(t, h, []byte("gone 1\n"))
+	drain(h, h.started)
+	ingestAt(t, h, fleet(50, 1, base)) // these wait, so they stay
+	before := homes()
+	require.Equal(t, 1, h.expire(h.started.Add(time.Hour)))
+	delete(before, "gone")
+	assert.Equal(t, before, homes())
+}
+
+// Whoever changes a HELP text with each push does not fill the table with it.
+func TestFewHelpLinesAreRemembered(t *testing.T) {
+	h := newHub(t, Config{})
+	for i := range 5 * maxSpellings {
+		ingestAt(t, h, fmt.Appendf(nil, "# HELP x Text %d.\n", i))
+	}
+	ingestAt(t, h, []byte(at("x", 1, 0)))
+	assert.EqualValues(t, maxSpellings+1, h.table.Load().index.count)
+	assert.Contains(t, drain(h, h.started), fmt.Sprintf("# HELP x Text %d.", 5*maxSpellings-1))
+}
+
+// A scrape that is handed over after its series' number was given up keeps no number
+// from being used again.
+func TestNumbersOfNoSeriesStayFree(t *testing.T) {
+	h := newHub(t, Config{})
+	ingestAt(t, h, []byte("gone 1\nstays 1\n"))
+	a := reading(h, h.scrapers[""].parts[0], 0, 1)
+	drain(h, h.started)
+	ingestAt(t, h, []byte(at("stays", 2, 0)))
+	require.Equal(t, 1, h.expire(h.started.Add(time.Hour)))
+	h.table.Load().touch(a.shares, h.started.Add(2*time.Hour))
+	drain(h, h.started)
+	h.table.Load().traits[1].seen = 0
+	require.Equal(t, 1, h.expire(h.started.Add(time.Hour)))
+	assert.Len(t, h.table.Load().free, 2)
+}
+
+// Who looks at a scraper that is split sees what some part has not.
+func TestLookingAtASplitScraper(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(string(fleet(20, 1, base)))
+	s.get(partPath(1, 2, "&drain=1"))
+	s.get("/-/ready")
+	assert.Equal(t, 20, strings.Count(s.get("/metrics"), "gatewayID"))
+}
+
+// A hub that was told that it stops believes a scrape whose connection it closes.
+func TestRetiredHubBelievesAScrapeOnAConnectionItCloses(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	s.Retire()
+	assert.Equal(t, at("x", 1, 0), s.scrape())
+	require.NoError(t, s.http.Close()) // which does not retire it again
+	s.await(0)
+}
+
+// More may be held than is given at once; it comes in order all the same.
+func TestMoreIsHeldThanABite(t *testing.T) {
+	h := newHub(t, Config{MaxScrapeSamples: 2})
+	s := h.scrapers[""]
+	const samples = 8
+	for i := range int64(samples) {
+		ingestAt(t, h, []byte(at("x", i, i)))
+	}
+	for i := range int64(samples) {
+		assert.Equal(t, []string{line("x", i)}, drainPart(h, h.started, s, s.parts[0], request{parts: 1, onlyFirst: true}))
+	}
+	assert.Zero(t, h.Stats().Pending)
+}
+
+// Samples of known series are counted as their own gateway's.
+func TestKnownSeriesCountForTheirGateway(t *testing.T) {
+	h := newHub(t, Config{})
+	body := []byte(gatewayBody("a", 3, 1) + gatewayBody("b", 2, 1) + "x 1\n" + gatewayBody("a", 3, 1))
+	for range 3 {
+		ingestAt(t, h, body)
+	}
+	gateways := h.table.Load().members
+	assert.Equal(t, []int{18, 6, 3}, []int{gateways["a"].held, gateways["b"].held, gateways[""].held})
 }

@@ -119,6 +119,7 @@ func (t *table) carryFamily(name string, f *family, keep []bool) {
 			c.members = append(c.members, id)
 		}
 	}
+	t.arena.bytes += int64(len(c.help))
 	t.families[name] = c
 }
 

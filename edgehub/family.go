@@ -101,6 +101,7 @@ func (t *table) describe(names *newcomers, n *newcomer) {
 	switch {
 	case n.kind == helpLine:
 		if help := exposition.AppendHelp(nil, exposition.UnescapeHelp(text)); f.help != string(help) {
+			t.arena.bytes += int64(len(help) - len(f.help))
 			f.help = string(help)
 			t.rank = nil
 		}

@@ -29,7 +29,7 @@ type run struct {
 	samples int
 }
 
-// addRun counts one more sample of a gateway.
+// addRun counts so many more samples of a gateway.
 func addRun(runs []run, g *gateway, samples int) []run {
 	if n := len(runs); n > 0 && runs[n-1].gateway == g {
 		runs[n-1].samples += samples

@@ -48,7 +48,7 @@ func newMetrics(h *Hub) (*metrics, error) {
 		conflicts:     counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family."),
 		scraped:       counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
 		dropped:       counters("samples_dropped_total", "Samples that were acknowledged and not given to a scraper, by reason.", "reason"),
-		aborted:       counter("scrapes_aborted_total", "Scrapes that were cut off; their samples come again."),
+		aborted:       counter("scrapes_aborted_total", "Scrapes that were cut off, or whose scraper went without them; their samples come again."),
 		refusedReads:  counters("reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
 		expired:       counter("series_expired_total", "Series that were forgotten because they were idle."),
 		pushSeconds:   seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),

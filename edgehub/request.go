@@ -39,7 +39,7 @@ func (h *Hub) parseRequest(r *http.Request) (request, error) {
 		q.timeout = defaultDeadline
 	}
 	if seconds, err := strconv.ParseFloat(header, 64); err == nil && seconds > 0 && seconds < math.MaxInt32 {
-		q.timeout = time.Duration(seconds * float64(time.Second))
+		q.timeout = min(time.Duration(seconds*float64(time.Second)), maxDeadline)
 	}
 	q.release, q.onlyFirst = onlyFirst(r.UserAgent())
 	q.legacy = q.prometheus && !exposition.AcceptsUTF8(r.Header)

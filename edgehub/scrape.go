@@ -42,7 +42,10 @@ func (h *Hub) scrape(c echo.Context) error {
 	h.whenTaken(c.Request(), q.explicit, func() {
 		h.log.took(cur, samples, elapsed, q.timeout)
 		h.handedOver(q.scraper, cur, a)
-	}, func() { h.log.cutOff(cur, samples) })
+	}, func() {
+		h.metrics.aborted.Inc()
+		h.log.cutOff(cur, samples)
+	})
 	return nil
 }
 
