@@ -11,7 +11,6 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,19 +37,9 @@ type options struct {
 	pprof       bool
 }
 
-// gcPercent is how much the heap may grow between two garbage collections, in
-// percent, where the environment does not say. Most of a hub's heap is columns of
-// numbers without a pointer, which a collection need not read; so collecting
-// twice as often as Go's default costs little, and a pending sample takes little
-// more memory than it has bytes.
-const gcPercent = 50
-
 func main() {
 	o := parse(os.Args[1:])
 	logger := promslog.New(o.log)
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, logger)
 	stop()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/ecdsa"
@@ -9,7 +8,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log/slog"
@@ -274,39 +272,4 @@ func TestPprofIsServedIfAskedFor(t *testing.T) {
 		hub.stop()
 		require.NoError(t, <-hub.ended)
 	}
-}
-
-// The process says what its garbage collector was told.
-func TestGarbageCollection(t *testing.T) {
-	f := func(want string, env ...string) {
-		t.Helper()
-		cmd := edgehubCommand("--web.listen-address=127.0.0.1:0", "--log.format=json")
-		cmd.Env = append(cmd.Env, env...)
-		logs, err := cmd.StderrPipe()
-		require.NoError(t, err)
-		require.NoError(t, cmd.Start())
-		defer func() {
-			require.NoError(t, cmd.Process.Signal(os.Interrupt))
-			_, err := io.Copy(io.Discard, logs)
-			require.NoError(t, err)
-			require.NoError(t, cmd.Wait())
-		}()
-		address := ""
-		for lines := bufio.NewScanner(logs); address == "" && lines.Scan(); {
-			var line struct{ Msg, Address string }
-			require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
-			if line.Msg == "Listening on" {
-				address = line.Address
-			}
-		}
-		r, err := http.Get("http://" + address + "/internal")
-		require.NoError(t, err)
-		defer r.Body.Close()
-		text, err := io.ReadAll(r.Body)
-		require.NoError(t, err)
-		assert.Contains(t, string(text), want)
-	}
-	f("\ngo_gc_gogc_percent 50\n", "GOGC=")
-	f("\ngo_gc_gogc_percent 70\n", "GOGC=70")
-	f("\ngo_gc_gomemlimit_bytes 1.073741824e+09\n", "GOMEMLIMIT=1GiB")
 }
