@@ -78,13 +78,17 @@ func (h *Hub) ingest(body []byte, now time.Time) (int, error) {
 // know are noted as newcomers.
 func (in *ingester) read(t *table, arrival int64) error {
 	var lines chain
+	chunks := *t.index.chunks.Load()
 	owner, samples := uint32(0), 0 // since the last run
 	room := min(cap(in.batch.ids), t.cfg.MaxSamples)
 	for {
 		expected, guess := "", lines.guess()
 		var current *spelling
 		if guess != 0 {
-			current = t.index.at(guess)
+			if int(guess) > len(chunks)*chunkSize {
+				chunks = *t.index.chunks.Load() // others add to it
+			}
+			current = spellingAt(chunks, guess)
 			expected = current.raw
 		}
 		number, guessed := guess, true

@@ -144,6 +144,9 @@ func (m *metrics) received(samples int) {
 }
 
 func (m *metrics) letGo(samples int) {
+	if samples == 0 {
+		return
+	}
 	m.letGoCount.Add(uint64(samples))
 	m.dropped.WithLabelValues("let_go").Add(float64(samples))
 }
