@@ -104,11 +104,10 @@ func (s *Scanner) Next(guess string) Kind {
 func (s *Scanner) scanGuessed(guess string) Kind {
 	after := s.pos + len(guess)
 	if guess[0] == '#' {
-		end := lineEnd(s.body, after)
-		if end != after {
+		if after < len(s.body) && s.body[after] != '\n' {
 			return End
 		}
-		s.pos = min(end+1, len(s.body))
+		s.pos = min(after+1, len(s.body))
 		return Repeated
 	}
 	if guess[len(guess)-1] != '}' {
