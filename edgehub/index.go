@@ -69,6 +69,19 @@ func (x *index) find(hash uint32, raw []byte) uint32 {
 	}
 }
 
+// reachSize is how many newcomers are looked for at a time.
+const reachSize = 32
+
+// reach loads the slots where the searches for some newcomers begin. They lie all
+// over the memory; loaded one after the other each would be waited for.
+func (x *index) reach(names []newcomer) {
+	slots := *x.slots.Load()
+	mask := uint32(len(slots) - 1)
+	for i := range names {
+		slots[names[i].hash&mask].Load()
+	}
+}
+
 // at returns the spelling with a number.
 func (x *index) at(number uint32) *spelling { return spellingAt(*x.chunks.Load(), number) }
 

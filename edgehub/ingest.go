@@ -17,6 +17,7 @@ type ingester struct {
 	runs    []run
 	names   newcomers
 	unknown []int // places in the batch whose series is a newcomer, in order
+	missed  int   // series that were not known, since the last that was
 	room    *room // that bodies share
 	used    int64 // of it
 }
@@ -25,6 +26,8 @@ const (
 	minGrowth     = 1024                               // samples and newcomers
 	freeSamples   = 16 << 10                           // of a push, that do not count as memory for bodies
 	freeNewcomers = 16 << 10                           // likewise
+	sureMisses    = 4                                  // series in a row that make the next one likely new
+	tryEvery      = 16                                 // of those is looked up all the same
 	sampleBytes   = 4 + 8 + 8 + 24                     // with its run
 	newcomerBytes = int(unsafe.Sizeof(newcomer{})) + 8 // with its place
 )
@@ -41,7 +44,7 @@ func (in *ingester) reset(body []byte) {
 	in.scanner.Reset(body)
 	in.batch.reset()
 	clear(in.runs)
-	in.runs, in.unknown = in.runs[:0], in.unknown[:0]
+	in.runs, in.unknown, in.missed = in.runs[:0], in.unknown[:0], 0
 	in.names.reset()
 	in.room.used.Add(-in.used)
 	in.used = 0
@@ -189,9 +192,16 @@ func (in *ingester) find(t *table, expected uint32) (number uint32, err error) {
 		return expected, nil
 	}
 	hash := t.index.hash(raw)
-	if number = t.index.find(hash, raw); number != 0 {
-		return number, nil
+	// Behind many that are not known the next is hardly known either. Then the
+	// search is left to the table, which searches for many at a time; now and
+	// then one is tried.
+	if in.missed < sureMisses || in.missed%tryEvery == 0 {
+		if number = t.index.find(hash, raw); number != 0 {
+			in.missed = 0
+			return number, nil
+		}
 	}
+	in.missed++
 	if err := in.growNames(); err != nil {
 		return 0, err
 	}

@@ -148,3 +148,21 @@ func TestNewestAreKept(t *testing.T) {
 	assert.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
 	assert.Contains(t, text, "the push has more than 10 samples, which is the limit")
 }
+
+// Behind many new series known ones are taken for new until the table says so:
+// they count as what they are, also at the limit.
+func TestKnownSeriesBehindManyNewOnes(t *testing.T) {
+	s := serve(t, Config{MaxSeries: 150, MaxGatewaySeries: 150})
+	s.push(gatewayBody("a", 100, 1))
+	var body strings.Builder
+	body.WriteString(gatewayBody("b", 50, 1))
+	for i := range 100 {
+		body.WriteString(at(fmt.Sprintf("x{gatewayID=\"a\",n=\"%d\"}", i), 1, 1))
+	}
+	s.push(body.String())
+	assert.Equal(t, 150, s.Stats().Series)
+	assert.Equal(t, 100, s.table.Load().members["a"].series)
+	assert.Equal(t, 200, s.table.Load().members["a"].held)
+	s.refused("y 1\n"+body.String(), "series_limit")
+	assert.Equal(t, 100, strings.Count(s.scrape(), fmt.Sprintf(" %d\n", base+1)))
+}

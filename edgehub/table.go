@@ -80,6 +80,9 @@ func (t *table) learn(names *newcomers, now time.Time, admit func() error) error
 		return err
 	}
 	for i := range names.list {
+		if i%reachSize == 0 {
+			t.index.reach(names.list[i:min(i+reachSize, len(names.list))])
+		}
 		n := &names.list[i]
 		// Another push may have brought it, or an earlier line of this one.
 		if number := t.index.find(n.hash, n.raw); number != 0 {
