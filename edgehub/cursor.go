@@ -27,24 +27,36 @@ func newScraper(cfg Config, name string) *scraper {
 
 // behind is how many samples of a log that ends there the scraper has not passed,
 // and those that it has but are still to be written.
-func (s *scraper) behind(end uint64) int { return int(end-min(s.floor(), end)) + s.held().len() }
+func (s *scraper) behind(end uint64) int {
+	behind := int(end - min(s.floor(), end))
+	for held := range s.holds {
+		behind += held.len()
+	}
+	return behind
+}
 
-// held is what is held for all parts.
-func (s *scraper) held() columns {
-	var held columns
+// holds yields what is held for the parts: what they share once, and what each has
+// of its own.
+func (s *scraper) holds(yield func(columns) bool) {
 	shared := false
 	for _, c := range s.parts {
 		if c.shared && shared {
 			continue
 		}
 		shared = shared || c.shared
-		if len(held.ids) == 0 {
-			held = c.held
-		} else {
-			held = held.joined(c.held)
+		if c.held.len() > 0 && !yield(c.held) {
+			return
 		}
 	}
-	return held
+}
+
+// held is what is held for all parts.
+func (s *scraper) held() columns {
+	var all columns
+	for held := range s.holds {
+		all = all.joined(held)
+	}
+	return all
 }
 
 // letGo gives up the oldest samples, so many, and returns how many of them no

@@ -2,6 +2,7 @@ package edgehub
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -72,17 +74,30 @@ func TestScraperThatStaysHasIt(t *testing.T) {
 }
 
 // A scraper that is halted, or whose machine is, has not taken what lies in its
-// socket, though its time is over and its connection open.
-func TestHaltedScraperHasNothing(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	conn, _ := rawScrape(t, s, 0.01, "")
-	s.awaitScrapes(1)
-	timer := time.NewTimer(1200 * time.Millisecond) // as long as a clock would have waited
-	<-timer.C
-	assert.Equal(t, 1, s.Stats().Pending)
-	require.NoError(t, conn.Close()) // it goes on, finds its time over and gives up
-	assert.Contains(t, s.get("/metrics?drain=1"), "x 1")
+// socket, though its own time is long over and its connection open. One that is
+// still there when the hub would close the connection has.
+func TestClockAloneSaysNothingForLong(t *testing.T) {
+	for _, gone := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			h, conn := &Hub{confirmTime: confirmTime}, &connection{}
+			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+			r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, conn))
+			taken, lost := 0, 0
+			h.whenTaken(r, false, func() { taken++ }, func() { lost++ })
+			conn.written()
+			time.Sleep(confirmTime - time.Nanosecond) // of the bubble's clock
+			synctest.Wait()
+			assert.Zero(t, taken)
+			if gone {
+				conn.closed()
+				assert.Equal(t, 1, lost)
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			assert.Equal(t, 1, taken+lost)
+			assert.Equal(t, gone, taken == 0)
+		})
+	}
 }
 
 func TestScrapeOverAClosingConnectionTakes(t *testing.T) {

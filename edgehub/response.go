@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"runtime"
-	"strconv"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -165,7 +164,7 @@ const stampSpan = 100_000 // milliseconds that five digits tell apart
 func (c *stampCache) append(dst []byte, ms int64) []byte {
 	last := ms - c.from
 	if c.len == 0 || ms < c.from || last >= stampSpan {
-		text := append(strconv.AppendInt(append(c.text[:0], ' '), ms, 10), '\n')
+		text := append(exposition.AppendTimestamp(append(c.text[:0], ' '), ms), '\n')
 		c.len = len(text)
 		if ms < stampSpan { // it has no five digits, or a sign
 			c.len = 0

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -323,7 +322,7 @@ func (e *encoder) timestamp(m *dto.Metric) {
 	if ts == e.tailOf && len(e.tail) > 0 {
 		return
 	}
-	e.tail = strconv.AppendInt(append(e.tail[:0], ' '), ts, 10)
+	e.tail = exposition.AppendTimestamp(append(e.tail[:0], ' '), ts)
 	e.tail, e.tailOf = append(e.tail, '\n'), ts
 }
 
