@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,20 +83,20 @@ func TestClockAloneSaysNothingForLong(t *testing.T) {
 			h, conn := &Hub{confirmTime: confirmTime}, &connection{}
 			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 			r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, conn))
-			taken, lost := 0, 0
-			h.whenTaken(r, false, func() { taken++ }, func() { lost++ })
+			var taken, lost atomic.Int32
+			h.whenTaken(r, false, func() { taken.Add(1) }, func() { lost.Add(1) })
 			conn.written()
 			time.Sleep(confirmTime - time.Nanosecond) // of the bubble's clock
 			synctest.Wait()
-			assert.Zero(t, taken)
+			assert.Zero(t, taken.Load())
 			if gone {
 				conn.closed()
-				assert.Equal(t, 1, lost)
+				assert.EqualValues(t, 1, lost.Load())
 			}
 			time.Sleep(time.Hour)
 			synctest.Wait()
-			assert.Equal(t, 1, taken+lost)
-			assert.Equal(t, gone, taken == 0)
+			assert.EqualValues(t, 1, taken.Load()+lost.Load())
+			assert.Equal(t, gone, taken.Load() == 0)
 		})
 	}
 }
