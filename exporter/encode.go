@@ -30,9 +30,11 @@ const (
 // that makes this free of allocations per sample; get one from newEncoder and
 // give it back with release.
 type encoder struct {
-	now     int64 // in ms: the timestamp of what has none
-	parcels []*parcel
-	dropped [numReasons]dropNote
+	now      int64 // in ms: the timestamp of what has none
+	asGauges bool  // every family becomes gauges
+	parcels  []*parcel
+	dropped  [numReasons]dropNote
+	rejected *RejectedError // nil if nothing was dropped
 
 	order []int // the items, those of one key together
 
@@ -74,11 +76,15 @@ type dropNote struct {
 
 var encoders = sync.Pool{New: func() any { return &encoder{claims: claims{}} }}
 
-func newEncoder(now time.Time) *encoder {
+func newEncoder(now time.Time, asGauges bool) *encoder {
 	e := encoders.Get().(*encoder)
-	e.now = now.UnixMilli()
+	e.now, e.asGauges = now.UnixMilli(), asGauges
 	return e
 }
+
+// rejection says what was dropped; nil if that is nothing. It stays valid after
+// release.
+func (e *encoder) rejection() *RejectedError { return e.rejected }
 
 // release gives the scratch back. The parcels stay the caller's; nothing else
 // of the encoder may be used any more.
@@ -89,6 +95,7 @@ func (e *encoder) release() {
 	e.reset()
 	e.parcels = nil
 	e.dropped = [numReasons]dropNote{}
+	e.rejected = nil
 	e.src = source{}
 	e.plan.reset() // the pool must not keep the caller's strings
 	encoders.Put(e)
@@ -108,14 +115,16 @@ func (e *encoder) encode(items []MetricAndContext) {
 	for i := range items {
 		e.order = append(e.order, i)
 	}
-	byKey := func(a, b int) int { return strings.Compare(keyOf(&items[a]), keyOf(&items[b])) }
+	byKey := func(a, b int) int {
+		return strings.Compare(keyOf(items[a].Context.AdditionalContext), keyOf(items[b].Context.AdditionalContext))
+	}
 	if !slices.IsSortedFunc(e.order, byKey) { // of one gateway, as a rule
 		slices.SortStableFunc(e.order, byKey)
 	}
 	for i, at := range e.order {
 		e.from(sourceOf(items[at].Context.AdditionalContext))
 		e.family(&items[at])
-		if i+1 == len(e.order) || keyOf(&items[e.order[i+1]]) != e.src.key {
+		if i+1 == len(e.order) || keyOf(items[e.order[i+1]].Context.AdditionalContext) != e.src.key {
 			e.finish(e.src.key)
 		}
 	}
@@ -129,13 +138,6 @@ func (e *encoder) from(src source) {
 	e.src = src
 	e.srcFault, e.srcLabel = validSource(&e.src)
 	e.plan.made = false
-}
-
-func keyOf(m *MetricAndContext) string {
-	if c, ok := m.Context.AdditionalContext.(*GatewayMetricContext); ok && c != nil {
-		return c.GatewayID
-	}
-	return ""
 }
 
 // family writes one family, or as much of it as is valid.
@@ -155,21 +157,49 @@ func (e *encoder) family(item *MetricAndContext) {
 		e.drop(fault, name, at, familySamples(f))
 		return
 	}
-	// A request has one type for a name. Who says another goes into the next.
-	if !e.claims.allow(name, k) {
-		e.finish(e.src.key)
-	}
 	if bound := k.boundLabel(); bound != e.planBound {
 		e.plan.made, e.planBound = false, bound
+	}
+	if !e.asGauges {
+		e.group(name, "", k, k, allLines, f)
+		return
+	}
+	e.group(name, k.valueSuffix(), gauge, k, valueLines, f)
+	if k.suffixes() != nil {
+		e.group(name, "_sum", gauge, k, sumLines, f)
+		e.group(name, "_count", gauge, k, countLines, f)
+	}
+}
+
+// lines says which of a metric's samples are written. One that is no summary or
+// histogram has values only.
+type lines byte
+
+const (
+	valueLines lines = 1 << iota // the value, quantiles or buckets
+	sumLines
+	countLines
+	allLines = valueLines | sumLines | countLines
+)
+
+// group writes a family, or the part of it that which says, as one of the kind
+// as. What can't be written is noted with the first part.
+func (e *encoder) group(name, suffix string, as, k kind, which lines, f *dto.MetricFamily) {
+	full := name + suffix
+	// A request has one type for a name. Who says another goes into the next.
+	if !e.claims.allow(full, as) {
+		e.finish(e.src.key)
 	}
 	open := false
 	for _, m := range f.Metric {
 		if !open {
-			e.header(name, f.GetHelp(), k)
+			e.header(full, f.GetHelp(), as)
 			open = true
 		}
-		if why, at := e.metric(name, k, m); why != taken {
-			e.drop(why, name, at, sampleCount(k, m))
+		if why, at := e.metric(name, k, which, m); why != taken {
+			if which&valueLines != 0 {
+				e.drop(why, name, at, sampleCount(k, m))
+			}
 			continue
 		}
 		if len(e.buf) >= parcelBytes {
@@ -236,9 +266,9 @@ func (e *encoder) finish(key string) {
 	e.reset()
 }
 
-// metric writes the lines of one metric: all of them or, with the reason and the
-// label at fault, none.
-func (e *encoder) metric(name string, k kind, m *dto.Metric) (why reason, at string) {
+// metric writes lines of one metric: all that are asked for or, with the reason
+// and the label at fault, none.
+func (e *encoder) metric(name string, k kind, which lines, m *dto.Metric) (why reason, at string) {
 	if why = checkMetric(k, m); why != taken {
 		return why, ""
 	}
@@ -261,15 +291,26 @@ func (e *encoder) metric(name string, k kind, m *dto.Metric) (why reason, at str
 	case untyped:
 		e.line(name, "", m.Untyped.GetValue())
 	case summary:
-		s := m.Summary
+		e.summary(name, which, m.Summary)
+	case histogram:
+		e.histogram(name, which, m.Histogram)
+	default: // checkMetric has refused it
+	}
+	return taken, ""
+}
+
+func (e *encoder) summary(name string, which lines, s *dto.Summary) {
+	if which&valueLines != 0 {
 		for i, q := range s.Quantile {
 			e.boundLine(name, "", "quantile", e.bound(i, q.GetQuantile()), q.GetValue())
 		}
-		e.line(name, "_sum", s.GetSampleSum())
-		e.line(name, "_count", float64(s.GetSampleCount()))
-	case histogram:
-		h := m.Histogram
-		count := countOf(h.GetSampleCountFloat(), h.GetSampleCount())
+	}
+	e.sumAndCount(name, which, s.GetSampleSum(), float64(s.GetSampleCount()))
+}
+
+func (e *encoder) histogram(name string, which lines, h *dto.Histogram) {
+	count := countOf(h.GetSampleCountFloat(), h.GetSampleCount())
+	if which&valueLines != 0 {
 		inf := false
 		for i, b := range h.Bucket {
 			e.boundLine(name, "_bucket", "le", e.bound(i, b.GetUpperBound()), countOf(b.GetCumulativeCountFloat(), b.GetCumulativeCount()))
@@ -278,11 +319,17 @@ func (e *encoder) metric(name string, k kind, m *dto.Metric) (why reason, at str
 		if !inf {
 			e.boundLine(name, "_bucket", "le", infText, count)
 		}
-		e.line(name, "_sum", h.GetSampleSum())
-		e.line(name, "_count", count)
-	default: // checkMetric has refused it
 	}
-	return taken, ""
+	e.sumAndCount(name, which, h.GetSampleSum(), count)
+}
+
+func (e *encoder) sumAndCount(name string, which lines, sum, count float64) {
+	if which&sumLines != 0 {
+		e.line(name, "_sum", sum)
+	}
+	if which&countLines != 0 {
+		e.line(name, "_count", count)
+	}
 }
 
 // countOf is client_model's rule: the float, if positive, overrides the integer.
@@ -377,4 +424,7 @@ func (e *encoder) drop(why reason, metric, at string, samples int) {
 		d.gateway, d.network, d.metric, d.label = e.src.key, e.src.network, metric, at
 	}
 	d.samples += samples
+	e.rejected = e.rejected.add(RejectedSample{
+		Network: e.src.network, Gateway: e.src.key, Metric: metric, Label: at, Count: samples, Reason: why.String(),
+	})
 }

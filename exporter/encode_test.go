@@ -116,7 +116,7 @@ func TestGroupsByGateway(t *testing.T) {
 	of := func(id, name string) MetricAndContext {
 		return MetricAndContext{gaugeFamily(name, 1), MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n", GatewayID: id}}}
 	}
-	e := newEncoder(time.UnixMilli(1000))
+	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode([]MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {gaugeFamily("cloud", 1), noContext}, of("b", "m2")})
 	var got []string
 	for _, p := range e.parcels {
@@ -137,7 +137,7 @@ func TestLargeParcelsAreCut(t *testing.T) {
 	for range 20_000 {
 		f.Metric = append(f.Metric, f.Metric[0])
 	}
-	e := newEncoder(time.UnixMilli(1000))
+	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode([]MetricAndContext{{f, gw}, {gaugeFamily("g", 1), gw}})
 	require.Greater(t, len(e.parcels), 4)
 	samples := 0
@@ -162,7 +162,7 @@ func TestFamiliesThatDisagreeGoIntoDifferentParcels(t *testing.T) {
 		for _, text := range texts {
 			items = append(items, MetricAndContext{family(t, text), gw})
 		}
-		e := newEncoder(time.UnixMilli(1000))
+		e := newEncoder(time.UnixMilli(1000), false)
 		e.encode(items)
 		assert.Len(t, e.parcels, want)
 		for _, p := range e.parcels {

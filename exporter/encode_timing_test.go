@@ -58,7 +58,7 @@ func BenchmarkEncode(b *testing.B) {
 		size := 0
 		now := time.UnixMilli(1_700_000_000_000)
 		perSample(b, samples, func() {
-			e := newEncoder(now)
+			e := newEncoder(now, false)
 			e.encode(items)
 			size = len(e.parcels[0].body)
 			e.release()

@@ -101,7 +101,7 @@ func (e *Exporter) Submit(ctx context.Context, families []MetricAndContext) erro
 		return fmt.Errorf("submit: %w", ErrClosed)
 	}
 	now := time.Now()
-	enc := newEncoder(now)
+	enc := newEncoder(now, false)
 	enc.encode(families)
 	err := e.router.submit(enc.parcels, &enc.dropped, now)
 	for why := range enc.dropped {

@@ -43,9 +43,14 @@ type PushedMetricContext struct {
 	NetworkID string
 }
 
+// keyContext is the context of families that have all their labels already. It
+// sets none and has a key of its own for the ring.
+type keyContext struct{ key string }
+
 func (*GatewayMetricContext) isAdditionalMetricContext() {}
 func (*CloudMetricContext) isAdditionalMetricContext()   {}
 func (*PushedMetricContext) isAdditionalMetricContext()  {}
+func (*keyContext) isAdditionalMetricContext()           {}
 
 // The names of the labels that a context sets.
 const (
@@ -83,8 +88,27 @@ func sourceOf(c AdditionalMetricContext) source {
 		if c != nil {
 			return source{n: 1, network: c.NetworkID, set: [2]label{{labelNetwork, c.NetworkID}}}
 		}
+	case *keyContext:
+		if c != nil {
+			return source{key: c.key}
+		}
 	}
 	return source{}
+}
+
+// keyOf is sourceOf(c).key.
+func keyOf(c AdditionalMetricContext) string {
+	switch c := c.(type) {
+	case *GatewayMetricContext:
+		if c != nil {
+			return c.GatewayID
+		}
+	case *keyContext:
+		if c != nil {
+			return c.key
+		}
+	}
+	return ""
 }
 
 // labels returns the labels that the context sets.

@@ -104,6 +104,14 @@ var (
 	histogramSuffixes = []string{"_bucket", "_sum", "_count"}
 )
 
+// valueSuffix is what the lines with a bound label append to the family's name.
+func (k kind) valueSuffix() string {
+	if k == histogram {
+		return "_bucket"
+	}
+	return ""
+}
+
 // boundLabel is the label that a kind adds to some of its samples.
 func (k kind) boundLabel() string {
 	switch k {

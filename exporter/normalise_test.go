@@ -32,7 +32,7 @@ func family(t testing.TB, text string) *dto.MetricFamily {
 
 // encodeAll encodes items at time 1000 and returns the text, all parcels joined.
 func encodeAll(items ...MetricAndContext) (string, map[string]int) {
-	e := newEncoder(time.UnixMilli(1000))
+	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode(items)
 	var j joiner
 	text := string(j.join(nil, e.parcels))
@@ -86,6 +86,7 @@ func TestLabels(t *testing.T) {
 	one(MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "c"}}, `label:{name:"networkID" value:"own"}`, `m{cloudHost="c",networkID="own"} 1 1000`)
 	one(MetricContext{AdditionalContext: &PushedMetricContext{NetworkID: "p"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own",networkID="p"} 1 1000`)
 	one(MetricContext{AdditionalContext: (*GatewayMetricContext)(nil)}, ``, `m 1 1000`)
+	one(MetricContext{AdditionalContext: &keyContext{"k"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own"} 1 1000`)
 }
 
 // Each of these is dropped, with its reason, and its neighbours go on.
@@ -160,7 +161,7 @@ func TestSourceKey(t *testing.T) {
 		t.Helper()
 		src := sourceOf(c)
 		assert.Equal(t, want, src.key)
-		assert.Equal(t, want, keyOf(&MetricAndContext{Context: MetricContext{AdditionalContext: c}}))
+		assert.Equal(t, want, keyOf(c))
 	}
 	key(nil, "")
 	key(&GatewayMetricContext{NetworkID: "n", GatewayID: "g"}, "g")
@@ -168,6 +169,8 @@ func TestSourceKey(t *testing.T) {
 	key((*GatewayMetricContext)(nil), "")
 	key(&CloudMetricContext{CloudHost: "h"}, "")
 	key(&PushedMetricContext{NetworkID: "n"}, "")
+	key(&keyContext{"k"}, "k")
+	key((*keyContext)(nil), "")
 }
 
 // Whatever is submitted, a hub can read what is sent: it would refuse all of a

@@ -10,7 +10,7 @@ import (
 )
 
 func parcelsOf(items ...MetricAndContext) []*parcel {
-	e := newEncoder(time.UnixMilli(1000))
+	e := newEncoder(time.UnixMilli(1000), false)
 	defer e.release()
 	e.encode(items)
 	return e.parcels
