@@ -1,7 +1,6 @@
 package exporter
 
 import (
-	"bytes"
 	"math"
 	"slices"
 	"strings"
@@ -41,9 +40,15 @@ type encoder struct {
 	// The parcel that is being written.
 	buf       []byte
 	chunks    []chunk
-	claims    claims
+	families  []named // one for each chunk
 	samples   int
 	composite bool
+
+	// Which families fit into it. As long as they are those of the parcel
+	// before, they do.
+	before *shape
+	alike  bool
+	claims claims // when no longer alike
 
 	// Where the families come from.
 	src       source
@@ -74,7 +79,7 @@ type dropNote struct {
 	gateway, network, metric, label string
 }
 
-var encoders = sync.Pool{New: func() any { return &encoder{claims: claims{}} }}
+var encoders = sync.Pool{New: func() any { return &encoder{before: &shape{}, alike: true} }}
 
 func newEncoder(now time.Time, asGauges bool) *encoder {
 	e := encoders.Get().(*encoder)
@@ -86,26 +91,30 @@ func newEncoder(now time.Time, asGauges bool) *encoder {
 // release.
 func (e *encoder) rejection() *RejectedError { return e.rejected }
 
-// release gives the scratch back. The parcels stay the caller's; nothing else
-// of the encoder may be used any more.
+// release gives the scratch back. The parcels that were taken over stay as they
+// are; e.parcels and all else of the encoder may not be used any more.
 func (e *encoder) release() {
 	if cap(e.buf) > maxPooledBytes || cap(e.text) > maxPooledBytes {
 		return
 	}
 	e.reset()
-	e.parcels = nil
+	clear(e.parcels)
+	e.parcels = e.parcels[:0]
 	e.dropped = [numReasons]dropNote{}
 	e.rejected = nil
 	e.src = source{}
-	e.plan.reset() // the pool must not keep the caller's strings
+	e.plan.reset()
 	encoders.Put(e)
 }
 
 // reset makes ready for the next parcel.
 func (e *encoder) reset() {
-	clear(e.chunks)
-	clear(e.claims)
-	e.buf, e.chunks, e.samples, e.composite = e.buf[:0], e.chunks[:0], 0, false
+	clear(e.families) // the pool must not keep the caller's strings
+	e.buf, e.chunks, e.families, e.samples, e.composite = e.buf[:0], e.chunks[:0], e.families[:0], 0, false
+	if !e.alike {
+		e.alike = true
+		e.claims.reset()
+	}
 }
 
 // encode writes all items, the families of each key in the order in which they
@@ -186,13 +195,15 @@ const (
 // as. What can't be written is noted with the first part.
 func (e *encoder) group(name, suffix string, as, k kind, which lines, f *dto.MetricFamily) {
 	full := name + suffix
-	// A request has one type for a name. Who says another goes into the next.
-	if !e.claims.allow(full, as) {
-		e.finish(e.src.key)
-	}
 	open := false
 	for _, m := range f.Metric {
 		if !open {
+			// A request has one type for a name. Who says another goes into
+			// the next.
+			if !e.fits(full, as) {
+				e.finish(e.src.key)
+				e.fits(full, as)
+			}
 			e.header(full, f.GetHelp(), as)
 			open = true
 		}
@@ -233,19 +244,36 @@ func (e *encoder) header(name, help string, k kind) {
 	e.buf = append(e.buf, ' ')
 	e.buf = append(e.buf, k.String()...)
 	e.buf = append(e.buf, '\n')
-	e.chunks = append(e.chunks, chunk{name: name, kind: k, header: start, samples: len(e.buf)})
+	e.chunks = append(e.chunks, chunk{header: start, samples: len(e.buf)})
+	e.families = append(e.families, named{name, k})
+}
+
+// fits reports whether the parcel that is being written can have the family.
+func (e *encoder) fits(name string, k kind) bool {
+	if e.alike {
+		if i := len(e.families); i < len(e.before.families) && e.before.families[i] == (named{name, k}) {
+			return true
+		}
+		e.alike = false
+		for _, f := range e.families {
+			e.claims.add(f.name, f.kind)
+		}
+	}
+	return e.claims.allow(name, k)
 }
 
 // closeChunk ends the open chunk, or forgets it if no sample is in it.
 func (e *encoder) closeChunk() {
-	c := &e.chunks[len(e.chunks)-1]
+	last := len(e.chunks) - 1
+	c, f := &e.chunks[last], e.families[last]
 	if c.end = len(e.buf); c.end == c.samples {
-		e.buf = e.buf[:c.header]
-		e.chunks = e.chunks[:len(e.chunks)-1]
+		e.buf, e.chunks, e.families = e.buf[:c.header], e.chunks[:last], e.families[:last]
 		return
 	}
-	e.claims.add(c.name, c.kind)
-	e.composite = e.composite || c.kind.suffixes() != nil
+	if !e.alike {
+		e.claims.add(f.name, f.kind)
+	}
+	e.composite = e.composite || f.kind.suffixes() != nil
 }
 
 // finish makes what was written since the last call a parcel, if that is
@@ -255,13 +283,13 @@ func (e *encoder) finish(key string) {
 		e.closeChunk()
 	}
 	if e.samples > 0 {
-		e.parcels = append(e.parcels, &parcel{
-			key:       key,
-			body:      bytes.Clone(e.buf),
-			chunks:    slices.Clone(e.chunks),
-			samples:   e.samples,
-			composite: e.composite,
-		})
+		sure := e.alike && len(e.families) == len(e.before.families)
+		if !sure && !slices.Equal(e.families, e.before.families) {
+			e.before = newShape(e.families)
+		}
+		p := newParcel(key, e.buf, e.chunks, e.before)
+		p.samples, p.composite = e.samples, e.composite
+		e.parcels = append(e.parcels, p)
 	}
 	e.reset()
 }

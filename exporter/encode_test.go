@@ -155,6 +155,56 @@ func TestLargeParcelsAreCut(t *testing.T) {
 	e.release()
 }
 
+// Parcels that look like the one before at first have the shape of what is in
+// them.
+func TestShapes(t *testing.T) {
+	large := family(t, `name:"x" type:GAUGE metric:{gauge:{}}`)
+	for range 20_000 {
+		large.Metric = append(large.Metric, large.Metric[0])
+	}
+	of := func(name string) *dto.MetricFamily { return gaugeFamily(name, 1) }
+	encode := func(want string, families ...*dto.MetricFamily) {
+		t.Helper()
+		var items []MetricAndContext
+		for _, f := range families {
+			items = append(items, MetricAndContext{f, gw})
+		}
+		e := newEncoder(time.UnixMilli(1000), false)
+		defer e.release()
+		var got []string
+		for range 2 { // the second time after itself
+			e.encode(items)
+			got = got[:0]
+			for _, p := range e.parcels {
+				got = append(got, strings.Join(shapeOf(t, p), " "))
+			}
+			assert.Equal(t, want, strings.Join(got, "|"))
+			releaseAll(e)
+		}
+	}
+	encode("a b c", of("a"), of("b"), of("c"))
+	encode("a b", of("a"), of("b"))
+	encode("a b d", of("a"), of("b"), of("d"))
+	encode("a a", of("a"), of("a"))
+	encode("b a", of("b"), of("a"))
+	encode("b", &dto.MetricFamily{Name: proto.String("a")}, of("b"))
+	encode("a x|x x|x", of("a"), large, large)
+	encode("a x|x x|x x", of("a"), large, large, of("x"))
+	encode("x|x b", large, of("b"))
+}
+
+// shapeOf returns the names of a parcel's families, having looked into its body.
+func shapeOf(t testing.TB, p *parcel) (names []string) {
+	t.Helper()
+	require.Len(t, p.chunks, len(p.shape.families))
+	for i, f := range p.shape.families {
+		header := string(p.body[p.chunks[i].header:p.chunks[i].samples])
+		require.True(t, strings.HasSuffix(header, "# TYPE "+f.name+" "+f.kind.String()+"\n"), "%s: %q", f.name, header)
+		names = append(names, f.name)
+	}
+	return names
+}
+
 func TestFamiliesThatDisagreeGoIntoDifferentParcels(t *testing.T) {
 	split := func(want int, texts ...string) {
 		t.Helper()

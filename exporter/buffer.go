@@ -1,0 +1,68 @@
+package exporter
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// The bodies of parcels come from pools, one for each size: four sizes from each
+// power of two to the next, so that at most a quarter of the smaller is unused.
+const (
+	minBufferBits = 6  // 64 bytes
+	maxBufferBits = 20 // 1 MiB; what is larger is left to the garbage collector
+)
+
+var buffers [4 * (maxBufferBits - minBufferBits)]sync.Pool
+
+// poisonReleased makes what is released unreadable, so that tests see who reads
+// it still.
+var poisonReleased = false
+
+// buffer is the memory of one parcel.
+type buffer struct {
+	body   []byte
+	chunks []chunk
+}
+
+// sizeClass returns the capacity for n bytes and which pool it comes from, -1 for
+// none.
+func sizeClass(n int) (pool, size int) {
+	if n = max(n, 1<<minBufferBits+1); n > 1<<maxBufferBits {
+		return -1, n
+	}
+	power := bits.Len(uint(n-1)) - 1 // 2^power < n
+	step := power - 2
+	quarters := (n + 1<<step - 1) >> step // 5 to 8
+	return 4*(power-minBufferBits) + quarters - 5, quarters << step
+}
+
+// newBuffer returns a buffer with copies of the body and the chunks.
+func newBuffer(body []byte, chunks []chunk) *buffer {
+	pool, size := sizeClass(len(body))
+	var b *buffer
+	if pool >= 0 {
+		b, _ = buffers[pool].Get().(*buffer)
+	}
+	if b == nil {
+		b = &buffer{body: make([]byte, 0, size)}
+	}
+	b.body = append(b.body[:0], body...)
+	if n := len(chunks); cap(b.chunks) < n || cap(b.chunks) > n+n/4+4 {
+		b.chunks = make([]chunk, 0, n)
+	}
+	b.chunks = append(b.chunks[:0], chunks...)
+	return b
+}
+
+// release gives the buffer back. Nobody may read it any more.
+func (b *buffer) release() {
+	if poisonReleased {
+		for i := range b.body {
+			b.body[i] = '?'
+		}
+		clear(b.chunks)
+	}
+	if pool, size := sizeClass(cap(b.body)); pool >= 0 && size == cap(b.body) {
+		buffers[pool].Put(b)
+	}
+}
