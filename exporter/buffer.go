@@ -20,8 +20,8 @@ var poisonReleased = false
 
 // buffer is the memory of one parcel.
 type buffer struct {
-	body   []byte
-	chunks []chunk
+	body []byte
+	ends []int
 }
 
 // sizeClass returns the capacity for n bytes and which pool it comes from, -1 for
@@ -36,8 +36,8 @@ func sizeClass(n int) (pool, size int) {
 	return 4*(power-minBufferBits) + quarters - 5, quarters << step
 }
 
-// newBuffer returns a buffer with copies of the body and the chunks.
-func newBuffer(body []byte, chunks []chunk) *buffer {
+// newBuffer returns a buffer with copies of body and ends.
+func newBuffer(body []byte, ends []int) *buffer {
 	pool, size := sizeClass(len(body))
 	var b *buffer
 	if pool >= 0 {
@@ -47,10 +47,10 @@ func newBuffer(body []byte, chunks []chunk) *buffer {
 		b = &buffer{body: make([]byte, 0, size)}
 	}
 	b.body = append(b.body[:0], body...)
-	if n := len(chunks); cap(b.chunks) < n || cap(b.chunks) > n+n/4+4 {
-		b.chunks = make([]chunk, 0, n)
+	if n := len(ends); cap(b.ends) < n || cap(b.ends) > n+n/4+4 {
+		b.ends = make([]int, 0, n)
 	}
-	b.chunks = append(b.chunks[:0], chunks...)
+	b.ends = append(b.ends[:0], ends...)
 	return b
 }
 
@@ -60,7 +60,7 @@ func (b *buffer) release() {
 		for i := range b.body {
 			b.body[i] = '?'
 		}
-		clear(b.chunks)
+		clear(b.ends)
 	}
 	if pool, size := sizeClass(cap(b.body)); pool >= 0 && size == cap(b.body) {
 		buffers[pool].Put(b)

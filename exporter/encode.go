@@ -39,8 +39,8 @@ type encoder struct {
 
 	// The parcel that is being written.
 	buf       []byte
-	chunks    []chunk
-	families  []named // one for each chunk
+	families  []header
+	ends      []int // where in buf each ends, but for one that is open
 	samples   int
 	composite bool
 
@@ -110,7 +110,7 @@ func (e *encoder) release() {
 // reset makes ready for the next parcel.
 func (e *encoder) reset() {
 	clear(e.families) // the pool must not keep the caller's strings
-	e.buf, e.chunks, e.families, e.samples, e.composite = e.buf[:0], e.chunks[:0], e.families[:0], 0, false
+	e.buf, e.families, e.ends, e.samples, e.composite = e.buf[:0], e.families[:0], e.ends[:0], 0, false
 	if !e.alike {
 		e.alike = true
 		e.claims.reset()
@@ -194,17 +194,11 @@ const (
 // group writes a family, or the part of it that which says, as one of the kind
 // as. What can't be written is noted with the first part.
 func (e *encoder) group(name, suffix string, as, k kind, which lines, f *dto.MetricFamily) {
-	full := name + suffix
+	h := header{name + suffix, as, helpOf(f)}
 	open := false
 	for _, m := range f.Metric {
 		if !open {
-			// A request has one type for a name. Who says another goes into
-			// the next.
-			if !e.fits(full, as) {
-				e.finish(e.src.key)
-				e.fits(full, as)
-			}
-			e.header(full, f.GetHelp(), as)
+			e.open(h)
 			open = true
 		}
 		if why, at := e.metric(name, k, which, m); why != taken {
@@ -219,39 +213,36 @@ func (e *encoder) group(name, suffix string, as, k kind, which lines, f *dto.Met
 		}
 	}
 	if open {
-		e.closeChunk()
+		e.closeFamily()
 	}
 }
 
-// header opens a chunk.
-func (e *encoder) header(name, help string, k kind) {
-	start := len(e.buf)
-	if help != "" {
-		if len(help) > maxHelpBytes {
-			help = help[:maxHelpBytes] // a rune that is cut is replaced below
-		}
-		if !validText(help) {
-			help = strings.ReplaceAll(strings.ToValidUTF8(help, "\uFFFD"), "\x00", "\uFFFD")
-		}
-		e.buf = append(e.buf, "# HELP "...)
-		e.buf = append(e.buf, name...)
-		e.buf = append(e.buf, ' ')
-		e.buf = exposition.AppendHelp(e.buf, help)
-		e.buf = append(e.buf, '\n')
+// helpOf returns the family's help text as it can be sent.
+func helpOf(f *dto.MetricFamily) string {
+	help := f.GetHelp()
+	if len(help) > maxHelpBytes {
+		help = help[:maxHelpBytes] // a rune that is cut is replaced below
 	}
-	e.buf = append(e.buf, "# TYPE "...)
-	e.buf = append(e.buf, name...)
-	e.buf = append(e.buf, ' ')
-	e.buf = append(e.buf, k.String()...)
-	e.buf = append(e.buf, '\n')
-	e.chunks = append(e.chunks, chunk{header: start, samples: len(e.buf)})
-	e.families = append(e.families, named{name, k})
+	if !validText(help) {
+		help = strings.ReplaceAll(strings.ToValidUTF8(help, "\uFFFD"), "\x00", "\uFFFD")
+	}
+	return help
+}
+
+// open begins a family. A request has one type for a name: who says another goes
+// into the next.
+func (e *encoder) open(h header) {
+	if !e.fits(h) {
+		e.finish(e.src.key)
+		e.fits(h)
+	}
+	e.families = append(e.families, h)
 }
 
 // fits reports whether the parcel that is being written can have the family.
-func (e *encoder) fits(name string, k kind) bool {
+func (e *encoder) fits(h header) bool {
 	if e.alike {
-		if i := len(e.families); i < len(e.before.families) && e.before.families[i] == (named{name, k}) {
+		if i := len(e.families); i < len(e.before.families) && e.before.families[i] == h {
 			return true
 		}
 		e.alike = false
@@ -259,17 +250,21 @@ func (e *encoder) fits(name string, k kind) bool {
 			e.claims.add(f.name, f.kind)
 		}
 	}
-	return e.claims.allow(name, k)
+	return e.claims.allow(h.name, h.kind)
 }
 
-// closeChunk ends the open chunk, or forgets it if no sample is in it.
-func (e *encoder) closeChunk() {
-	last := len(e.chunks) - 1
-	c, f := &e.chunks[last], e.families[last]
-	if c.end = len(e.buf); c.end == c.samples {
-		e.buf, e.chunks, e.families = e.buf[:c.header], e.chunks[:last], e.families[:last]
+// closeFamily ends the open family, or forgets it if no sample is in it.
+func (e *encoder) closeFamily() {
+	last, start := len(e.families)-1, 0
+	if last > 0 {
+		start = e.ends[last-1]
+	}
+	f := &e.families[last]
+	if len(e.buf) == start {
+		e.families = e.families[:last]
 		return
 	}
+	e.ends = append(e.ends, len(e.buf))
 	if !e.alike {
 		e.claims.add(f.name, f.kind)
 	}
@@ -277,17 +272,17 @@ func (e *encoder) closeChunk() {
 }
 
 // finish makes what was written since the last call a parcel, if that is
-// anything. An open chunk is ended.
+// anything. An open family is ended.
 func (e *encoder) finish(key string) {
-	if n := len(e.chunks); n > 0 && e.chunks[n-1].end == 0 {
-		e.closeChunk()
+	if len(e.families) > len(e.ends) {
+		e.closeFamily()
 	}
 	if e.samples > 0 {
 		sure := e.alike && len(e.families) == len(e.before.families)
 		if !sure && !slices.Equal(e.families, e.before.families) {
 			e.before = newShape(e.families)
 		}
-		p := newParcel(key, e.buf, e.chunks, e.before)
+		p := newParcel(key, e.buf, e.ends, e.before)
 		p.samples, p.composite = e.samples, e.composite
 		e.parcels = append(e.parcels, p)
 	}

@@ -196,10 +196,15 @@ func TestShapes(t *testing.T) {
 // shapeOf returns the names of a parcel's families, having looked into its body.
 func shapeOf(t testing.TB, p *parcel) (names []string) {
 	t.Helper()
-	require.Len(t, p.chunks, len(p.shape.families))
+	require.Len(t, p.ends, len(p.shape.families))
+	require.Equal(t, len(p.body), p.ends[len(p.ends)-1])
+	start := 0
 	for i, f := range p.shape.families {
-		header := string(p.body[p.chunks[i].header:p.chunks[i].samples])
-		require.True(t, strings.HasSuffix(header, "# TYPE "+f.name+" "+f.kind.String()+"\n"), "%s: %q", f.name, header)
+		for _, line := range sampleLines(string(p.body[start:p.ends[i]])) {
+			require.True(t, strings.HasPrefix(line, f.name), "%s: %q", f.name, line)
+		}
+		require.Less(t, start, p.ends[i])
+		start = p.ends[i]
 		names = append(names, f.name)
 	}
 	return names

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // parcel is one gateway's encoded samples of one Submit: the unit that is
@@ -12,9 +14,9 @@ import (
 // it.
 type parcel struct {
 	key     string // of the ring; "" for no gateway
-	body    []byte // the text format; nil when released
-	chunks  []chunk
-	shape   *shape // what the chunks are of
+	body    []byte // its samples in the text format, family by family; nil when released
+	ends    []int  // where in body each family ends
+	shape   *shape // which families they are
 	samples int
 	bytes   int // see size
 	// composite says that a summary or histogram is in it, which is more than
@@ -24,29 +26,39 @@ type parcel struct {
 	seq  uint64 // place in the order of submission
 	born time.Time
 
-	buffer *buffer // that body and chunks belong to
-}
-
-// chunk is the part of a parcel's body that belongs to one family. It is in
-// two: a request of several parcels has the header of a family once.
-type chunk struct {
-	header  int // offset of HELP and TYPE in the body
-	samples int // offset of the first sample
-	end     int // offset after the last sample
+	buffer *buffer // that body and ends belong to
 }
 
 // shape is which families a parcel has, in their order. Gateways of one kind
 // report the same ones, so parcels share their shapes, and what depends on it is
 // worked out once for many. It is not changed after it was built.
 type shape struct {
-	families []named
+	families []header
+	text     int // length of all headers as text, in bytes
 	bytes    int // of memory
 }
 
-// named is a family's name and type.
-type named struct {
+// header is what is said about a family before its samples.
+type header struct {
 	name string
 	kind kind
+	help string
+}
+
+// append appends the HELP and TYPE lines.
+func (h *header) append(dst []byte) []byte {
+	if h.help != "" {
+		dst = append(dst, "# HELP "...)
+		dst = append(dst, h.name...)
+		dst = append(dst, ' ')
+		dst = exposition.AppendHelp(dst, h.help)
+		dst = append(dst, '\n')
+	}
+	dst = append(dst, "# TYPE "...)
+	dst = append(dst, h.name...)
+	dst = append(dst, ' ')
+	dst = append(dst, h.kind.String()...)
+	return append(dst, '\n')
 }
 
 // equal reports whether two shapes have the same families.
@@ -56,39 +68,44 @@ func (s *shape) equal(other *shape) bool {
 
 // newShape returns a shape with strings of its own: the caller's would keep its
 // whole report alive.
-func newShape(families []named) *shape {
+func newShape(families []header) *shape {
 	length := 0
 	for _, f := range families {
-		length += len(f.name)
+		length += len(f.name) + len(f.help)
 	}
 	var all strings.Builder
 	all.Grow(length)
 	for _, f := range families {
 		all.WriteString(f.name)
+		all.WriteString(f.help)
 	}
-	s := &shape{families: make([]named, len(families)), bytes: length + namedBytes*len(families)}
+	s := &shape{families: make([]header, len(families)), bytes: length + headerBytes*len(families)}
 	rest := all.String()
+	var line []byte
 	for i, f := range families {
-		s.families[i] = named{rest[:len(f.name)], f.kind}
-		rest = rest[len(f.name):]
+		name, help := len(f.name), len(f.name)+len(f.help)
+		s.families[i] = header{rest[:name], f.kind, rest[name:help]}
+		rest = rest[help:]
+		line = f.append(line[:0])
+		s.text += len(line)
 	}
 	return s
 }
 
-// What managing a parcel, a chunk and a family of a shape takes, in bytes: the
-// struct, and for a parcel the buffer and the pointer in its outbox.
+// What managing a parcel, the end of a family and a header of a shape takes, in
+// bytes: the struct, and for a parcel the buffer and the pointer in its outbox.
 const (
 	parcelOverhead = 208
-	chunkBytes     = 24
-	namedBytes     = 24
+	endBytes       = 8
+	headerBytes    = 40
 )
 
-// newParcel returns a parcel with copies of the body and the chunks.
-func newParcel(key string, body []byte, chunks []chunk, of *shape) *parcel {
-	b := newBuffer(body, chunks)
+// newParcel returns a parcel with copies of body and ends.
+func newParcel(key string, body []byte, ends []int, of *shape) *parcel {
+	b := newBuffer(body, ends)
 	return &parcel{
-		key: key, body: b.body, chunks: b.chunks, shape: of, buffer: b,
-		bytes: parcelOverhead + len(key) + cap(b.body) + chunkBytes*cap(b.chunks) + of.bytes,
+		key: key, body: b.body, ends: b.ends, shape: of, buffer: b,
+		bytes: parcelOverhead + len(key) + cap(b.body) + endBytes*cap(b.ends) + of.bytes,
 	}
 }
 
@@ -97,11 +114,15 @@ func newParcel(key string, body []byte, chunks []chunk, of *shape) *parcel {
 // no other had it.
 func (p *parcel) size() int { return p.bytes }
 
+// length is how long a request with this parcel alone is, in bytes. One of
+// several is no longer than their sum.
+func (p *parcel) length() int { return len(p.body) + p.shape.text }
+
 // release gives the memory back to the next parcels. It is called once, when the
 // parcel's fate is known and nobody reads it any more; another call does nothing.
 func (p *parcel) release() {
 	b := p.buffer
-	p.body, p.chunks, p.shape, p.buffer = nil, nil, nil, nil
+	p.body, p.ends, p.shape, p.buffer = nil, nil, nil, nil
 	if b != nil {
 		b.release()
 	}
@@ -182,19 +203,22 @@ func (c *claims) reset() {
 type joiner struct {
 	family map[string]int // name to index in groups
 	groups []group
-	refs   []chunkRef
+	runs   []run
 	of     *shape // of the parcel that was added last
 	places []int  // its families' indices in groups
 }
 
-// group is a family of the request: a list of chunks, by their indices in refs.
-type group struct{ head, tail int }
+// group is a family of the request: its header, which is that of the first parcel
+// that has it, and a list of runs, by their indices.
+type group struct {
+	header     *header
+	head, tail int
+}
 
-// chunkRef is a chunk in a list of those of its family.
-type chunkRef struct {
-	parcel *parcel
-	chunk  chunk
-	next   int // index in refs, 0 at the end: a list's head is never a next
+// run is what one parcel has of a family.
+type run struct {
+	lines []byte
+	next  int // index in runs, 0 at the end: a list's head is never a next
 }
 
 // join appends the body of the request to dst.
@@ -203,11 +227,10 @@ func (j *joiner) join(dst []byte, batch []*parcel) []byte {
 		j.add(p)
 	}
 	for _, g := range j.groups {
-		first := &j.refs[g.head]
-		dst = append(dst, first.parcel.body[first.chunk.header:first.chunk.samples]...)
+		dst = g.header.append(dst)
 		for at := g.head; ; {
-			r := &j.refs[at]
-			dst = append(dst, r.parcel.body[r.chunk.samples:r.chunk.end]...)
+			r := &j.runs[at]
+			dst = append(dst, r.lines...)
 			if at = r.next; at == 0 {
 				break
 			}
@@ -217,19 +240,21 @@ func (j *joiner) join(dst []byte, batch []*parcel) []byte {
 	return dst
 }
 
-// add puts the chunks of a parcel to those of their families.
+// add puts the lines of a parcel to those of their families.
 func (j *joiner) add(p *parcel) {
 	if !p.shape.equal(j.of) {
 		j.place(p.shape)
 	}
-	for i, c := range p.chunks {
-		at := len(j.refs)
-		j.refs = append(j.refs, chunkRef{parcel: p, chunk: c})
+	start := 0
+	for i, end := range p.ends {
+		at := len(j.runs)
+		j.runs = append(j.runs, run{lines: p.body[start:end]})
+		start = end
 		g := &j.groups[j.places[i]]
 		if g.head < 0 {
 			g.head = at
 		} else {
-			j.refs[g.tail].next = at
+			j.runs[g.tail].next = at
 		}
 		g.tail = at
 	}
@@ -241,12 +266,13 @@ func (j *joiner) place(s *shape) {
 		j.family = map[string]int{}
 	}
 	j.of, j.places = s, j.places[:0]
-	for _, f := range s.families {
-		at, ok := j.family[f.name]
+	for i := range s.families {
+		h := &s.families[i]
+		at, ok := j.family[h.name]
 		if !ok {
 			at = len(j.groups)
-			j.family[f.name] = at
-			j.groups = append(j.groups, group{head: -1})
+			j.family[h.name] = at
+			j.groups = append(j.groups, group{header: h, head: -1})
 		}
 		j.places = append(j.places, at)
 	}
@@ -255,6 +281,7 @@ func (j *joiner) place(s *shape) {
 // reset forgets the parcels, or they would live on.
 func (j *joiner) reset() {
 	clear(j.family)
-	clear(j.refs)
-	j.of, j.places, j.groups, j.refs = nil, j.places[:0], j.groups[:0], j.refs[:0]
+	clear(j.groups)
+	clear(j.runs)
+	j.of, j.places, j.groups, j.runs = nil, j.places[:0], j.groups[:0], j.runs[:0]
 }

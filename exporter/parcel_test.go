@@ -46,7 +46,7 @@ func TestJoin(t *testing.T) {
 
 func TestSizeCountsWhatIsKept(t *testing.T) {
 	p := parcelsOf(MetricAndContext{gaugeFamily("metric", 1), gw})[0]
-	want := parcelOverhead + len(p.key) + cap(p.body) + chunkBytes*cap(p.chunks) + namedBytes + len("metric")
+	want := parcelOverhead + len(p.key) + cap(p.body) + endBytes*cap(p.ends) + headerBytes + len("metric")
 	assert.Equal(t, want, p.size())
 	p.release()
 	assert.Equal(t, want, p.size(), "what was added can be taken off")
