@@ -137,11 +137,19 @@ func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, wh
 // ends a text for Prometheus' scanner.
 func validText(v string) bool { return utf8.ValidString(v) && strings.IndexByte(v, 0) < 0 }
 
+// unplain has what plain refuses.
+var unplain = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c >= utf8.RuneSelf || c == '\\' || c == '"' || c == '\n' || c == 0
+	}
+	return t
+}()
+
 // plain reports whether a label value is its own escaped form: ASCII without
 // backslash, quote, line feed and NUL.
 func plain(v string) bool {
 	for i := range len(v) {
-		if c := v[i]; c >= utf8.RuneSelf || c == '\\' || c == '"' || c == '\n' || c == 0 {
+		if unplain[v[i]] {
 			return false
 		}
 	}
