@@ -97,14 +97,19 @@ func (e *encoder) release() {
 	if cap(e.buf) > maxPooledBytes || cap(e.text) > maxPooledBytes {
 		return
 	}
+	e.forget()
+	encoders.Put(e)
+}
+
+// forget makes ready for the next Submit. Nothing of the caller's is kept.
+func (e *encoder) forget() {
 	e.reset()
 	clear(e.parcels)
 	e.parcels = e.parcels[:0]
 	e.dropped = [numReasons]dropNote{}
 	e.rejected = nil
-	e.src = source{}
+	e.src, e.srcFault, e.srcLabel = source{}, taken, ""
 	e.plan.reset()
-	encoders.Put(e)
 }
 
 // reset makes ready for the next parcel.
@@ -124,16 +129,15 @@ func (e *encoder) encode(items []MetricAndContext) {
 	for i := range items {
 		e.order = append(e.order, i)
 	}
-	byKey := func(a, b int) int {
-		return strings.Compare(keyOf(items[a].Context.AdditionalContext), keyOf(items[b].Context.AdditionalContext))
-	}
+	key := func(at int) string { return keyOf(items[at].Context.AdditionalContext) }
+	byKey := func(a, b int) int { return strings.Compare(key(a), key(b)) }
 	if !slices.IsSortedFunc(e.order, byKey) { // of one gateway, as a rule
 		slices.SortStableFunc(e.order, byKey)
 	}
 	for i, at := range e.order {
 		e.from(sourceOf(items[at].Context.AdditionalContext))
 		e.family(&items[at])
-		if i+1 == len(e.order) || keyOf(items[e.order[i+1]].Context.AdditionalContext) != e.src.key {
+		if i+1 == len(e.order) || key(e.order[i+1]) != e.src.key {
 			e.finish(e.src.key)
 		}
 	}
@@ -156,11 +160,11 @@ func (e *encoder) family(item *MetricAndContext) {
 	fault, at := e.srcFault, e.srcLabel
 	switch {
 	case f == nil:
-		fault = missingMetric
+		fault, at = missingMetric, ""
 	case name == "":
-		fault = emptyName
+		fault, at = emptyName, ""
 	case k == noKind:
-		fault = unknownType
+		fault, at = unknownType, ""
 	}
 	if fault != taken {
 		e.drop(fault, name, at, familySamples(f))

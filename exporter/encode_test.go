@@ -130,6 +130,18 @@ func TestGroupsByGateway(t *testing.T) {
 	}, got)
 }
 
+// An encoder that met a bad source begins anew with the next Submit.
+func TestNothingIsLeftOfTheSubmitBefore(t *testing.T) {
+	e := newEncoder(time.UnixMilli(1000), false)
+	e.encode([]MetricAndContext{{gaugeFamily("a", 1), MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "\xff"}}}})
+	require.Empty(t, e.parcels)
+	e.forget()
+	e.encode([]MetricAndContext{{gaugeFamily("a", 1), noContext}})
+	require.Len(t, e.parcels, 1)
+	assert.Nil(t, e.rejection())
+	assert.Equal(t, "a 1 1000\n", string(e.parcels[0].body))
+}
+
 // A large family becomes several parcels, each with its header, none of which
 // cuts a metric in two.
 func TestLargeParcelsAreCut(t *testing.T) {
