@@ -123,7 +123,8 @@ func (e *encoder) reset() {
 }
 
 // encode writes all items, the families of each key in the order in which they
-// came.
+// came. A sample that is there twice is written twice: which one counts is the
+// receiver's rule, and it must have one for senders that repeat a request.
 func (e *encoder) encode(items []MetricAndContext) {
 	e.order = e.order[:0]
 	for i := range items {

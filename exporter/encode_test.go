@@ -1,9 +1,11 @@
 package exporter
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,6 +45,14 @@ func TestEncode(t *testing.T) {
 		`# TYPE h histogram`, `h_bucket{le="+Inf"} 1 1000`, `h_sum 4 1000`, `h_count 1 1000`)
 	encode(`name:"h" type:HISTOGRAM metric:{histogram:{}}`,
 		`# TYPE h histogram`, `h_bucket{le="+Inf"} 0 1000`, `h_sum 0 1000`, `h_count 0 1000`)
+}
+
+func TestDuplicatesAreLeftToTheHub(t *testing.T) {
+	twice := family(t, `name:"m" type:GAUGE metric:{gauge:{value:1}} metric:{gauge:{value:2}}`)
+	got, dropped := encodeAll(MetricAndContext{twice, noContext}, MetricAndContext{gaugeFamily("m", 3), noContext})
+	assert.Equal(t, []string{"m 1 1000", "m 2 1000", "m 3 1000"}, sampleLines(got))
+	assert.Empty(t, dropped)
+	assert.NoError(t, parse(got))
 }
 
 func TestHelpThatIsNotUTF8(t *testing.T) {
@@ -92,6 +102,38 @@ func TestCallersFamiliesAreNotModified(t *testing.T) {
 	for i, f := range before {
 		assert.True(t, proto.Equal(f, items[i].Family), f.GetName())
 	}
+}
+
+// Two Submits at once may have the same families: the race detector would see who
+// writes to them.
+func TestFamiliesAreSharedByConcurrentSubmits(t *testing.T) {
+	var items []MetricAndContext
+	for _, f := range append(realFamilies(t), family(t, `name:"9-x" type:GAUGE metric:{label:{name:"gatewayID" value:"own"} gauge:{value:1}}`)) {
+		items = append(items, MetricAndContext{f, gw})
+	}
+	before := dump(items)
+	for _, asGauges := range []bool{false, true} {
+		want := ""
+		got := make([]string, 4)
+		var all sync.WaitGroup
+		for i := range got {
+			all.Go(func() {
+				e := newEncoder(time.UnixMilli(1000), asGauges)
+				e.encode(items)
+				var j joiner
+				got[i] = string(j.join(nil, e.parcels))
+				releaseAll(e)
+				e.release()
+			})
+		}
+		all.Wait()
+		for _, text := range got {
+			want = cmp.Or(want, text)
+			assert.Equal(t, want, text)
+		}
+		assert.NotEmpty(t, want)
+	}
+	assert.Equal(t, before, dump(items))
 }
 
 // realFamilies has every type, several labels out of order, and odd characters.

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -12,5 +13,7 @@ func TestMain(m *testing.M) {
 		serveSinks()
 		return
 	}
+	flag.Parse()
+	poisonReleased = flag.Lookup("test.bench").Value.String() == ""
 	goleak.VerifyTestMain(m)
 }

@@ -145,6 +145,11 @@ func kindOf(t dto.MetricType) kind {
 // metricName returns the name that the family goes by, sanitised: each rune
 // that a metric name must not have becomes an underscore, and one is put before
 // a leading digit. Only an empty name stays empty.
+//
+// Names are those of the text format 0.0.4: a receiver that does not know the
+// quoted UTF-8 names of Prometheus 3 would refuse all of a request for one. A
+// label with such a name is no label to sanitise, since two could become one: its
+// metric is dropped.
 func metricName(m *MetricAndContext) string {
 	name := m.Context.MetricName
 	if name == "" {
