@@ -79,7 +79,7 @@ func TestFileFormatErrors(t *testing.T) {
 func TestFileIsReadInLittleTime(t *testing.T) {
 	for name, text := range map[string]string{
 		"aliases of targets": "- targets: &a [" + strings.Repeat("a:1,", 30_000) + "]\n" + strings.Repeat("- targets: *a\n", 10_000),
-		"aliases of labels":  "- targets: [a:1]\n  labels: &a {" + numbered("a%d: 1,", 10_000) + "}\n" + strings.Repeat("- {targets: [a:1], labels: *a}\n", 5000),
+		"aliases of labels":  "- targets: [a:1]\n  labels: &a {" + numbered("a%d: 1,", 30_000) + "}\n" + strings.Repeat("- {targets: [a:1], labels: *a}\n", 20_000),
 		"aliases of groups":  "- &a\n  targets: [a:1]\n" + strings.Repeat("- *a\n", 50_000),
 		"labels":             "- targets: [a:1]\n  labels: {" + numbered("a%d: 1,", 100_000) + "}",
 	} {

@@ -373,6 +373,14 @@ func TestWatcherCutsLongErrors(t *testing.T) {
 	})
 }
 
+// Nor is a log line longer for a fleet of thousands.
+func TestSomeOf(t *testing.T) {
+	names := strings.Fields("a b c d e f g h i j k l")
+	assert.Empty(t, someOf(nil))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j", someOf(names[:10]))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j and 2 more", someOf(names))
+}
+
 // Before the first good answer it asks sooner, and ever more rarely.
 func TestWatcherRetriesUntilTheFirstAnswer(t *testing.T) {
 	virtual(t, func(t *testing.T) {
@@ -435,6 +443,7 @@ func TestWatcherSharesNothing(t *testing.T) {
 		})
 		status := s.status()
 		clear(status.Members)
+		assert.Equal(t, []string{"a", "b"}, s.status().Members)
 		var reads int
 		ended := make(chan struct{})
 		go func() {
