@@ -34,6 +34,8 @@ type Hub struct {
 	// URL is the base, such as http://edgehub-0:9091. Samples are pushed to
 	// URL/metrics, and URL/-/ready is asked when the hub was down.
 	URL string
+	// Weight is the hub's share relative to the others'; 0 means 1.
+	Weight float64
 }
 
 // Config says where to push and within which bounds. Only Hubs is needed: a

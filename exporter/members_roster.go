@@ -1,0 +1,105 @@
+package exporter
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hubring/hubring/hashring"
+)
+
+// roster decides who is a member, answer by answer. Every move of a member moves
+// gateways, so no single answer is believed, but the first:
+//
+//	not known ──first answer──────────────────► member ◄─named again─┐
+//	    └─named─► fresh ──named again─► member     └──not named─► missing ──not named for hold─► gone
+//	                └──not named─► not known
+//
+// What an answer says of a member's URL and weight holds at once: a wrong URL is
+// no worse than a hub that is down, and waiting leaves a hub that moved without
+// its gateways. A roster is used by one goroutine.
+type roster struct {
+	hold    time.Duration
+	members map[string]Hub       // by name; empty before the first answer
+	missing map[string]time.Time // members that the last answer did not name, and since when
+	fresh   map[string]bool      // named by the last answer for the first time
+}
+
+func newRoster(hold time.Duration) *roster {
+	return &roster{hold: hold, members: map[string]Hub{}, missing: map[string]time.Time{}}
+}
+
+// rosterChange names the members that an answer changed, sorted.
+type rosterChange struct {
+	joined, left, altered []string
+}
+
+func (c rosterChange) none() bool {
+	return len(c.joined) == 0 && len(c.left) == 0 && len(c.altered) == 0
+}
+
+// take looks at an answer, which checkedHubs returned.
+func (r *roster) take(answer []Hub, now time.Time) rosterChange {
+	var change rosterChange
+	first := len(r.members) == 0
+	fresh := map[string]bool{}
+	var joining []Hub
+	for _, h := range answer {
+		switch known, ok := r.members[h.Name]; {
+		case first, !ok && r.fresh[h.Name]:
+			joining = append(joining, h)
+		case !ok:
+			fresh[h.Name] = true
+		case known != h:
+			r.members[h.Name] = h
+			change.altered = append(change.altered, h.Name)
+		}
+	}
+	change.left = r.drop(answer, len(joining) > 0, now)
+	for _, h := range joining {
+		if len(r.members) == hashring.MaxNodes { // with those that are missing
+			fresh[h.Name] = true
+			continue
+		}
+		r.members[h.Name] = h
+		change.joined = append(change.joined, h.Name)
+	}
+	r.fresh = fresh
+	return change
+}
+
+// drop removes the members that have been missing for so long, and returns their
+// names. Unless others join, one that is missing is better than nobody.
+func (r *roster) drop(answer []Hub, othersJoin bool, now time.Time) []string {
+	named := make(map[string]bool, len(answer))
+	for _, h := range answer {
+		named[h.Name] = true
+	}
+	var due []string
+	for name := range r.members {
+		since, missed := r.missing[name]
+		switch {
+		case named[name]:
+			delete(r.missing, name)
+		case !missed:
+			r.missing[name] = now
+		case now.Sub(since) >= r.hold:
+			due = append(due, name)
+		}
+	}
+	if len(due) == len(r.members) && !othersJoin {
+		return nil
+	}
+	for _, name := range due {
+		delete(r.members, name)
+		delete(r.missing, name)
+	}
+	slices.Sort(due)
+	return due
+}
+
+// hubs returns the members, sorted by name.
+func (r *roster) hubs() []Hub {
+	return slices.SortedFunc(maps.Values(r.members), func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
+}

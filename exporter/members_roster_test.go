@@ -1,0 +1,118 @@
+package exporter
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/hashring"
+)
+
+// The roster agrees with the rules, looked up in the whole history of answers
+// for each name by itself.
+func TestRosterAgreesWithTheHistory(t *testing.T) {
+	type entry struct {
+		at    time.Time
+		named map[string]bool
+	}
+	for seed := range uint64(12) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		r := newRoster(time.Minute)
+		var history []entry
+		member := func(name string) bool {
+			is, twice, missing := history[0].named[name], false, time.Time{}
+			for _, e := range history {
+				switch {
+				case e.named[name]:
+					is = is || twice
+					twice, missing = true, time.Time{}
+				case missing.IsZero():
+					twice, missing = false, e.at
+				case e.at.Sub(missing) >= time.Minute:
+					is = false
+				}
+			}
+			return is
+		}
+		now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+		up := map[string]bool{}
+		moves := 0
+		for range 300 {
+			now = now.Add(time.Duration(random.IntN(30)) * time.Second)
+			e := entry{now, map[string]bool{"always": true}}
+			for i := range 8 {
+				name := fmt.Sprint("hub-", i)
+				if random.IntN(8) == 0 {
+					up[name] = !up[name]
+				}
+				if up[name] {
+					e.named[name] = true
+				}
+			}
+			history = append(history, e)
+			var answer, want []string
+			for name := range e.named {
+				answer = append(answer, name)
+			}
+			before := r.hubs()
+			change := r.take(hubsNamed(answer...), now)
+			for i := range 8 {
+				if name := fmt.Sprint("hub-", i); member(name) {
+					want = append(want, name)
+				}
+			}
+			want = append([]string{"always"}, want...)
+			require.Equal(t, hubsNamed(want...), r.hubs(), "seed %d", seed)
+			require.Equal(t, slices.Equal(before, r.hubs()), change.none(), "seed %d", seed)
+			moves += len(change.joined) + len(change.left)
+		}
+		require.Greater(t, moves, 50)
+	}
+}
+
+// The change says who joined, left and was altered.
+func TestRosterChange(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := newRoster(time.Minute)
+	old := []string{"a", "b", "b1", "b2", "b3", "b4", "b5", "b6", "c"}
+	assert.Equal(t, rosterChange{joined: old}, r.take(hubsNamed(old...), now))
+	moved := hubsNamed("c", "d", "e")
+	moved[0].Weight = 2
+	assert.Equal(t, rosterChange{altered: []string{"c"}}, r.take(moved, now))
+	now = now.Add(time.Minute)
+	assert.Equal(t, rosterChange{joined: []string{"d", "e"}, left: old[:8]}, r.take(moved, now))
+	assert.Equal(t, moved, r.hubs())
+	assert.True(t, r.take(moved, now).none())
+}
+
+// Members that are missing and new ones may be more than a ring takes. The new
+// ones wait for room.
+func TestRosterWaitsForRoom(t *testing.T) {
+	const kept = 4000
+	old := make([]string, hashring.MaxNodes)
+	for i := range old {
+		old[i] = fmt.Sprintf("hub-%05d", i)
+	}
+	next := slices.Clone(old[:kept])
+	for i := range hashring.MaxNodes - kept {
+		next = append(next, fmt.Sprintf("new-%05d", i))
+	}
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := newRoster(time.Minute)
+	r.take(hubsNamed(old...), now)
+	for range 3 {
+		assert.True(t, r.take(hubsNamed(next...), now).none())
+		assert.Len(t, r.members, hashring.MaxNodes)
+	}
+	now = now.Add(time.Minute)
+	change := r.take(hubsNamed(next...), now)
+	assert.Len(t, change.left, hashring.MaxNodes-kept)
+	assert.Len(t, change.joined, hashring.MaxNodes-kept)
+	assert.Equal(t, hubsNamed(next...), r.hubs())
+	assert.Empty(t, r.fresh)
+}

@@ -1,0 +1,523 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// membershipFunc is a Membership that is given the number of the lookup, from 0.
+type membershipFunc struct {
+	start  time.Time
+	answer func(ctx context.Context, n int) ([]Hub, error)
+
+	mu    sync.Mutex
+	times []time.Duration // of the lookups, since the start
+}
+
+func (m *membershipFunc) Hubs(ctx context.Context) ([]Hub, error) {
+	m.mu.Lock()
+	n := len(m.times)
+	m.times = append(m.times, time.Since(m.start))
+	m.mu.Unlock()
+	return m.answer(ctx, n)
+}
+
+func (m *membershipFunc) asked() []time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.times)
+}
+
+// answers gives one answer after the other, the last one for ever: names with
+// spaces between them, hubs or an error.
+func answers(steps ...any) func(context.Context, int) ([]Hub, error) {
+	return func(_ context.Context, n int) ([]Hub, error) {
+		switch step := steps[min(n, len(steps)-1)].(type) {
+		case error:
+			return nil, step
+		case []Hub:
+			return step, nil
+		default:
+			return hubsNamed(strings.Fields(step.(string))...), nil
+		}
+	}
+}
+
+func hubsNamed(names ...string) []Hub {
+	hubs := make([]Hub, len(names))
+	for i, name := range names {
+		hubs[i] = Hub{Name: name, URL: "http://" + name + ":9091"}
+	}
+	return hubs
+}
+
+func namesOf(hubs []Hub) string {
+	names := make([]string, len(hubs))
+	for i, h := range hubs {
+		names[i] = h.Name
+	}
+	return strings.Join(names, " ")
+}
+
+// watched is a watcher at work.
+type watched struct {
+	*watcher
+	source *membershipFunc
+	log    syncBuffer
+	stop   func() // returns when run has
+
+	mu    sync.Mutex
+	calls []applyCall
+}
+
+type applyCall struct {
+	at   time.Duration // since the start
+	hubs []Hub
+}
+
+// applied returns the names of each call of apply.
+func (s *watched) applied() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, c := range s.calls {
+		names = append(names, namesOf(c.hubs))
+	}
+	return names
+}
+
+// last returns the last call of apply.
+func (s *watched) last() applyCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[len(s.calls)-1]
+}
+
+// watch runs a watcher with the default times. Use it in virtual time.
+func watch(t *testing.T, answer func(context.Context, int) ([]Hub, error)) *watched {
+	t.Helper()
+	s := &watched{source: &membershipFunc{start: time.Now(), answer: answer}}
+	s.watcher = newWatcher(s.source, watcherConfig{
+		Interval: DefaultMembersInterval,
+		Timeout:  membersTimeout,
+		Hold:     DefaultMembersHold,
+		Log:      slog.New(slog.NewTextHandler(&s.log, nil)),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	var busy atomic.Bool
+	go func() {
+		defer close(ended)
+		s.run(ctx, func(hubs []Hub) {
+			assert.False(t, busy.Swap(true), "apply is called while it is called")
+			s.mu.Lock()
+			s.calls = append(s.calls, applyCall{time.Since(s.source.start), slices.Clone(hubs)})
+			s.mu.Unlock()
+			clear(hubs) // they are apply's
+			busy.Store(false)
+		})
+	}()
+	s.stop = func() {
+		cancel()
+		<-ended
+	}
+	synctest.Wait()
+	return s
+}
+
+// lookups lets time pass until the source was asked n times in all.
+func (s *watched) lookups(n int) {
+	for len(s.source.asked()) < n {
+		pass(100 * time.Millisecond)
+	}
+}
+
+// The source is asked at once, and its first answer holds at once, with the
+// defaults filled in. Nothing more happens while the answer stays the same,
+// whatever its order.
+func TestWatcherTakesTheFirstAnswerAtOnce(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers(
+			[]Hub{{URL: "http://b:9091/"}, {Name: "a", URL: "http://10.0.0.1", Weight: 2}},
+			[]Hub{{Name: "a", URL: "http://10.0.0.1/", Weight: 2}, {Name: "b:9091", URL: "http://b:9091", Weight: 1}},
+		))
+		defer s.stop()
+		assert.Equal(t, []string{"a b:9091"}, s.applied())
+		assert.Zero(t, s.last().at)
+		assert.Equal(t, []Hub{{"a", "http://10.0.0.1", 2}, {"b:9091", "http://b:9091", 1}}, s.last().hubs)
+		start := time.Now()
+		assert.Equal(t, membersStatus{
+			Members: []string{"a", "b:9091"}, Lookups: 1, Changes: 1, LastSuccess: start, LastChange: start,
+		}, s.status())
+		pass(10 * time.Minute)
+		assert.Len(t, s.applied(), 1)
+		assert.Equal(t, 1, strings.Count(s.log.String(), "\n"), s.log.String())
+		assert.Greater(t, s.status().LastSuccess, start)
+	})
+}
+
+// Lookups are an interval apart, give or take a tenth that is another each time.
+func TestWatcherJittersTheInterval(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers("a"))
+		defer s.stop()
+		s.lookups(100)
+		seen := map[time.Duration]bool{}
+		asked := s.source.asked()
+		for i, at := range asked[1:] {
+			wait := at - asked[i]
+			assert.InDelta(t, 10, wait.Seconds(), 1)
+			seen[wait] = true
+		}
+		assert.Greater(t, len(seen), 50)
+	})
+	for range 100 { // the smallest ones
+		assert.Equal(t, time.Duration(1), jitter(1))
+		assert.InDelta(t, 10, jitter(10), 1)
+	}
+}
+
+// A new hub joins when it is named twice in a row, and the second answer is asked
+// for soon.
+func TestWatcherConfirmsNewHubs(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers("a", "a b", "b a"))
+		defer s.stop()
+		s.lookups(2)
+		assert.Equal(t, []string{"a"}, s.applied())
+		assert.Equal(t, []string{"b"}, s.status().Fresh)
+		s.lookups(3)
+		assert.Equal(t, []string{"a", "a b"}, s.applied())
+		assert.Empty(t, s.status().Fresh)
+		assert.Equal(t, time.Second, s.last().at-s.source.asked()[1])
+		s.lookups(4)
+		assert.Greater(t, s.source.asked()[3]-s.source.asked()[2], 8*time.Second)
+	})
+}
+
+// A hub that one answer names moves nothing; nor does one that comes and goes. A
+// failure between two answers says nothing about it.
+func TestWatcherIgnoresStrays(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers("a", "a x", "a", "x a", "a", "a x y", "a z", "a"))
+		defer s.stop()
+		s.lookups(20)
+		assert.Equal(t, []string{"a"}, s.applied())
+	})
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers("a", "a b", errors.New("no"), "", "a b"))
+		defer s.stop()
+		s.lookups(4)
+		assert.Equal(t, []string{"a"}, s.applied())
+		assert.Greater(t, s.source.asked()[3]-s.source.asked()[2], 8*time.Second, "a source that fails is not hurried")
+		s.lookups(5)
+		assert.Equal(t, []string{"a", "a b"}, s.applied())
+	})
+}
+
+// A member that is not named any more is kept for a minute, and shown.
+func TestWatcherHoldsMissingHubs(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers("a b c", "a b c", "b"))
+		defer s.stop()
+		s.lookups(3)
+		missing := s.source.asked()[2]
+		assert.Equal(t, []string{"a", "c"}, s.status().Held)
+		assert.Equal(t, []string{"a", "b", "c"}, s.status().Members)
+		pass(missing + 59*time.Second - time.Since(s.source.start))
+		assert.Len(t, s.applied(), 1)
+		pass(13 * time.Second)
+		assert.Equal(t, []string{"a b c", "b"}, s.applied())
+		assert.GreaterOrEqual(t, s.last().at-missing, time.Minute)
+		assert.Empty(t, s.status().Held)
+		assert.Equal(t, []string{"b"}, s.status().Members)
+	})
+}
+
+// One that comes back meanwhile was never away. The next time counts anew.
+func TestWatcherForgetsThatAHubWasMissing(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, func(_ context.Context, n int) ([]Hub, error) {
+			if n%7 == 6 { // missing from six answers of seven, 50 s and more
+				return hubsNamed("a", "b"), nil
+			}
+			if n == 0 {
+				return hubsNamed("b", "a"), nil
+			}
+			return hubsNamed("a"), nil
+		})
+		defer s.stop()
+		pass(time.Hour)
+		assert.Equal(t, []string{"a b"}, s.applied())
+		assert.Greater(t, s.status().Lookups, uint64(300))
+	})
+}
+
+// While lookups fail nobody is missing for longer: an answer has to say so.
+func TestWatcherDropsNobodyWithoutAnAnswer(t *testing.T) {
+	broken := slices.Repeat([]any{errors.New("no")}, 20) // more than three minutes
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers(slices.Concat([]any{"a b", "a"}, broken, []any{"a b"})...))
+		defer s.stop()
+		s.lookups(30)
+		assert.Equal(t, []string{"a b"}, s.applied())
+	})
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers(slices.Concat([]any{"a b", "a"}, broken, []any{"a"})...))
+		defer s.stop()
+		s.lookups(22)
+		assert.Equal(t, []string{"a b"}, s.applied())
+		assert.Equal(t, []string{"b"}, s.status().Held)
+		s.lookups(23)
+		assert.Equal(t, []string{"a b", "a"}, s.applied())
+	})
+}
+
+// The whole set may be replaced; there is always somebody.
+func TestWatcherReplacesAll(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers("a b", "x y"))
+		defer s.stop()
+		s.lookups(20)
+		assert.Equal(t, []string{"a b", "a b x y", "x y"}, s.applied())
+	})
+	virtual(t, func(t *testing.T) {
+		s := watch(t, func(_ context.Context, n int) ([]Hub, error) { return hubsNamed(fmt.Sprintf("hub-%d", n)), nil })
+		defer s.stop()
+		pass(10 * time.Minute)
+		assert.Equal(t, []string{"hub-0"}, s.applied(), "one that is missing is better than nobody")
+		assert.Equal(t, []string{"hub-0"}, s.status().Held)
+	})
+}
+
+// A known member's URL and weight hold at once, also while others are missing.
+func TestWatcherTakesURLsAndWeightsAtOnce(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers(
+			"a b",
+			[]Hub{{Name: "a", URL: "https://a:9091"}, {Name: "b", URL: "http://b:9091"}},
+			[]Hub{{Name: "a", URL: "https://a:9091", Weight: 3}},
+		))
+		defer s.stop()
+		s.lookups(2)
+		assert.Equal(t, []Hub{{"a", "https://a:9091", 1}, {"b", "http://b:9091", 1}}, s.last().hubs)
+		s.lookups(3)
+		assert.Equal(t, []Hub{{"a", "https://a:9091", 3}, {"b", "http://b:9091", 1}}, s.last().hubs)
+		s.lookups(5)
+		assert.Len(t, s.applied(), 3)
+		assert.Contains(t, s.log.String(), "altered=a")
+	})
+}
+
+// What is no good answer changes nothing. It is counted, and logged when it is
+// another than before.
+func TestWatcherKeepsTheHubsWithoutAGoodAnswer(t *testing.T) {
+	long := make([]Hub, 4097)
+	for i := range long {
+		long[i] = Hub{Name: fmt.Sprint("hub-", i), URL: "http://hub"}
+	}
+	virtual(t, func(t *testing.T) {
+		port := func(n int) error { return fmt.Errorf("read udp 127.0.0.1:%d->127.0.0.1:53: refused", n) }
+		s := watch(t, answers(
+			"a b",
+			port(40000), port(50001), port(600), // one failure, logged once
+			"", "", // no hub
+			[]Hub{{Name: "a", URL: "http://a"}, {Name: "a", URL: "http://b"}},
+			[]Hub{{Name: "a", URL: "http://a"}, {Name: "c", URL: "c:9091"}}, // nothing of it is taken
+			[]Hub{{Name: "a", URL: "http://a", Weight: math.NaN()}},
+			long,
+			"a b",
+		))
+		defer s.stop()
+		s.lookups(7)
+		status := s.status()
+		assert.Equal(t, uint64(6), status.Failures)
+		assert.Equal(t, uint64(7), status.Lookups)
+		assert.Equal(t, `hub "a" is named twice`, status.LastError)
+		assert.Equal(t, s.source.start, status.LastSuccess)
+		s.lookups(10)
+		assert.Equal(t, "4097 hubs are named, at most 4096 are supported", s.status().LastError)
+		s.lookups(20)
+		assert.Equal(t, uint64(9), s.status().Failures)
+		assert.Empty(t, s.status().LastError)
+		assert.Equal(t, []string{"a b"}, s.applied())
+		log := s.log.String()
+		assert.Equal(t, 6, strings.Count(log, "cannot be looked up"), log)
+		assert.Equal(t, 1, strings.Count(log, "can be looked up again"), log)
+	})
+}
+
+// An error may be of any length.
+func TestWatcherCutsLongErrors(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, answers(errors.New(strings.Repeat("ä", 100_000))))
+		defer s.stop()
+		assert.Less(t, len(s.status().LastError), 1100)
+		assert.Less(t, len(s.log.String()), 1500)
+		assert.Equal(t, strings.Repeat("ä", 500)+"…", s.status().LastError)
+	})
+}
+
+// Nor is a log line longer for a fleet of thousands.
+func TestSomeOf(t *testing.T) {
+	names := strings.Fields("a b c d e f g h i j k l")
+	assert.Empty(t, someOf(nil))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j", someOf(names[:10]))
+	assert.Equal(t, "a, b, c, d, e, f, g, h, i, j and 2 more", someOf(names))
+}
+
+// Before the first good answer it asks sooner, and ever more rarely.
+func TestWatcherRetriesUntilTheFirstAnswer(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		no := errors.New("no")
+		s := watch(t, answers(no, no, "", no, no, no, no, "a"))
+		defer s.stop()
+		s.lookups(8)
+		for i, seconds := range []float64{0.5, 1, 2, 4, 8, 10, 10} {
+			assert.InDelta(t, seconds, (s.source.asked()[i+1] - s.source.asked()[i]).Seconds(), seconds/10, "wait %d", i)
+		}
+		assert.Equal(t, []string{"a"}, s.applied())
+		assert.Equal(t, s.source.asked()[7], s.last().at)
+		assert.Equal(t, uint64(7), s.status().Failures)
+	})
+}
+
+// A source that hangs is given up after a while, and at once when run is to end.
+func TestWatcherGivesUpOnASourceThatHangs(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, func(ctx context.Context, n int) ([]Hub, error) {
+			if n == 0 {
+				return hubsNamed("a"), nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		s.lookups(3)
+		assert.GreaterOrEqual(t, s.source.asked()[2]-s.source.asked()[1], membersTimeout+9*time.Second)
+		assert.Equal(t, "no answer within 5s: context deadline exceeded", s.status().LastError)
+		before := time.Now()
+		s.stop()
+		assert.Zero(t, time.Since(before))
+		assert.Equal(t, uint64(1), s.status().Failures, "the last one did not fail, it was not waited for")
+		assert.Equal(t, []string{"a"}, s.applied())
+	})
+}
+
+// An answer that comes when run is to end is not applied.
+func TestWatcherAppliesNothingAfterItsContext(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		s := watch(t, func(ctx context.Context, _ int) ([]Hub, error) {
+			<-ctx.Done()
+			return hubsNamed("a"), nil
+		})
+		s.stop()
+		assert.Empty(t, s.applied())
+		assert.Zero(t, s.status().Lookups)
+	})
+}
+
+// What a source does with its slice later is its own affair; and status may be
+// read at any time.
+func TestWatcherSharesNothing(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		var own []Hub
+		s := watch(t, func(_ context.Context, n int) ([]Hub, error) {
+			clear(own)
+			own = hubsNamed("a", "b", "c")[:min(2+n, 3)]
+			return own, nil
+		})
+		status := s.status()
+		clear(status.Members)
+		assert.Equal(t, []string{"a", "b"}, s.status().Members)
+		var reads int
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for range 100 {
+				reads += len(s.status().Members)
+				time.Sleep(time.Second)
+			}
+		}()
+		<-ended
+		s.stop()
+		assert.Greater(t, reads, 200)
+		assert.Equal(t, []string{"a b", "a b c"}, s.applied())
+		assert.Equal(t, []string{"a", "b", "c"}, s.status().Members)
+	})
+}
+
+// Whatever goes wrong, as long as no member is missing from every answer of a
+// minute and no stranger is named twice in a row, nothing moves: answers fail, are
+// empty or invalid, lose members, half of them at a time, and name strays.
+func TestFlappingAnswersMoveNothing(t *testing.T) {
+	for seed := range uint64(20) {
+		virtual(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 1))
+			all := hubsNamed("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+			start := time.Now()
+			since := map[string]time.Time{} // the first answer that a member is missing from
+			lost, strays, failures := 0, 0, 0
+			longest := time.Duration(0)
+			s := watch(t, func(_ context.Context, n int) ([]Hub, error) {
+				if n == 0 {
+					return all, nil
+				}
+				switch random.IntN(6) {
+				case 0:
+					failures++
+					return nil, fmt.Errorf("failure %d", random.Int())
+				case 1:
+					failures++
+					return nil, nil
+				case 2:
+					failures++
+					return append(hubsNamed("a", "stray"), Hub{URL: "gopher://a"}), nil
+				}
+				var answer []Hub
+				for _, i := range random.Perm(len(all)) {
+					first, missing := since[all[i].Name]
+					gone := time.Since(first)
+					if random.IntN(5) < 4 && missing && gone < DefaultMembersHold || !missing && random.IntN(5) == 0 {
+						if !missing {
+							since[all[i].Name] = time.Now()
+						} else {
+							longest = max(longest, gone)
+						}
+						lost++
+						continue
+					}
+					delete(since, all[i].Name)
+					answer = append(answer, all[i])
+				}
+				if random.IntN(3) == 0 {
+					strays++
+					answer = append(answer, hubsNamed([]string{"stray", "other"}[strays%2]+strconv.Itoa(strays/10))...)
+				}
+				return answer, nil
+			})
+			pass(3 * time.Hour)
+			s.stop()
+			require.Equal(t, []string{"a b c d e f g h i j"}, s.applied(), "seed %d, after %s", seed, time.Since(start))
+			require.Greater(t, lost, 500)
+			require.Greater(t, strays, 100)
+			require.Greater(t, failures, 200)
+			require.Greater(t, longest, 55*time.Second)
+			require.Positive(t, s.status().Failures)
+		})
+	}
+}
