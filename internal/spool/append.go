@@ -154,7 +154,7 @@ func (s *Store) beginLocked() (*segment, error) {
 	g.dirty = true
 	s.openedLocked(g, f)
 	s.segments[g.number] = g
-	n, err := f.WriteAt(appendSegmentHeader(nil, segmentVersion, g.number), 0)
+	n, err := f.WriteAt(newSegmentHeader(segmentVersion, g.number), 0)
 	s.growLocked(g, n)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin segment: %w", err), s.retireLocked(g))

@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -52,7 +54,7 @@ func TestDiskFullBehindARecord(t *testing.T) {
 			require.ErrorIs(t, err, errFault)
 
 			fs.room, fs.noCut = -1, false
-			records := append(first, mustAppend(t, s, 3, 50)...)
+			records := slices.Concat(first, mustAppend(t, s, 3, 50))
 			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
 			crash(s)
 			again := mustOpen(t, cfg)
@@ -221,4 +223,79 @@ func TestRecoverThatCannotRead(t *testing.T) {
 	require.ErrorIs(t, s.Recover(func(Ref, []byte) error { return nil }), errFault)
 	fs.noRead = false
 	assert.Equal(t, records, recovered(t, s))
+}
+
+// A process that may open no more files can't reach old segments, until it can.
+func TestNoDescriptors(t *testing.T) {
+	s, fs := openFaulty(t, Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1})
+	records := mustAppend(t, s, maxOpenFiles+1, 10)
+	fs.noOpen = true
+	_, err := s.Body(records[0].ref, nil)
+	require.ErrorIs(t, err, errFault)
+	require.ErrorIs(t, s.Done(records[0].ref), errFault)
+	require.ErrorIs(t, s.Sync(), errFault)
+	assert.Equal(t, len(records), s.Records())
+
+	fs.noOpen = false
+	require.NoError(t, s.Sync(), "nothing was lost")
+	body, err := s.Body(records[0].ref, nil)
+	require.NoError(t, err)
+	assert.Equal(t, records[0].body, string(body))
+	require.NoError(t, s.Done(records[0].ref))
+}
+
+// The newest segment is done with and full, and can't be removed: the next one is begun
+// all the same.
+func TestRemoveThatFailsWhenANewSegmentBegins(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1}
+	s, fs := openFaulty(t, cfg)
+	require.NoError(t, s.Done(mustAppend(t, s, 1, 10)[0].ref))
+	fs.noRemove = true
+	_, err := s.Append(nil, nil)
+	require.ErrorIs(t, err, errFault)
+	mustAppend(t, s, 1, 10)
+	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+	fs.noRemove = false
+	require.NoError(t, s.Close())
+	assert.Len(t, segmentFiles(t, cfg.Dir), 1)
+}
+
+// The place that can't be read is in a header, in a damaged stretch, or in the header of
+// the segment.
+func TestUnreadablePlaces(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		damaged bool  // the second record's header is
+		from    int64 // after the second record's offset
+		left    int
+	}{
+		{"before a header", false, 0, 1},
+		{"in a header", false, recordHeader / 2, 1},
+		{"in a damaged stretch", true, 3 * windowBytes / 2, 1},
+		{"in the segment's header", false, -1 << 40, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := Config{Dir: t.TempDir(), MaxBytes: 16 << 20}
+			s := mustOpen(t, cfg)
+			records := mustAppend(t, s, 3, 2*windowBytes)
+			require.NoError(t, s.Close())
+			second := int64(records[1].ref.offset)
+			path := segmentFiles(t, cfg.Dir)[0]
+			if c.damaged {
+				edit(t, path, func(b []byte) []byte { b[second+1]++; return b })
+			}
+			s, err := open(cfg, &badSector{from: max(segmentHeader/2, second+c.from)})
+			require.NoError(t, err)
+			require.ErrorIs(t, s.Damage(), errFault)
+			lost, bytes := s.Lost()
+			assert.Equal(t, 1, lost)
+			assert.Equal(t, c.left, s.Records())
+			if c.left > 0 {
+				assert.Equal(t, s.Bytes()-second, bytes)
+			}
+			require.NoError(t, s.Close())
+			_, err = os.Stat(path)
+			require.NoError(t, err, "it stays")
+		})
+	}
 }

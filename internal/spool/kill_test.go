@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,7 +62,7 @@ func TestKill(t *testing.T) {
 				_, err := Open(childConfig(dir))
 				require.ErrorIs(t, err, ErrLocked)
 				if strings.Contains(err.Error(), "by process") {
-					require.ErrorContains(t, err, fmt.Sprint(cmd.Process.Pid))
+					require.ErrorContains(t, err, strconv.Itoa(cmd.Process.Pid))
 				}
 				require.NoError(t, cmd.Process.Kill())
 			}

@@ -41,7 +41,7 @@ func (s *Store) loadSegment(e fs.DirEntry, number uint64, buf []byte) {
 		s.leave(g, loss{1, g.size}, fmt.Errorf("open segment: %w", err))
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	sc := scanner{window: window{r: f, size: g.size, buf: buf}, number: number}
 	begin, err := sc.at(0)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *Store) loadSegment(e fs.DirEntry, number uint64, buf []byte) {
 
 // loadStub removes what a crash at the beginning of a segment left.
 func (s *Store) loadStub(g *segment, begin []byte) {
-	if !bytes.HasPrefix(appendSegmentHeader(nil, segmentVersion, g.number), begin) {
+	if !bytes.HasPrefix(newSegmentHeader(segmentVersion, g.number), begin) {
 		s.foreign(g)
 		return
 	}

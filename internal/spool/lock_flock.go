@@ -20,11 +20,10 @@ func lock(path string) (unlock func() error, err error) {
 		return nil, err
 	}
 	if err := flock(f, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w by process %s", ErrLocked, holder(f))
+			err = fmt.Errorf("%w by process %s", ErrLocked, holder(f))
 		}
-		return nil, fmt.Errorf("flock %s: %w", path, err)
+		return nil, errors.Join(err, f.Close())
 	}
 	// Only a message needs the number, so a disk that is too full for it is no reason to fail.
 	// It is padded, and so covers what was there: cutting the file first makes some systems flush it.

@@ -58,10 +58,9 @@ func (m *model) append(t *rapid.T) {
 	var err error
 	r.ref, err = m.s.Append([]byte(r.meta), []byte(r.body))
 	m.fs.room, m.fs.noCut = -1, false
-	switch {
-	case err == nil:
+	if err == nil {
 		m.all = append(m.all, r)
-	default:
+	} else {
 		wanted := m.s.Bytes() + segmentHeader + recordHeader + int64(len(r.meta)+len(r.body))
 		require.True(t, errors.Is(err, errFault) || errors.Is(err, ErrFull) && wanted > m.cfg.MaxBytes, "%v", err)
 	}

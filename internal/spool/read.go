@@ -13,26 +13,29 @@ import (
 // better: call Done), and with the file's error, which may pass. On failure dst comes back
 // as it was. It holds no lock while it reads.
 func (s *Store) Body(ref Ref, dst []byte) ([]byte, error) {
-	return s.read(ref, dst, func(h header) (int64, int, uint32) {
-		return int64(ref.offset) + recordHeader + int64(ref.meta), int(ref.body), h.bodySum
-	})
+	return s.read(ref, dst, part{recordHeader + int64(ref.meta), int(ref.body), func(h header) uint32 { return h.bodySum }})
 }
 
 // meta appends the meta of a record to dst, as Body does the body.
 func (s *Store) meta(ref Ref, dst []byte) ([]byte, error) {
-	return s.read(ref, dst, func(h header) (int64, int, uint32) {
-		return int64(ref.offset) + recordHeader, int(ref.meta), h.metaSum
-	})
+	return s.read(ref, dst, part{recordHeader, int(ref.meta), func(h header) uint32 { return h.metaSum }})
 }
 
-// read appends a part of a record to dst: part says from where, how much, and its checksum.
-func (s *Store) read(ref Ref, dst []byte, part func(header) (int64, int, uint32)) ([]byte, error) {
+// part is the meta or the body of a record.
+type part struct {
+	offset int64 // in the record
+	n      int   // bytes
+	sum    func(header) uint32
+}
+
+// read appends a part of a record to dst.
+func (s *Store) read(ref Ref, dst []byte, p part) ([]byte, error) {
 	for {
 		f, err := s.find(ref)
 		if err != nil {
 			return dst, err
 		}
-		out, err := readPart(f, ref, dst, part)
+		out, err := readPart(f, ref, dst, p)
 		if errors.Is(err, os.ErrClosed) {
 			continue // by Done, Close or for another file: find says which
 		}
@@ -57,19 +60,18 @@ func (s *Store) find(ref Ref) (file, error) {
 	return s.fileLocked(g)
 }
 
-func readPart(f file, ref Ref, dst []byte, part func(header) (int64, int, uint32)) ([]byte, error) {
+func readPart(f file, ref Ref, dst []byte, p part) ([]byte, error) {
 	from := len(dst)
-	dst = slices.Grow(dst, max(recordHeader, int(ref.body), int(ref.meta)))
-	h, err := readHeader(f, ref, dst[from:from+recordHeader])
+	dst = slices.Grow(dst, max(recordHeader, p.n))
+	h, err := readHeader(f, ref, dst[from:from+recordHeader]) // where the part comes then
 	if err != nil {
 		return nil, err
 	}
-	offset, n, sum := part(h)
-	dst = dst[:from+n]
-	if err := readFull(f, dst[from:], offset); err != nil {
+	dst = dst[:from+p.n]
+	if err := readFull(f, dst[from:], int64(ref.offset)+p.offset); err != nil {
 		return nil, err
 	}
-	if checksum(dst[from:]) != sum {
+	if checksum(dst[from:]) != p.sum(h) {
 		return nil, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
 	return dst, nil

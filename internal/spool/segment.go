@@ -46,13 +46,12 @@ func parseSegmentName(name string) (uint64, bool) {
 	return number, err == nil && number > 0 && segmentName(number) == name
 }
 
-// appendSegmentHeader appends what a segment begins with.
-func appendSegmentHeader(dst []byte, version uint32, number uint64) []byte {
-	from := len(dst)
-	dst = append(dst, segmentMagic...)
-	dst = binary.LittleEndian.AppendUint32(dst, version)
-	dst = binary.LittleEndian.AppendUint64(dst, number)
-	return binary.LittleEndian.AppendUint32(dst, checksum(dst[from:]))
+// newSegmentHeader returns what a segment begins with.
+func newSegmentHeader(version uint32, number uint64) []byte {
+	b := append(make([]byte, 0, segmentHeader), segmentMagic...)
+	b = binary.LittleEndian.AppendUint32(b, version)
+	b = binary.LittleEndian.AppendUint64(b, number)
+	return binary.LittleEndian.AppendUint32(b, checksum(b))
 }
 
 // parseSegmentHeader returns the version of the segment that b begins with, or
@@ -62,5 +61,5 @@ func parseSegmentHeader(b []byte, number uint64) (version uint32, ok bool) {
 		return 0, false
 	}
 	version = binary.LittleEndian.Uint32(b[8:])
-	return version, string(b[:segmentHeader]) == string(appendSegmentHeader(nil, version, number))
+	return version, string(b[:segmentHeader]) == string(newSegmentHeader(version, number))
 }

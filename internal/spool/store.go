@@ -199,20 +199,28 @@ func (s *Store) flushSegment(g *segment) error {
 		}
 		f, err := s.fileLocked(g)
 		s.mu.Unlock()
-		if err == nil {
-			err = f.Sync()
+		if err != nil {
+			s.noteSync(g, nil)
+			return err
 		}
+		err = f.Sync()
 		if errors.Is(err, os.ErrClosed) {
 			continue
 		}
 		if err != nil {
 			err = fmt.Errorf("sync segment: %w", err)
-			s.mu.Lock()
-			g.syncError = err
-			s.mu.Unlock()
+			s.noteSync(g, err)
 		}
 		return err
 	}
+}
+
+// noteSync notes that a segment is not synced: because of err, or because it was not tried.
+func (s *Store) noteSync(g *segment, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.dirty = true
+	g.syncError = err
 }
 
 // retireLocked removes a segment whose records are all done. If the system won't, the
