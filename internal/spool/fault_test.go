@@ -1,0 +1,301 @@
+package spool
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func openFaulty(t *testing.T, cfg Config) (*Store, *faulty) {
+	t.Helper()
+	fs := &faulty{room: -1}
+	s, err := open(cfg, fs)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close() })
+	return s, fs
+}
+
+// A disk that is full after any number of bytes harms only the record that did not fit.
+func TestDiskFull(t *testing.T) {
+	for _, noCut := range []bool{false, true} {
+		whole := segmentHeader + int64(len(appendRecord(nil, []byte("meta"), []byte("body"))))
+		for room := range whole {
+			cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+			s, fs := openFaulty(t, cfg)
+			fs.room, fs.noCut = room, noCut
+			_, err := s.Append([]byte("meta"), []byte("body"))
+			require.ErrorIs(t, err, errFault)
+			assert.Equal(t, 0, s.Records())
+			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+
+			fs.room, fs.noCut = -1, false
+			records := mustAppend(t, s, 3, 50)
+			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+			crash(s)
+			again := mustOpen(t, cfg)
+			assert.Equal(t, records, recovered(t, again))
+			require.NoError(t, again.Damage(), "room %d: a torn record alone in its segment goes with it", room)
+		}
+	}
+}
+
+// As above, behind a record that was good, which keeps the torn one's segment.
+func TestDiskFullBehindARecord(t *testing.T) {
+	for _, noCut := range []bool{false, true} {
+		for room := range int64(recordHeader + 8) {
+			cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+			s, fs := openFaulty(t, cfg)
+			first := mustAppend(t, s, 1, 20)
+			fs.room, fs.noCut = room, noCut
+			_, err := s.Append([]byte("meta"), []byte("body"))
+			require.ErrorIs(t, err, errFault)
+
+			fs.room, fs.noCut = -1, false
+			records := slices.Concat(first, mustAppend(t, s, 3, 50))
+			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+			crash(s)
+			again := mustOpen(t, cfg)
+			assert.Equal(t, records, recovered(t, again))
+			lost, bytes := again.Lost()
+			if noCut && room > 0 {
+				assert.Equal(t, 1, lost)
+				assert.Equal(t, room, bytes)
+			} else {
+				require.NoError(t, again.Damage())
+			}
+		}
+	}
+}
+
+func TestMarkThatFails(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	s, fs := openFaulty(t, cfg)
+	r := mustAppend(t, s, 1, 20)[0]
+	fs.room = 0
+	require.ErrorIs(t, s.Done(r.ref), errFault)
+	fs.room, fs.noRead = -1, true
+	require.ErrorIs(t, s.Done(r.ref), errFault)
+	fs.noRead = false
+	assert.Equal(t, 1, s.Records())
+	_, err := s.Body(r.ref, nil)
+	require.NoError(t, err)
+	require.NoError(t, s.Done(r.ref))
+	assert.Equal(t, 0, s.Records())
+}
+
+func TestRemoveThatFails(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 300, SegmentBytes: 1}
+	s, fs := openFaulty(t, cfg)
+	records := mustAppend(t, s, 2, 80)
+	fs.noRemove = true
+	require.ErrorIs(t, s.Done(records[0].ref), errFault)
+	assert.Equal(t, 1, s.Records(), "it is done all the same")
+	_, err := s.Body(records[0].ref, nil)
+	require.ErrorIs(t, err, ErrDone)
+	_, err = s.Append(nil, make([]byte, 80))
+	require.ErrorIs(t, err, ErrFull)
+	require.ErrorIs(t, err, errFault, "which is why")
+
+	fs.noRemove = false
+	_, err = s.Append(nil, make([]byte, 80))
+	require.NoError(t, err)
+	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+}
+
+// What can't be removed at Open is done, and goes when it can.
+func TestRemoveThatFailsAtOpen(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	s := mustOpen(t, cfg)
+	require.NoError(t, s.Done(mustAppend(t, s, 1, 10)[0].ref))
+	crash(s)
+
+	s, err := open(cfg, &faulty{room: -1, noRemove: true})
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Damage(), errFault)
+	assert.Empty(t, recovered(t, s))
+	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+	crash(s)
+	require.NoError(t, mustOpen(t, cfg).Damage())
+	assert.Empty(t, segmentFiles(t, cfg.Dir))
+}
+
+func TestSyncThatFails(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1}
+	s, fs := openFaulty(t, cfg)
+	fs.noSyncDir = true
+	require.NoError(t, s.Sync(), "there is nothing to sync")
+	r := mustAppend(t, s, 1, 10)[0]
+	require.ErrorIs(t, s.Sync(), errFault)
+	fs.noSyncDir = false
+	require.NoError(t, s.Sync())
+
+	mustAppend(t, s, 1, 10)
+	require.NoError(t, s.Done(r.ref))
+	fs.noSync = true
+	require.ErrorIs(t, s.Sync(), errFault)
+	fs.noSync = false
+	require.ErrorIs(t, s.Sync(), errFault, "what was lost stays lost")
+	require.ErrorIs(t, s.Close(), errFault)
+	mustOpen(t, cfg) // which Close gave back
+}
+
+// A file that can't be read is left for another time, and its records are missed.
+func TestUnreadableAtOpen(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	s := mustOpen(t, cfg)
+	records := mustAppend(t, s, 3, 100)
+	require.NoError(t, s.Close())
+	size := diskBytes(t, cfg.Dir)
+
+	for _, fs := range []*faulty{{room: -1, noOpen: true}, {room: -1, noRead: true}} {
+		s, err := open(cfg, fs)
+		require.NoError(t, err)
+		require.ErrorIs(t, s.Damage(), errFault)
+		lost, bytes := s.Lost()
+		assert.Equal(t, 1, lost)
+		assert.Equal(t, size, bytes)
+		assert.Equal(t, size, s.Bytes())
+		assert.Empty(t, recovered(t, s))
+		require.NoError(t, s.Close())
+	}
+	assert.Equal(t, records, recovered(t, mustOpen(t, cfg)))
+}
+
+// A sector that can't be read takes with it what is behind, and the segment stays as long
+// as something in it is wanted.
+func TestUnreadableInTheMiddle(t *testing.T) {
+	for _, good := range []int{0, 1, 2} {
+		cfg := Config{Dir: t.TempDir(), MaxBytes: 16 << 20}
+		s := mustOpen(t, cfg)
+		records := mustAppend(t, s, 3, windowBytes)
+		require.NoError(t, s.Close())
+		size := diskBytes(t, cfg.Dir)
+
+		bad := &badSector{from: int64(records[good].ref.offset) + windowBytes/2}
+		s, err := open(cfg, bad)
+		require.NoError(t, err)
+		require.ErrorIs(t, s.Damage(), errFault)
+		lost, bytes := s.Lost()
+		assert.Equal(t, 1, lost)
+		assert.Equal(t, size-int64(records[good].ref.offset), bytes)
+		assert.Equal(t, good, s.Records())
+		assert.Equal(t, size, s.Bytes())
+		require.NoError(t, s.Close())
+		assert.Equal(t, records, recovered(t, mustOpen(t, cfg)))
+	}
+}
+
+// badSector is a disk whose files can't be read from some byte on.
+type badSector struct {
+	disk
+	from int64
+}
+
+type badFile struct {
+	file
+	from int64
+}
+
+func (fs *badSector) open(path string) (file, error) {
+	f, err := fs.disk.open(path)
+	return &badFile{f, fs.from}, err
+}
+
+func (f *badFile) ReadAt(b []byte, offset int64) (int, error) {
+	if offset+int64(len(b)) <= f.from {
+		return f.file.ReadAt(b, offset)
+	}
+	n, _ := f.file.ReadAt(b[:max(0, f.from-offset)], offset)
+	return n, errFault
+}
+
+func TestRecoverThatCannotRead(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	s := mustOpen(t, cfg)
+	records := mustAppend(t, s, 2, 100)
+	require.NoError(t, s.Close())
+
+	s, fs := openFaulty(t, cfg)
+	fs.noRead = true
+	require.ErrorIs(t, s.Recover(func(Ref, []byte) error { return nil }), errFault)
+	fs.noRead = false
+	assert.Equal(t, records, recovered(t, s))
+}
+
+// A process that may open no more files can't reach old segments, until it can.
+func TestNoDescriptors(t *testing.T) {
+	s, fs := openFaulty(t, Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1})
+	records := mustAppend(t, s, maxOpenFiles+1, 10)
+	fs.noOpen = true
+	_, err := s.Body(records[0].ref, nil)
+	require.ErrorIs(t, err, errFault)
+	require.ErrorIs(t, s.Done(records[0].ref), errFault)
+	require.ErrorIs(t, s.Sync(), errFault)
+	assert.Equal(t, len(records), s.Records())
+
+	fs.noOpen = false
+	require.NoError(t, s.Sync(), "nothing was lost")
+	body, err := s.Body(records[0].ref, nil)
+	require.NoError(t, err)
+	assert.Equal(t, records[0].body, string(body))
+	require.NoError(t, s.Done(records[0].ref))
+}
+
+// The newest segment is done with and full, and can't be removed: the next one is begun
+// all the same.
+func TestRemoveThatFailsWhenANewSegmentBegins(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1}
+	s, fs := openFaulty(t, cfg)
+	require.NoError(t, s.Done(mustAppend(t, s, 1, 10)[0].ref))
+	fs.noRemove = true
+	_, err := s.Append(nil, nil)
+	require.ErrorIs(t, err, errFault)
+	mustAppend(t, s, 1, 10)
+	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
+	fs.noRemove = false
+	require.NoError(t, s.Close())
+	assert.Len(t, segmentFiles(t, cfg.Dir), 1)
+}
+
+// The place that can't be read is in a header, in a damaged stretch, or in the header of
+// the segment.
+func TestUnreadablePlaces(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		damaged bool  // the second record's header is
+		from    int64 // after the second record's offset
+		left    int
+	}{
+		{"before a header", false, 0, 1},
+		{"in a header", false, recordHeader / 2, 1},
+		{"in a damaged stretch", true, 3 * windowBytes / 2, 1},
+		{"in the segment's header", false, -1 << 40, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := Config{Dir: t.TempDir(), MaxBytes: 16 << 20}
+			s := mustOpen(t, cfg)
+			records := mustAppend(t, s, 3, 2*windowBytes)
+			require.NoError(t, s.Close())
+			second := int64(records[1].ref.offset)
+			path := segmentFiles(t, cfg.Dir)[0]
+			if c.damaged {
+				edit(t, path, func(b []byte) []byte { b[second+1]++; return b })
+			}
+			s, err := open(cfg, &badSector{from: max(segmentHeader/2, second+c.from)})
+			require.NoError(t, err)
+			require.ErrorIs(t, s.Damage(), errFault)
+			lost, bytes := s.Lost()
+			assert.Equal(t, 1, lost)
+			assert.Equal(t, c.left, s.Records())
+			if c.left > 0 {
+				assert.Equal(t, s.Bytes()-second, bytes)
+			}
+			require.NoError(t, s.Close())
+			_, err = os.Stat(path)
+			require.NoError(t, err, "it stays")
+		})
+	}
+}
