@@ -203,7 +203,7 @@ func TestHubProbes(t *testing.T) {
 	assert.Empty(t, hub.Pushes()[0].Reason)
 }
 
-// Over TCP, too, a connection is cut. Each push has a connection of its own:
+// Over TCP, too, a cut connection is reset. Each push has a connection of its own:
 // net/http tries again, unseen, when one that was used before breaks.
 func TestHubCuts(t *testing.T) {
 	hub, client, url := served(t)
@@ -214,6 +214,7 @@ func TestHubCuts(t *testing.T) {
 		hub.Reply(reply)
 		_, err := client.Post(url+"/metrics", "", strings.NewReader(line))
 		require.Error(t, err)
+		require.NotErrorIs(t, err, io.EOF, "a reset, not an end")
 		require.NoError(t, hub.WaitPushes(t.Context(), 1))
 		assert.Equal(t, taken, hub.Pushes()[0].Taken)
 		assert.Zero(t, hub.Pushes()[0].Status)

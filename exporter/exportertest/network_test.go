@@ -313,6 +313,7 @@ func TestNetworkUnderLoad(t *testing.T) {
 		}
 	})
 	all.Wait()
+	client.Timeout = 0
 	for name, hub := range hubs {
 		hub.Recover()
 		assert.GreaterOrEqual(t, len(hub.Samples()), answered[name], "what was answered arrived")
@@ -330,4 +331,30 @@ func TestHubOnBoth(t *testing.T) {
 	assert.Equal(t, "200 OK", post(server.Client(), server.URL, line))
 	assert.Equal(t, "200 OK", post(&http.Client{Transport: n.Transport()}, "http://a", line))
 	assert.Len(t, hub.Samples(), 2)
+}
+
+// A push that was read in full when its hub is killed, and waits for the one before it, is
+// not taken in.
+func TestNothingIsTakenInAfterKill(t *testing.T) {
+	bubble(t, func(t *testing.T, n *exportertest.Network, push pushFunc) {
+		hub := n.Add("a")
+		inside, goOn := make(chan struct{}), make(chan struct{})
+		hub.OnPush(func(exportertest.Push, []byte) {
+			close(inside)
+			<-goOn
+		})
+		ended := make(chan error)
+		for range 2 {
+			go func() { ended <- push(t.Context(), "a", aLine()) }()
+		}
+		<-inside
+		synctest.Wait() // the other one has its turn next
+		n.Kill("a")
+		close(goOn)
+		require.ErrorIs(t, <-ended, syscall.ECONNRESET)
+		require.ErrorIs(t, <-ended, syscall.ECONNRESET)
+		synctest.Wait()
+		assert.Len(t, hub.Samples(), 1)
+		assert.Len(t, hub.Pushes(), 2)
+	})
 }
