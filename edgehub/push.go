@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // retryAfter is what a refused sender is told to wait, in seconds: a scrape
@@ -95,6 +97,7 @@ func (h *Hub) refuse(c echo.Context, samples int, err error) error {
 	r := refusalOf(err)
 	h.metrics.rejected.WithLabelValues(r.reason).Inc()
 	h.metrics.refusedLines.WithLabelValues(r.reason).Add(float64(samples))
+	c.Response().Header().Set(exposition.ReasonHeader, r.reason)
 	if r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
 	}

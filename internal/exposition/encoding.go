@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// ReasonHeader is the header of a hub's refusal that says why in one word. Reasons
+// that begin with gateway_ are about one of the gateways in the push, and hub and
+// others are fine.
+const ReasonHeader = "Hubring-Reason"
+
 // AcceptsGzip says whether the Accept-Encoding headers of a request, or of a
 // response (RFC 7694), name gzip with a quality other than 0.
 func AcceptsGzip(h http.Header) bool {
