@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,7 +23,37 @@ const (
 	DefaultPushTimeout   = 10 * time.Second
 	DefaultFlushTimeout  = 10 * time.Second
 	DefaultMinBackoff    = 250 * time.Millisecond
-	DefaultMaxBackoff    = 10 * time.Second
+	DefaultMaxBackoff    = 5 * time.Second
+
+	DefaultSenders        = 2
+	DefaultCatchUp        = 1.8
+	DefaultSpoolBytes     = 1 << 30
+	DefaultGatherInterval = 30 * time.Second
+)
+
+// OverflowPolicy says what becomes of samples when MaxQueueBytes are in use.
+type OverflowPolicy int
+
+const (
+	// RefuseNew: Submit returns ErrQueueFull, and what is queued stays.
+	RefuseNew OverflowPolicy = iota
+	// DropOldest: the oldest samples make room, counted as dropped with the
+	// reason queue_overflow.
+	DropOldest
+)
+
+// FailoverPolicy says where the samples of a hub go that is down.
+type FailoverPolicy int
+
+const (
+	// NextHub: to the next living hub of each gateway's own walk. They arrive
+	// in time. For a while a gateway's series are on two Prometheus servers;
+	// Thanos counts them once if the shard's label is a replica label.
+	NextHub FailoverPolicy = iota
+	// WaitForOwner: nowhere. They wait in the queue, and each series stays on
+	// one server; but an outage that is longer than what the queue holds loses
+	// samples.
+	WaitForOwner
 )
 
 // Hub is one place to push to.
@@ -34,21 +65,52 @@ type Hub struct {
 	// URL is the base, such as http://edgehub-0:9091. Samples are pushed to
 	// URL/metrics, and URL/-/ready is asked when the hub was down.
 	URL string
-	// Weight is the hub's share relative to the others'; 0 means 1.
+	// Weight is the hub's share of the gateways relative to the others', from
+	// 0.001 to 1000; 0 means 1.
 	Weight float64
 }
 
-// Config says where to push and within which bounds. Only Hubs is needed: a
-// field that is zero has the default named in its comment.
+// Config says where to push and within which bounds. Only Hubs or Members is
+// needed: a field that is zero has the default named in its comment.
 type Config struct {
 	// Hubs are the members of the ring, in any order.
 	Hubs []Hub
+	// Members is asked for the hubs when Hubs is empty: DNS, File, or one of
+	// your own. While it knows of none, samples wait.
+	Members Membership
+	// MembersInterval is the time between two questions to Members; 10 s.
+	MembersInterval time.Duration
+	// MembersHold is how long a hub that Members does not name any more stays
+	// in the ring, so that an answer that flaps moves nothing; 1 min.
+	MembersHold time.Duration
+
+	// Failover says where the samples of a hub go that is down; NextHub.
+	Failover FailoverPolicy
+	// AsGauges makes every family gauges, as Magma's exporters do: a histogram
+	// becomes the gauges name_bucket, name_sum and name_count. Timestamps and
+	// labels stay.
+	AsGauges bool
+	// Gather lists sources of the controller's own metrics; none.
+	Gather []Gather
 
 	// MaxQueueBytes bounds the memory of samples that are queued or in
-	// flight; 64 MiB. Beside it each hub's sender keeps one request of about
-	// BatchBytes and its compressed form, and each Submit under way what it
-	// has encoded.
+	// flight; 64 MiB. Beside it each of a hub's senders keeps one request of
+	// about BatchBytes and its compressed form, and each Submit under way what
+	// it has encoded.
 	MaxQueueBytes int
+	// Overflow says what happens when MaxQueueBytes are in use; RefuseNew.
+	Overflow OverflowPolicy
+	// SpoolDir is a directory of this exporter's own on a local disk. What does
+	// not fit into three quarters of MaxQueueBytes goes there, and what is left
+	// when Run ends; the next Run sends it. So a restart loses nothing; a crash
+	// loses what was in memory. Empty: nothing is written to disk.
+	SpoolDir string
+	// SpoolBytes bounds what is in SpoolDir; 1 GiB.
+	SpoolBytes int64
+
+	// Senders is how many requests to a hub may be under way at once; 2. Those
+	// of a gateway never are.
+	Senders int
 	// BatchBytes is the size up to which parcels are joined into a request,
 	// before compression; 1 MiB. A larger parcel is sent alone.
 	BatchBytes int
@@ -63,10 +125,15 @@ type Config struct {
 	FlushTimeout time.Duration
 
 	// MinBackoff is how long a hub is stepped over after its first failure,
-	// doubled with each further one up to MaxBackoff; 250 ms and 10 s. Each
+	// doubled with each further one up to MaxBackoff; 250 ms and 5 s. Each
 	// wait is shortened at random by up to a half. A longer Retry-After, up to
-	// a minute, takes its place.
+	// a minute, takes its place. After the wait the hub's /-/ready is asked,
+	// and again after each further wait until it says yes.
 	MinBackoff, MaxBackoff time.Duration
+	// CatchUp is how fast a hub that was down is sent what has piled up for it,
+	// as a multiple of what is submitted for it all the time; 1.8, at least
+	// 1.1. It keeps the load of a hub that returns below twice the usual.
+	CatchUp float64
 
 	// Transport carries the requests. The default is one of the exporter's
 	// own, with http.DefaultTransport's settings. It must be safe for use by
@@ -78,6 +145,12 @@ type Config struct {
 	// Logger is told about hubs that come and go and about dropped samples;
 	// slog.Default().
 	Logger *slog.Logger
+
+	// random returns a number from 0 to n-1, for waits that are made uneven. It is
+	// math/rand's; a simulation that is to be run again has its own.
+	random func(n int64) int64
+	// newRing is hashring.New, or a simulation's that knows the ring already.
+	newRing func(nodes []hashring.Node) (*hashring.Ring, error)
 }
 
 // withDefaults returns a copy with every zero field filled in.
@@ -92,24 +165,38 @@ func (c Config) withDefaults() Config {
 	}
 	setDefault(&c.MinBackoff, DefaultMinBackoff)
 	setDefault(&c.MaxBackoff, max(DefaultMaxBackoff, c.MinBackoff))
+	setDefault(&c.Senders, DefaultSenders)
+	setDefault(&c.CatchUp, DefaultCatchUp)
+	setDefault(&c.SpoolBytes, DefaultSpoolBytes)
+	setDefault(&c.MembersInterval, DefaultMembersInterval)
+	setDefault(&c.MembersHold, DefaultMembersHold)
+	c.Gather = slices.Clone(c.Gather)
+	for i := range c.Gather {
+		setDefault(&c.Gather[i].Interval, DefaultGatherInterval)
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	hubs := make([]Hub, len(c.Hubs))
-	for i, h := range c.Hubs {
-		h.URL = strings.TrimRight(h.URL, "/")
-		if h.Name == "" {
-			if u, err := url.Parse(h.URL); err == nil {
-				h.Name = u.Host
-			}
-		}
-		hubs[i] = h
+	if c.random == nil {
+		c.random = rand.Int64N
 	}
-	c.Hubs = hubs
+	if c.newRing == nil {
+		c.newRing = hashring.New
+	}
+	c.Hubs = withDefaults(c.Hubs)
 	return c
 }
 
-func setDefault[T int | time.Duration](field *T, value T) {
+// withDefaults returns a copy of the hubs, each with its defaults.
+func withDefaults(hubs []Hub) []Hub {
+	all := slices.Clone(hubs)
+	for i := range all {
+		all[i] = hubWithDefaults(all[i])
+	}
+	return all
+}
+
+func setDefault[T int | int64 | float64 | time.Duration](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}
@@ -122,27 +209,45 @@ func (c Config) Validate() error {
 	var errs []error
 	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 
-	if len(c.Hubs) == 0 {
-		problem("Hubs is empty: name at least one hub to push to")
-	}
-	nodes := make([]hashring.Node, len(c.Hubs))
-	seen := map[string]int{}
-	for i, h := range c.Hubs {
-		nodes[i] = hashring.Node{Name: h.Name}
-		if err := validateURL(h.URL); err != nil {
-			problem("Hubs[%d] %q: %w", i, h.Name, err)
-		} else if first, ok := seen[h.Name]; ok {
-			problem("Hubs[%d] and Hubs[%d] have the same name %q: each hub needs its own", first, i, h.Name)
-		} else {
-			seen[h.Name] = i
+	switch {
+	case len(c.Hubs) == 0 && c.Members == nil:
+		problem("Hubs is empty and there is no Members: name at least one hub to push to")
+	case len(c.Hubs) > 0 && c.Members != nil:
+		problem("Hubs and Members are both set: use one of them")
+	case c.Members != nil:
+		if v, ok := c.Members.(interface{ Validate() error }); ok {
+			if err := v.Validate(); err != nil {
+				problem("Members: %w", err)
+			}
 		}
-	}
-	if len(errs) == 0 {
-		if _, err := hashring.New(nodes); err != nil {
+	default:
+		if err := validateHubs(c.Hubs); err != nil {
 			errs = append(errs, err)
 		}
 	}
-
+	if c.Failover != NextHub && c.Failover != WaitForOwner {
+		problem("Failover is %d: use NextHub or WaitForOwner", c.Failover)
+	}
+	if c.Overflow != RefuseNew && c.Overflow != DropOldest {
+		problem("Overflow is %d: use RefuseNew or DropOldest", c.Overflow)
+	}
+	for i, g := range c.Gather {
+		if g.Gatherer == nil {
+			problem("Gather[%d] has no Gatherer", i)
+		}
+		if g.Interval < 0 {
+			problem("Gather[%d].Interval is %s: it must not be negative", i, g.Interval)
+		}
+	}
+	if c.Senders < 0 {
+		problem("Senders is %d: it must not be negative", c.Senders)
+	}
+	if !(c.CatchUp >= minCatchUp) {
+		problem("CatchUp is %g: with less than %g times what is submitted a hub never catches up", c.CatchUp, minCatchUp)
+	}
+	if c.SpoolBytes < 0 {
+		problem("SpoolBytes is %d: it must not be negative", c.SpoolBytes)
+	}
 	if c.MaxQueueBytes < 0 {
 		problem("MaxQueueBytes is %d: it must not be negative", c.MaxQueueBytes)
 	}
@@ -161,6 +266,8 @@ func (c Config) Validate() error {
 		{"FlushTimeout", c.FlushTimeout},
 		{"MinBackoff", c.MinBackoff},
 		{"MaxBackoff", c.MaxBackoff},
+		{"MembersInterval", c.MembersInterval},
+		{"MembersHold", c.MembersHold},
 	} {
 		if d.value < 0 {
 			problem("%s is %s: it must not be negative", d.name, d.value)
@@ -168,6 +275,28 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBackoff >= 0 && c.MinBackoff > c.MaxBackoff {
 		problem("MinBackoff %s is longer than MaxBackoff %s", c.MinBackoff, c.MaxBackoff)
+	}
+	return errors.Join(errs...)
+}
+
+// minCatchUp is the least CatchUp: with 1 a hub would never catch up.
+const minCatchUp = 1.1
+
+// validateHubs reports every problem of hubs that have their defaults.
+func validateHubs(hubs []Hub) error {
+	var errs []error
+	if len(hubs) > hashring.MaxNodes {
+		errs = append(errs, fmt.Errorf("Hubs has %d hubs, at most %d are supported", len(hubs), hashring.MaxNodes))
+	}
+	seen := map[string]int{}
+	for i, h := range hubs {
+		if err := validateHub(h); err != nil {
+			errs = append(errs, fmt.Errorf("Hubs[%d] %q: %w", i, h.Name, err))
+		} else if first, ok := seen[h.Name]; ok {
+			errs = append(errs, fmt.Errorf("Hubs[%d] and Hubs[%d] have the same name %q: each hub needs its own", first, i, h.Name))
+		} else {
+			seen[h.Name] = i
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -11,17 +11,17 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	c := Config{Hubs: []Hub{{URL: "http://edgehub-0:9091/base/"}, {Name: "b", URL: "https://b"}}}
+	c := Config{Hubs: []Hub{{URL: "http://edgehub-0:9091/base/"}, {Name: "b", URL: "https://b", Weight: 1}}}
 	require.NoError(t, c.Validate())
 	d := c.withDefaults()
-	assert.Equal(t, []Hub{{Name: "edgehub-0:9091", URL: "http://edgehub-0:9091/base"}, {Name: "b", URL: "https://b"}}, d.Hubs)
+	assert.Equal(t, []Hub{{Name: "edgehub-0:9091", URL: "http://edgehub-0:9091/base", Weight: 1}, {Name: "b", URL: "https://b", Weight: 1}}, d.Hubs)
 	assert.Equal(t, 64<<20, d.MaxQueueBytes)
 	assert.Equal(t, 1<<20, d.BatchBytes)
 	assert.Equal(t, 200*time.Millisecond, d.BatchWait)
 	assert.Equal(t, 10*time.Second, d.PushTimeout)
 	assert.Equal(t, 10*time.Second, d.FlushTimeout)
 	assert.Equal(t, 250*time.Millisecond, d.MinBackoff)
-	assert.Equal(t, 10*time.Second, d.MaxBackoff)
+	assert.Equal(t, 5*time.Second, d.MaxBackoff)
 	assert.NotNil(t, d.Logger)
 	assert.Empty(t, c.Hubs[0].Name, "the caller's slice is left alone")
 }

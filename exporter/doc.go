@@ -3,60 +3,90 @@
 //
 // # The life of a sample
 //
-//	Submit ──► normalise ──► encode ──► parcel ──► outbox of one hub ──► request ──► hub
-//	(caller's goroutine, no lock held)     │        (bounded memory)       │
-//	                                       │                               ├─ 2xx: delivered
-//	                              router: first living hub                 ├─ 400, 413, 422: halved, until
-//	                              of hashring's Walk(gatewayID)            │  the one bad parcel is dropped
-//	                                       ▲                               └─ anything else: the hub is
-//	                                       └───────────────────────────────── down, its parcels move on
+//	Submit ──► normalise ──► encode ──► parcel ──► lane ──► outbox of one hub ──► request ──► hub
+//	(caller's goroutine, no lock held)    │    (of one gateway)  │                   │
+//	                                      │                      │                   ├─ 2xx: delivered
+//	                          memory is bounded: refuse,      router: first living   ├─ 400, 413, 422: halved, until
+//	                          drop the oldest, or spill       hub of hashring's      │  the one bad parcel is dropped
+//	                          to disk                         Walk(gatewayID)        ├─ 429 for a gateway's sake: halved,
+//	                                                             ▲                   │  until that gateway waits alone
+//	                                                             └───────────────────┴─ anything else: the hub is down,
+//	                                                                                    its lanes move on
 //
 // Submit cleans up each metric, writes it in the text format and groups it by
 // gateway. A parcel, one gateway's samples of one Submit, is the unit that is
-// queued, sent, retried and rerouted. The router puts it into the outbox of the
-// first living hub of the gateway's own walk. Samples of no gateway share the
-// key "" and so have one home, too. Each hub has one sender: it joins parcels
-// into a request, sends it, and decides once, at the response, what becomes of
-// them. A hub that fails is stepped over until a probe finds it alive.
+// queued, sent, retried, spilled and rerouted. The parcels of a gateway are in its
+// lane, in the order of submission. The router puts the lane into the outbox of
+// the first living hub of the gateway's own walk. Samples of no gateway share the
+// key "" and so have one home, too. Each hub has a few senders: a sender takes the
+// oldest parcels of its hub's lanes, joins them into a request, sends it, and
+// decides once, at the response, what becomes of them. A lane that has something
+// in a request is in no outbox; so a gateway is in one request at a time.
+//
+// A hub that fails is stepped over until a probe of its /-/ready succeeds, and then
+// gets one request at a time until it has taken one. What has piled up for it comes
+// at less than twice the rate at which samples are submitted for it anyway.
+//
+// The hubs are listed in the config, or asked for: DNS, a file, or a Membership of
+// the embedder's. A change makes a new ring; lanes that wait go to their new homes,
+// requests under way end where they are.
 //
 // # Promises
 //
-//   - Submit never touches the network and never modifies the caller's metrics.
-//   - Memory is bounded by Config.MaxQueueBytes, and a request per hub. When it
-//     is full Submit takes nothing in and returns ErrQueueFull.
-//   - Undelivered parcels of one gateway are in one outbox, in the order of
-//     their submission. So its samples arrive in that order, also when it fails
-//     over and back.
+//   - Submit never touches the network or a disk, and never modifies the caller's
+//     metrics.
+//   - Memory is bounded by Config.MaxQueueBytes, and a few requests per hub. When
+//     it is full Submit takes nothing in and returns ErrQueueFull, or the oldest
+//     samples make room: Config.Overflow.
+//   - A gateway's samples arrive in the order of their submission, also when it
+//     fails over and back, when the ring changes, and over a restart.
 //   - A request that failed may have arrived all the same. Its parcels are sent
 //     again, with the same timestamps, so receivers can tell.
+//   - With Config.SpoolDir a restart loses nothing.
 //   - Run owns every goroutine and returns when all have ended.
 //
 // # The account
 //
-// Every sample that Submit took in is in exactly one place, and every scrape of
-// the exporter's own metrics sees it there:
+// Every sample that Submit took in, or that was restored from SpoolDir, is in
+// exactly one place, and every scrape of the exporter's own metrics sees it there:
 //
-//	samples_submitted_total = samples_delivered_total
-//	                        + samples_dropped_total{reason=~"rejected_.*|undelivered"}
-//	                        + queue_samples
+//	samples_submitted_total + samples_restored_total
+//	        = samples_delivered_total
+//	        + samples_dropped_total{reason=~"rejected_.*|queue_overflow|spool_damaged|undelivered"}
+//	        + queue_samples
 //
 // (all prefixed hubring_exporter_, and summed over hubs). The other reasons of
 // samples_dropped_total are for samples that were never taken in: invalid ones,
-// and those of a Submit that returned an error.
+// and those of a Submit that returned an error other than a RejectedError.
 //
 // # Map of files
 //
 //	metric.go     what a caller submits: a metric family and where it comes from
 //	config.go     Config, its defaults and its validation
-//	exporter.go   New, Submit, Run
+//	exporter.go   New, Submit, Push, Flush, Run
+//	members.go    where the hubs come from, and when an answer is believed
+//	gather.go     the controller's own metrics
+//	status.go     the status page
+//
 //	normalise.go  names and types; why samples are dropped
 //	labels.go     labels checked, sorted and written
 //	encode.go     metrics to text, one gateway at a time
 //	parcel.go     one gateway's encoded samples; joining parcels into a request
-//	router.go     which outbox gets a parcel; hubs going down and coming up
-//	outbox.go     one hub's pending parcels and its sender
+//	rejected.go   the error that says which samples were left out
+//
+//	router.go     which outbox has a gateway's lane; what becomes of a parcel
+//	lane.go       one gateway's parcels
+//	outbox.go     one hub's lanes, and what its senders do next
+//	breaker.go    hubs going down and coming up
+//	pace.go       how fast a hub that was down catches up
+//	backlog.go    all parcels by age
+//	spill.go      parcels going to disk and coming back; spooler.go does the writing
+//	flush.go      who waits for all; receipt.go: who waits for what it pushed
+//
+//	sender.go     a request's life; sorter.go: what goes into one
 //	push.go       one POST, one probe
 //	outcome.go    response or error to outcome
 //	retry.go      backoff, jitter, Retry-After
-//	metrics.go    the account and the other self-metrics
+//	account.go    where every sample is; metrics.go shows it
+//	loglimits.go  log lines that do not fill a disk
 package exporter

@@ -3,7 +3,9 @@ package exporter
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -110,8 +112,8 @@ func (d discard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusOK, Header: d.header, Body: http.NoBody}, req.Body.Close()
 }
 
-// All that the exporter does for a sample, from Submit to the answer, in one
-// goroutine and without a network: 30 gateways, three hubs.
+// All that the exporter does for a sample, from Submit to the answer, without a
+// network: 30 gateways, three hubs.
 //
 //	go test ./exporter -run '^$' -bench Pipeline
 func BenchmarkPipeline(b *testing.B) {
@@ -123,25 +125,23 @@ func BenchmarkPipeline(b *testing.B) {
 		b.Run(coding, func(b *testing.B) {
 			e, err := New(Config{
 				Hubs:      []Hub{{URL: "http://a"}, {URL: "http://b"}, {URL: "http://c"}},
-				BatchWait: 1,
 				Transport: discard{http.Header{"Accept-Encoding": {coding}}},
+				Logger:    slog.New(slog.DiscardHandler),
 			})
 			if err != nil {
 				b.Fatal(err)
 			}
-			ctx := context.Background()
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan error)
+			go func() { ended <- e.Run(ctx) }()
 			perSample(b, countSamples(items), func() {
-				if err := e.Submit(ctx, items); err != nil {
+				if err := errors.Join(e.Submit(ctx, items), e.Flush(ctx)); err != nil {
 					b.Fatal(err)
 				}
-				for _, s := range e.senders {
-					for t, batch, _ := s.router.next(s.outbox, time.Now()); t == push; t, batch, _ = s.router.next(s.outbox, time.Now()) {
-						s.push(ctx, batch)
-					}
-				}
 			})
-			if left := e.router.giveUp(); left != nil {
-				b.Fatal(left)
+			cancel()
+			if err := <-ended; err != nil {
+				b.Fatal(err)
 			}
 		})
 	}

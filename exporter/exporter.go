@@ -10,22 +10,29 @@ import (
 	"sync/atomic"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/hubring/hubring/hashring"
 )
 
-// The errors of Submit. They come wrapped; use errors.Is.
+// The errors of Submit, Push and Flush. They come wrapped; use errors.Is.
 var (
 	// ErrQueueFull: the samples do not fit into Config.MaxQueueBytes now.
 	ErrQueueFull = errors.New("queue is full")
 	// ErrClosed: Run's context has ended.
 	ErrClosed = errors.New("exporter is closed")
+	// ErrDropped: samples that a Push waited for had to make room for newer
+	// ones, or Run ended before a hub took them.
+	ErrDropped = errors.New("dropped before a hub took them")
 )
 
-// UndeliveredError says what Run could not deliver before it returned.
+// UndeliveredError says what Run could not deliver before it returned, and did
+// not leave in Config.SpoolDir either.
 type UndeliveredError struct {
 	Samples  int
 	Gateways int // whose samples they are; those of no gateway do not count
 	Bytes    int // of memory
+	Kept     int // samples in SpoolDir: they are not lost, the next Run sends them
 }
 
 // Error implements error.
@@ -37,12 +44,13 @@ func (e *UndeliveredError) Error() string {
 // Exporter takes metrics in and sends each gateway's to its home among the hubs.
 // All methods may be called from any number of goroutines.
 type Exporter struct {
-	cfg     Config
-	router  *router
-	senders []*sender
-	drops   *dropLog
-	idle    func() // closes the idle connections of a transport of our own
-	ran     atomic.Bool
+	cfg       Config
+	router    *router
+	watcher   *watcher // nil if the hubs are listed in the config
+	limits    *logLimits
+	transport http.RoundTripper
+	idle      func() // closes the idle connections of a transport of our own
+	ran       atomic.Bool
 }
 
 // New returns an exporter. It starts nothing and connects to nothing: samples
@@ -53,95 +61,229 @@ func New(cfg Config) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("exporter config: %w", err)
 	}
-	nodes := make([]hashring.Node, len(cfg.Hubs))
-	for i, h := range cfg.Hubs {
-		nodes[i] = hashring.Node{Name: h.Name}
-	}
-	ring, err := hashring.New(nodes)
-	if err != nil {
-		return nil, fmt.Errorf("exporter: %w", err)
-	}
-
-	e := &Exporter{cfg: cfg, drops: newDropLog(cfg.Logger), idle: func() {}}
-	e.router = newRouter(&e.cfg, ring)
-	m := newMetrics(e.router)
-	if err := m.register(cfg.Registerer); err != nil {
-		return nil, fmt.Errorf("exporter: %w", err)
-	}
-	transport := cfg.Transport
-	if transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		transport, e.idle = own, own.CloseIdleConnections
-	}
-	for _, o := range e.router.outboxes {
-		e.senders = append(e.senders, &sender{
-			router: e.router,
-			outbox: o,
-			pusher: newPusher(o.hub, transport, cfg.PushTimeout, m),
-			log:    cfg.Logger,
-			drops:  e.drops,
+	e := &Exporter{cfg: cfg, limits: newLogLimits(cfg.Logger), transport: cfg.Transport, idle: func() {}}
+	e.router = newRouter(&e.cfg)
+	if cfg.Members != nil {
+		e.watcher = newWatcher(cfg.Members, watcherConfig{
+			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, random: cfg.random,
 		})
+	} else if _, _, err := e.setHubs(cfg.Hubs); err != nil {
+		return nil, fmt.Errorf("exporter: %w", err)
+	}
+	if err := e.register(); err != nil {
+		return nil, fmt.Errorf("exporter: %w", err)
+	}
+	if e.transport == nil {
+		own := http.DefaultTransport.(*http.Transport).Clone()
+		own.MaxIdleConnsPerHost = cfg.Senders + 1 // and a probe
+		own.MaxIdleConns = 0
+		e.transport, e.idle = own, own.CloseIdleConnections
 	}
 	return e, nil
 }
 
-// Submit takes the families in and returns; it never touches the network and
-// does not modify or keep what it is given. A metric that cannot be sent is left
-// out, counted and logged, and is no error.
-//
-// With an error nothing was taken in: it is ctx's if that had ended already, or
-// wraps ErrClosed or ErrQueueFull.
-func (e *Exporter) Submit(ctx context.Context, families []MetricAndContext) error {
-	if err := ctx.Err(); err != nil {
-		e.router.refuse(submitCancelled, countSamples(families))
-		return fmt.Errorf("submit: %w", err)
+// setHubs makes the ring be of these hubs. It returns the outboxes that are new.
+func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
+	nodes := make([]hashring.Node, len(hubs))
+	for i, h := range hubs {
+		nodes[i] = hashring.Node{Name: h.Name, Weight: h.Weight}
 	}
-	if e.router.isClosed() { // spares the work; router.submit decides
-		e.router.refuse(submitClosed, countSamples(families))
-		return fmt.Errorf("submit: %w", ErrClosed)
-	}
-	now := time.Now()
-	enc := newEncoder(now, false)
-	enc.encode(families)
-	err := e.router.submit(enc.parcels, &enc.dropped, now)
-	for why := range enc.dropped {
-		if d := &enc.dropped[why]; d.samples > 0 {
-			e.drops.report(reason(why), "Samples cannot be sent, they are dropped", d.samples,
-				slog.String("network", d.network), slog.String("gateway", d.gateway), slog.String("metric", d.metric), slog.String("label", d.label))
-		}
-	}
-	enc.release()
+	ring, err := e.cfg.newRing(nodes)
 	if err != nil {
+		return nil, nil, err
+	}
+	joined, m = e.router.setHubs(hubs, ring)
+	return joined, m, nil
+}
+
+// changeHubs is setHubs for hubs that the watcher found, which are valid. It starts
+// the senders of those that are new.
+func (e *Exporter) changeHubs(hubs []Hub, start func([]*outbox)) {
+	joined, moved, err := e.setHubs(hubs)
+	if err != nil {
+		panic("BUG: the watcher lets only valid hubs pass: " + err.Error())
+	}
+	start(joined)
+	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
+		"fingerprint", e.router.fingerprint(), "samples_moved", moved, "gateways", moved.who())
+}
+
+// Submit takes the families in and returns; it never touches the network and
+// does not modify or keep what it is given.
+//
+// With a *RejectedError some samples could not be encoded and were left out; the
+// rest was taken in, so do not submit all of it again. With any other error
+// nothing was taken in: it is ctx's if that had ended already, or wraps ErrClosed
+// or ErrQueueFull.
+func (e *Exporter) Submit(ctx context.Context, families []MetricAndContext) error {
+	if _, err := e.submit(ctx, families, false); err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}
 	return nil
 }
 
+// SubmitFamilies is Submit for families whose labels say all there is to say. No
+// label is set. The key decides which hub is their home, as a gatewayID does;
+// with an empty one it is the home of all that is of no gateway.
+func (e *Exporter) SubmitFamilies(ctx context.Context, key string, families []*dto.MetricFamily) error {
+	items := make([]MetricAndContext, len(families))
+	from := &keyContext{key}
+	for i, f := range families {
+		items[i] = MetricAndContext{Family: f, Context: MetricContext{AdditionalContext: from}}
+	}
+	return e.Submit(ctx, items)
+}
+
+// Push is Submit that returns when hubs have acknowledged the samples. They do not
+// wait for others to share a request.
+//
+// With a *RejectedError some samples could not be encoded or a hub refused them;
+// the others arrived unless the error wraps another one, too. ErrDropped: some
+// were dropped on the way. If ctx ends first its error is returned: the samples
+// stay queued, and will be sent. ErrQueueFull and ErrClosed are Submit's.
+//
+// Without a Run nobody sends, and Push waits for ctx.
+func (e *Exporter) Push(ctx context.Context, families []MetricAndContext) error {
+	ack, err := e.submit(ctx, families, true)
+	if ack == nil {
+		return fmt.Errorf("push: %w", err)
+	}
+	select {
+	case <-ack.done:
+		if err := ack.err(); err != nil {
+			return fmt.Errorf("push: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("push: %d samples are still queued: %w", e.router.waitingFor(ack), context.Cause(ctx))
+	}
+}
+
+// submit encodes and queues. It returns a receipt if one is wanted and the samples
+// were taken in; the error is a *RejectedError then, if there is one.
+func (e *Exporter) submit(ctx context.Context, families []MetricAndContext, wanted bool) (ack *receipt, err error) {
+	if err := ctx.Err(); err != nil {
+		e.router.refuse(submitCancelled, countSamples(families))
+		return nil, err
+	}
+	if e.router.isClosed() { // spares the work; router.submit decides
+		e.router.refuse(submitClosed, countSamples(families))
+		return nil, ErrClosed
+	}
+	now := time.Now()
+	enc := newEncoder(now, e.cfg.AsGauges)
+	defer enc.release()
+	enc.encode(families)
+	for why := range enc.dropped {
+		if d := &enc.dropped[why]; d.samples > 0 {
+			e.limits.dropped(reason(why), "Samples cannot be sent, they are dropped", d.samples,
+				slog.String("network", d.network), slog.String("gateway", d.gateway), slog.String("metric", d.metric), slog.String("label", d.label))
+		}
+	}
+	rejected := enc.rejection()
+	if wanted {
+		ack = newReceipt(enc.parcels, rejected)
+	}
+	if err := e.router.submit(enc.parcels, &enc.dropped, ack, now); err != nil {
+		return nil, err
+	}
+	if rejected != nil {
+		return ack, rejected
+	}
+	return ack, nil
+}
+
+// Flush sends what is queued, without waiting for fuller requests, and returns
+// when everything that was submitted before the call has been delivered or
+// dropped. If ctx ends first its error is returned, and the rest goes on being
+// sent. The error wraps ErrClosed if Run ended before.
+func (e *Exporter) Flush(ctx context.Context) error {
+	f := e.router.flush()
+	select {
+	case err := <-f.done:
+		if err != nil {
+			return fmt.Errorf("flush: %w", err)
+		}
+		return nil
+	case <-ctx.Done():
+		e.router.abandon(f)
+		return fmt.Errorf("flush: %w", context.Cause(ctx))
+	}
+}
+
 // Run sends what is submitted until ctx ends. Then Submit refuses, and Run goes
 // on sending what is queued, without waiting for fuller requests, until nothing
-// is left or Config.FlushTimeout has passed. It returns when every goroutine of
-// the exporter has ended: nil, or an *UndeliveredError if samples were left,
-// which includes those in requests that had to be cut off. Run may be called
-// once; another call returns an error at once.
+// is left or Config.FlushTimeout has passed. What is left then goes to
+// Config.SpoolDir, if there is one. Run returns when every goroutine of the
+// exporter has ended: nil, or an *UndeliveredError if samples were dropped, which
+// includes those in requests that had to be cut off.
+//
+// If SpoolDir cannot be used Run returns its error at once. Run may be called
+// once; another call returns an error.
 func (e *Exporter) Run(ctx context.Context) error {
 	if e.ran.Swap(true) {
 		return errors.New("exporter: Run was called before: make another exporter with New")
 	}
+	var disk *spooler
+	if e.cfg.SpoolDir != "" {
+		var err error
+		if disk, err = openSpool(&e.cfg, e.router, e.limits); err != nil {
+			e.router.close(func() {})
+			return errors.Join(fmt.Errorf("exporter: %w", err), e.giveUp())
+		}
+	}
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var senders sync.WaitGroup
-	for _, s := range e.senders {
-		senders.Go(func() { s.run(work) })
+	var intake, sending, spooling sync.WaitGroup
+	e.send(work, &sending, disk, e.router.current())
+	if e.watcher != nil {
+		intake.Go(func() {
+			e.watcher.run(ctx, func(hubs []Hub) {
+				e.changeHubs(hubs, func(joined []*outbox) { e.send(work, &sending, disk, joined) })
+			})
+		})
+	}
+	for _, g := range e.cfg.Gather {
+		intake.Go(func() { e.gatherEvery(ctx, g) })
+	}
+	if disk != nil {
+		spooling.Go(func() { disk.run(work) })
 	}
 	<-ctx.Done()
+	intake.Wait()
 	e.router.close(cut)
 	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
 	defer deadline.Stop()
-	senders.Wait()
+	sending.Wait()
+	cut()
+	spooling.Wait()
+	disk.close()
 	e.idle()
+	return e.giveUp()
+}
+
+// giveUp is router.giveUp with nil for no error.
+func (e *Exporter) giveUp() error {
 	if left := e.router.giveUp(); left != nil {
 		return left
 	}
 	return nil
+}
+
+// send starts the senders of new outboxes.
+func (e *Exporter) send(ctx context.Context, running *sync.WaitGroup, disk *spooler, joined []*outbox) {
+	for _, o := range joined {
+		for range e.cfg.Senders {
+			s := &sender{
+				router: e.router,
+				outbox: o,
+				pusher: newPusher(o.hub, e.transport, e.cfg.PushTimeout, &o.coding, e.router.metrics),
+				spool:  disk,
+				log:    e.cfg.Logger,
+				limits: e.limits,
+			}
+			running.Go(func() { s.run(ctx) })
+		}
+	}
 }

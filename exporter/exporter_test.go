@@ -133,14 +133,18 @@ func TestSubmitRefuses(t *testing.T) {
 	})
 }
 
-// An invalid metric is no error; it is counted, and logged a few times.
+// An invalid metric is left out; it is said, counted, and logged a few times.
 func TestInvalidSamplesAreCountedAndLogged(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(1)
 		h := start(t, f)
 		bad := family(t, `name:"bad" type:GAUGE metric:{label:{name:"a-b" value:"1"} gauge:{value:1}} metric:{gauge:{value:2}}`)
 		for range 100 {
-			require.NoError(t, h.e.Submit(context.Background(), []MetricAndContext{{bad, gw}}))
+			err := h.e.Submit(context.Background(), []MetricAndContext{{bad, gw}})
+			var rejected *RejectedError
+			require.ErrorAs(t, err, &rejected)
+			assert.Equal(t, 1, rejected.Total)
+			assert.Equal(t, "invalid_label_name", rejected.Samples[0].Reason)
 		}
 		require.NoError(t, h.stop())
 		assert.Equal(t, 100, h.count("samples_dropped_total", "invalid_label_name"))

@@ -123,7 +123,7 @@ func TestAllHubsDown(t *testing.T) {
 		assert.Zero(t, h.count("hub_up"))
 
 		f["hub-1"].revive()
-		pass(11 * time.Second)
+		pass(30 * time.Second)
 		assert.Equal(t, 50*30, h.count("samples_delivered_total", "hub-1"))
 		assert.Zero(t, h.count("queue_samples"))
 		last := 0
@@ -224,7 +224,7 @@ func TestProbeAloneDoesNotResetTheBackoff(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(2)
 		f["hub-0"].answer(reply{status: 500}, reply{status: 404})
-		h := start(t, f)
+		h := start(t, f, func(c *Config) { c.MaxBackoff = 10 * time.Second })
 		for value := range 120 {
 			h.submit(value, gateways(20)...)
 			pass(time.Second)

@@ -23,6 +23,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // fleet is an http.RoundTripper with hubs behind it that do as the test says.
@@ -36,6 +38,7 @@ type fakeHub struct {
 	script   []reply
 	always   *reply            // if not nil: in place of 200, when the script is at its end
 	poison   string            // a push that contains it is answered with 400
+	crowd    string            // a push that contains it is answered with 429, for this gateway's sake
 	probe    reply             // to /-/ready
 	header   http.Header       // of every answer
 	bodies   []string          // of the pushes taken in, uncompressed
@@ -153,6 +156,9 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 			r.status, r.body = http.StatusBadRequest, err.Error()
 		} else if h.poison != "" && strings.Contains(body, h.poison) {
 			r.status, r.body = http.StatusBadRequest, "line 3: "+h.poison
+		} else if h.crowd != "" && strings.Contains(body, h.crowd) {
+			r.status, r.body = http.StatusTooManyRequests, "too much of "+h.crowd
+			r.header = http.Header{"Retry-After": {"5"}, exposition.ReasonHeader: {"gateway_share"}}
 		} else {
 			h.bodies = append(h.bodies, body)
 			h.coded = append(h.coded, req.Header.Get("Content-Encoding"))
@@ -384,11 +390,12 @@ func (h *harness) balanced() {
 	h.t.Helper()
 	families, err := h.reg.Gather()
 	require.NoError(h.t, err)
-	after := countIn(families, "samples_dropped_total", "rejected_400", "rejected_413", "rejected_422", "undelivered")
+	after := countIn(families, "samples_dropped_total",
+		"rejected_400", "rejected_413", "rejected_422", "rejected_429", "queue_overflow", "spool_damaged", "undelivered")
 	require.Equal(h.t,
-		countIn(families, "samples_submitted_total"),
+		countIn(families, "samples_submitted_total")+countIn(families, "samples_restored_total"),
 		countIn(families, "samples_delivered_total")+after+countIn(families, "queue_samples"),
-		"submitted = delivered + dropped after acceptance + queued")
+		"submitted + restored = delivered + dropped after acceptance + queued")
 }
 
 // virtual runs a test in virtual time.

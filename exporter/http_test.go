@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,9 +102,7 @@ func (l *lateReader) readAll(t *testing.T) {
 // A body that a transport still reads is not written over by the next request.
 func TestBodyIsLeftToASlowTransport(t *testing.T) {
 	late := &lateReader{}
-	e, err := New(Config{Hubs: []Hub{{URL: "http://h"}}, Transport: late})
-	require.NoError(t, err)
-	p := e.senders[0].pusher
+	p := newPusher(Hub{URL: "http://h"}, late, time.Second, &coding{}, newMetrics(nil))
 	for value := 1; value <= 3; value++ {
 		res := p.push(context.Background(), parcelsOf(reports(value, "g")...))
 		assert.Equal(t, tryNext, res.outcome)

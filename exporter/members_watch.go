@@ -29,6 +29,7 @@ type watcherConfig struct {
 	Timeout  time.Duration // of one lookup
 	Hold     time.Duration // for which a member that is not named is kept
 	Log      *slog.Logger
+	random   func(n int64) int64 // may be nil
 }
 
 // watcher asks a Membership at an interval and tells of changes. The rules are
@@ -61,6 +62,9 @@ type membersStatus struct {
 }
 
 func newWatcher(m Membership, cfg watcherConfig) *watcher {
+	if cfg.random == nil {
+		cfg.random = rand.Int64N
+	}
 	return &watcher{source: m, cfg: cfg, roster: newRoster(cfg.Hold), retry: min(firstRetryWait, cfg.Interval)}
 }
 
@@ -110,7 +114,7 @@ func (w *watcher) look(ctx context.Context, apply func(hubs []Hub)) time.Duratio
 	if len(w.roster.fresh) > 0 {
 		return min(confirmWait, w.cfg.Interval)
 	}
-	return jitter(w.cfg.Interval)
+	return w.jitter(w.cfg.Interval)
 }
 
 // ask returns an answer that can be believed, or why there is none.
@@ -173,17 +177,17 @@ func (w *watcher) note(change rosterChange, now time.Time) {
 // sent until then.
 func (w *watcher) waitAfterFailure() time.Duration {
 	if len(w.roster.members) > 0 {
-		return jitter(w.cfg.Interval)
+		return w.jitter(w.cfg.Interval)
 	}
 	wait := w.retry
 	w.retry = min(2*w.retry, w.cfg.Interval)
-	return jitter(wait)
+	return w.jitter(wait)
 }
 
 // jitter returns d, give or take up to a tenth at random, so that controllers
 // which were started together do not go on asking together.
-func jitter(d time.Duration) time.Duration {
-	return d - d/10 + time.Duration(rand.Int64N(int64(d/5)+1))
+func (w *watcher) jitter(d time.Duration) time.Duration {
+	return d - d/10 + time.Duration(w.cfg.random(int64(d/5)+1))
 }
 
 // withoutDigits makes errors equal that differ in numbers only: that of a socket

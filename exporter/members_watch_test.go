@@ -186,9 +186,10 @@ func TestWatcherJittersTheInterval(t *testing.T) {
 		}
 		assert.Greater(t, len(seen), 50)
 	})
+	w := newWatcher(File{}, watcherConfig{})
 	for range 100 { // the smallest ones
-		assert.Equal(t, time.Duration(1), jitter(1))
-		assert.InDelta(t, 10, jitter(10), 1)
+		assert.Equal(t, time.Duration(1), w.jitter(1))
+		assert.InDelta(t, 10, w.jitter(10), 1)
 	}
 }
 

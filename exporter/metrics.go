@@ -3,82 +3,117 @@ package exporter
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/time/rate"
 )
-
-// account is where every sample is. The router's mutex guards it, and a scrape
-// reads all of it under that mutex: what doc.go says about the sums holds in
-// every scrape.
-type account struct {
-	submitted     uint64
-	dropped       [numReasons]uint64
-	queuedBytes   int // queued or in flight
-	queuedSamples int
-}
-
-// hubAccount is the part of one hub.
-type hubAccount struct {
-	delivered uint64
-	rerouted  uint64
-}
 
 // metrics are the exporter's own.
 type metrics struct {
-	router      *router
-	pushSeconds *prometheus.HistogramVec
-	pushes      *prometheus.CounterVec
+	router         *router
+	pushSeconds    *prometheus.HistogramVec
+	pushes         *prometheus.CounterVec
+	gatherFailures prometheus.Counter
+	spoolFailures  prometheus.Counter
+}
+
+const namespace = "hubring_exporter_"
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(namespace+name, help, labels, nil)
 }
 
 var (
-	descSubmitted = prometheus.NewDesc("hubring_exporter_samples_submitted_total",
-		"Samples that Submit took in. Each of them is delivered, dropped as rejected or undelivered, or queued.", nil, nil)
-	descDelivered = prometheus.NewDesc("hubring_exporter_samples_delivered_total",
-		"Samples that the hub said yes to.", []string{"hub"}, nil)
-	descRerouted = prometheus.NewDesc("hubring_exporter_samples_rerouted_total",
-		"Samples that left the hub's queue for another hub's: it was down, or their home was up again.", []string{"hub"}, nil)
-	descDropped = prometheus.NewDesc("hubring_exporter_samples_dropped_total",
-		"Samples that were dropped. They had been submitted if the reason is undelivered or begins with rejected; else they were not taken in.", []string{"reason"}, nil)
-	descQueueBytes = prometheus.NewDesc("hubring_exporter_queue_bytes",
-		"Memory of the samples that are queued or in flight.", nil, nil)
-	descQueueSamples = prometheus.NewDesc("hubring_exporter_queue_samples",
-		"Samples that are queued or in flight.", nil, nil)
-	descHubUp = prometheus.NewDesc("hubring_exporter_hub_up",
-		"1 if samples are sent to the hub, 0 if it is stepped over until a probe succeeds.", []string{"hub"}, nil)
+	descSubmitted = desc("samples_submitted_total",
+		"Samples that Submit took in. Each of them, and of those restored, is delivered, dropped as rejected, overflow, damaged or undelivered, or queued.")
+	descRestored = desc("samples_restored_total",
+		"Samples that an earlier run left in SpoolDir and that were queued again.")
+	descSpilled = desc("samples_spilled_total",
+		"Samples that were moved from memory to SpoolDir.")
+	descSent = desc("samples_sent_total",
+		"Samples in requests to the hub, those that are sent again included.", "hub")
+	descDelivered = desc("samples_delivered_total",
+		"Samples that the hub acknowledged.", "hub")
+	descRerouted = desc("samples_rerouted_total",
+		"Samples that left the hub's queue for another hub's: it was down, their home was up again, or the ring changed.", "hub")
+	descDropped = desc("samples_dropped_total",
+		"Samples that were dropped. Those with a reason that begins with rejected, queue_overflow, spool_damaged and undelivered had been submitted; the others were not taken in.", "reason")
+	descQueueBytes = desc("queue_bytes",
+		"Memory of the samples that are queued or in flight.")
+	descQueueSamples = desc("queue_samples",
+		"Samples that are queued, in memory or in SpoolDir, or in flight.")
+	descQueueAge = desc("queue_age_seconds",
+		"How long ago the oldest sample that is queued or in flight was submitted; 0 if there is none.")
+	descSpoolSamples = desc("spool_samples",
+		"Samples that are queued in SpoolDir.")
+	descHubUp = desc("hub_up",
+		"1 if samples are sent to the hub, 0 if it is stepped over until a probe succeeds.", "hub")
+	descHubCatchingUp = desc("hub_catching_up",
+		"1 if the hub was down and is sent what has piled up for it at the pace of CatchUp.", "hub")
+	descHubQueue = desc("hub_queue_samples",
+		"Samples that wait for the hub, without those in requests.", "hub")
+	descFingerprint = desc("ring_fingerprint",
+		"The upper 53 bits of the ring's fingerprint. Exporters with different values disagree on the hubs and split gateways over two.")
+	descRingHubs = desc("ring_hubs",
+		"Hubs in the ring; 0 while none is known.")
+	descMembersFailures = desc("members_failures_total",
+		"Questions to Members that failed or had no hub in the answer. The ring stays as it was.")
+	descMembersSuccess = desc("members_last_success_timestamp_seconds",
+		"When Members last gave a good answer; 0 if never.")
+
+	descRouter = []*prometheus.Desc{
+		descSubmitted, descRestored, descSpilled, descSent, descDelivered, descRerouted, descDropped,
+		descQueueBytes, descQueueSamples, descQueueAge, descSpoolSamples,
+		descHubUp, descHubCatchingUp, descHubQueue, descFingerprint, descRingHubs,
+	}
+	descMembers = []*prometheus.Desc{descMembersFailures, descMembersSuccess}
 )
 
 func newMetrics(r *router) *metrics {
-	m := &metrics{
+	return &metrics{
 		router: r,
 		pushSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "hubring_exporter_push_duration_seconds",
+			Name:    namespace + "push_duration_seconds",
 			Help:    "Time from the start of a push to its outcome, compression included.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"hub"}),
 		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "hubring_exporter_pushes_total",
+			Name: namespace + "pushes_total",
 			Help: "Pushes by their outcome.",
 		}, []string{"hub", "outcome"}),
+		gatherFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: namespace + "gather_failures_total",
+			Help: "Times that a source of Config.Gather failed, or what it gave was not all submitted.",
+		}),
+		spoolFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: namespace + "spool_failures_total",
+			Help: "Times that samples could not be written to SpoolDir.",
+		}),
 	}
-	for _, o := range r.outboxes { // a rate needs the zero before the first event
-		m.pushSeconds.WithLabelValues(o.hub.Name)
-		for _, outcome := range outcomeNames {
-			m.pushes.WithLabelValues(o.hub.Name, outcome)
-		}
-	}
-	return m
 }
 
-// register makes the metrics known to reg, all or none.
-func (m *metrics) register(reg prometheus.Registerer) error {
+// know makes the series of a hub: a rate needs the zero before the first event.
+func (m *metrics) know(hub string) {
+	m.pushSeconds.WithLabelValues(hub)
+	for _, outcome := range outcomeNames {
+		m.pushes.WithLabelValues(hub, outcome)
+	}
+}
+
+// forget ends the series of a hub that left.
+func (m *metrics) forget(hub string) {
+	m.pushSeconds.DeleteLabelValues(hub)
+	m.pushes.DeletePartialMatch(prometheus.Labels{"hub": hub})
+}
+
+// register makes the exporter's metrics known to Config.Registerer, all or none.
+func (e *Exporter) register() error {
+	reg, m := e.cfg.Registerer, e.router.metrics
 	if reg == nil {
 		return nil
 	}
 	var done []prometheus.Collector
-	for _, c := range []prometheus.Collector{m, m.pushSeconds, m.pushes} {
+	for _, c := range []prometheus.Collector{&collector{e}, m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures} {
 		if err := reg.Register(c); err != nil {
 			for _, c := range done {
 				reg.Unregister(c)
@@ -93,69 +128,66 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 	return nil
 }
 
+// collector has the metrics that are read from the exporter's state.
+type collector struct{ e *Exporter }
+
 // Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descSubmitted, descDelivered, descRerouted, descDropped, descQueueBytes, descQueueSamples, descHubUp} {
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range descRouter {
 		ch <- d
+	}
+	if c.e.watcher != nil {
+		for _, d := range descMembers {
+			ch <- d
+		}
 	}
 }
 
 // Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, metric := range m.router.snapshot() {
-		ch <- metric
-	}
-}
-
-// snapshot returns the account of one moment.
-func (r *router) snapshot() []prometheus.Metric {
-	var all []prometheus.Metric
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.e.router.snapshot(time.Now())
 	add := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
-		all = append(all, prometheus.MustNewConstMetric(d, t, v, labels...))
+		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
 	}
 	const count, level = prometheus.CounterValue, prometheus.GaugeValue
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	add(descSubmitted, count, float64(r.account.submitted))
-	add(descQueueBytes, level, float64(r.account.queuedBytes))
-	add(descQueueSamples, level, float64(r.account.queuedSamples))
-	for why, n := range r.account.dropped {
+	add(descSubmitted, count, float64(s.account.submitted))
+	add(descRestored, count, float64(s.account.restored))
+	add(descSpilled, count, float64(s.account.spilled))
+	for why, n := range s.account.dropped {
 		if reason(why) != taken {
 			add(descDropped, count, float64(n), reason(why).String())
 		}
 	}
-	for _, o := range r.outboxes {
-		up := 1.0
-		if o.down {
-			up = 0
+	add(descQueueBytes, level, float64(s.memoryBytes))
+	add(descQueueSamples, level, float64(s.samples+s.spoolSamples))
+	add(descQueueAge, level, s.age.Seconds())
+	add(descSpoolSamples, level, float64(s.spoolSamples))
+	add(descFingerprint, level, float64(s.fingerprint>>11))
+	add(descRingHubs, level, float64(len(s.hubs)))
+	for name, h := range s.account.hubs {
+		add(descSent, count, float64(h.sent), name)
+		add(descDelivered, count, float64(h.delivered), name)
+		add(descRerouted, count, float64(h.rerouted), name)
+	}
+	for _, h := range s.hubs {
+		add(descHubUp, level, oneIf(h.state != hubDown), h.name)
+		add(descHubCatchingUp, level, oneIf(h.state == hubCatchingUp), h.name)
+		add(descHubQueue, level, float64(h.samples), h.name)
+	}
+	if c.e.watcher != nil {
+		w := c.e.watcher.status()
+		add(descMembersFailures, count, float64(w.Failures))
+		success := 0.0
+		if !w.LastSuccess.IsZero() {
+			success = float64(w.LastSuccess.UnixMilli()) / 1000
 		}
-		add(descHubUp, level, up, o.hub.Name)
-		add(descDelivered, count, float64(o.account.delivered), o.hub.Name)
-		add(descRerouted, count, float64(o.account.rerouted), o.hub.Name)
+		add(descMembersSuccess, level, success)
 	}
-	return all
 }
 
-// dropLog logs dropped samples, a few lines per reason and then one every ten
-// seconds, so that a fleet's worth of bad samples does not fill a disk. What was
-// dropped in between is in the counter.
-type dropLog struct {
-	log   *slog.Logger
-	limit [numReasons]rate.Sometimes
-}
-
-func newDropLog(log *slog.Logger) *dropLog {
-	d := &dropLog{log: log}
-	for i := range d.limit {
-		d.limit[i].First = 5
-		d.limit[i].Interval = 10 * time.Second
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
 	}
-	return d
-}
-
-func (d *dropLog) report(why reason, msg string, samples int, attrs ...any) {
-	d.limit[why].Do(func() {
-		d.log.Warn(msg, append([]any{slog.String("reason", why.String()), slog.Int("samples", samples)}, attrs...)...)
-	})
+	return 0
 }

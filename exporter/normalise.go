@@ -38,6 +38,9 @@ const (
 	rejected400
 	rejected413
 	rejected422
+	rejected429  // of a gateway that a hub takes no more of, beyond its part of the queue
+	overflow     // the oldest, to make room: see DropOldest
+	spoolDamaged // on disk, and not to be read again
 	undelivered
 
 	numReasons
@@ -63,6 +66,9 @@ var reasonNames = [numReasons]string{
 	rejected400:       "rejected_400",
 	rejected413:       "rejected_413",
 	rejected422:       "rejected_422",
+	rejected429:       "rejected_429",
+	overflow:          "queue_overflow",
+	spoolDamaged:      "spool_damaged",
 	undelivered:       "undelivered",
 }
 

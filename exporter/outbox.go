@@ -1,103 +1,42 @@
 package exporter
 
 import (
-	"cmp"
-	"context"
-	"log/slog"
-	"slices"
+	"container/heap"
 	"time"
 )
 
-// outbox is what waits for one hub, and whether the hub is up. The router's
+// outbox is what waits for one hub, and whether the hub takes it. The router's
 // mutex guards all of it but wake.
 type outbox struct {
-	hub  Hub
-	wake chan struct{} // capacity 1: something changed, look again
+	hub    Hub
+	coding coding
+	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
-	queue    []*parcel // waiting, by sequence number
-	bytes    int       // the bodies in queue
-	inFlight []*parcel // in the request under way, the same order; before all of queue of their gateways
+	waiting laneHeap // lanes with something to send, the oldest first
+	held    []*lane  // lanes of gateways that the hub refused, until their time
+	bytes   int      // the bodies of both
+	samples int      // of both
+	flights int      // requests under way
+	urgent  bool     // somebody waits for the answer: no waiting for others
+	retired bool     // left the ring; its senders end
 
-	down      bool // stepped over until a probe succeeds
-	downSince time.Time
-	failures  int       // in a row, probes included
-	retryAt   time.Time // of the next probe
-	probedAt  time.Time // of the last one
-	hasAway   bool      // the router's away has gateways that are bound to this one
-
-	account hubAccount
+	breaker
+	pace    pace
+	steady  meter // bytes submitted of gateways whose home this is
+	inflow  meter // bytes submitted that were routed here
+	account *hubAccount
 }
 
-// signal wakes the sender.
+func newOutbox(hub Hub, account *hubAccount) *outbox {
+	return &outbox{hub: hub, account: account, wake: make(chan struct{}, 1)}
+}
+
+// signal wakes a sender.
 func (o *outbox) signal() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
 	}
-}
-
-// addLocked queues a new parcel, which comes after all others.
-func (o *outbox) addLocked(p *parcel) {
-	o.queue = append(o.queue, p)
-	o.bytes += len(p.body)
-	o.signal()
-}
-
-// mergeLocked queues parcels that were elsewhere, in their order, each in its
-// place.
-func (o *outbox) mergeLocked(parcels []*parcel) {
-	if len(parcels) == 0 {
-		return
-	}
-	for _, p := range parcels {
-		o.bytes += len(p.body)
-	}
-	merged := make([]*parcel, 0, len(o.queue)+len(parcels))
-	merged = append(append(merged, parcels...), o.queue...)
-	slices.SortFunc(merged, func(a, b *parcel) int { return cmp.Compare(a.seq, b.seq) })
-	o.queue = merged
-	o.signal()
-}
-
-// putBackLocked queues again what is in flight.
-func (o *outbox) putBackLocked() {
-	parcels := o.inFlight
-	o.inFlight = nil
-	o.mergeLocked(parcels)
-}
-
-// takeLocked moves parcels of up to limit bytes, at least one, from the queue
-// into flight, oldest first. Passed over is what would not fit into the same
-// request: a family whose type is claimed otherwise, and a second parcel with
-// summaries or histograms of one gateway, since parsers that put their lines
-// together again would mix two moments. What follows of such a gateway is passed
-// over, too, so that its order holds.
-func (o *outbox) takeLocked(limit int) []*parcel {
-	claimed, composite, held := claims{}, map[string]bool{}, map[string]bool{}
-	size, seen := 0, 0
-	var batch, passed []*parcel
-	for _, p := range o.queue {
-		if len(batch) > 0 && size+len(p.body) > limit {
-			break
-		}
-		seen++
-		if held[p.key] || p.composite && composite[p.key] || !claimed.allowAll(p) {
-			held[p.key] = true
-			passed = append(passed, p)
-			continue
-		}
-		claimed.addAll(p)
-		composite[p.key] = composite[p.key] || p.composite
-		size += len(p.body)
-		batch = append(batch, p)
-	}
-	keep := seen - len(passed)
-	copy(o.queue[keep:seen], passed)
-	clear(o.queue[:keep])
-	o.queue = o.queue[keep:]
-	o.bytes -= size
-	o.inFlight = batch
-	return batch
 }
 
 // task is what a sender does next.
@@ -110,118 +49,122 @@ const (
 	stop
 )
 
-// next decides what the sender of o does. With push comes what to send; with
-// sleep for how long, or a negative duration if only a signal can end it.
+// next decides what a sender of o does. With push comes what to send; with sleep
+// for how long, or a negative duration if only a signal can end it.
 func (r *router) next(o *outbox, now time.Time) (t task, batch []*parcel, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed && r.account.queuedSamples == 0 {
+	if o.retired || r.closed && r.inMemory.first == nil && r.onDisk.first == nil {
+		o.signal() // the other senders, too
 		return stop, nil, 0
 	}
 	if o.down {
-		wait = o.retryAt.Sub(now)
-		if r.closed {
-			wait = min(wait, o.probedAt.Add(flushProbeWait).Sub(now))
-		}
+		return r.nextProbeLocked(o, now)
+	}
+	wait = o.readmitLocked(now)
+	if len(o.waiting) == 0 || o.trial && o.flights > 0 {
+		return sleep, nil, wait
+	}
+	if ready := r.readyInLocked(o, now); ready > 0 {
+		return sleep, nil, soonest(wait, ready)
+	}
+	limit := r.cfg.BatchBytes
+	if o.pace.on && !r.closed {
+		allowed, wait := o.pace.allow(r.paceLocked(o, now), now)
 		if wait > 0 {
 			return sleep, nil, wait
 		}
-		o.probedAt = now
-		return probe, nil, 0
+		limit = min(limit, allowed)
 	}
-	if len(o.queue) == 0 {
-		return sleep, nil, -1
+	batch, more := o.takeLocked(limit)
+	if !more && o.flights == 0 {
+		o.pace.on = false // it has caught up
 	}
-	wait = o.queue[0].born.Add(r.cfg.BatchWait).Sub(now)
-	if wait > 0 && o.bytes < r.cfg.BatchBytes && !r.closed {
-		return sleep, nil, wait
+	o.flights++
+	o.account.flights++
+	if len(o.waiting) > 0 {
+		o.signal() // another sender may have a request to make of the rest
 	}
-	return push, o.takeLocked(r.cfg.BatchBytes), 0
+	return push, batch, 0
 }
 
-// sender is the goroutine that empties one outbox.
-type sender struct {
-	router *router
-	outbox *outbox
-	pusher *pusher
-	log    *slog.Logger
-	drops  *dropLog
+// soonest returns the shorter of two waits, of which a negative one is none.
+func soonest(a, b time.Duration) time.Duration {
+	if a < 0 {
+		return b
+	}
+	return min(a, b)
 }
 
-// run works until the outboxes are drained after router.close, or ctx ends. What
-// is in flight then stays there.
-func (s *sender) run(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for ctx.Err() == nil {
-		t, batch, wait := s.router.next(s.outbox, time.Now())
-		switch t {
-		case stop:
-			return
-		case push:
-			s.push(ctx, batch)
-		case probe:
-			s.probe(ctx)
-		case sleep:
-			var expired <-chan time.Time
-			if wait >= 0 {
-				timer.Reset(wait)
-				expired = timer.C
-			}
-			select {
-			case <-ctx.Done():
-			case <-expired:
-			case <-s.outbox.wake:
-			}
+// readmitLocked lets the held lanes wait with the others whose time has come, and
+// returns how long the next one has. It is negative if there is none.
+func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
+	wait = -1
+	still := o.held[:0]
+	for _, l := range o.held {
+		if left := l.until.Sub(now); left > 0 {
+			still = append(still, l)
+			wait = soonest(wait, left)
+			continue
 		}
+		l.until = time.Time{}
+		heap.Push(&o.waiting, l)
 	}
+	clear(o.held[len(still):])
+	o.held = still
+	return wait
 }
 
-// push sends a request until the fate of each of its parcels is known. A request
-// that the hub refuses is halved, and the left half goes first: the parcels stay
-// in order, and are settled in the order of outbox.inFlight.
-func (s *sender) push(ctx context.Context, batch []*parcel) {
-	parts := [][]*parcel{batch}
-	for len(parts) > 0 {
-		part := parts[len(parts)-1]
-		parts = parts[:len(parts)-1]
-		res := s.pusher.push(ctx, part)
-		switch res.outcome {
-		case delivered:
-			s.router.delivered(s.outbox, len(part))
-		case refused:
-			if half := len(part) / 2; half > 0 {
-				parts = append(parts, part[half:], part[:half])
-				continue
-			}
-			s.router.rejected(s.outbox, res.reason)
-			s.drops.report(res.reason, "A hub refused samples, they are dropped", part[0].samples,
-				slog.String("hub", s.outbox.hub.Name), slog.String("gateway", part[0].key), slog.String("answer", res.detail))
-		case tryNext:
-			wait, moves := s.router.failed(s.outbox, res.wait, time.Now())
-			s.log.Warn("Hub is down, its samples move on", "hub", s.outbox.hub.Name, "reason", res.detail,
-				"retry_in", wait.Round(time.Millisecond), "samples_moved", moves)
-			return
-		case resendPlain:
-			parts = append(parts, part)
-		case cut:
-			return
+// readyInLocked returns how long the parcels that wait may do so, for others to
+// share their request. 0 means that they are to be sent now.
+func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
+	oldest := o.waiting[0].first
+	if o.urgent || o.bytes >= r.cfg.BatchBytes || oldest.seq < r.flushTo {
+		return 0
+	}
+	return max(oldest.born.Add(r.cfg.BatchWait).Sub(now), 0)
+}
+
+// takeLocked makes parcels of up to limit bytes, at least one, busy and returns
+// them: the oldest of all that wait. It reports whether there is more.
+func (o *outbox) takeLocked(limit int) (batch []*parcel, more bool) {
+	o.urgent = false
+	size := 0
+	for len(o.waiting) > 0 {
+		l := o.waiting[0]
+		if len(batch) > 0 && size+l.first.bytes > limit {
+			break
 		}
+		p := l.popLocked()
+		o.bytes -= p.bytes
+		o.samples -= p.samples
+		if l.first == nil {
+			heap.Pop(&o.waiting)
+			l.at = nil
+		} else {
+			heap.Fix(&o.waiting, 0)
+		}
+		l.busy++
+		size += p.bytes
+		batch = append(batch, p)
 	}
+	more = len(o.waiting) > 0
+	for _, p := range batch { // nothing more of their lanes until these are settled
+		p.lane.leaveLocked()
+	}
+	if o.pace.on {
+		o.pace.spend(size)
+	}
+	return batch, more
 }
 
-// probe asks a hub that is down whether it lives.
-func (s *sender) probe(ctx context.Context) {
-	res := s.pusher.probe(ctx)
-	if res.outcome == cut {
-		return
+// landed notes that a request is over, in whatever way.
+func (r *router) landed(o *outbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.flights--
+	o.account.flights--
+	if len(o.waiting) > 0 {
+		o.signal()
 	}
-	if res.outcome != delivered {
-		wait := s.router.stillDown(s.outbox, res.wait, time.Now())
-		s.log.Debug("Hub is still down", "hub", s.outbox.hub.Name, "reason", res.detail, "retry_in", wait.Round(time.Millisecond))
-		return
-	}
-	since, moves := s.router.alive(s.outbox)
-	s.log.Info("Hub is up, its gateways come home", "hub", s.outbox.hub.Name,
-		"down_for", time.Since(since).Round(time.Millisecond), "samples_moved", moves)
 }

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/hubring/hubring/internal/exposition"
@@ -20,6 +21,9 @@ const (
 	// tryNext: the hub is at fault, or cannot take more now. It is down for a
 	// while, and its parcels go to the next hub of their walk.
 	tryNext
+	// crowded: the hub takes no more of one of the gateways, and of the others
+	// it does. A request of several parcels is halved; a parcel alone waits.
+	crowded
 	// resendPlain: the hub does not read compressed bodies. The same request
 	// goes out again without.
 	resendPlain
@@ -27,7 +31,7 @@ const (
 	cut
 )
 
-var outcomeNames = [...]string{"delivered", "refused", "failed", "resent_plain", "cut"}
+var outcomeNames = [...]string{"delivered", "refused", "failed", "crowded", "resent_plain", "cut"}
 
 func (o outcome) String() string { return outcomeNames[o] }
 
@@ -36,8 +40,8 @@ type result struct {
 	outcome outcome
 	status  int           // 0 if there was no answer
 	reason  reason        // refused: what the parcel is counted as
-	detail  string        // refused and tryNext: the hub's words, or the error
-	wait    time.Duration // tryNext: Retry-After, 0 if there was none
+	detail  string        // refused, tryNext and crowded: the hub's words, or the error
+	wait    time.Duration // tryNext and crowded: Retry-After, 0 if there was none
 }
 
 // judge decides about an answered request.
@@ -59,6 +63,9 @@ func judge(status int, h http.Header, compressed bool, detail string, now time.T
 		return result{outcome: refused, reason: rejected413, detail: detail}
 	case http.StatusUnprocessableEntity: // read, and found wrong
 		return result{outcome: refused, reason: rejected422, detail: detail}
+	}
+	if status == http.StatusTooManyRequests && strings.HasPrefix(h.Get(exposition.ReasonHeader), "gateway_") {
+		return result{outcome: crowded, detail: detail, wait: retryAfter(h, now)}
 	}
 	// What is left says nothing about the samples. 429 and 503: the hub is
 	// full or stopping. 401, 403, 404, 405, 3xx: this is not the hub that was

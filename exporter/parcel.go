@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // parcel is one gateway's encoded samples of one Submit: the unit that is
@@ -18,15 +19,26 @@ type parcel struct {
 	ends    []int  // where in body each family ends
 	shape   *shape // which families they are
 	samples int
-	bytes   int // see size
+	memory  int // see size
 	// composite says that a summary or histogram is in it, which is more than
 	// one line to a parser.
 	composite bool
 
-	seq  uint64 // place in the order of submission
-	born time.Time
-
 	buffer *buffer // that body and ends belong to
+
+	// What follows is the router's, and guarded by its mutex.
+	seq          uint64 // place in the order of submission
+	born         time.Time
+	bytes        int      // see length
+	lane         *lane    // the gateway's
+	next         *parcel  // in the lane
+	list         *backlog // in memory or on disk
+	older, newer *parcel  // in the list
+	ack          *receipt // who waits for it, or nil
+
+	spilled bool // the body is on disk; here it is only while a request is made of it
+	ref     spool.Ref
+	unfit   bool // too large for the disk
 }
 
 // shape is which families a parcel has, in their order. Gateways of one kind
@@ -93,11 +105,12 @@ func newShape(families []header) *shape {
 }
 
 // What managing a parcel, the end of a family and a header of a shape takes, in
-// bytes: the struct, and for a parcel the buffer and the pointer in its outbox.
+// bytes: the struct, and for a parcel the buffer and a lane.
 const (
-	parcelOverhead = 208
-	endBytes       = 8
-	headerBytes    = 40
+	parcelOverhead  = 400
+	spilledOverhead = 300 // of a parcel that is on disk
+	endBytes        = 8
+	headerBytes     = 40
 )
 
 // newParcel returns a parcel with copies of body and ends.
@@ -105,14 +118,14 @@ func newParcel(key string, body []byte, ends []int, of *shape) *parcel {
 	b := newBuffer(body, ends)
 	return &parcel{
 		key: key, body: b.body, ends: b.ends, shape: of, buffer: b,
-		bytes: parcelOverhead + len(key) + cap(b.body) + endBytes*cap(b.ends) + of.bytes,
+		memory: parcelOverhead + len(key) + cap(b.body) + endBytes*cap(b.ends) + of.bytes,
 	}
 }
 
 // size is the memory that the parcel takes until it is released, in bytes,
 // including what is kept to manage it. A shape is counted for each parcel, as if
 // no other had it.
-func (p *parcel) size() int { return p.bytes }
+func (p *parcel) size() int { return p.memory }
 
 // length is how long a request with this parcel alone is, in bytes. One of
 // several is no longer than their sum.
@@ -126,6 +139,12 @@ func (p *parcel) release() {
 	if b != nil {
 		b.release()
 	}
+}
+
+// unload frees the memory of a body that is on disk.
+func (p *parcel) unload() {
+	p.release()
+	p.memory = spilledOverhead + len(p.key)
 }
 
 // claims says which names a request uses, and as what. Senders may disagree on

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -52,33 +53,44 @@ func TestSizeCountsWhatIsKept(t *testing.T) {
 	assert.Equal(t, want, p.size(), "what was added can be taken off")
 }
 
-// What a request takes from an outbox, given as letters: one per gateway, with
-// what the parcel holds.
-func TestTake(t *testing.T) {
+// What goes into requests, given as letters: one per gateway, with what the parcel
+// holds. The gateway that has waited longest is first.
+func TestRequests(t *testing.T) {
 	const (
 		g = `name:"m" type:GAUGE metric:{gauge:{}}`
 		c = `name:"m" type:COUNTER metric:{counter:{}}`
 		h = `name:"h" type:HISTOGRAM metric:{histogram:{}}`
 	)
 	type report struct{ gateway, family string }
-	take := func(limit int, queue []report, wantBatches ...string) {
+	take := func(limit int, queue []report, wantRequests ...string) {
 		t.Helper()
-		o := &outbox{wake: make(chan struct{}, 1)}
-		for i, r := range queue {
-			p := parcelsOf(MetricAndContext{family(t, r.family), MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: r.gateway}}})[0]
-			p.seq = uint64(i)
-			o.addLocked(p)
+		e, err := New(Config{Hubs: []Hub{{URL: "http://h"}}, BatchBytes: limit, BatchWait: 1})
+		require.NoError(t, err)
+		for _, r := range queue {
+			item := MetricAndContext{family(t, r.family), MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: r.gateway}}}
+			require.NoError(t, e.Submit(context.Background(), []MetricAndContext{item}))
 		}
 		var got []string
-		for len(o.queue) > 0 {
-			var batch strings.Builder
-			for _, p := range o.takeLocked(limit) {
-				batch.WriteString(p.key)
+		var sort sorter
+		o := e.router.current()[0]
+		for {
+			do, batch, _ := e.router.next(o, time.Now().Add(time.Second))
+			if do != push {
+				break
 			}
-			got = append(got, batch.String())
+			for _, part := range sort.split(batch) {
+				var request strings.Builder
+				for _, p := range part {
+					request.WriteString(p.key)
+				}
+				got = append(got, request.String())
+				e.router.delivered(o, part)
+			}
+			e.router.landed(o)
 		}
-		assert.Equal(t, wantBatches, got)
+		assert.Equal(t, wantRequests, got)
 		assert.Zero(t, o.bytes)
+		assert.Empty(t, e.router.lanes)
 	}
 	take(1<<20, []report{{"a", g}, {"b", g}, {"a", g}}, "aba")
 	take(1, []report{{"a", g}, {"b", g}}, "a", "b")

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +28,13 @@ const (
 
 var errPushTimeout = errors.New("no answer within PushTimeout")
 
-// pusher talks to one hub. Only its sender uses it, so that its buffers are
-// reused from request to request without a lock.
+// coding is what is known of the encodings that a hub reads. Its senders share it.
+type coding struct {
+	gzip  atomic.Bool // the hub's last answer said that it takes it
+	plain atomic.Bool // it said so, and then did not; until it was down
+}
+
+// pusher talks to one hub. Only its sender uses it.
 type pusher struct {
 	hub     string
 	pushURL string
@@ -36,20 +42,10 @@ type pusher struct {
 	client  *http.Client
 	timeout time.Duration
 	metrics *metrics
-
-	gzip   bool // the hub's last answer said that it takes it
-	plain  bool // it said so, and then did not; until it was down
-	joiner joiner
-	body   []byte
-	zipped bytes.Buffer
-	zip    *gzip.Writer
+	coding  *coding
 }
 
-func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, m *metrics) *pusher {
-	zip, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
-	if err != nil {
-		panic("BUG: gzip level: " + err.Error())
-	}
+func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, c *coding, m *metrics) *pusher {
 	return &pusher{
 		hub:     hub.Name,
 		pushURL: hub.URL + "/metrics",
@@ -62,9 +58,26 @@ func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, m *m
 		},
 		timeout: timeout,
 		metrics: m,
-		zip:     zip,
+		coding:  c,
 	}
 }
+
+// draft is the memory in which a request is made. There are as many as requests
+// are under way: a sender that has nothing to do keeps none.
+type draft struct {
+	joiner joiner
+	body   []byte
+	zipped bytes.Buffer
+	zip    *gzip.Writer
+}
+
+var drafts = sync.Pool{New: func() any {
+	zip, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
+	if err != nil {
+		panic("BUG: gzip level: " + err.Error())
+	}
+	return &draft{zip: zip}
+}}
 
 // push sends the parcels as one request and decides what becomes of them.
 func (p *pusher) push(ctx context.Context, batch []*parcel) result {
@@ -76,10 +89,11 @@ func (p *pusher) push(ctx context.Context, batch []*parcel) result {
 }
 
 func (p *pusher) post(ctx context.Context, batch []*parcel) result {
-	p.body = p.joiner.join(p.body[:0], batch)
-	payload, compressed := p.body, p.gzip && !p.plain
+	d := drafts.Get().(*draft)
+	d.body = d.joiner.join(d.body[:0], batch)
+	payload, compressed := d.body, p.coding.gzip.Load() && !p.coding.plain.Load()
 	if compressed {
-		payload = p.compress()
+		payload = d.compress()
 	}
 
 	body := &requestBody{payload: payload}
@@ -99,29 +113,37 @@ func (p *pusher) post(ctx context.Context, batch []*parcel) result {
 
 	res, header := p.do(ctx, req, compressed)
 	if header != nil {
-		p.gzip = exposition.AcceptsGzip(header)
+		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
 	if res.outcome == resendPlain {
-		p.plain = true
+		p.coding.plain.Store(true)
 	}
 	if res.outcome == tryNext { // another program may answer next time
-		p.gzip, p.plain = false, false
+		p.coding.gzip.Store(false)
+		p.coding.plain.Store(false)
 	}
-	if body.inUse() { // the transport reads it still: leave it the memory
-		p.body, p.zipped = nil, bytes.Buffer{}
+	if !body.inUse() { // or the transport reads it still: leave it the memory
+		d.release()
 	}
 	return res
 }
 
-// compress returns the gzip of p.body, in memory of the pusher.
-func (p *pusher) compress() []byte {
-	p.zipped.Reset()
-	p.zip.Reset(&p.zipped)
-	_, err := p.zip.Write(p.body)
-	if err = errors.Join(err, p.zip.Close()); err != nil {
+// compress returns the gzip of d.body, in memory of the draft.
+func (d *draft) compress() []byte {
+	d.zipped.Reset()
+	d.zip.Reset(&d.zipped)
+	_, err := d.zip.Write(d.body)
+	if err = errors.Join(err, d.zip.Close()); err != nil {
 		panic("BUG: writing to a bytes.Buffer: " + err.Error())
 	}
-	return p.zipped.Bytes()
+	return d.zipped.Bytes()
+}
+
+// release gives the memory to the next request.
+func (d *draft) release() {
+	if cap(d.body) <= maxPooledBytes && d.zipped.Cap() <= maxPooledBytes {
+		drafts.Put(d)
+	}
 }
 
 // probe asks whether the hub is there. Whoever answers with less than 500 is:
@@ -135,7 +157,7 @@ func (p *pusher) probe(ctx context.Context) result {
 	if res.outcome == cut || header == nil {
 		return res
 	}
-	p.gzip = exposition.AcceptsGzip(header)
+	p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	if res.status >= 500 {
 		return result{outcome: tryNext, detail: res.detail, wait: res.wait}
 	}

@@ -3,113 +3,113 @@ package exporter
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 )
 
-// recordVersion is the first number of a record. Another one means another
-// layout.
-const recordVersion = 1
+// A parcel on disk is a record of two parts. All numbers in them are unsigned
+// varints, and a text is its length and its bytes:
+//
+//	meta:  born in ms since the epoch, samples, bytes, composite (0 or 1), key
+//	body:  number of families; of each its type (one byte), name, help, and where
+//	       in the lines it ends; then the lines
+//
+// The meta part is what a queue of parcels needs to know, and is read at a start.
 
-var errRecord = errors.New("damaged record of a parcel")
-
-// appendRecord appends what there is to know about the parcel beside its body, so
-// that both can be stored and read back with readRecord. All numbers are varints:
-// version, born in ns since the epoch, samples, composite, key, number of
-// families, and for each of them its name, type, help and the length of its
-// lines.
-func (p *parcel) appendRecord(dst []byte) []byte {
-	number := func(n int) { dst = binary.AppendUvarint(dst, uint64(n)) }
-	text := func(s string) {
-		number(len(s))
-		dst = append(dst, s...)
-	}
-	number(recordVersion)
-	dst = binary.AppendVarint(dst, p.born.UnixNano())
-	number(p.samples)
-	composite := 0
+// appendMeta writes what is needed of a parcel to queue it.
+func appendMeta(dst []byte, p *parcel) []byte {
+	dst = binary.AppendUvarint(dst, uint64(p.born.UnixMilli()))
+	dst = binary.AppendUvarint(dst, uint64(p.samples))
+	dst = binary.AppendUvarint(dst, uint64(p.bytes))
+	composite := byte(0)
 	if p.composite {
 		composite = 1
 	}
-	number(composite)
-	text(p.key)
-	number(len(p.ends))
-	start := 0
-	for i, end := range p.ends {
-		f := &p.shape.families[i]
-		text(f.name)
-		number(int(f.kind))
-		text(f.help)
-		number(end - start)
-		start = end
-	}
-	return dst
+	dst = append(dst, composite)
+	return append(dst, p.key...)
 }
 
-// readRecord makes a parcel of a record and its body, which it copies. The error
-// says that one of them is damaged or of another version.
-func readRecord(record, body []byte) (*parcel, error) {
-	r := recordReader{rest: record, limit: len(body)}
-	if v := r.number(); v != recordVersion || r.failed {
-		return nil, fmt.Errorf("read record: %w: version %d, want %d", errRecord, v, recordVersion)
+func readMeta(meta []byte) (*parcel, error) {
+	r := reader{rest: meta}
+	p := &parcel{
+		born:    time.UnixMilli(int64(r.number())),
+		samples: int(r.number()),
+		bytes:   int(r.number()),
 	}
-	born := time.Unix(0, r.signed())
-	samples, composite, key := r.number(), r.number(), r.text()
-	var families []header
-	var ends []int
-	end := 0
-	for n := r.number(); n > 0 && !r.failed; n-- {
-		name, k, help := r.text(), r.number(), r.text()
-		end += r.number()
-		if name == "" || k <= int(noKind) || k >= int(partOf) || end > len(body) {
-			r.failed = true
-			break
-		}
-		h := header{name, kind(k), help}
-		families, ends = append(families, h), append(ends, end)
+	p.composite = r.bytes(1)[0] == 1
+	p.key = string(r.rest)
+	p.unload()
+	if r.bad || p.samples <= 0 || p.bytes <= 0 {
+		return nil, errRecord
 	}
-	if r.failed || len(r.rest) > 0 || end != len(body) || samples == 0 || len(ends) == 0 {
-		return nil, fmt.Errorf("read record of %d bytes with a body of %d: %w", len(record), len(body), errRecord)
-	}
-	p := newParcel(key, body, ends, newShape(families))
-	p.born, p.samples, p.composite = born, samples, composite == 1
 	return p, nil
 }
 
-// recordReader takes a record apart. Once it has failed all is zero.
-type recordReader struct {
-	rest   []byte
-	limit  int // no number is larger: each counts bytes or lines of the body, or is small
-	failed bool
-}
-
-func (r *recordReader) number() int {
-	n, length := binary.Uvarint(r.rest)
-	if length <= 0 || n > uint64(max(r.limit, len(r.rest))) || r.failed {
-		r.failed = true
-		return 0
+// appendBody writes the shape and the text of a parcel.
+func appendBody(dst []byte, p *parcel) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(p.shape.families)))
+	for i, f := range p.shape.families {
+		dst = append(dst, byte(f.kind))
+		for _, text := range []string{f.name, f.help} {
+			dst = binary.AppendUvarint(dst, uint64(len(text)))
+			dst = append(dst, text...)
+		}
+		dst = binary.AppendUvarint(dst, uint64(p.ends[i]))
 	}
-	r.rest = r.rest[length:]
-	return int(n)
+	return append(dst, p.body...)
 }
 
-func (r *recordReader) signed() int64 {
-	n, length := binary.Varint(r.rest)
-	if length <= 0 || r.failed {
-		r.failed = true
-		return 0
-	}
-	r.rest = r.rest[length:]
-	return n
-}
-
-func (r *recordReader) text() string {
+// readBody fills in what unload took away.
+func readBody(record []byte, p *parcel) error {
+	r := reader{rest: record}
 	n := r.number()
-	if n > len(r.rest) {
-		r.failed = true
-		return ""
+	if n > uint64(len(record)) {
+		return errRecord
 	}
-	s := string(r.rest[:n])
+	families, ends := make([]header, n), make([]int, n)
+	last := 0
+	for i := range families {
+		f := &families[i]
+		f.kind = kind(r.bytes(1)[0])
+		f.name = string(r.bytes(r.number()))
+		f.help = string(r.bytes(r.number()))
+		ends[i] = int(r.number())
+		if f.kind <= noKind || f.kind >= partOf || ends[i] < last {
+			return errRecord
+		}
+		last = ends[i]
+	}
+	if r.bad || last != len(r.rest) {
+		return errRecord
+	}
+	p.shape, p.ends, p.body = newShape(families), ends, r.rest
+	return nil
+}
+
+var errRecord = errors.New("the record's contents make no sense")
+
+// reader takes apart what was written. After the first fault all it returns is
+// zero.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) number() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.rest, r.bad = nil, true
+		return 0
+	}
 	r.rest = r.rest[n:]
-	return s
+	return v
+}
+
+func (r *reader) bytes(n uint64) []byte {
+	if n > uint64(len(r.rest)) {
+		r.rest, r.bad = nil, true
+		return make([]byte, 1)
+	}
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
+	return b
 }

@@ -8,6 +8,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// readParcel reads both parts of a record.
+func readParcel(meta, body []byte) (*parcel, error) {
+	p, err := readMeta(meta)
+	if err != nil {
+		return nil, err
+	}
+	return p, readBody(body, p)
+}
+
 // sameParcel checks that a parcel was read back as it was.
 func sameParcel(t testing.TB, want, got *parcel) {
 	t.Helper()
@@ -16,6 +25,7 @@ func sameParcel(t testing.TB, want, got *parcel) {
 	assert.Equal(t, want.ends, got.ends)
 	assert.Equal(t, string(want.body), string(got.body))
 	assert.Equal(t, want.samples, got.samples)
+	assert.Equal(t, want.bytes, got.bytes)
 	assert.Equal(t, want.composite, got.composite)
 	assert.True(t, want.born.Equal(got.born))
 }
@@ -26,23 +36,20 @@ func TestRecords(t *testing.T) {
 		{{gaugeFamily("g", 1), noContext}},
 	} {
 		p := parcelsOf(items...)[0]
-		p.born = time.Unix(1_700_000_000, 5)
-		record := p.appendRecord([]byte("before"))[len("before"):]
-		got, err := readRecord(record, p.body)
+		p.born, p.bytes = time.UnixMilli(1_700_000_000_005), p.length()
+		meta, body := appendMeta(nil, p), appendBody(nil, p)
+		got, err := readParcel(meta, body)
 		require.NoError(t, err)
 		sameParcel(t, p, got)
 
-		for n := range record { // cut anywhere
-			_, err := readRecord(record[:n], p.body)
+		for n := range len(meta) - len(p.key) { // cut anywhere
+			_, err := readMeta(meta[:n])
 			assert.ErrorIs(t, err, errRecord, n)
 		}
-		_, err = readRecord(append(record, 0), p.body)
-		assert.ErrorIs(t, err, errRecord)
-		_, err = readRecord(record, p.body[1:])
-		assert.ErrorIs(t, err, errRecord)
-		record[0]++
-		_, err = readRecord(record, p.body)
-		assert.ErrorContains(t, err, "version 2, want 1")
+		for n := range body {
+			assert.ErrorIs(t, readBody(body[:n], &parcel{}), errRecord, n)
+		}
+		assert.ErrorIs(t, readBody(append(body, 0), &parcel{}), errRecord)
 	}
 }
 
@@ -50,19 +57,18 @@ func TestRecords(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	for _, items := range [][]MetricAndContext{gatewayReport("g"), {{gaugeFamily("g", 1), gw}}} {
 		p := parcelsOf(items...)[0]
-		f.Add(p.appendRecord(nil), p.body)
+		p.bytes = p.length()
+		f.Add(appendMeta(nil, p), appendBody(nil, p))
 	}
 	f.Add([]byte{}, []byte{})
-	f.Add([]byte{1, 0, 1, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255, 127}, []byte("g 1\n"))
-	f.Fuzz(func(t *testing.T, record, body []byte) {
-		p, err := readRecord(record, body)
+	f.Add([]byte{1, 2, 1, 0}, []byte{255, 255, 255, 255, 255, 255, 255, 255, 127})
+	f.Fuzz(func(t *testing.T, meta, body []byte) {
+		p, err := readParcel(meta, body)
 		if err != nil {
 			return
 		}
-		again, err := readRecord(p.appendRecord(nil), p.body)
+		again, err := readParcel(appendMeta(nil, p), appendBody(nil, p))
 		require.NoError(t, err)
 		sameParcel(t, p, again)
-		again.release()
-		p.release()
 	})
 }

@@ -1,7 +1,6 @@
 package exporter
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,12 +20,12 @@ const (
 // lowest, doubled for each failure after the first, at most highest. A random
 // part of up to a half is taken off, so that controllers that lost a hub
 // together do not return to it together.
-func backoff(n int, lowest, highest time.Duration) time.Duration {
+func backoff(n int, lowest, highest time.Duration, random func(int64) int64) time.Duration {
 	d := highest
 	if shift := max(n-1, 0); shift < 32 && lowest < highest>>shift {
 		d = lowest << shift
 	}
-	return d - time.Duration(rand.Int64N(int64(d)/2+1))
+	return d - time.Duration(random(int64(d)/2+1))
 }
 
 // retryAfter reads the header of that name, in seconds or as a date. It returns

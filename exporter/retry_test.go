@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ func TestBackoff(t *testing.T) {
 		t.Helper()
 		seen := map[time.Duration]bool{}
 		for range 200 {
-			d := backoff(n, 250*time.Millisecond, 10*time.Second)
+			d := backoff(n, 250*time.Millisecond, 10*time.Second, rand.Int64N)
 			assert.LessOrEqual(t, d, most)
 			assert.GreaterOrEqual(t, d, most/2)
 			seen[d] = true
@@ -26,7 +27,7 @@ func TestBackoff(t *testing.T) {
 	within(6, 8*time.Second)
 	within(7, 10*time.Second)
 	within(1_000_000, 10*time.Second)
-	assert.Positive(t, backoff(1, 1, 1))
+	assert.Positive(t, backoff(1, 1, 1, rand.Int64N))
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -2,53 +2,67 @@ package exporter
 
 import (
 	"fmt"
-	"maps"
+	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/internal/spool"
 )
 
-// router decides which outbox has a parcel. One mutex guards all there is to
-// decide about: the outboxes, which hubs are up, and the account.
+// router decides which outbox has a gateway's parcels. One mutex guards all there
+// is to decide about: the ring, the lanes, the outboxes, which hubs are up, and
+// the account.
 //
-// Two rules hold whenever the mutex is free:
+// Whenever the mutex is free:
 //
-//   - All undelivered parcels of a gateway are in one outbox, in the order of
-//     their sequence numbers. Since a hub has one sender, which sends one
-//     request at a time, a gateway's samples are sent in order.
-//   - That outbox is the first living one of the gateway's walk, or the owner's
-//     if none lives. The exception are the gateways in away: the hub that they
-//     belong to came back while a request with their samples was under way
-//     elsewhere. What they submit follows until that request is over.
+//   - A gateway with queued parcels has one lane. Its parcels are in the order of
+//     their sequence numbers.
+//   - A lane is either busy, or waits in one outbox: the one that route returns.
+//     So a gateway's samples are in one request at a time, and are sent in order
+//     over failovers, changes of the ring and parallel senders.
+//   - Every parcel is in one of the two backlogs, until its fate is known.
 type router struct {
-	cfg  *Config
-	ring *hashring.Ring
+	cfg     *Config
+	metrics *metrics
 
 	mu       sync.Mutex
-	outboxes []*outbox          // in the order of Config.Hubs
+	ring     *hashring.Ring     // nil while no hub is known
+	outboxes []*outbox          // the ring's, by name
 	byName   map[string]*outbox // the same
-	away     map[string]*outbox // gateway to the outbox that it is bound to
+	limbo    *outbox            // in place of all while no hub is known; it has no senders
+	lanes    map[string]*lane   // by gateway, each with something queued
+	inMemory backlog
+	onDisk   backlog
+	total    meter // bytes submitted
 	nextSeq  uint64
-	closed   bool   // Submit refuses; senders flush
-	drained  func() // called once when closed and nothing is left
 	account  account
+
+	flushTo  uint64        // what is older does not wait for fuller requests
+	flushes  []*flush      // who waits, by sequence number
+	spill    chan struct{} // capacity 1: the spooler has something to do
+	discards []spool.Ref   // of dropped parcels
+	closed   bool          // Submit refuses; senders flush
+	drained  func()        // called once when closed and nothing is left
+	ended    bool          // nothing is sent any more
 }
 
-func newRouter(cfg *Config, ring *hashring.Ring) *router {
+// firstSeq is the first parcel's number. What an earlier Run left on disk is put
+// before it.
+const firstSeq = 1 << 62
+
+func newRouter(cfg *Config) *router {
 	r := &router{
-		cfg:    cfg,
-		ring:   ring,
-		byName: map[string]*outbox{},
-		away:   map[string]*outbox{},
+		cfg:     cfg,
+		byName:  map[string]*outbox{},
+		limbo:   newOutbox(Hub{}, &hubAccount{}),
+		lanes:   map[string]*lane{},
+		nextSeq: firstSeq,
+		spill:   make(chan struct{}, 1),
 	}
-	for _, hub := range cfg.Hubs {
-		o := &outbox{hub: hub, wake: make(chan struct{}, 1)}
-		r.outboxes = append(r.outboxes, o)
-		r.byName[hub.Name] = o
-	}
+	r.account.hubs = map[string]*hubAccount{}
+	r.metrics = newMetrics(r)
 	return r
 }
 
@@ -67,8 +81,9 @@ func (r *router) refuse(why reason, samples int) {
 }
 
 // submit queues all parcels or none, and counts what was dropped on the way to
-// them. It returns ErrClosed or ErrQueueFull.
-func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, now time.Time) error {
+// them. It returns ErrClosed or ErrQueueFull. The receipt, if there is one, is
+// told what becomes of each.
+func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *receipt, now time.Time) error {
 	bytes, samples := 0, 0
 	for _, p := range parcels {
 		bytes += p.size()
@@ -83,32 +98,96 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, now ti
 		r.account.dropped[submitClosed] += uint64(samples)
 		return ErrClosed
 	}
-	if free := r.cfg.MaxQueueBytes - r.account.queuedBytes; bytes > free {
+	if err := r.makeRoomLocked(bytes, samples); err != nil {
 		r.account.dropped[submitFull] += uint64(samples)
-		return fmt.Errorf("%w: %d samples need %d bytes, and %d of MaxQueueBytes %d are in use: "+
-			"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing",
-			ErrQueueFull, samples, bytes, r.account.queuedBytes, r.cfg.MaxQueueBytes)
+		return err
 	}
 	r.account.submitted += uint64(samples)
-	r.account.queuedBytes += bytes
-	r.account.queuedSamples += samples
 	for _, p := range parcels {
-		p.seq, p.born = r.nextSeq, now
+		p.seq, p.born, p.bytes, p.ack = r.nextSeq, now, p.length(), ack
 		r.nextSeq++
-		r.routeLocked(p.key).addLocked(p)
+		p.lane = r.laneLocked(p.key)
+		r.inMemory.addLocked(p)
+		to := r.queueLocked(p.lane, p)
+		to.inflow.add(p.bytes, now)
+		to.urgent = to.urgent || ack != nil
+		r.total.add(p.bytes, now)
+		if r.ring != nil {
+			r.byName[r.ring.Owner(p.key).Name].steady.add(p.bytes, now)
+		}
 	}
+	r.checkSpillLocked()
 	return nil
 }
 
-// routeLocked returns the outbox for a key.
-func (r *router) routeLocked(key string) *outbox {
-	if len(r.away) > 0 {
-		if o, ok := r.away[key]; ok {
-			return o
+// makeRoomLocked sees to it that so many bytes more fit into memory.
+func (r *router) makeRoomLocked(bytes, samples int) error {
+	limit := r.cfg.MaxQueueBytes
+	if bytes <= limit-r.memoryLocked() {
+		return nil
+	}
+	for r.cfg.Overflow == DropOldest && bytes <= limit {
+		p := r.victimLocked()
+		if p == nil {
+			break
+		}
+		r.dropWaitingLocked(p, overflow)
+		if bytes <= limit-r.memoryLocked() {
+			return nil
 		}
 	}
+	return fmt.Errorf("%w: %d samples need %d bytes, and %d of MaxQueueBytes %d are in use: "+
+		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing",
+		ErrQueueFull, samples, bytes, r.memoryLocked(), limit)
+}
+
+// victimLocked returns the parcel that is to make room: the oldest in memory, unless
+// it is those on disk that fill it, each with a little. It returns nil if all are
+// being sent.
+func (r *router) victimLocked() *parcel {
+	p := r.inMemory.idleLocked()
+	if p == nil || r.onDisk.bytes > r.cfg.MaxQueueBytes/2 {
+		if onDisk := r.onDisk.idleLocked(); onDisk != nil {
+			return onDisk
+		}
+	}
+	return p
+}
+
+// memoryLocked returns what MaxQueueBytes bounds.
+func (r *router) memoryLocked() int { return r.inMemory.bytes + r.onDisk.bytes }
+
+func (r *router) laneLocked(key string) *lane {
+	l, ok := r.lanes[key]
+	if !ok {
+		l = &lane{key: key, place: -1}
+		r.lanes[key] = l
+	}
+	return l
+}
+
+// queueLocked appends a parcel to its lane, and returns where it is to go.
+func (r *router) queueLocked(l *lane, p *parcel) *outbox {
+	l.pushLocked(p)
+	if o := l.at; o != nil {
+		o.bytes += p.bytes
+		o.samples += p.samples
+		o.signal()
+		return o
+	}
+	o := r.routeLocked(l.key)
+	l.enterLocked(o) // unless it is busy
+	return o
+}
+
+// routeLocked returns the outbox for a key: the first living hub of its walk.
+// The owner's is returned if none lives, or if samples are to wait for it.
+func (r *router) routeLocked(key string) *outbox {
+	if r.ring == nil {
+		return r.limbo
+	}
 	owner := r.byName[r.ring.Owner(key).Name]
-	if !owner.down {
+	if !owner.down || r.cfg.Failover == WaitForOwner {
 		return owner
 	}
 	for node := range r.ring.Walk(key) {
@@ -119,156 +198,245 @@ func (r *router) routeLocked(key string) *outbox {
 	return owner
 }
 
-// finishedLocked takes the first n parcels out of what o has in flight: their
-// fate is known. It returns their samples.
-func (r *router) finishedLocked(o *outbox, n int) (samples int) {
-	for _, p := range o.inFlight[:n] {
-		r.account.queuedBytes -= p.size()
-		samples += p.samples
-	}
-	o.inFlight = o.inFlight[n:] // the sender's own slice: it still reads what is in it
-	r.account.queuedSamples -= samples
-	if len(o.inFlight) == 0 {
-		o.inFlight = nil
-		if r.releaseLocked(o) {
-			r.rehomeLocked(o)
-		}
-	}
-	r.checkDrainedLocked()
-	return samples
-}
-
-// delivered notes that the hub took the first n parcels of its request.
-func (r *router) delivered(o *outbox, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	samples := r.finishedLocked(o, n)
-	o.failures = 0
-	o.account.delivered += uint64(samples)
-}
-
-// rejected drops the first parcel of the request, which the hub refused.
-func (r *router) rejected(o *outbox, why reason) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	samples := r.finishedLocked(o, 1)
-	r.account.dropped[why] += uint64(samples)
-}
-
-// failed notes that the hub failed: it is stepped over for the time returned,
-// what it had in flight is queued again, and everything queued for it moves to
-// the next living hub of its own walk.
-func (r *router) failed(o *outbox, retryAfter time.Duration, now time.Time) (wait time.Duration, moves moved) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o.down, o.downSince = true, now
-	wait = r.putOffLocked(o, retryAfter, now)
-	o.putBackLocked()
-	r.releaseLocked(o)
-	return wait, r.rehomeLocked(o)
-}
-
-// stillDown notes that a probe failed, too.
-func (r *router) stillDown(o *outbox, retryAfter time.Duration, now time.Time) (wait time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.putOffLocked(o, retryAfter, now)
-}
-
-func (r *router) putOffLocked(o *outbox, retryAfter time.Duration, now time.Time) time.Duration {
-	// Only a delivered push sets failures to 0: a hub may answer probes and
-	// refuse every push.
-	o.failures++
-	wait := max(backoff(o.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff), retryAfter)
-	o.retryAt = now.Add(wait)
-	return wait
-}
-
-// alive notes that a probe found the hub: its gateways come home, those whose
-// samples are in flight elsewhere as soon as that request is over.
-func (r *router) alive(o *outbox) (since time.Time, moves moved) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	o.down = false
-	moves = moved{}
-	for _, other := range r.outboxes {
-		if other == o {
-			continue
-		}
-		for _, p := range other.inFlight {
-			if r.routeLocked(p.key) == o {
-				r.away[p.key] = other
-				other.hasAway = true
+// rerouteLocked moves the lanes that wait in o and belong elsewhere.
+func (r *router) rerouteLocked(o *outbox, m *moves) {
+	var leaving []*lane
+	for _, lanes := range [][]*lane{o.waiting, o.held} {
+		for _, l := range lanes {
+			if r.routeLocked(l.key) != o {
+				leaving = append(leaving, l)
 			}
 		}
-		for hub, samples := range r.rehomeLocked(other) {
-			moves[hub] += samples
-		}
 	}
-	return o.downSince, moves
+	for _, l := range leaving {
+		l.leaveLocked()
+		l.until = time.Time{}
+		to := r.routeLocked(l.key)
+		l.enterLocked(to)
+		o.account.rerouted += uint64(l.samples)
+		m.add(to.hub.Name, l.key, l.samples)
+	}
 }
 
-// releaseLocked lets go of the gateways that were bound to o by a request, which
-// is over now. It reports whether there were any.
-func (r *router) releaseLocked(o *outbox) bool {
-	if !o.hasAway {
-		return false
-	}
-	o.hasAway = false
-	for key, bound := range r.away {
-		if bound == o {
-			delete(r.away, key)
+// arriveLocked brings home what waits elsewhere and belongs to o, except what is
+// busy: that is routed when it is free.
+func (r *router) arriveLocked(o *outbox, m *moves) {
+	for _, other := range r.outboxes {
+		if other != o {
+			r.rerouteLocked(other, m)
 		}
 	}
-	return true
 }
 
-// moved says how many samples went to which hub.
-type moved map[string]int
-
-// String is for log lines.
-func (m moved) String() string {
-	if len(m) == 0 {
-		return "none"
-	}
-	var b strings.Builder
-	for _, hub := range slices.Sorted(maps.Keys(m)) {
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "%s: %d", hub, m[hub])
-	}
-	return b.String()
+// settledLocked notes that the fate of a parcel is known. It must not wait in its
+// lane any more.
+func (r *router) settledLocked(p *parcel) {
+	p.list.removeLocked(p)
+	p.release()
+	r.checkFlushesLocked()
+	r.checkDrainedLocked()
 }
 
-// rehomeLocked moves every parcel that is queued in o and belongs elsewhere,
-// each to its place in the order of submission.
-func (r *router) rehomeLocked(o *outbox) moved {
-	moves := moved{}
-	route := map[string]*outbox{} // a walk is worked out once per gateway
-	leaving := map[*outbox][]*parcel{}
-	stay := o.queue[:0]
-	for _, p := range o.queue {
-		to, ok := route[p.key]
-		if !ok {
-			to = r.routeLocked(p.key)
-			route[p.key] = to
-		}
-		if to == o {
-			stay = append(stay, p)
-			continue
-		}
-		leaving[to] = append(leaving[to], p)
-		moves[to.hub.Name] += p.samples
-		o.bytes -= len(p.body)
-		o.account.rerouted += uint64(p.samples)
+// freeLocked lets go of a lane that one parcel less is busy in.
+func (r *router) freeLocked(l *lane) {
+	l.busy--
+	if l.busy > 0 {
+		return
 	}
-	clear(o.queue[len(stay):])
-	o.queue = stay
-	for to, parcels := range leaving {
-		to.mergeLocked(parcels)
+	if l.first == nil {
+		delete(r.lanes, l.key)
+		return
 	}
-	return moves
+	l.enterLocked(r.routeLocked(l.key))
+}
+
+// dropWaitingLocked drops a parcel of a lane that is not busy.
+func (r *router) dropWaitingLocked(p *parcel, why reason) {
+	l := p.lane
+	l.leaveLocked()
+	l.removeLocked(p)
+	r.account.dropped[why] += uint64(p.samples)
+	p.ack.lost(p)
+	if p.spilled {
+		r.discardLocked(p)
+	}
+	r.settledLocked(p)
+	if l.first == nil {
+		delete(r.lanes, l.key)
+		return
+	}
+	l.enterLocked(r.routeLocked(l.key))
+}
+
+// sent counts what goes into a request.
+func (r *router) sent(o *outbox, part []*parcel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range part {
+		o.account.sent += uint64(p.samples)
+	}
+}
+
+// delivered notes that the hub took a part of a request.
+func (r *router) delivered(o *outbox, part []*parcel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range part {
+		o.account.delivered += uint64(p.samples)
+		p.ack.acknowledged(p)
+		l := p.lane
+		l.until = time.Time{}
+		r.settledLocked(p)
+		r.freeLocked(l)
+	}
+	o.deliveredLocked()
+}
+
+// rejected drops a parcel that the hub refused.
+func (r *router) rejected(o *outbox, p *parcel, res result) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.account.dropped[res.reason] += uint64(p.samples)
+	p.ack.rejected(p, o.hub.Name, res)
+	l := p.lane
+	r.settledLocked(p)
+	r.freeLocked(l)
+}
+
+// damaged drops a parcel that could not be read from disk again.
+func (r *router) damaged(p *parcel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.account.dropped[spoolDamaged] += uint64(p.samples)
+	p.ack.lost(p)
+	l := p.lane
+	r.settledLocked(p)
+	r.freeLocked(l)
+}
+
+// heldShare is the part of MaxQueueBytes, one of so many, that a gateway may fill
+// that its hub refuses.
+const heldShare = 16
+
+// held puts back parcels of gateways of which the hub takes no more now, of these
+// and no others. They wait. What one of them has beyond its part of the queue is
+// dropped, oldest first: it must not fill what is everybody's.
+func (r *router) held(o *outbox, parcels []*parcel, wait time.Duration, now time.Time) (dropped int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.postponedLocked(parcels, wait, now)
+	for _, p := range parcels {
+		l := p.lane
+		for l.busy == 0 && l.first != nil && l.bytes > r.cfg.MaxQueueBytes/heldShare {
+			dropped += l.first.samples
+			r.dropWaitingLocked(l.first, rejected429)
+		}
+	}
+	return dropped
+}
+
+// postponed puts back parcels of gateways that are to wait.
+func (r *router) postponed(parcels []*parcel, wait time.Duration, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.postponedLocked(parcels, wait, now)
+}
+
+func (r *router) postponedLocked(parcels []*parcel, wait time.Duration, now time.Time) {
+	for _, p := range parcels {
+		p.lane.until = now.Add(wait)
+	}
+	r.unsentLocked(parcels)
+}
+
+// unsentLocked puts back what is left of a request, which goes where it belongs
+// now.
+func (r *router) unsentLocked(left []*parcel) {
+	for i := len(left) - 1; i >= 0; i-- {
+		left[i].lane.putBackLocked(left[i])
+	}
+	for _, p := range left {
+		if p.spilled {
+			p.unload()
+		}
+		r.freeLocked(p.lane)
+	}
+}
+
+// cut puts back what is left of a request that Run's end cut off.
+func (r *router) cut(left []*parcel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unsentLocked(left)
+}
+
+// setHubs makes the ring be of these hubs, which are valid. It returns the
+// outboxes that are new: each needs its senders. Those of hubs that left end
+// when their requests under way are over.
+func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *moves) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.outboxes
+	r.ring, r.outboxes = ring, make([]*outbox, 0, len(hubs))
+	known := r.byName
+	r.byName = make(map[string]*outbox, len(hubs))
+	for _, hub := range hubs {
+		o := known[hub.Name]
+		switch {
+		case o == nil:
+			o = newOutbox(hub, r.account.hub(hub.Name))
+			joined = append(joined, o)
+			r.metrics.know(hub.Name)
+		case o.hub.URL != hub.URL: // another address: nothing of the old is true of it
+			fresh := newOutbox(hub, o.account)
+			fresh.steady = o.steady
+			o = fresh
+			joined = append(joined, o)
+		}
+		r.outboxes = append(r.outboxes, o)
+		r.byName[hub.Name] = o
+	}
+	m = newMoves()
+	for _, o := range append(before, r.limbo) {
+		if r.byName[o.hub.Name] != o && o != r.limbo {
+			o.retired = true
+			o.signal()
+			if r.byName[o.hub.Name] == nil {
+				r.metrics.forget(o.hub.Name)
+			}
+		}
+		r.rerouteLocked(o, m)
+	}
+	r.account.sumUp(func(name string) bool { return r.byName[name] != nil })
+	return joined, m
+}
+
+// current returns the outboxes of the ring.
+func (r *router) current() []*outbox {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.outboxes)
+}
+
+// fingerprint returns the ring's, as text.
+func (r *router) fingerprint() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fingerprintText(r.ring)
+}
+
+func fingerprintText(ring *hashring.Ring) string {
+	if ring == nil {
+		return ""
+	}
+	return fmt.Sprintf("%016x", ring.Fingerprint())
+}
+
+// waitingFor returns how many samples of a Push are not settled.
+func (r *router) waitingFor(ack *receipt) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return ack.samples
 }
 
 // close makes Submit refuse and the senders flush. Once nothing is left, drained
@@ -278,6 +446,7 @@ func (r *router) close(drained func()) {
 	defer r.mu.Unlock()
 	r.closed = true
 	r.drained = drained
+	r.flushTo = math.MaxUint64
 	r.checkDrainedLocked()
 	for _, o := range r.outboxes {
 		o.signal()
@@ -286,33 +455,37 @@ func (r *router) close(drained func()) {
 
 // checkDrainedLocked ends the senders when there is nothing left for them.
 func (r *router) checkDrainedLocked() {
-	if r.closed && r.account.queuedSamples == 0 && r.drained != nil {
+	if r.closed && r.inMemory.first == nil && r.onDisk.first == nil && r.drained != nil {
 		r.drained()
 		r.drained = nil
 	}
 }
 
-// giveUp drops everything that is left, after the senders have ended. It returns
+// giveUp drops what is left in memory, after the senders have ended. It returns
 // nil if that is nothing.
 func (r *router) giveUp() *UndeliveredError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.account.queuedSamples == 0 {
-		return nil
-	}
-	left := &UndeliveredError{Samples: r.account.queuedSamples, Bytes: r.account.queuedBytes}
+	left := &UndeliveredError{Samples: r.inMemory.samples, Bytes: r.inMemory.bytes}
 	gateways := map[string]bool{}
-	for _, o := range r.outboxes {
-		o.putBackLocked()
-		for _, p := range o.queue {
-			if p.key != "" {
-				gateways[p.key] = true
-			}
+	for r.inMemory.first != nil {
+		p := r.inMemory.first
+		if p.key != "" {
+			gateways[p.key] = true
 		}
-		o.queue, o.bytes = nil, 0
+		r.dropWaitingLocked(p, undelivered)
 	}
 	left.Gateways = len(gateways)
-	r.account.dropped[undelivered] += uint64(left.Samples)
-	r.account.queuedSamples, r.account.queuedBytes = 0, 0
+	left.Kept = r.onDisk.samples
+	for p := r.onDisk.first; p != nil; p = p.newer {
+		p.ack.lost(p)
+	}
+	for _, f := range r.flushes {
+		f.end(ErrClosed)
+	}
+	r.flushes, r.ended = nil, true
+	if left.Samples == 0 {
+		return nil
+	}
 	return left
 }

@@ -1,0 +1,72 @@
+package exporter
+
+import "time"
+
+// backlog is a list of all parcels that are in one place, oldest first: those
+// whose samples are in memory, or those on disk. A parcel is in one of the two
+// from its submission until its fate is known, also while it is in a request.
+// The router's mutex guards it.
+type backlog struct {
+	first, last *parcel // linked by parcel.older and parcel.newer
+	parcels     int
+	samples     int
+	bytes       int // of memory for those in memory, of bodies for those on disk
+}
+
+// addLocked puts p in its place by sequence number, which is nearly always the
+// last.
+func (b *backlog) addLocked(p *parcel) {
+	after := b.last
+	for after != nil && after.seq > p.seq {
+		after = after.older
+	}
+	p.older, p.list = after, b
+	if after == nil {
+		p.newer, b.first = b.first, p
+	} else {
+		p.newer, after.newer = after.newer, p
+	}
+	if p.newer == nil {
+		b.last = p
+	} else {
+		p.newer.older = p
+	}
+	b.parcels++
+	b.samples += p.samples
+	b.bytes += p.memory
+}
+
+// removeLocked takes p out.
+func (b *backlog) removeLocked(p *parcel) {
+	if p.older == nil {
+		b.first = p.newer
+	} else {
+		p.older.newer = p.newer
+	}
+	if p.newer == nil {
+		b.last = p.older
+	} else {
+		p.newer.older = p.older
+	}
+	p.older, p.newer, p.list = nil, nil, nil
+	b.parcels--
+	b.samples -= p.samples
+	b.bytes -= p.memory
+}
+
+// idleLocked returns the oldest parcel that is not held by anybody, or nil.
+func (b *backlog) idleLocked() *parcel {
+	p := b.first
+	for p != nil && p.lane.busy > 0 {
+		p = p.newer
+	}
+	return p
+}
+
+// ageLocked returns how long the oldest parcel has been here.
+func (b *backlog) ageLocked(now time.Time) time.Duration {
+	if b.first == nil {
+		return 0
+	}
+	return max(now.Sub(b.first.born), 0)
+}

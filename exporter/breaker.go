@@ -1,0 +1,123 @@
+package exporter
+
+import "time"
+
+// breaker says whether a hub is stepped over, and until when. It opens with a
+// request that fails, and closes when a probe of the hub's readiness succeeds.
+// Then the hub is on trial: it gets one request at a time until it has taken one.
+type breaker struct {
+	down      bool // stepped over
+	trial     bool
+	probing   bool // a sender asks
+	failures  int  // in a row, probes included
+	downSince time.Time
+	retryAt   time.Time // of the next probe
+	probedAt  time.Time // of the last one
+	lastError string
+	errorAt   time.Time
+}
+
+// putOffLocked sets the time of the next probe.
+func (b *breaker) putOffLocked(cfg *Config, retryAfter time.Duration, now time.Time) time.Duration {
+	// Only a delivered push sets failures to 0: a hub may answer probes and
+	// refuse every push.
+	b.failures++
+	wait := max(backoff(b.failures, cfg.MinBackoff, cfg.MaxBackoff, cfg.random), retryAfter)
+	b.retryAt = now.Add(wait)
+	return wait
+}
+
+// nextProbeLocked decides what a sender of a hub does that is down.
+func (r *router) nextProbeLocked(o *outbox, now time.Time) (t task, batch []*parcel, wait time.Duration) {
+	if o.probing {
+		return sleep, nil, -1
+	}
+	wait = o.retryAt.Sub(now)
+	if r.closed {
+		wait = min(wait, o.probedAt.Add(flushProbeWait).Sub(now))
+	}
+	if wait > 0 {
+		return sleep, nil, wait
+	}
+	o.probing, o.probedAt = true, now
+	return probe, nil, 0
+}
+
+// failed notes that a request failed: the hub is stepped over for the time
+// returned, and what is left of the request and everything that waits for the hub
+// goes to the next living hub of its own walk. It reports whether that is news:
+// another request may have failed before.
+func (r *router) failed(o *outbox, left []*parcel, res result, now time.Time) (wait time.Duration, m *moves, news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m = newMoves()
+	o.lastError, o.errorAt = res.detail, now
+	if news = !o.down && !o.retired; news {
+		o.down, o.trial, o.downSince = true, false, now
+		o.pace.on = false
+		wait = o.putOffLocked(r.cfg, res.wait, now)
+	}
+	for _, p := range left {
+		if to := r.routeLocked(p.key); to != o {
+			o.account.rerouted += uint64(p.samples)
+			m.add(to.hub.Name, p.key, p.samples)
+		}
+	}
+	r.unsentLocked(left)
+	r.rerouteLocked(o, m)
+	o.signal()
+	return wait, m, news
+}
+
+// stillDown notes that a probe failed, too.
+func (r *router) stillDown(o *outbox, res result, now time.Time) (wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.probing = false
+	o.lastError, o.errorAt = res.detail, now
+	o.signal()
+	return o.putOffLocked(r.cfg, res.wait, now)
+}
+
+// alive notes that a probe found the hub: its gateways come home. What has piled
+// up for it comes at a pace, see Config.CatchUp.
+func (r *router) alive(o *outbox, now time.Time) (since time.Time, m *moves) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.down, o.probing, o.trial = false, false, true
+	m = newMoves()
+	r.arriveLocked(o, m)
+	o.pace.start(now)
+	o.signal()
+	return o.downSince, m
+}
+
+// probeCut notes that Run's end cut a probe off.
+func (r *router) probeCut(o *outbox) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o.probing = false
+}
+
+// deliveredLocked notes that the hub took something.
+func (b *breaker) deliveredLocked() {
+	if !b.down {
+		b.failures, b.trial = 0, false
+	}
+}
+
+// paceLocked returns how fast a hub may be sent what has piled up for it, in
+// bytes per second: a multiple of what comes in for it anyway. That is its own
+// gateways' share, or more if it stands in for other hubs.
+func (r *router) paceLocked(o *outbox, now time.Time) float64 {
+	usual, known := o.steady.perSecond(now)
+	if !known {
+		usual, known = r.total.perSecond(now)
+		usual /= float64(max(len(r.outboxes), 1))
+	}
+	if !known {
+		usual = float64(r.cfg.BatchBytes)
+	}
+	inflow, _ := o.inflow.perSecond(now)
+	return r.cfg.CatchUp * max(usual, inflow)
+}

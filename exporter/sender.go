@@ -1,0 +1,192 @@
+package exporter
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// sender is a goroutine that empties an outbox, together with others.
+type sender struct {
+	router *router
+	outbox *outbox
+	pusher *pusher
+	spool  *spooler
+	log    *slog.Logger
+	limits *logLimits
+	sorter sorter
+}
+
+// run works until the outbox is retired or, after router.close, all are drained,
+// or ctx ends.
+func (s *sender) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		t, batch, wait := s.router.next(s.outbox, time.Now())
+		switch t {
+		case stop:
+			return
+		case push:
+			s.push(ctx, batch)
+			s.router.landed(s.outbox)
+		case probe:
+			s.probe(ctx)
+		case sleep:
+			var expired <-chan time.Time
+			if wait >= 0 {
+				timer.Reset(wait)
+				expired = timer.C
+			}
+			select {
+			case <-ctx.Done():
+			case <-expired:
+			case <-s.outbox.wake:
+			}
+		}
+	}
+}
+
+// push sends a batch until the fate of each of its parcels is known, or is back
+// with the router. A request that the hub refuses is halved, and the left half
+// goes first: a gateway's parcels stay in order.
+func (s *sender) push(ctx context.Context, batch []*parcel) {
+	batch = s.load(batch)
+	parts := s.sorter.split(batch)
+	slices.Reverse(parts) // the next one is the last
+	var held []*parcel    // of gateways that the hub takes no more of
+	var wait time.Duration
+	for len(parts) > 0 {
+		part := parts[len(parts)-1]
+		parts = parts[:len(parts)-1]
+		if part, held = without(part, held); len(part) == 0 {
+			continue
+		}
+		s.router.sent(s.outbox, part)
+		res := s.pusher.push(ctx, part)
+		switch half := len(part) / 2; {
+		case res.outcome == delivered:
+			s.router.delivered(s.outbox, part)
+			s.spool.done(part)
+		case res.outcome == resendPlain:
+			parts = append(parts, part)
+		case (res.outcome == refused || res.outcome == crowded) && half > 0:
+			parts = append(parts, part[half:], part[:half])
+		case res.outcome == refused:
+			s.reject(part[0], res)
+		case res.outcome == crowded:
+			held, wait = append(held, part[0]), max(wait, res.wait, s.router.cfg.MinBackoff)
+			s.limits.other("crowded", slog.LevelWarn, "A hub takes no more of a gateway for now, its samples wait",
+				"hub", s.outbox.hub.Name, "gateway", part[0].key, "answer", res.detail, "retry_in", wait)
+		case res.outcome == cut:
+			s.router.cut(rest(held, part, parts))
+			return
+		default:
+			s.fail(rest(held, part, parts), res)
+			return
+		}
+	}
+	if len(held) == 0 {
+		return
+	}
+	if dropped := s.router.held(s.outbox, held, wait, time.Now()); dropped > 0 {
+		s.limits.dropped(rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
+			"hub", s.outbox.hub.Name, "gateway", held[0].key)
+	}
+}
+
+// without returns part without the parcels of lanes that are held, and held with
+// them.
+func without(part, held []*parcel) (others, all []*parcel) {
+	if len(held) == 0 {
+		return part, held
+	}
+	others = part[:0:0]
+	for _, p := range part {
+		if slices.ContainsFunc(held, func(h *parcel) bool { return h.lane == p.lane }) {
+			held = append(held, p)
+		} else {
+			others = append(others, p)
+		}
+	}
+	return others, held
+}
+
+// rest returns what is left of a batch, those of a gateway in their order.
+func rest(held, part []*parcel, parts [][]*parcel) []*parcel {
+	left := append(held, part...)
+	for _, p := range slices.Backward(parts) {
+		left = append(left, p...)
+	}
+	return left
+}
+
+// load reads the bodies of those parcels that are on disk, and returns the batch
+// without those that cannot be read. Where trying again may help the gateway
+// waits.
+func (s *sender) load(batch []*parcel) []*parcel {
+	var whole, unread []*parcel
+	for _, p := range batch {
+		if !p.spilled || slices.ContainsFunc(unread, func(u *parcel) bool { return u.lane == p.lane }) {
+			whole = append(whole, p)
+			continue
+		}
+		switch again, err := s.spool.load(p); {
+		case err == nil:
+			whole = append(whole, p)
+		case again:
+			unread = append(unread, p)
+			s.limits.other("spool", slog.LevelWarn, "Samples cannot be read from SpoolDir, they wait", "gateway", p.key, "error", err, "retry_in", spillPause)
+		default:
+			samples := p.samples
+			s.router.damaged(p)
+			s.spool.done([]*parcel{p})
+			s.limits.dropped(spoolDamaged, "Samples cannot be read from SpoolDir, they are dropped", samples, "gateway", p.key, "error", err)
+		}
+	}
+	if len(unread) > 0 {
+		whole, unread = without(whole, unread)
+		s.router.postponed(unread, spillPause, time.Now())
+	}
+	return whole
+}
+
+// reject drops a parcel that the hub refuses.
+func (s *sender) reject(p *parcel, res result) {
+	key, samples := p.key, p.samples
+	s.router.rejected(s.outbox, p, res)
+	s.spool.done([]*parcel{p})
+	s.limits.dropped(res.reason, "A hub refused samples, they are dropped", samples,
+		"hub", s.outbox.hub.Name, "gateway", key, "answer", res.detail)
+}
+
+// fail gives back what is left of a batch, since the hub is at fault.
+func (s *sender) fail(left []*parcel, res result) {
+	wait, moved, news := s.router.failed(s.outbox, left, res, time.Now())
+	if !news {
+		return
+	}
+	msg := "Hub is down, its samples move on"
+	if len(moved.to) == 0 {
+		msg = "Hub is down, its samples wait"
+	}
+	s.limits.hub(s.outbox.hub.Name, slog.LevelWarn, msg, "reason", res.detail,
+		"probe_in", wait.Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
+}
+
+// probe asks a hub that is down whether it lives.
+func (s *sender) probe(ctx context.Context) {
+	res := s.pusher.probe(ctx)
+	switch res.outcome {
+	case cut:
+		s.router.probeCut(s.outbox)
+	case delivered:
+		since, moved := s.router.alive(s.outbox, time.Now())
+		s.limits.hub(s.outbox.hub.Name, slog.LevelInfo, "Hub is up, its gateways come home",
+			"down_for", time.Since(since).Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
+	default:
+		wait := s.router.stillDown(s.outbox, res, time.Now())
+		s.log.Debug("Hub is still down", "hub", s.outbox.hub.Name, "reason", res.detail, "probe_in", wait.Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,46 @@
+package exporter
+
+// sorter splits a batch into requests of which every receiver can make sense. Its
+// zero value is ready for use.
+type sorter struct {
+	claimed   claims
+	composite map[*lane]bool // lanes with a summary or histogram in the request
+	held      map[*lane]bool // lanes of which something was passed over
+}
+
+// split returns the batch in as few requests as it goes. Into another one goes
+// what would not fit into the same: a family whose type is claimed otherwise, and
+// a second parcel with summaries or histograms of one gateway, since parsers that
+// put their lines together again would mix two moments. What follows of such a
+// gateway is passed over, too, so that its order holds.
+func (s *sorter) split(batch []*parcel) [][]*parcel {
+	if s.held == nil {
+		s.composite, s.held = map[*lane]bool{}, map[*lane]bool{}
+	}
+	var parts [][]*parcel
+	for len(batch) > 0 {
+		s.claimed.reset()
+		clear(s.composite)
+		clear(s.held)
+		var passed []*parcel
+		part := batch[:0:len(batch)]
+		for i, p := range batch {
+			if s.held[p.lane] || p.composite && s.composite[p.lane] || !s.claimed.allowAll(p) {
+				if passed == nil { // from here on batch itself must stay as it is
+					part = append([]*parcel(nil), batch[:i]...)
+				}
+				s.held[p.lane] = true
+				passed = append(passed, p)
+				continue
+			}
+			s.claimed.addAll(p)
+			if p.composite {
+				s.composite[p.lane] = true
+			}
+			part = append(part, p)
+		}
+		parts = append(parts, part)
+		batch = passed
+	}
+	return parts
+}

@@ -1,0 +1,128 @@
+package exporter
+
+import (
+	"time"
+
+	"github.com/hubring/hubring/internal/spool"
+)
+
+// What the router does for the spooler.
+
+// checkSpillLocked asks for room when three quarters of the memory are in use, so
+// that Submit seldom finds it full.
+func (r *router) checkSpillLocked() {
+	if r.cfg.SpoolDir != "" && r.memoryLocked() > r.cfg.MaxQueueBytes/4*3 {
+		r.askToSpill()
+	}
+}
+
+func (r *router) askToSpill() {
+	select {
+	case r.spill <- struct{}{}:
+	default:
+	}
+}
+
+// wantsSpill reports whether more than half of the memory is in use.
+func (r *router) wantsSpill() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.closed && r.memoryLocked() > r.cfg.MaxQueueBytes/2
+}
+
+// takeToSpill makes the oldest parcels in memory busy, up to so many bytes, and
+// returns them. They stay where they are in their lanes.
+func (r *router) takeToSpill(limit int) []*parcel {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := map[*lane]bool{}
+	var parcels []*parcel
+	size := 0
+	for p := r.inMemory.first; p != nil && size < limit; p = p.newer {
+		if p.unfit || p.lane.busy > 0 && !taken[p.lane] {
+			continue
+		}
+		taken[p.lane] = true
+		p.lane.leaveLocked()
+		p.lane.busy++
+		parcels = append(parcels, p)
+		size += p.memory
+	}
+	return parcels
+}
+
+// spilled frees the memory of those of the parcels that are on disk now, and lets
+// go of all.
+func (r *router) spilled(parcels, written []*parcel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range written {
+		r.inMemory.removeLocked(p)
+		p.spilled = true
+		p.unload()
+		r.onDisk.addLocked(p)
+		r.account.spilled += uint64(p.samples)
+	}
+	for _, p := range parcels {
+		r.freeLocked(p.lane)
+	}
+}
+
+// dropOnDisk drops the oldest parcel on disk, if that is the policy and there is
+// one that is not being sent.
+func (r *router) dropOnDisk() bool {
+	if r.cfg.Overflow != DropOldest {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.onDisk.idleLocked()
+	if p == nil {
+		return false
+	}
+	r.dropWaitingLocked(p, overflow)
+	return true
+}
+
+// discardLocked remembers the record of a parcel that was dropped.
+func (r *router) discardLocked(p *parcel) {
+	r.discards = append(r.discards, p.ref)
+	r.askToSpill()
+}
+
+// takeDiscards returns the records that are to be marked.
+func (r *router) takeDiscards() []spool.Ref {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	refs := r.discards
+	r.discards = nil
+	return refs
+}
+
+// restore queues parcels that an earlier Run left on disk, in their order, before
+// all others. It returns their samples.
+func (r *router) restore(parcels []*parcel) (samples int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, o := range r.outboxes {
+		o.pace.start(now)
+	}
+	for i, p := range parcels {
+		p.seq = uint64(i) + 1
+		if p.born.After(now) { // the clock was set back since
+			p.born = now
+		}
+		p.lane = r.laneLocked(p.key)
+		r.onDisk.addLocked(p)
+		samples += p.samples
+	}
+	for i := len(parcels) - 1; i >= 0; i-- {
+		p := parcels[i]
+		p.lane.leaveLocked()
+		p.lane.putBackLocked(p)
+		p.lane.enterLocked(r.routeLocked(p.key))
+	}
+	r.account.restored += uint64(samples)
+	return samples
+}
