@@ -1,0 +1,205 @@
+package exporter_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hubring/hubring/exporter"
+)
+
+// What a controller of a large fleet might set. All other fields have defaults.
+func ExampleConfig() {
+	cfg := exporter.Config{
+		Members:       exporter.DNS{Name: "_http._tcp.edgehub.monitoring.svc.cluster.local."},
+		MaxQueueBytes: 512 << 20,
+		SpoolDir:      "/var/lib/controller/exporter",
+		SpoolBytes:    20 << 30,
+		PushTimeout:   5 * time.Second,
+	}
+	fmt.Println(cfg.Validate())
+	// Output: <nil>
+}
+
+// All that is wrong is said at once.
+func ExampleConfig_Validate() {
+	cfg := exporter.Config{
+		Hubs:    []exporter.Hub{{URL: "edgehub-0:9091"}},
+		CatchUp: 1,
+	}
+	fmt.Println(cfg.Validate())
+	// Output:
+	// Hubs[0] "": URL "edgehub-0:9091" must begin with http:// or https://
+	// CatchUp is 1: with less than 1.1 times what is submitted a hub never catches up
+}
+
+// The second machine is twice as large as the first, and gets twice as many
+// gateways. The names stay what they are when an address changes.
+func ExampleHub() {
+	cfg := exporter.Config{Hubs: []exporter.Hub{
+		{Name: "edgehub-0", URL: "http://10.0.0.7:9091"},
+		{Name: "edgehub-1", URL: "http://10.0.0.8:9091", Weight: 2},
+	}}
+	fmt.Println(cfg.Validate())
+	// Output: <nil>
+}
+
+// fixedDNS is a Resolver that knows two hubs.
+type fixedDNS struct{}
+
+func (fixedDNS) LookupSRV(context.Context, string, string, string) (string, []*net.SRV, error) {
+	return "", []*net.SRV{{Target: "edgehub-0.example.com.", Port: 9091}}, nil
+}
+
+func (fixedDNS) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.8")}, nil
+}
+
+// Each address of the name is a hub.
+func ExampleDNS_Hubs() {
+	hubs, err := exporter.DNS{Name: "edgehub.example.com.", Type: "A", Port: 9091, Resolver: fixedDNS{}}.Hubs(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, h := range hubs {
+		fmt.Println(h.Name, h.URL)
+	}
+	// Output:
+	// 10.0.0.7:9091 http://10.0.0.7:9091
+	// 10.0.0.8:9091 http://10.0.0.8:9091
+}
+
+// Config.Validate asks for this, too.
+func ExampleDNS_Validate() {
+	fmt.Println(exporter.DNS{Name: "edgehub.example.com.", Type: "A"}.Validate())
+	// Output: DNS.Port is 0: records of type A have no port, so it must be set, to 65535 at most
+}
+
+// A name server of one's own.
+func ExampleResolver() {
+	toOurs := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, "10.0.0.53:53")
+	}
+	members := exporter.DNS{
+		Name:     "_http._tcp.edgehub.example.com.",
+		Resolver: &net.Resolver{PreferGo: true, Dial: toOurs},
+	}
+	fmt.Println(members.Validate())
+	// Output: <nil>
+}
+
+// The file has the format of Prometheus' file_sd_configs.
+func ExampleFile_Hubs() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "hubs.json")
+	if err := os.WriteFile(path, []byte(`[{"targets": ["edgehub-0:9091", "edgehub-1:9091"]}]`), 0o600); err != nil {
+		log.Fatal(err)
+	}
+
+	hubs, err := exporter.File{Path: path}.Hubs(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, h := range hubs {
+		fmt.Println(h.URL)
+	}
+	// Output:
+	// http://edgehub-0:9091
+	// http://edgehub-1:9091
+}
+
+// Config.Validate asks for this, too. The file may come later.
+func ExampleFile_Validate() {
+	fmt.Println(exporter.File{}.Validate())
+	fmt.Println(exporter.File{Path: "not/there/yet.yaml"}.Validate())
+	// Output:
+	// File.Path is empty: say which file names the hubs
+	// <nil>
+}
+
+// inventory is a Membership of a controller that knows its machines itself.
+type inventory []string
+
+// Hubs implements exporter.Membership.
+func (i inventory) Hubs(context.Context) ([]exporter.Hub, error) {
+	var hubs []exporter.Hub
+	for _, machine := range i {
+		hubs = append(hubs, exporter.Hub{Name: machine, URL: "http://" + machine + ":9091"})
+	}
+	return hubs, nil
+}
+
+// Any source can say who the hubs are.
+func ExampleMembership() {
+	cfg := exporter.Config{Members: inventory{"edgehub-0", "edgehub-1"}}
+	fmt.Println(cfg.Validate())
+	// Output: <nil>
+}
+
+// A family and where it comes from.
+func ExampleMetricAndContext() {
+	export(exporter.MetricAndContext{
+		Family: gauge("load", 0.5),
+		Context: exporter.MetricContext{
+			AdditionalContext: &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"},
+		},
+	})
+	// Output: load{gatewayID="gw-0017",networkID="net1"} 0.5
+}
+
+// The context may give the family another name. Without more it sets no label.
+func ExampleMetricContext() {
+	export(exporter.MetricAndContext{
+		Family:  gauge("load", 0.5),
+		Context: exporter.MetricContext{MetricName: "gateway_load"},
+	})
+	// Output: gateway_load 0.5
+}
+
+// Each source has its labels, and all but a gateway's have one home.
+func ExampleAdditionalMetricContext() {
+	for _, from := range []exporter.AdditionalMetricContext{
+		&exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"},
+		&exporter.CloudMetricContext{CloudHost: "controller-0"},
+		&exporter.PushedMetricContext{NetworkID: "net1"},
+	} {
+		export(exporter.MetricAndContext{
+			Family:  gauge("load", 0.5),
+			Context: exporter.MetricContext{AdditionalContext: from},
+		})
+	}
+	// Output:
+	// load{gatewayID="gw-0017",networkID="net1"} 0.5
+	// load{cloudHost="controller-0"} 0.5
+	// load{networkID="net1"} 0.5
+}
+
+// A gateway's metrics go to its home on the ring.
+func ExampleGatewayMetricContext() {
+	from := &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"}
+	export(exporter.MetricAndContext{Family: gauge("load", 0.5), Context: exporter.MetricContext{AdditionalContext: from}})
+	// Output: load{gatewayID="gw-0017",networkID="net1"} 0.5
+}
+
+// A cloud service's metrics have the host's name.
+func ExampleCloudMetricContext() {
+	from := &exporter.CloudMetricContext{CloudHost: "controller-0"}
+	export(exporter.MetricAndContext{Family: gauge("load", 0.5), Context: exporter.MetricContext{AdditionalContext: from}})
+	// Output: load{cloudHost="controller-0"} 0.5
+}
+
+// Metrics of the push API have the network's name.
+func ExamplePushedMetricContext() {
+	from := &exporter.PushedMetricContext{NetworkID: "net1"}
+	export(exporter.MetricAndContext{Family: gauge("load", 0.5), Context: exporter.MetricContext{AdditionalContext: from}})
+	// Output: load{networkID="net1"} 0.5
+}

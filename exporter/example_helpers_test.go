@@ -1,0 +1,80 @@
+package exporter_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net/http/httptest"
+	"slices"
+
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/exportertest"
+)
+
+// gauge returns a family of one sample.
+func gauge(name string, value float64) *dto.MetricFamily {
+	return &dto.MetricFamily{
+		Name: proto.String(name), Type: dto.MetricType_GAUGE.Enum(),
+		Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(value)}}},
+	}
+}
+
+// report returns what a gateway reports.
+func report(gateway string) []exporter.MetricAndContext {
+	from := &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: gateway}
+	return []exporter.MetricAndContext{{
+		Family:  gauge("load", 0.5),
+		Context: exporter.MetricContext{AdditionalContext: from},
+	}}
+}
+
+// startHub returns a hub that keeps what is pushed to it, and its URL.
+func startHub() (hub *exportertest.Hub, url string, stop func()) {
+	hub = exportertest.NewHub()
+	server := httptest.NewServer(hub)
+	return hub, server.URL, func() { hub.Close(); server.Close() }
+}
+
+// startExporter returns an exporter that runs until stop, which flushes.
+func startExporter(cfg exporter.Config) (e *exporter.Exporter, stop func()) {
+	e, err := exporter.New(cfg)
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- e.Run(ctx) }()
+	return e, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			log.Fatal(err)
+		}
+	}
+}
+
+// show prints what a hub took in, without the timestamps.
+func show(hub *exportertest.Hub) {
+	var lines []string
+	for _, s := range hub.Samples() {
+		lines = append(lines, fmt.Sprint(s.Series, " ", s.Value))
+	}
+	slices.Sort(lines) // gateways have no order among each other
+	for _, line := range lines {
+		fmt.Println(line)
+	}
+}
+
+// export prints what a hub gets of these metrics.
+func export(items ...exporter.MetricAndContext) {
+	hub, url, stopHub := startHub()
+	defer stopHub()
+	e, stop := startExporter(exporter.Config{Hubs: []exporter.Hub{{URL: url}}})
+	if err := e.Submit(ctx, items); err != nil {
+		log.Fatal(err)
+	}
+	stop()
+	show(hub)
+}

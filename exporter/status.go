@@ -1,0 +1,133 @@
+package exporter
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Handler returns the exporter's status, for people and for programs. Mount it
+// anywhere, behind a prefix or not, and where only those can look who may know
+// the hubs and the gateways: it asks nobody who they are. It never shows a
+// password, and takes GET and HEAD only.
+//
+// It is a page of HTML, or JSON with ?format=json or if the request's Accept
+// header prefers application/json. With ?gateway=ID it says which hub is the
+// home of that gateway, or of that key of SubmitFamilies, who would be next, and
+// which one is in use now; an empty ID stands for all that is of no gateway.
+//
+// All of an answer is of one moment, but members, which may be a moment older.
+// The JSON is an object. Times are in RFC 3339, UTC; one that never came is left
+// out, and so is an error that there is not. More fields may come:
+//
+//	time      when it was so
+//	state     new: Run was not called yet; running; or closed: Submit refuses
+//	ring      fingerprint (16 hex digits, empty while no hub is known; controllers
+//	          with different ones disagree), hubs (how many)
+//	members   where the hubs come from. source: config, dns, file or other; detail:
+//	          which name or file. The rest is empty if source is config:
+//	          interval_seconds, hold_seconds, lookups, failures, changes,
+//	          last_success, last_change, last_error (while lookups fail), held (not
+//	          named any more and still in the ring), fresh (named once and not in
+//	          it yet)
+//	hubs[]    sorted by name. name, url, weight, state (up, catching_up, down),
+//	          down_since, next_probe, failures (in a row), queued_samples,
+//	          queued_bytes, requests (under way), held_gateways (of which the hub
+//	          takes no more now), sent_samples (again and again included),
+//	          delivered_samples, rerouted_samples, last_error, last_error_at (may
+//	          be long ago: look at state)
+//	queue     samples (in memory, also those under way), bytes, max_bytes,
+//	          oldest_seconds, spool_samples, gateways (with something queued)
+//	totals    submitted, restored, spilled, delivered, and dropped: an object of
+//	          those reasons that occurred. In samples, also of hubs that left
+//	config    failover (next_hub, wait_for_owner), overflow (refuse_new,
+//	          drop_oldest), as_gauges, gather_sources, spool_dir,
+//	          max_spool_bytes, senders, batch_bytes, batch_wait_seconds,
+//	          push_timeout_seconds, flush_timeout_seconds, min_backoff_seconds,
+//	          max_backoff_seconds, catch_up (left out if without bound)
+//	gateway   only if asked for. id, owner, in_use (the hub that its samples go
+//	          to, or wait for, now; both empty while no hub is known), walk (hub
+//	          and state of the owner and those who would be next, in order, 16 at
+//	          most), queued_samples (that wait), under_way (some are in a request
+//	          or being written to disk), held_until (the hub takes no more of it
+//	          before)
+func (e *Exporter) Handler() http.Handler { return http.HandlerFunc(e.serveStatus) }
+
+func (e *Exporter) serveStatus(w http.ResponseWriter, req *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", statusPolicy)
+	h.Set("Referrer-Policy", "no-referrer") // the address may have a gateway in it
+	h.Set("Vary", "Accept")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "use GET or HEAD", http.StatusMethodNotAllowed)
+		return
+	}
+	query := req.URL.Query()
+	render, contentType := renderPage, "text/html; charset=utf-8"
+	switch format := query.Get("format"); {
+	case format == "json", format == "" && prefersJSON(req.Header.Values("Accept")):
+		render, contentType = renderJSON, "application/json"
+	case format != "" && format != "html":
+		http.Error(w, fmt.Sprintf("format is %q: use html or json", format), http.StatusBadRequest)
+		return
+	}
+	var gateway *string
+	if query.Has("gateway") {
+		id := query.Get("gateway")
+		gateway = &id
+	}
+	body, err := render(e.status(time.Now(), gateway))
+	if err != nil {
+		http.Error(w, "render the status: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if req.Method == http.MethodGet {
+		_, _ = w.Write(body) // whoever asked has left if this fails
+	}
+}
+
+func renderJSON(s status) ([]byte, error) {
+	body, err := json.MarshalIndent(s, "", "  ")
+	return append(body, '\n'), err
+}
+
+func renderPage(s status) ([]byte, error) {
+	var page bytes.Buffer
+	err := statusTemplate.Execute(&page, statusPage{s})
+	return page.Bytes(), err
+}
+
+// prefersJSON reads an Accept header. A wildcard is no wish for a page: programs
+// send application/json, */*.
+func prefersJSON(accept []string) bool {
+	var forJSON, forPage float64
+	for wish := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		kind, params, err := mime.ParseMediaType(wish)
+		if err != nil {
+			continue
+		}
+		quality := 1.0
+		if q, ok := params["q"]; ok {
+			if quality, err = strconv.ParseFloat(q, 64); err != nil {
+				continue
+			}
+		}
+		switch kind {
+		case "application/json":
+			forJSON = max(forJSON, quality)
+		case "text/html", "application/xhtml+xml":
+			forPage = max(forPage, quality)
+		}
+	}
+	return forJSON > forPage
+}

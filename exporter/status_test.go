@@ -1,0 +1,610 @@
+package exporter
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"io"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+var updateStatus = flag.Bool("update-status", false, "write testdata/status*.json anew")
+
+// ask requests the status. A header is a name and a value.
+func ask(t testing.TB, e *Exporter, method, target string, header ...string) *http.Response {
+	t.Helper()
+	req := httptest.NewRequest(method, target, nil)
+	for pair := range slices.Chunk(header, 2) {
+		req.Header.Add(pair[0], pair[1])
+	}
+	w := httptest.NewRecorder()
+	e.Handler().ServeHTTP(w, req)
+	return w.Result()
+}
+
+func bodyOf(t testing.TB, resp *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
+// asJSON returns the status as a program reads it.
+func asJSON(t testing.TB, e *Exporter, query string) (s status) {
+	t.Helper()
+	resp := ask(t, e, http.MethodGet, "/?format=json&"+query)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&s))
+	return s
+}
+
+// asPage returns the status as a person reads it.
+func asPage(t testing.TB, e *Exporter, query string) pageParts {
+	t.Helper()
+	resp := ask(t, e, http.MethodGet, "/?"+query)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	return parsePage(t, bodyOf(t, resp))
+}
+
+// pageParts is a page taken apart.
+type pageParts struct {
+	tags  []string // each start tag with the names of its attributes, in order
+	attrs []string // the values of all attributes, in order
+	links []string // of href, action and src
+	text  string   // with spaces run together, without the style
+	style string
+}
+
+func parsePage(t testing.TB, page string) (p pageParts) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(page))
+	d.Strict = false
+	var text strings.Builder
+	in := ""
+	for {
+		token, err := d.RawToken()
+		if token == nil {
+			require.ErrorContains(t, err, "EOF")
+			break
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			in = token.Name.Local
+			tag := []string{in}
+			for _, a := range token.Attr {
+				tag = append(tag, a.Name.Local)
+				p.attrs = append(p.attrs, a.Value)
+				if slices.Contains([]string{"href", "action", "src"}, a.Name.Local) {
+					p.links = append(p.links, a.Value)
+				}
+			}
+			p.tags = append(p.tags, strings.Join(tag, " "))
+			text.WriteByte(' ')
+		case xml.EndElement:
+			in = ""
+		case xml.CharData:
+			if in == "style" {
+				p.style += string(token)
+			} else {
+				text.Write(token)
+			}
+		}
+	}
+	p.text = strings.Join(strings.Fields(text.String()), " ")
+	return p
+}
+
+// memory is what a change of the encoding may change.
+var memory = regexp.MustCompile(`("(?:queued_)?bytes": )[1-9][0-9]*`)
+
+func golden(t *testing.T, name string, resp *http.Response) {
+	t.Helper()
+	got := memory.ReplaceAllString(bodyOf(t, resp), `${1}"some"`)
+	path := "testdata/" + name
+	if *updateStatus {
+		require.NoError(t, os.MkdirAll("testdata", 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), got, "run the test with -update-status if that is meant")
+}
+
+// inTrouble runs an exporter of three hubs of which one is down and one is slow.
+func inTrouble(t *testing.T, test func(h *harness)) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		busy := reply{after: time.Second / 2, status: http.StatusServiceUnavailable, body: "<b>busy</b>", header: http.Header{"Retry-After": {"30"}}}
+		f["hub-1"].answer(busy, busy)
+		f["hub-2"].answer(reply{after: 5 * time.Second}, reply{})
+		h := start(t, f)
+		h.submit(1, gateways(20)...)
+		nameless := reports(1, "gw-bad")
+		nameless[0].Family.Name = nil
+		require.ErrorAs(t, h.e.Submit(context.Background(), nameless), new(*RejectedError))
+		pass(2 * time.Second)
+		test(h)
+		require.NoError(t, h.stop())
+	})
+}
+
+// The names in JSON are promised.
+func TestStatusJSON(t *testing.T) {
+	inTrouble(t, func(h *harness) {
+		resp := ask(t, h.e, http.MethodGet, "/status?format=json&gateway=gw-000")
+		assert.Equal(t, "application/json", resp.Header.Get("Content-Type"))
+		golden(t, "status.json", resp)
+	})
+}
+
+// statusMembers is a Membership whose answers the test sets.
+type statusMembers struct {
+	mu   sync.Mutex
+	hubs []Hub
+	err  error
+}
+
+func (m *statusMembers) set(hubs []Hub, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hubs, m.err = hubs, err
+}
+
+func (m *statusMembers) Hubs(context.Context) ([]Hub, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hubs, m.err
+}
+
+// Before the first answer of Members there is no ring, and everything waits.
+func TestStatusWithoutMembers(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		members := &statusMembers{err: errors.New("no route to http://admin:s3cret@consul:8500/v1")}
+		f := newFleet(2)
+		h := start(t, f, func(c *Config) { c.Hubs, c.Members = nil, members })
+		h.submit(1, "gw-0", "gw-1")
+		pass(time.Second)
+
+		s := asJSON(t, h.e, "gateway=gw-0")
+		assert.Equal(t, "running", s.State)
+		assert.Equal(t, ringStatus{}, s.Ring)
+		assert.Equal(t, []hubStatus{}, s.Hubs)
+		assert.Equal(t, 2, s.Queue.Samples)
+		assert.Equal(t, 2, s.Queue.Gateways)
+		assert.InDelta(t, 1, s.Queue.OldestSeconds, 1e-9)
+		assert.Equal(t, &gatewayStatus{ID: "gw-0", Walk: []walkStep{}, QueuedSamples: 1}, s.Gateway)
+		assert.Equal(t, "other", s.Members.Source)
+		assert.Equal(t, "*exporter.statusMembers", s.Members.Detail)
+		assert.Equal(t, "no route to http://***@consul:8500/v1", s.Members.LastError)
+		assert.Equal(t, s.Members.Lookups, s.Members.Failures)
+		assert.NotZero(t, s.Members.Failures)
+		assert.Zero(t, s.Members.LastSuccess)
+
+		page := asPage(t, h.e, "gateway=gw-0")
+		assert.Contains(t, page.text, "exporter: no hub is known yet")
+		assert.Contains(t, page.text, "No hub is known yet: 1 sample queued.")
+		assert.Contains(t, page.text, "Last good answer never")
+		assert.NotContains(t, page.text, "s3cret")
+
+		members.set(f.hubs(), nil)
+		pass(time.Minute)
+		s = asJSON(t, h.e, "gateway=gw-0")
+		assert.Equal(t, 2, s.Ring.Hubs)
+		assert.Len(t, s.Ring.Fingerprint, 16)
+		assert.Equal(t, uint64(2), s.Totals.Delivered)
+		assert.Empty(t, s.Members.LastError)
+		require.NoError(t, h.stop())
+	})
+}
+
+// Members that are held or not believed yet are named.
+func TestStatusOfMembers(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		members := &statusMembers{}
+		hubs := []Hub{{URL: "http://hub-0", Weight: 2}, {URL: "http://hub-1"}}
+		members.set(hubs, nil)
+		h := start(t, newFleet(3), func(c *Config) { c.Hubs, c.Members = nil, members })
+		pass(time.Second)
+		members.set([]Hub{hubs[0], {URL: "http://hub-2"}}, nil)
+		for range 110 { // until the next lookup
+			if pass(100 * time.Millisecond); len(asJSON(t, h.e, "").Members.Fresh) > 0 {
+				break
+			}
+		}
+		golden(t, "status_members.json", askAtRest(t, h.e))
+		page := asPage(t, h.e, "")
+		assert.Contains(t, page.text, "Not named any more hub-1")
+		assert.Contains(t, page.text, "Named once hub-2")
+
+		hubs[0].Weight = 3
+		members.set(hubs, nil)
+		pass(15 * time.Second)
+		assert.InDelta(t, 3, asJSON(t, h.e, "").Hubs[0].Weight, 0)
+		require.NoError(t, h.stop())
+	})
+}
+
+// askAtRest returns the status with its times, which depend on chance, alike.
+func askAtRest(t *testing.T, e *Exporter) *http.Response {
+	resp := ask(t, e, http.MethodGet, "/?format=json")
+	text := regexp.MustCompile(`"2000-01-01T[^"]*"`).ReplaceAllString(bodyOf(t, resp), `"2000-01-01T00:00:00Z"`)
+	w := httptest.NewRecorder()
+	_, _ = w.WriteString(text)
+	return w.Result()
+}
+
+func TestSourceName(t *testing.T) {
+	for _, c := range []struct {
+		members        Membership
+		source, detail string
+	}{
+		{DNS{Name: "_http._tcp.edgehub."}, "dns", "SRV _http._tcp.edgehub."},
+		{&DNS{Name: "edgehub", Type: "A"}, "dns", "A edgehub"},
+		{File{Path: "/etc/hubs.yaml"}, "file", "/etc/hubs.yaml"},
+		{&File{Path: "hubs.json"}, "file", "hubs.json"},
+		{&statusMembers{}, "other", "*exporter.statusMembers"},
+	} {
+		source, detail := sourceName(c.members)
+		assert.Equal(t, c.source, source)
+		assert.Equal(t, c.detail, detail)
+	}
+}
+
+// A hub that is down, and a gateway whose home it is.
+func TestStatusOfAHubThatIsDown(t *testing.T) {
+	inTrouble(t, func(h *harness) {
+		page := asPage(t, h.e, "")
+		assert.Contains(t, page.text, "exporter: 1 of 3 hubs down")
+		assert.Contains(t, page.text, "hub-1 http://hub-1 down went down 1.3s ago, 1 failure next probe in 28.7s")
+		assert.Contains(t, page.text, "1.3s ago: status 503: <b>busy</b>")
+		assert.Contains(t, page.text, "Dropped, empty_name 1")
+		assert.Less(t, strings.Index(page.text, "hub-1"), strings.Index(page.text, "hub-0"), "trouble comes first")
+
+		gateway := homeOf(t, h.e, "hub-1")
+		s := asJSON(t, h.e, "gateway="+gateway)
+		require.Len(t, s.Gateway.Walk, 3)
+		assert.Equal(t, walkStep{Hub: "hub-1", State: "down"}, s.Gateway.Walk[0])
+		assert.Equal(t, "hub-1", s.Gateway.Owner)
+		assert.Equal(t, s.Gateway.Walk[1].Hub, s.Gateway.InUse)
+		page = asPage(t, h.e, "gateway="+gateway)
+		assert.Contains(t, page.text, "Its home is hub-1. Its samples go to "+s.Gateway.InUse+" now.")
+		assert.Contains(t, page.text, "home hub-1 down 1 "+s.Gateway.InUse+" up in use 2")
+	})
+}
+
+// homeOf returns a gateway whose home the hub is.
+func homeOf(t *testing.T, e *Exporter, hub string) string {
+	t.Helper()
+	for _, id := range gateways(100) {
+		if e.router.ring.Owner(id).Name == hub {
+			return id
+		}
+	}
+	t.Fatalf("no gateway has its home at %s", hub)
+	return ""
+}
+
+// When all hubs are down a gateway waits for its home; so it does with
+// WaitForOwner as soon as that is down.
+func TestStatusOfAGatewayThatWaits(t *testing.T) {
+	for _, policy := range []FailoverPolicy{NextHub, WaitForOwner} {
+		virtual(t, func(t *testing.T) {
+			f := newFleet(2)
+			h := start(t, f, func(c *Config) { c.Failover = policy })
+			f["hub-0"].kill()
+			if policy == NextHub {
+				f["hub-1"].kill()
+			}
+			gateway := homeOf(t, h.e, "hub-0")
+			h.submit(1, gateway)
+			h.submit(2, homeOf(t, h.e, "hub-1"))
+			pass(time.Second)
+			s := asJSON(t, h.e, "gateway="+gateway)
+			assert.Equal(t, "hub-0", s.Gateway.InUse)
+			assert.Equal(t, 1, s.Gateway.QueuedSamples)
+			page := asPage(t, h.e, "gateway="+gateway)
+			assert.Contains(t, page.text, "Its samples wait for hub-0, which is down")
+			assert.Contains(t, page.text, map[FailoverPolicy]string{
+				NextHub:      "as are all. 1 sample queued.",
+				WaitForOwner: "Failover is wait_for_owner, so no other hub gets them. 1 sample queued.",
+			}[policy])
+			for _, hub := range f {
+				hub.revive()
+			}
+			require.NoError(t, h.stop())
+		})
+	}
+}
+
+// A hub that is back is catching up until it has taken what waited.
+func TestStatusWhileCatchingUp(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		h := start(t, f)
+		f["hub-0"].kill()
+		h.submit(1, gateways(5)...)
+		pass(10 * time.Second)
+		assert.Equal(t, "down", asJSON(t, h.e, "").Hubs[0].State)
+		f["hub-0"].answer(reply{after: 8 * time.Second}, reply{})
+		pass(7 * time.Second) // a probe comes within 5 s, and then a push that is slow
+
+		s := asJSON(t, h.e, "gateway=gw-000")
+		assert.Equal(t, "catching_up", s.Hubs[0].State)
+		assert.Equal(t, 1, s.Hubs[0].Requests)
+		assert.True(t, s.Gateway.UnderWay)
+		assert.Zero(t, s.Hubs[0].DownSince)
+		assert.NotEmpty(t, s.Hubs[0].LastError, "of before")
+		page := asPage(t, h.e, "gateway=gw-000")
+		assert.Contains(t, page.text, "exporter: 1 of 1 hub catching up")
+		assert.Contains(t, page.text, "0 samples queued, others are under way.")
+
+		pass(8 * time.Second)
+		assert.Equal(t, "up", asJSON(t, h.e, "").Hubs[0].State)
+		assert.Contains(t, asPage(t, h.e, "").text, "exporter: 1 hub up")
+		require.NoError(t, h.stop())
+	})
+}
+
+// A gateway of which its hub takes no more is held, and only that one.
+func TestStatusOfAHeldGateway(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		f["hub-0"].say(reply{status: http.StatusTooManyRequests, header: http.Header{
+			exposition.ReasonHeader: {"gateway_series"}, "Retry-After": {"20"},
+		}})
+		h := start(t, f)
+		h.submit(1, "gw-a")
+		pass(time.Second)
+		s := asJSON(t, h.e, "gateway=gw-a")
+		assert.Equal(t, 1, s.Hubs[0].HeldGateways)
+		assert.Equal(t, 19200*time.Millisecond, s.Gateway.HeldUntil.Sub(s.Time))
+		page := asPage(t, h.e, "gateway=gw-a")
+		assert.Contains(t, page.text, "The hub takes no more of this gateway now; next try in 19.2s.")
+		assert.Contains(t, page.text, "1 gateway held")
+		pass(20 * time.Second)
+		assert.Zero(t, asJSON(t, h.e, "gateway=gw-a").Gateway.HeldUntil)
+		require.NoError(t, h.stop())
+	})
+}
+
+// Run decides the state.
+func TestStatusBeforeAndAfterRun(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		e, err := New(Config{Hubs: f.hubs(), Transport: f})
+		require.NoError(t, err)
+		assert.Equal(t, "new", asJSON(t, e, "").State)
+		assert.Contains(t, asPage(t, e, "").text, "Run was not called yet")
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error)
+		go func() { ended <- e.Run(ctx) }()
+		synctest.Wait()
+		assert.Equal(t, "running", asJSON(t, e, "").State)
+		assert.Contains(t, asPage(t, e, "").text, "exporter: 2 hubs up")
+		cancel()
+		require.NoError(t, <-ended)
+		assert.Equal(t, "closed", asJSON(t, e, "").State)
+		assert.Contains(t, asPage(t, e, "").text, "exporter: closed")
+	})
+}
+
+// Whatever the config, there is an answer.
+func TestStatusOfConfigs(t *testing.T) {
+	e, err := New(Config{
+		Hubs: []Hub{{URL: "http://hub-0", Weight: 2.5}}, Failover: WaitForOwner, Overflow: DropOldest, CatchUp: math.Inf(1), SpoolDir: "spool here",
+	})
+	require.NoError(t, err)
+	s := asJSON(t, e, "")
+	assert.Equal(t, "wait_for_owner", s.Config.Failover)
+	assert.Equal(t, "drop_oldest", s.Config.Overflow)
+	assert.Zero(t, s.Config.CatchUp)
+	assert.InDelta(t, 2.5, s.Hubs[0].Weight, 0)
+	page := asPage(t, e, "")
+	assert.Contains(t, page.text, "0 samples in spool here")
+	assert.Contains(t, page.text, "Failover wait for owner")
+}
+
+// Of a ring of many hubs a walk is shown as far as anybody reads.
+func TestStatusOfALongWalk(t *testing.T) {
+	f := newFleet(40)
+	e, err := New(Config{Hubs: f.hubs()})
+	require.NoError(t, err)
+	s := asJSON(t, e, "gateway=gw")
+	assert.Len(t, s.Gateway.Walk, 16)
+	assert.Equal(t, s.Gateway.Owner, s.Gateway.Walk[0].Hub)
+	assert.Contains(t, asPage(t, e, "gateway=gw").text, "And 24 more.")
+	assert.Contains(t, asPage(t, e, "gateway=").text, "What is of no gateway")
+	assert.True(t, slices.IsSortedFunc(s.Hubs, func(a, b hubStatus) int { return strings.Compare(a.Name, b.Name) }))
+}
+
+// What comes from outside is text: a page with it has the same tags and the same
+// attributes as one without.
+func TestStatusEscapes(t *testing.T) {
+	const attack = `"><script>alert(1)</script><img src=x onerror=alert(2)>'&{{.}}</style><!--` + "\u202e\x00`"
+	show := func(word string) (string, pageParts) {
+		e, err := New(Config{Hubs: []Hub{{Name: word, URL: "http://hub-0"}}, SpoolDir: word})
+		require.NoError(t, err)
+		e.router.outboxes[0].lastError = word
+		e.router.outboxes[0].errorAt = time.Now()
+		resp := ask(t, e, http.MethodGet, "/?gateway="+url.QueryEscape(word))
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		raw := bodyOf(t, resp)
+		return raw, parsePage(t, raw)
+	}
+	_, tame := show("word")
+	raw, wild := show(attack)
+	assert.Equal(t, tame.tags, wild.tags)
+	assert.Len(t, wild.attrs, len(tame.attrs))
+	assert.Equal(t, tame.style, wild.style)
+	assert.NotContains(t, raw, "<script")
+	assert.NotContains(t, raw, "<img")
+	assert.Contains(t, wild.text, `<script>alert(1)</script><img src=x onerror=alert(2)>'&{{.}}</style>`)
+	for i, link := range wild.links {
+		u, err := url.Parse(link)
+		require.NoError(t, err)
+		assert.Equal(t, url.URL{RawQuery: u.RawQuery, ForceQuery: u.ForceQuery}, *u, "a query and nothing else")
+		if strings.Contains(tame.links[i], "gateway=word") {
+			assert.Equal(t, attack, u.Query().Get("gateway"))
+		}
+	}
+}
+
+// The same holds for JSON: programs put it into pages.
+func TestStatusJSONEscapes(t *testing.T) {
+	e, err := New(Config{Hubs: []Hub{{URL: "http://hub-0"}}})
+	require.NoError(t, err)
+	e.router.outboxes[0].lastError = "</script><b>"
+	const id = `</script>"` + "\u2028"
+	resp := ask(t, e, http.MethodGet, "/?format=json&gateway="+url.QueryEscape(id))
+	body := bodyOf(t, resp)
+	assert.NotContains(t, body, "<")
+	var s status
+	require.NoError(t, json.Unmarshal([]byte(body), &s))
+	assert.Equal(t, id, s.Gateway.ID)
+	assert.Equal(t, "</script><b>", s.Hubs[0].LastError)
+}
+
+// Credentials are in no answer, wherever they came from.
+func TestStatusShowsNoPassword(t *testing.T) {
+	for text, want := range map[string]string{
+		"http://hub-0:9091/x@y": "http://hub-0:9091/x@y",
+		`proxy "https://me:s3@cret@proxy:3128" refused, http://a@b/`: `proxy "https://***@proxy:3128" refused, http://***@b/`,
+		"mail me@example.com": "mail me@example.com",
+	} {
+		assert.Equal(t, want, withoutCredentials(text))
+	}
+	assert.Equal(t, "http://me:xxxxx@hub-0", redacted("http://me:s3cret@hub-0"))
+	assert.Empty(t, redacted("http://me:s3cret@hub-0:port"))
+}
+
+// The page needs nothing but itself, wherever it is mounted.
+func TestStatusPageStandsAlone(t *testing.T) {
+	e, err := New(Config{Hubs: []Hub{{URL: "http://hub-0"}}})
+	require.NoError(t, err)
+	resp := ask(t, e, http.MethodGet, "/a/prefix/exporter?gateway=gw+1%26")
+	page := parsePage(t, bodyOf(t, resp))
+	assert.Equal(t, []string{"?", "?format=json&gateway=gw%201%26"}, page.links)
+	assert.Contains(t, page.tags, "form", "it has no action: it goes to where the page is")
+	for _, tag := range page.tags {
+		assert.NotRegexp(t, `^(script|link|img|iframe|base)\b| (style|on\w+)\b`, tag)
+	}
+	assert.Contains(t, page.style, "prefers-color-scheme: dark")
+	assert.Contains(t, resp.Header.Get("Content-Security-Policy"), styleHash("<style>"+page.style+"</style>"))
+}
+
+func TestStatusHeaders(t *testing.T) {
+	e, err := New(Config{Hubs: []Hub{{URL: "http://hub-0"}}})
+	require.NoError(t, err)
+	for _, target := range []string{"/", "/?format=json", "/?format=xml"} {
+		h := ask(t, e, http.MethodGet, target).Header
+		assert.Equal(t, "no-store", h.Get("Cache-Control"))
+		assert.Equal(t, "nosniff", h.Get("X-Content-Type-Options"))
+		assert.Equal(t, "no-referrer", h.Get("Referrer-Policy"))
+		assert.Equal(t, "Accept", h.Get("Vary"))
+		assert.Contains(t, h.Get("Content-Security-Policy"), "default-src 'none'; style-src 'sha256-")
+	}
+}
+
+func TestStatusMethods(t *testing.T) {
+	e, err := New(Config{Hubs: []Hub{{URL: "http://hub-0"}}})
+	require.NoError(t, err)
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+		resp := ask(t, e, method, "/")
+		assert.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode)
+		assert.Equal(t, "GET, HEAD", resp.Header.Get("Allow"))
+	}
+	head := ask(t, e, http.MethodHead, "/?format=html")
+	assert.Equal(t, http.StatusOK, head.StatusCode)
+	assert.Empty(t, bodyOf(t, head))
+	assert.NotEmpty(t, head.Header.Get("Content-Length"))
+	assert.Equal(t, "text/html; charset=utf-8", head.Header.Get("Content-Type"))
+	bad := ask(t, e, http.MethodGet, "/?format=%3Cb%3E")
+	assert.Equal(t, http.StatusBadRequest, bad.StatusCode)
+	assert.Equal(t, "text/plain; charset=utf-8", bad.Header.Get("Content-Type"))
+}
+
+func TestStatusFormats(t *testing.T) {
+	e, err := New(Config{Hubs: []Hub{{URL: "http://hub-0"}}})
+	require.NoError(t, err)
+	const page, program = "text/html; charset=utf-8", "application/json"
+	for _, c := range []struct{ query, accept, want string }{
+		{"", "", page},
+		{"", "*/*", page},
+		{"", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", page},
+		{"", "application/json", program},
+		{"", "Application/JSON; charset=utf-8", program},
+		{"", "application/json, text/plain, */*", program},
+		{"", "text/html;q=0.5, application/json", program},
+		{"", "application/json;q=0.5, text/html", page},
+		{"", "application/json;q=0", page},
+		{"", "application/json;q=x, ;;", page},
+		{"?format=html", "application/json", page},
+		{"?format=json", "text/html", program},
+	} {
+		resp := ask(t, e, http.MethodGet, "/"+c.query, "Accept", c.accept)
+		assert.Equal(t, c.want, resp.Header.Get("Content-Type"), "%q, Accept: %s", c.query, c.accept)
+	}
+	resp := ask(t, e, http.MethodGet, "/", "Accept", "text/plain", "Accept", "application/json")
+	assert.Equal(t, program, resp.Header.Get("Content-Type"), "in a second header")
+}
+
+func TestStatusFigures(t *testing.T) {
+	for n, want := range map[int]string{0: "0 B", 1023: "1023 B", 1536: "1.5 KiB", 64 << 20: "64.0 MiB", 3 << 40: "3.0 TiB", 5 << 50: "5120.0 TiB"} {
+		assert.Equal(t, want, binaryBytes(n))
+	}
+	for digits, want := range map[string]string{"0": "0", "999": "999", "1000": "1,000", "1234567": "1,234,567", "-123456": "-123,456"} {
+		assert.Equal(t, want, thousands(digits))
+	}
+	for d, want := range map[time.Duration]string{
+		0: "0s", 1234 * time.Microsecond: "1ms", 1234 * time.Millisecond: "1.2s", 61*time.Second + 1: "1m1s", 49*time.Hour + 29*time.Second: "49h0m",
+	} {
+		assert.Equal(t, want, shortly(d))
+	}
+}
+
+// Looking does not disturb, and every look sees sums that add up.
+func TestStatusWhileBusy(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		h := start(t, f, func(c *Config) { c.BatchWait = time.Millisecond })
+		f["hub-1"].say(dead, reply{status: 500, after: time.Millisecond}, dead)
+		var busy sync.WaitGroup
+		for worker := range 4 {
+			busy.Go(func() {
+				for value := range 50 {
+					assert.NoError(t, h.e.Submit(context.Background(), reports(value, gateways(20)...)))
+					time.Sleep(time.Duration(worker+1) * time.Millisecond)
+				}
+			})
+			busy.Go(func() {
+				for range 50 {
+					s := asJSON(t, h.e, "gateway=gw-000")
+					assert.Equal(t, s.Totals.Submitted, s.Totals.Delivered+uint64(s.Queue.Samples))
+					assert.Equal(t, http.StatusOK, ask(t, h.e, http.MethodGet, "/?gateway=gw-001").StatusCode)
+					time.Sleep(time.Duration(worker+1) * time.Millisecond)
+				}
+			})
+		}
+		busy.Wait()
+		require.NoError(t, h.stop())
+		assert.Equal(t, uint64(4000), asJSON(t, h.e, "").Totals.Delivered)
+	})
+}
