@@ -35,9 +35,9 @@ const (
 type OverflowPolicy int
 
 const (
-	// RefuseNew: Submit returns ErrQueueFull, and what is queued stays.
+	// RefuseNew makes Submit return ErrQueueFull, and what is queued stays.
 	RefuseNew OverflowPolicy = iota
-	// DropOldest: the oldest samples make room, counted as dropped with the
+	// DropOldest lets the oldest samples make room, counted as dropped with the
 	// reason queue_overflow.
 	DropOldest
 )
@@ -46,11 +46,11 @@ const (
 type FailoverPolicy int
 
 const (
-	// NextHub: to the next living hub of each gateway's own walk. They arrive
+	// NextHub sends them to the next living hub of each gateway's own walk. They arrive
 	// in time. For a while a gateway's series are on two Prometheus servers;
 	// Thanos counts them once if the shard's label is a replica label.
 	NextHub FailoverPolicy = iota
-	// WaitForOwner: nowhere. They wait in the queue, and each series stays on
+	// WaitForOwner lets them wait in the queue, so that each series stays on
 	// one server; but an outage that is longer than what the queue holds loses
 	// samples.
 	WaitForOwner
@@ -285,15 +285,16 @@ const minCatchUp = 1.1
 // validateHubs reports every problem of hubs that have their defaults.
 func validateHubs(hubs []Hub) error {
 	var errs []error
+	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if len(hubs) > hashring.MaxNodes {
-		errs = append(errs, fmt.Errorf("Hubs has %d hubs, at most %d are supported", len(hubs), hashring.MaxNodes))
+		problem("Hubs has %d hubs, at most %d are supported", len(hubs), hashring.MaxNodes)
 	}
 	seen := map[string]int{}
 	for i, h := range hubs {
 		if err := validateHub(h); err != nil {
-			errs = append(errs, fmt.Errorf("Hubs[%d] %q: %w", i, h.Name, err))
+			problem("Hubs[%d] %q: %w", i, h.Name, err)
 		} else if first, ok := seen[h.Name]; ok {
-			errs = append(errs, fmt.Errorf("Hubs[%d] and Hubs[%d] have the same name %q: each hub needs its own", first, i, h.Name))
+			problem("Hubs[%d] and Hubs[%d] have the same name %q: each hub needs its own", first, i, h.Name)
 		} else {
 			seen[h.Name] = i
 		}

@@ -152,14 +152,15 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.status = http.StatusOK
 	}
 	if isPush && r.status == http.StatusOK {
-		if err := parse(body); err != nil {
+		switch err := parse(body); {
+		case err != nil:
 			r.status, r.body = http.StatusBadRequest, err.Error()
-		} else if h.poison != "" && strings.Contains(body, h.poison) {
+		case h.poison != "" && strings.Contains(body, h.poison):
 			r.status, r.body = http.StatusBadRequest, "line 3: "+h.poison
-		} else if h.crowd != "" && strings.Contains(body, h.crowd) {
+		case h.crowd != "" && strings.Contains(body, h.crowd):
 			r.status, r.body = http.StatusTooManyRequests, "too much of "+h.crowd
 			r.header = http.Header{"Retry-After": {"5"}, exposition.ReasonHeader: {"gateway_share"}}
-		} else {
+		default:
 			h.bodies = append(h.bodies, body)
 			h.coded = append(h.coded, req.Header.Get("Content-Encoding"))
 			if h.onPush != nil {

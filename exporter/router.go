@@ -321,7 +321,7 @@ const heldShare = 16
 // held puts back parcels of gateways of which the hub takes no more now, of these
 // and no others. They wait. What one of them has beyond its part of the queue is
 // dropped, oldest first: it must not fill what is everybody's.
-func (r *router) held(o *outbox, parcels []*parcel, wait time.Duration, now time.Time) (dropped int) {
+func (r *router) held(parcels []*parcel, wait time.Duration, now time.Time) (dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.postponedLocked(parcels, wait, now)

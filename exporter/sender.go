@@ -90,7 +90,7 @@ func (s *sender) push(ctx context.Context, batch []*parcel) {
 	if len(held) == 0 {
 		return
 	}
-	if dropped := s.router.held(s.outbox, held, wait, time.Now()); dropped > 0 {
+	if dropped := s.router.held(held, wait, time.Now()); dropped > 0 {
 		s.limits.dropped(rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
 			"hub", s.outbox.hub.Name, "gateway", held[0].key)
 	}
@@ -115,7 +115,7 @@ func without(part, held []*parcel) (others, all []*parcel) {
 
 // rest returns what is left of a batch, those of a gateway in their order.
 func rest(held, part []*parcel, parts [][]*parcel) []*parcel {
-	left := append(held, part...)
+	left := slices.Concat(held, part)
 	for _, p := range slices.Backward(parts) {
 		left = append(left, p...)
 	}
