@@ -12,6 +12,7 @@ import (
 // Gather is a source of the controller's own metrics, such as the registry that
 // its /metrics page serves. Run gathers and submits them at an interval.
 type Gather struct {
+	// Gatherer is asked once at a time. Run does not return before it has.
 	Gatherer prometheus.Gatherer
 	// Interval is the time between two gatherings; 30 s. The first one comes
 	// at a random moment of the first interval, so that controllers that were
