@@ -102,12 +102,14 @@ func ExampleFile_Hubs() {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "hubs.json")
 	if err := os.WriteFile(path, []byte(`[{"targets": ["edgehub-0:9091", "edgehub-1:9091"]}]`), 0o600); err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 
 	hubs, err := exporter.File{Path: path}.Hubs(ctx)
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	for _, h := range hubs {
 		fmt.Println(h.URL)

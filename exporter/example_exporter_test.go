@@ -152,7 +152,8 @@ func ExampleExporter_Run() {
 	defer stopHub()
 	e, err := exporter.New(exporter.Config{Hubs: []exporter.Hub{{URL: url}}})
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
@@ -183,13 +184,15 @@ func ExampleExporter_Handler() {
 
 	resp, err := http.Get(server.URL + "/debug/exporter?format=json&gateway=gw-0017")
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	defer http.DefaultClient.CloseIdleConnections()
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	for line := range strings.Lines(string(text)) {
 		if strings.Contains(line, `"in_use"`) {
@@ -217,7 +220,8 @@ func ExampleGather() {
 		}},
 	})
 	if err := hub.Wait(ctx, 1); err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	stop()
 	first := hub.Samples()[0]
@@ -323,10 +327,12 @@ func ExampleUndeliveredError() {
 		FlushTimeout: 10 * time.Millisecond,
 	})
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	if err := e.Submit(ctx, report("gw-0017")); err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

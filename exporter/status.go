@@ -52,7 +52,7 @@ import (
 //	          max_backoff_seconds, catch_up (left out if without bound)
 //	gateway   only if asked for. id, owner, in_use (the hub that its samples go
 //	          to, or wait for, now; both empty while no hub is known), walk (hub
-//	          and state of the owner and those who would be next, in order, 16 at
+//	          and state of the owner and those who would be next, in order, 12 at
 //	          most), queued_samples (that wait), under_way (some are in a request
 //	          or being written to disk), held_until (the hub takes no more of it
 //	          before)

@@ -114,9 +114,9 @@ type walkStep struct {
 	State string `json:"state"`
 }
 
-// maxWalk bounds how much of a walk is shown. Its first steps are cheap, and
+// maxWalk bounds how much of a walk is shown: hashring sorts for more, and
 // nobody gets so far.
-const maxWalk = 16
+const maxWalk = 12
 
 // status is that of now. A gateway is looked up if there is one.
 func (e *Exporter) status(now time.Time, gateway *string) status {

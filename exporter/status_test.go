@@ -428,9 +428,9 @@ func TestStatusOfALongWalk(t *testing.T) {
 	e, err := New(Config{Hubs: f.hubs()})
 	require.NoError(t, err)
 	s := asJSON(t, e, "gateway=gw")
-	assert.Len(t, s.Gateway.Walk, 16)
+	assert.Len(t, s.Gateway.Walk, maxWalk)
 	assert.Equal(t, s.Gateway.Owner, s.Gateway.Walk[0].Hub)
-	assert.Contains(t, asPage(t, e, "gateway=gw").text, "And 24 more.")
+	assert.Contains(t, asPage(t, e, "gateway=gw").text, "And 28 more.")
 	assert.Contains(t, asPage(t, e, "gateway=").text, "What is of no gateway")
 	assert.True(t, slices.IsSortedFunc(s.Hubs, func(a, b hubStatus) int { return strings.Compare(a.Name, b.Name) }))
 }
