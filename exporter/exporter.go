@@ -96,16 +96,15 @@ func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
 	return joined, m, nil
 }
 
-// changeHubs is setHubs for hubs that the watcher found, which are valid. It starts
-// the senders of those that are new.
-func (e *Exporter) changeHubs(hubs []Hub, start func([]*outbox)) {
+// changeHubs is setHubs for hubs that the watcher found, which are valid.
+func (e *Exporter) changeHubs(hubs []Hub) (joined []*outbox) {
 	joined, moved, err := e.setHubs(hubs)
 	if err != nil {
 		panic("BUG: the watcher lets only valid hubs pass: " + err.Error())
 	}
-	start(joined)
 	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
 		"fingerprint", e.router.fingerprint(), "samples_moved", moved, "gateways", moved.who())
+	return joined
 }
 
 // Submit takes the families in and returns; it never touches the network and
@@ -235,23 +234,31 @@ func (e *Exporter) Run(ctx context.Context) error {
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var intake, sending, spooling sync.WaitGroup
+	var sending, spooling, asking sync.WaitGroup
+	var joining sync.Mutex // of hubs; closed guards sending against more of them
+	closed := false
 	e.send(work, &sending, disk, e.router.current())
+	if disk != nil {
+		spooling.Go(func() { disk.run(work) })
+	}
 	if e.watcher != nil {
-		intake.Go(func() {
+		asking.Go(func() {
 			e.watcher.run(ctx, func(hubs []Hub) {
-				e.changeHubs(hubs, func(joined []*outbox) { e.send(work, &sending, disk, joined) })
+				joining.Lock()
+				defer joining.Unlock()
+				if !closed {
+					e.send(work, &sending, disk, e.changeHubs(hubs))
+				}
 			})
 		})
 	}
 	for _, g := range e.cfg.Gather {
-		intake.Go(func() { e.gatherEvery(ctx, g) })
-	}
-	if disk != nil {
-		spooling.Go(func() { disk.run(work) })
+		asking.Go(func() { e.gatherEvery(ctx, g) })
 	}
 	<-ctx.Done()
-	intake.Wait()
+	joining.Lock()
+	closed = true
+	joining.Unlock()
 	e.router.close(cut)
 	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
 	defer deadline.Stop()
@@ -260,7 +267,9 @@ func (e *Exporter) Run(ctx context.Context) error {
 	spooling.Wait()
 	disk.close()
 	e.idle()
-	return e.giveUp()
+	err := e.giveUp()
+	asking.Wait() // last: what an embedder wrote may take its time
+	return err
 }
 
 // giveUp is router.giveUp with nil for no error.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hubring/hubring/hashring"
 )
@@ -97,6 +98,8 @@ func validateHub(h Hub) error {
 		return err
 	case h.Name == "":
 		return errors.New("it has no name")
+	case !utf8.ValidString(h.Name): // it is a label's value
+		return errors.New("the name is not valid UTF-8")
 	case len(h.Name) > hashring.MaxNameBytes:
 		return fmt.Errorf("the name has %d bytes, at most %d are allowed", len(h.Name), hashring.MaxNameBytes)
 	case !(h.Weight >= minWeight && h.Weight <= maxWeight): // so that NaN is refused
