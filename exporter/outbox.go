@@ -76,7 +76,7 @@ func (r *router) next(o *outbox, now time.Time) (t task, batch []*parcel, wait t
 		}
 		limit = min(limit, allowed)
 	}
-	batch, more := o.takeLocked(limit)
+	batch, more := o.takeLocked(limit, now)
 	if !more && o.flights == 0 {
 		o.pace.on = false // it has caught up
 	}
@@ -127,7 +127,7 @@ func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 
 // takeLocked makes parcels of up to limit bytes, at least one, busy and returns
 // them: the oldest of all that wait. It reports whether there is more.
-func (o *outbox) takeLocked(limit int) (batch []*parcel, more bool) {
+func (o *outbox) takeLocked(limit int, now time.Time) (batch []*parcel, more bool) {
 	o.urgent = false
 	size := 0
 	for len(o.waiting) > 0 {
@@ -153,7 +153,7 @@ func (o *outbox) takeLocked(limit int) (batch []*parcel, more bool) {
 		p.lane.leaveLocked()
 	}
 	if o.pace.on {
-		o.pace.spend(size)
+		o.pace.spend(size, now)
 	}
 	return batch, more
 }

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -53,30 +54,68 @@ func (m *meter) perSecond(now time.Time) (float64, bool) {
 	return m.amount / m.seconds, true
 }
 
-// pace is a token bucket of bytes that holds back what a hub is sent while it
-// catches up after a failure.
+const (
+	// paceWindow is the time in which a hub gets no more than its pace gives it:
+	// a second, and something for requests that go out later than they were
+	// allowed to.
+	paceWindow = 1100 * time.Millisecond
+	// paceStep is the least that is worth a request, of what a second gives.
+	paceStep = 0.1
+)
+
+// pace holds back what a hub is sent while it catches up after a failure. A token
+// bucket of bytes spreads it evenly. Beside that no second has more than its
+// share, also when senders are late or the hub is slow and much was saved up.
 type pace struct {
 	on     bool
 	tokens float64
 	last   time.Time
+	sent   []portion // within paceWindow, oldest first
+}
+
+// portion is what one request took.
+type portion struct {
+	at    time.Time
+	bytes int
 }
 
 // start begins with an empty bucket.
-func (p *pace) start(now time.Time) { *p = pace{on: true, last: now} }
+func (p *pace) start(now time.Time) { *p = pace{on: true, last: now, sent: p.sent[:0]} }
 
 // allow returns how many bytes may be sent now at a rate in bytes per second, or
-// how long to wait until a request is worth while. Little is saved up, so that no
-// second sees much more than the rate.
+// how long to wait until it is worth while.
 func (p *pace) allow(perSecond float64, now time.Time) (bytes int, wait time.Duration) {
 	perSecond = max(perSecond, slowestPace)
-	p.tokens = min(p.tokens+perSecond*now.Sub(p.last).Seconds(), perSecond/10)
+	p.tokens = min(p.tokens+perSecond*now.Sub(p.last).Seconds(), perSecond)
 	p.last = now
-	if enough := perSecond / 20; p.tokens < enough {
-		return 0, time.Duration((enough - p.tokens) / perSecond * float64(time.Second))
+	step := paceStep * perSecond
+	if p.tokens < step {
+		return 0, time.Duration((step-p.tokens)/perSecond*float64(time.Second)) + 1 // rounded up
 	}
-	return int(p.tokens), 0
+	left := p.left(perSecond, now)
+	if left < step/2 { // requests do not use up all that is allowed
+		return 0, p.sent[0].at.Add(paceWindow).Sub(now)
+	}
+	return int(min(p.tokens, left)), 0
 }
 
-// spend takes tokens out. The bucket may be overdrawn, by a parcel that is larger
-// than what was left.
-func (p *pace) spend(bytes int) { p.tokens -= float64(bytes) }
+// left returns what the last requests leave of the window.
+func (p *pace) left(perSecond float64, now time.Time) float64 {
+	old := 0
+	for old < len(p.sent) && now.Sub(p.sent[old].at) >= paceWindow {
+		old++
+	}
+	p.sent = slices.Delete(p.sent, 0, old)
+	left := perSecond * paceWindow.Seconds()
+	for _, s := range p.sent {
+		left -= float64(s.bytes)
+	}
+	return left
+}
+
+// spend notes what is sent. It may be more than was allowed: a parcel that is
+// larger goes alone.
+func (p *pace) spend(bytes int, now time.Time) {
+	p.tokens -= float64(bytes)
+	p.sent = append(p.sent, portion{now, bytes})
+}
