@@ -1,6 +1,9 @@
 package exporter
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // breaker says whether a hub is stepped over, and until when. It opens with a
 // request that fails, and closes when a probe of the hub's readiness succeeds.
@@ -107,17 +110,47 @@ func (b *breaker) deliveredLocked() {
 }
 
 // paceLocked returns how fast a hub may be sent what has piled up for it, in
-// bytes per second: a multiple of what comes in for it anyway. That is its own
-// gateways' share, or more if it stands in for other hubs.
+// bytes per second: a multiple of what comes in for it all the time. That is its
+// own gateways' share. It is more if the hub stands in for others, but not at
+// once: hubs that went down together come back one by one, and the first must
+// not get the load of all.
 func (r *router) paceLocked(o *outbox, now time.Time) float64 {
 	usual, known := o.steady.perSecond(now)
-	if !known {
-		usual, known = r.total.perSecond(now)
-		usual /= float64(max(len(r.outboxes), 1))
+	total, totalKnown := r.total.perSecond(now)
+	if !known && totalKnown {
+		usual, known = total/float64(max(len(r.outboxes), 1)), true
 	}
 	if !known {
 		usual = float64(r.cfg.BatchBytes)
 	}
-	inflow, _ := o.inflow.perSecond(now)
-	return r.cfg.CatchUp * max(usual, inflow)
+	if now.Sub(o.pace.since) > sparedBackoffs*r.cfg.MaxBackoff {
+		usual = max(usual, total*r.standInLocked(o))
+	}
+	return r.cfg.CatchUp * usual
 }
+
+// sparedBackoffs is for how long a hub that returned is spared the load of
+// others, in units of MaxBackoff. Within one a hub is found that is back.
+const sparedBackoffs = 2
+
+// standInLocked returns which part of everything a living hub gets while others
+// are down; 0 if none is, or if nobody stands in for them.
+func (r *router) standInLocked(o *outbox) float64 {
+	if r.cfg.Failover == WaitForOwner {
+		return 0
+	}
+	living, down := 0.0, false
+	for _, other := range r.outboxes {
+		if other.down {
+			down = true
+		} else {
+			living += weightOf(other.hub)
+		}
+	}
+	if !down {
+		return 0
+	}
+	return weightOf(o.hub) / max(living, weightOf(o.hub))
+}
+
+func weightOf(h Hub) float64 { return cmp.Or(h.Weight, 1) }

@@ -23,7 +23,6 @@ type outbox struct {
 	breaker
 	pace    pace
 	steady  meter // bytes submitted of gateways whose home this is
-	inflow  meter // bytes submitted that were routed here
 	account *hubAccount
 }
 

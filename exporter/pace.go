@@ -68,6 +68,7 @@ const (
 // share, also when senders are late or the hub is slow and much was saved up.
 type pace struct {
 	on     bool
+	since  time.Time
 	tokens float64
 	last   time.Time
 	sent   []portion // within paceWindow, oldest first
@@ -80,7 +81,7 @@ type portion struct {
 }
 
 // start begins with an empty bucket.
-func (p *pace) start(now time.Time) { *p = pace{on: true, last: now, sent: p.sent[:0]} }
+func (p *pace) start(now time.Time) { *p = pace{on: true, since: now, last: now, sent: p.sent[:0]} }
 
 // allow returns how many bytes may be sent now at a rate in bytes per second, or
 // how long to wait until it is worth while.

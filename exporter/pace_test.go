@@ -75,3 +75,54 @@ func TestSlowHubCatchesUp(t *testing.T) {
 		require.NoError(t, h.stop())
 	})
 }
+
+// Hubs that went down together and come back one by one are each sent less than
+// twice their usual load in any second, also while one stands in for the others.
+func TestHubsThatReturnOneByOneAreNotFlooded(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		type push struct {
+			at      time.Time
+			samples int
+		}
+		pushes := map[string][]push{}
+		for name, hub := range f {
+			hub.onPush = func(body string) { pushes[name] = append(pushes[name], push{time.Now(), len(sampleLines(body))}) }
+		}
+		h := start(t, f)
+		load := func(seconds int) { // 1,000 samples a second
+			for range seconds * 20 {
+				h.submit(1, gateways(50)...)
+				pass(50 * time.Millisecond)
+			}
+		}
+		load(20)
+		usual := map[string]int{}
+		for name, all := range pushes {
+			for _, p := range all {
+				usual[name] += p.samples
+			}
+			usual[name] /= 20
+		}
+		for _, hub := range f {
+			hub.kill()
+		}
+		load(30)
+		for _, name := range []string{"hub-1", "hub-0", "hub-2"} {
+			f[name].revive()
+			load(3)
+		}
+		load(60)
+		for name, all := range pushes {
+			within, first := 0, 0
+			for _, p := range all {
+				for within += p.samples; p.at.Sub(all[first].at) >= time.Second; first++ {
+					within -= all[first].samples
+				}
+				assert.LessOrEqual(t, within, 2*usual[name], "%s, %s after the start", name, p.at.Sub(all[0].at))
+			}
+		}
+		assert.Less(t, h.count("queue_samples"), 1000, "they have caught up")
+		require.NoError(t, h.stop())
+	})
+}

@@ -109,7 +109,6 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *r
 		p.lane = r.laneLocked(p.key)
 		r.inMemory.addLocked(p)
 		to := r.queueLocked(p.lane, p)
-		to.inflow.add(p.bytes, now)
 		to.urgent = to.urgent || ack != nil
 		r.total.add(p.bytes, now)
 		if r.ring != nil {
