@@ -54,10 +54,11 @@ func (b *backlog) removeLocked(p *parcel) {
 	b.bytes -= p.memory
 }
 
-// idleLocked returns the oldest parcel that is not held by anybody, or nil.
+// idleLocked returns the oldest parcel that is not busy, or nil. Others of its
+// gateway may be.
 func (b *backlog) idleLocked() *parcel {
 	p := b.first
-	for p != nil && p.lane.busy > 0 {
+	for p != nil && p.busy {
 		p = p.newer
 	}
 	return p

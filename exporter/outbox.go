@@ -144,6 +144,7 @@ func (o *outbox) takeLocked(limit int, now time.Time) (batch []*parcel, more boo
 			heap.Fix(&o.waiting, 0)
 		}
 		l.busy++
+		p.busy = true
 		size += p.bytes
 		batch = append(batch, p)
 	}

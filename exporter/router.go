@@ -249,7 +249,7 @@ func (r *router) freeLocked(l *lane) {
 	l.enterLocked(r.routeLocked(l.key))
 }
 
-// dropWaitingLocked drops a parcel of a lane that is not busy.
+// dropWaitingLocked drops a parcel that is not busy. Its lane may be.
 func (r *router) dropWaitingLocked(p *parcel, why reason) {
 	l := p.lane
 	l.leaveLocked()
@@ -260,7 +260,7 @@ func (r *router) dropWaitingLocked(p *parcel, why reason) {
 		r.discardLocked(p)
 	}
 	r.settledLocked(p)
-	if l.first == nil {
+	if l.first == nil && l.busy == 0 {
 		delete(r.lanes, l.key)
 		return
 	}
@@ -355,6 +355,7 @@ func (r *router) unsentLocked(left []*parcel) {
 		left[i].lane.putBackLocked(left[i])
 	}
 	for _, p := range left {
+		p.busy = false
 		if p.spilled {
 			p.unload()
 		}

@@ -45,6 +45,7 @@ func (r *router) takeToSpill(limit int) []*parcel {
 		taken[p.lane] = true
 		p.lane.leaveLocked()
 		p.lane.busy++
+		p.busy = true
 		parcels = append(parcels, p)
 		size += p.memory
 	}
@@ -64,6 +65,7 @@ func (r *router) spilled(parcels, written []*parcel) {
 		r.account.spilled += uint64(p.samples)
 	}
 	for _, p := range parcels {
+		p.busy = false
 		r.freeLocked(p.lane)
 	}
 }
