@@ -61,6 +61,9 @@ func (r *router) next(o *outbox, now time.Time) (t task, batch []*parcel, wait t
 		return r.nextProbeLocked(o, now)
 	}
 	wait = o.readmitLocked(now)
+	if len(o.waiting) == 0 && len(o.held) == 0 && o.flights == 0 {
+		o.pace.on = false // there is nothing to catch up with
+	}
 	if len(o.waiting) == 0 || o.trial && o.flights > 0 {
 		return sleep, nil, wait
 	}
