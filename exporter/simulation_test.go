@@ -385,25 +385,42 @@ func (s *schedule) recover() {
 	if s.liar != nil {
 		s.liar.set(s.liar.truth, true)
 	}
-	// The longest that a hub may ask for, then all that backs off, and what is held.
+	// The longest that a hub may ask for, then all that backs off.
 	s.pass(maxRetryAfter + s.cfg.MembersHold + 3*s.cfg.MembersInterval + 30*time.Second)
 	s.check()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	open := s.now()
-	if err := s.e.Flush(ctx); err != nil {
-		s.ledger.breaks("all hubs are well, and a flush of %d samples on %d: %v", open.samples, len(open.hubs), err)
-	}
-	s.pass(time.Millisecond)
-	if now := s.now(); len(s.cfg.Gather) == 0 && now.samples+now.spoolSamples > 0 {
-		s.ledger.breaks("all hubs are well, and %d samples are queued", now.samples+now.spoolSamples)
+	for range 20 { // it catches up
+		if now := s.now(); now.age <= s.cfg.BatchWait {
+			break
+		}
+		s.pass(30 * time.Second)
 	}
 	for _, h := range s.now().hubs {
-		if h.state == hubDown && s.liar == nil {
+		if h.state == hubDown {
 			s.ledger.breaks("%s is well, and is held to be down", h.name)
 		}
 	}
+	s.prompt("what was queued")
+	items, reports := s.draw(s.names)
+	s.submit(items, reports)
+	s.pass(s.cfg.BatchWait)
+	s.prompt("what was submitted in time")
+	items, reports = s.draw(s.names)
+	s.submit(items, reports)
+	s.flush(time.Millisecond)
+	s.pass(2 * time.Millisecond)
+	s.prompt("what was flushed")
+	if all, _ := s.ledger.answered(reports); !all && reports != nil && reports[0].state == accepted {
+		s.ledger.breaks("all hubs are well, and a flush did not deliver")
+	}
 	s.check()
+}
+
+// prompt checks that nothing waits longer than it may.
+func (s *schedule) prompt(what string) {
+	now := s.now()
+	if now.age > s.cfg.BatchWait || len(s.cfg.Gather) == 0 && now.samples+now.spoolSamples > 0 {
+		s.ledger.breaks("all hubs are well, and of %s %d samples are queued, %d on disk, the oldest for %s", what, now.samples, now.spoolSamples, now.age)
+	}
 }
 
 // end ends the exporter's life and checks the last account.

@@ -1,0 +1,149 @@
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/exportertest"
+)
+
+// An outage of a day in virtual time: reports go on coming in every 30 s, and no
+// hub takes any. Memory stays at its bound and does not grow by anything else, nor
+// do the goroutines. When the hubs return they get what the policy says.
+func TestTwentyFourHours(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		policy  OverflowPolicy
+		spooled bool
+	}{
+		{"RefuseNew", RefuseNew, false},
+		{"DropOldest", DropOldest, false},
+		{"DropOldest with SpoolDir", DropOldest, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := ""
+			if c.spooled {
+				dir = t.TempDir()
+			}
+			synctest.Test(t, func(t *testing.T) { outageOfADay(t, c.policy, dir) })
+		})
+	}
+}
+
+const (
+	dayGateways = 40
+	dayInterval = 30 * time.Second
+	dayReports  = int(24 * time.Hour / dayInterval)
+)
+
+func outageOfADay(t *testing.T, policy OverflowPolicy, dir string) {
+	net := exportertest.NewNetwork()
+	defer net.Close()
+	var mu sync.Mutex
+	first, last := map[int]bool{}, map[int]bool{} // reports of which something arrived, of the first and the last hour
+	cfg := Config{
+		MaxQueueBytes: 4 << 20, BatchBytes: 64 << 10, Overflow: policy, SpoolDir: dir, SpoolBytes: 8 << 20,
+		Transport: net.Transport(), Logger: slog.New(slog.DiscardHandler),
+	}
+	const hour = int(time.Hour / dayInterval)
+	for i := range 3 {
+		name := fmt.Sprint("hub-", i)
+		hub := net.Add(name, exportertest.KeepSamples(0), exportertest.KeepPushes(0))
+		hub.OnPush(func(_ exportertest.Push, text []byte) {
+			samples, err := exportertest.Parse(text)
+			if err != nil {
+				panic(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, s := range samples {
+				switch value := int(s.Value); {
+				case value < hour:
+					first[value] = true
+				case value >= dayReports-hour:
+					last[value] = true
+				}
+			}
+		})
+		net.Kill(name)
+		cfg.Hubs = append(cfg.Hubs, Hub{URL: "http://" + name})
+	}
+	e, err := New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
+
+	names := gateways(dayGateways)
+	var half, whole footprint
+	for i := range dayReports {
+		if err := e.Submit(ctx, reports(i, names...)); policy == DropOldest {
+			require.NoError(t, err)
+		} else if err != nil {
+			require.ErrorIs(t, err, ErrQueueFull)
+		}
+		require.LessOrEqual(t, e.router.snapshot(time.Now()).memoryBytes, cfg.MaxQueueBytes)
+		time.Sleep(dayInterval)
+		switch i + 1 {
+		case dayReports / 2:
+			half = footprintNow()
+		case dayReports:
+			whole = footprintNow()
+		}
+	}
+	now := e.router.snapshot(time.Now())
+	require.Empty(t, checkRouter(e.router))
+	full := cfg.MaxQueueBytes * 8 / 10
+	if dir != "" { // what is in memory is on its way to the disk
+		full = cfg.MaxQueueBytes * 4 / 10
+		assert.Positive(t, now.spoolSamples)
+	}
+	assert.Greater(t, now.memoryBytes, full)
+	assert.InDelta(t, half.heap, whole.heap, float64(half.heap)/10, "bytes of heap at noon and at the end")
+	assert.Equal(t, half.goroutines, whole.goroutines)
+	t.Logf("queue %d bytes, %d samples and %d on disk; heap %d and %d; %d goroutines",
+		now.memoryBytes, now.samples, now.spoolSamples, half.heap, whole.heap, whole.goroutines)
+
+	for _, h := range cfg.Hubs {
+		net.Start(hostOf(h.URL))
+	}
+	for e.router.snapshot(time.Now()).samples+e.router.snapshot(time.Now()).spoolSamples > 0 {
+		time.Sleep(time.Second)
+	}
+	cancel()
+	require.NoError(t, <-ended)
+	mu.Lock()
+	defer mu.Unlock()
+	if policy == RefuseNew {
+		assert.Len(t, first, hour, "reports of the first hour")
+		assert.Empty(t, last)
+	} else {
+		assert.Len(t, last, hour, "reports of the last hour")
+		assert.Empty(t, first)
+	}
+}
+
+// footprint is what the process takes.
+type footprint struct {
+	heap       uint64
+	goroutines int
+}
+
+func footprintNow() footprint {
+	synctest.Wait()
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what pools kept goes with the second
+	runtime.ReadMemStats(&m)
+	return footprint{m.HeapAlloc, runtime.NumGoroutine()}
+}
