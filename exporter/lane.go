@@ -69,6 +69,7 @@ func (l *lane) removeLocked(p *parcel) {
 
 // putBackLocked puts a parcel before all others.
 func (l *lane) putBackLocked(p *parcel) {
+	p.busy = false
 	p.next = l.first
 	l.first = p
 	if l.last == nil {

@@ -31,11 +31,11 @@ type parcel struct {
 	born         time.Time
 	bytes        int      // see length
 	lane         *lane    // the gateway's
+	busy         bool     // in a request, or being written to disk
 	next         *parcel  // in the lane
 	list         *backlog // in memory or on disk
 	older, newer *parcel  // in the list
 	ack          *receipt // who waits for it, or nil
-	busy         bool     // in a request, or being written to disk
 
 	spilled bool // the body is on disk; here it is only while a request is made of it
 	ref     spool.Ref

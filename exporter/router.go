@@ -260,7 +260,10 @@ func (r *router) dropWaitingLocked(p *parcel, why reason) {
 		r.discardLocked(p)
 	}
 	r.settledLocked(p)
-	if l.first == nil && l.busy == 0 {
+	if l.busy > 0 {
+		return
+	}
+	if l.first == nil {
 		delete(r.lanes, l.key)
 		return
 	}
@@ -355,7 +358,6 @@ func (r *router) unsentLocked(left []*parcel) {
 		left[i].lane.putBackLocked(left[i])
 	}
 	for _, p := range left {
-		p.busy = false
 		if p.spilled {
 			p.unload()
 		}

@@ -70,8 +70,8 @@ func (r *router) spilled(parcels, written []*parcel) {
 	}
 }
 
-// dropOnDisk drops the oldest parcel on disk, if that is the policy and there is
-// one that is not being sent.
+// dropOnDisk drops the oldest parcel on disk that is not being sent, if that is
+// the policy and there is one. Its lane may be busy: the spooler itself holds many.
 func (r *router) dropOnDisk() bool {
 	if r.cfg.Overflow != DropOldest {
 		return false
