@@ -12,13 +12,13 @@ type outbox struct {
 	coding coding
 	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
-	waiting laneHeap // lanes with something to send, the oldest first
-	held    []*lane  // lanes of gateways that the hub refused, until their time
-	bytes   int      // the bodies of both
-	samples int      // of both
-	flights int      // requests under way
-	urgent  bool     // somebody waits for the answer: no waiting for others
-	retired bool     // left the ring; its senders end
+	waiting  laneHeap // lanes with something to send, the oldest first
+	held     []*lane  // lanes of gateways that the hub refused, until their time
+	bytes    int      // the bodies of both
+	samples  int      // of both
+	flights  int      // requests under way
+	urgentTo uint64   // somebody waits for the answer to what is older: no waiting for others
+	retired  bool     // left the ring; its senders end
 
 	breaker
 	pace    pace
@@ -121,7 +121,7 @@ func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 // share their request. 0 means that they are to be sent now.
 func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 	oldest := o.waiting[0].first
-	if o.urgent || o.bytes >= r.cfg.BatchBytes || oldest.seq < r.flushTo {
+	if o.bytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) {
 		return 0
 	}
 	return max(oldest.born.Add(r.cfg.BatchWait).Sub(now), 0)
@@ -130,7 +130,6 @@ func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 // takeLocked makes parcels of up to limit bytes, at least one, busy and returns
 // them: the oldest of all that wait. It reports whether there is more.
 func (o *outbox) takeLocked(limit int, now time.Time) (batch []*parcel, more bool) {
-	o.urgent = false
 	size := 0
 	for len(o.waiting) > 0 {
 		l := o.waiting[0]

@@ -109,7 +109,9 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *r
 		p.lane = r.laneLocked(p.key)
 		r.inMemory.addLocked(p)
 		to := r.queueLocked(p.lane, p)
-		to.urgent = to.urgent || ack != nil
+		if ack != nil {
+			to.urgentTo = r.nextSeq
+		}
 		r.total.add(p.bytes, now)
 		if r.ring != nil {
 			r.byName[r.ring.Owner(p.key).Name].steady.add(p.bytes, now)
