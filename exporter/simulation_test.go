@@ -409,10 +409,20 @@ func (s *schedule) recover() {
 	s.flush(time.Millisecond)
 	s.pass(2 * time.Millisecond)
 	s.prompt("what was flushed")
-	if all, _ := s.ledger.answered(reports); !all && reports != nil && reports[0].state == accepted {
-		s.ledger.breaks("all hubs are well, and a flush did not deliver")
-	}
+	s.delivered(reports)
+	items, reports = s.draw(s.names)
+	s.push(items, reports, time.Millisecond)
+	s.pass(2 * time.Millisecond)
+	s.prompt("what was pushed")
+	s.delivered(reports)
 	s.check()
+}
+
+// delivered checks that hubs acknowledged the reports, if they were taken in.
+func (s *schedule) delivered(reports []*report) {
+	if all, _ := s.ledger.answered(reports); !all && reports[0].state == accepted {
+		s.ledger.breaks("all hubs are well, and reports %s are not delivered", ids(reports))
+	}
 }
 
 // prompt checks that nothing waits longer than it may.
@@ -441,6 +451,9 @@ func (s *schedule) end(recovered bool) {
 	synctest.Wait()
 	if took := time.Since(began); took > s.cfg.FlushTimeout+time.Millisecond {
 		s.ledger.breaks("Run took %s to end, and FlushTimeout is %s", took, s.cfg.FlushTimeout)
+	}
+	if took := time.Since(began); took > time.Millisecond && recovered {
+		s.ledger.breaks("all hubs are well, and Run took %s to end", took)
 	}
 	now := s.now()
 	s.leftOver(err, now, recovered)
