@@ -126,3 +126,44 @@ func TestHubsThatReturnOneByOneAreNotFlooded(t *testing.T) {
 		require.NoError(t, h.stop())
 	})
 }
+
+// A hub that joins, or has a new address, while the others are down takes over
+// what has piled up at a pace as well.
+func TestHubThatInheritsIsNotFlooded(t *testing.T) {
+	for name, change := range map[string]func(hubs []Hub) []Hub{
+		"a new hub":     func(hubs []Hub) []Hub { return append(hubs, Hub{URL: "http://hub-3"}) },
+		"a new address": func(hubs []Hub) []Hub { return append(hubs[1:], Hub{Name: hubs[0].Name, URL: "http://hub-3"}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
+				f := newFleet(4)
+				var began time.Time
+				perSecond := map[int]int{}
+				f["hub-3"].onPush = func(body string) { perSecond[int(time.Since(began).Seconds())] += len(sampleLines(body)) }
+				hubs := []Hub{{Name: "hub-0", URL: "http://hub-0"}, {Name: "hub-1", URL: "http://hub-1"}, {Name: "hub-2", URL: "http://hub-2"}}
+				members := &members{}
+				members.set(hubs, nil)
+				h := start(t, f, func(c *Config) { c.Hubs, c.Members, c.MembersInterval = nil, members, time.Second })
+				load := func(seconds int) { // 1,000 samples a second
+					for range seconds * 20 {
+						h.submit(1, gateways(50)...)
+						pass(50 * time.Millisecond)
+					}
+				}
+				load(20)
+				for _, hub := range hubs {
+					f[hub.Name].kill()
+				}
+				load(30)
+				members.set(change(hubs), nil)
+				began = time.Now()
+				load(10)
+				require.NotEmpty(t, perSecond)
+				for second, samples := range perSecond {
+					assert.LessOrEqual(t, samples, 1000, "in second %d, when its usual load is a third of that", second)
+				}
+				require.NoError(t, h.stop())
+			})
+		})
+	}
+}

@@ -411,6 +411,11 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 		}
 		r.rerouteLocked(o, m)
 	}
+	for _, o := range joined {
+		if len(o.waiting) > 0 {
+			o.pace.start(time.Now())
+		}
+	}
 	r.account.sumUp(func(name string) bool { return r.byName[name] != nil })
 	return joined, m
 }
