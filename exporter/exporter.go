@@ -184,6 +184,9 @@ func (e *Exporter) submit(ctx context.Context, families []MetricAndContext, want
 		ack = newReceipt(enc.parcels, rejected)
 	}
 	if err := e.router.submit(enc.parcels, &enc.dropped, ack, now); err != nil {
+		for _, p := range enc.parcels {
+			p.release()
+		}
 		return nil, err
 	}
 	if rejected != nil {
