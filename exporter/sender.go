@@ -128,7 +128,11 @@ func rest(held, part []*parcel, parts [][]*parcel) []*parcel {
 func (s *sender) load(batch []*parcel) []*parcel {
 	var whole, unread []*parcel
 	for _, p := range batch {
-		if !p.spilled || slices.ContainsFunc(unread, func(u *parcel) bool { return u.lane == p.lane }) {
+		if slices.ContainsFunc(unread, func(u *parcel) bool { return u.lane == p.lane }) {
+			unread = append(unread, p) // behind what it comes after
+			continue
+		}
+		if !p.spilled {
 			whole = append(whole, p)
 			continue
 		}
@@ -146,7 +150,6 @@ func (s *sender) load(batch []*parcel) []*parcel {
 		}
 	}
 	if len(unread) > 0 {
-		whole, unread = without(whole, unread)
 		s.router.postponed(unread, spillPause, time.Now())
 	}
 	return whole
