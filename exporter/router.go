@@ -137,6 +137,9 @@ func (r *router) makeRoomLocked(bytes, samples int) error {
 			return nil
 		}
 	}
+	if r.cfg.SpoolDir != "" { // the next one may find some
+		r.askToSpill()
+	}
 	return fmt.Errorf("%w: %d samples need %d bytes, and %d of MaxQueueBytes %d are in use: "+
 		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing",
 		ErrQueueFull, samples, bytes, r.memoryLocked(), limit)
