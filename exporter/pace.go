@@ -15,6 +15,8 @@ const (
 	// slowestPace is the least that a hub which catches up is sent, in bytes
 	// per second, so that a few gateways' backlog does not take for ever.
 	slowestPace = 16 << 10
+	// fastestPace bounds what is computed with; no hub takes as much.
+	fastestPace = 16 << 30
 )
 
 // meter estimates how much arrives per second: the average over all time, of
@@ -86,6 +88,9 @@ func (p *pace) start(now time.Time) { *p = pace{on: true, since: now, last: now,
 // allow returns how many bytes may be sent now at a rate in bytes per second, or
 // how long to wait until it is worth while.
 func (p *pace) allow(perSecond float64, now time.Time) (bytes int, wait time.Duration) {
+	if !(perSecond < fastestPace) { // so that NaN, which is 0 times infinity, is none
+		perSecond = fastestPace
+	}
 	perSecond = max(perSecond, slowestPace)
 	p.tokens = min(p.tokens+perSecond*now.Sub(p.last).Seconds(), perSecond)
 	p.last = now
