@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ func (m *moves) String() string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// LogValue implements slog.LogValuer: loggers that write JSON ask no String.
+func (m *moves) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
 // who names a few of the gateways, and says how many there are.
 func (m *moves) who() string {
