@@ -12,13 +12,14 @@ type outbox struct {
 	coding coding
 	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
-	waiting  laneHeap // lanes with something to send, the oldest first
-	held     []*lane  // lanes of gateways that the hub refused, until their time
-	bytes    int      // the bodies of both
-	samples  int      // of both
-	flights  int      // requests under way
-	urgentTo uint64   // somebody waits for the answer to what is older: no waiting for others
-	retired  bool     // left the ring; its senders end
+	waiting   laneHeap // lanes with something to send, the oldest first
+	held      []*lane  // lanes of gateways that the hub refused, until their time
+	bytes     int      // the bodies of both
+	samples   int      // of both
+	heldBytes int      // of held, when next looked last
+	flights   int      // requests under way
+	urgentTo  uint64   // somebody waits for the answer to what is older: no waiting for others
+	retired   bool     // left the ring; its senders end
 
 	breaker
 	pace    pace
@@ -103,9 +104,11 @@ func soonest(a, b time.Duration) time.Duration {
 func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 	wait = -1
 	still := o.held[:0]
+	o.heldBytes = 0
 	for _, l := range o.held {
 		if left := l.until.Sub(now); left > 0 {
 			still = append(still, l)
+			o.heldBytes += l.bytes
 			wait = soonest(wait, left)
 			continue
 		}
@@ -121,7 +124,7 @@ func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 // share their request. 0 means that they are to be sent now.
 func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 	oldest := o.waiting[0].first
-	if o.bytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) {
+	if o.bytes-o.heldBytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) {
 		return 0
 	}
 	return max(oldest.born.Add(r.cfg.BatchWait).Sub(now), 0)
