@@ -42,9 +42,13 @@ func (l *logLimits) kind(name string) *rate.Sometimes {
 	return s
 }
 
-// other logs a line of any kind.
-func (l *logLimits) other(kind string, level slog.Level, msg string, attrs ...any) {
-	l.kind(kind).Do(func() { l.log.Log(context.Background(), level, msg, attrs...) })
+// other logs a line of any kind. It reports whether it was not left out.
+func (l *logLimits) other(kind string, level slog.Level, msg string, attrs ...any) (logged bool) {
+	l.kind(kind).Do(func() {
+		l.log.Log(context.Background(), level, msg, attrs...)
+		logged = true
+	})
+	return logged
 }
 
 // dropped logs samples that were dropped.
@@ -53,7 +57,7 @@ func (l *logLimits) dropped(why reason, msg string, samples int, attrs ...any) {
 		append([]any{slog.String("reason", why.String()), slog.Int("samples", samples)}, attrs...)...)
 }
 
-// hub logs what happens to a hub.
-func (l *logLimits) hub(name string, level slog.Level, msg string, attrs ...any) {
-	l.other("hub "+name, level, msg, append([]any{slog.String("hub", name)}, attrs...)...)
+// down logs that a hub is down. It reports whether the line was not left out.
+func (l *logLimits) down(name, msg string, attrs ...any) (logged bool) {
+	return l.other("hub "+name, slog.LevelWarn, msg, append([]any{slog.String("hub", name)}, attrs...)...)
 }

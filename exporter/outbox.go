@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"container/heap"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type outbox struct {
 	flights   int      // requests under way
 	urgentTo  uint64   // somebody waits for the answer to what is older: no waiting for others
 	retired   bool     // left the ring; its senders end
+
+	told atomic.Bool // the log says that the hub is down
 
 	breaker
 	pace    pace

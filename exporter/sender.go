@@ -174,8 +174,8 @@ func (s *sender) fail(left []*parcel, res result) {
 	if len(moved.to) == 0 {
 		msg = "Hub is down, its samples wait"
 	}
-	s.limits.hub(s.outbox.hub.Name, slog.LevelWarn, msg, "reason", res.detail,
-		"probe_in", wait.Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
+	s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, msg, "reason", res.detail,
+		"probe_in", wait.Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who()))
 }
 
 // probe asks a hub that is down whether it lives.
@@ -186,10 +186,14 @@ func (s *sender) probe(ctx context.Context) {
 		s.router.probeCut(s.outbox)
 	case delivered:
 		since, moved := s.router.alive(s.outbox, time.Now())
-		s.limits.hub(s.outbox.hub.Name, slog.LevelInfo, "Hub is up, its gateways come home",
-			"down_for", time.Since(since).Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
+		if s.outbox.told.Swap(false) { // the log's last word must not be that it is down
+			s.log.Info("Hub is up, its gateways come home", "hub", s.outbox.hub.Name,
+				"down_for", time.Since(since).Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
+		}
 	default:
 		wait := s.router.stillDown(s.outbox, res, time.Now())
-		s.log.Debug("Hub is still down", "hub", s.outbox.hub.Name, "reason", res.detail, "probe_in", wait.Round(time.Millisecond))
+		if !s.outbox.told.Load() {
+			s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, "Hub is still down", "reason", res.detail, "probe_in", wait.Round(time.Millisecond)))
+		}
 	}
 }

@@ -69,7 +69,7 @@ func TestMovesInJSONLogs(t *testing.T) {
 	m := newMoves()
 	m.add("hub-1", "a", 7)
 	var out bytes.Buffer
-	newLogLimits(slog.New(slog.NewJSONHandler(&out, nil))).hub("hub-0", slog.LevelWarn, "Hub is down", "samples_moved", m)
+	newLogLimits(slog.New(slog.NewJSONHandler(&out, nil))).down("hub-0", "Hub is down", "samples_moved", m)
 	var line map[string]any
 	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
 	assert.Equal(t, "hub-1: 7", line["samples_moved"])
