@@ -172,6 +172,9 @@ func (r *router) landed(o *outbox) {
 	defer r.mu.Unlock()
 	o.flights--
 	o.account.flights--
+	if o.retired && r.byName[o.hub.Name] == nil { // the request has made them again
+		r.metrics.forget(o.hub.Name)
+	}
 	if len(o.waiting) > 0 {
 		o.signal()
 	}
