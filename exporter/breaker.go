@@ -1,9 +1,6 @@
 package exporter
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // breaker says whether a hub is stepped over, and until when. It opens with a
 // request that fails, and closes when a probe of the hub's readiness succeeds.
@@ -144,13 +141,11 @@ func (r *router) standInLocked(o *outbox) float64 {
 		if other.down {
 			down = true
 		} else {
-			living += weightOf(other.hub)
+			living += other.weight
 		}
 	}
 	if !down {
 		return 0
 	}
-	return weightOf(o.hub) / max(living, weightOf(o.hub))
+	return o.weight / max(living, o.weight)
 }
-
-func weightOf(h Hub) float64 { return cmp.Or(h.Weight, 1) }

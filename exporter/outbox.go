@@ -21,6 +21,7 @@ type outbox struct {
 	flights   int      // requests under way
 	urgentTo  uint64   // somebody waits for the answer to what is older: no waiting for others
 	retired   bool     // left the ring; its senders end
+	weight    float64  // of the hub in the ring, which may change
 
 	told atomic.Bool // the log says that the hub is down
 

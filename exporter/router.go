@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -400,6 +401,7 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 			o = fresh
 			joined = append(joined, o)
 		}
+		o.weight = cmp.Or(hub.Weight, 1)
 		r.outboxes = append(r.outboxes, o)
 		r.byName[hub.Name] = o
 	}
