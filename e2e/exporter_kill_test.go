@@ -148,7 +148,7 @@ func (o *outage) shareOf(t *testing.T, from, to time.Time) float64 {
 // acknowledged once.
 func TestExporterKilledHub(t *testing.T) {
 	s := onlyHubs(t, 3)
-	o := startOutage(t, s, "killed", exporter.Config{}, 6*time.Second)
+	o := startOutage(t, s, "killed", exporter.Config{}, 4*time.Second)
 	o.struck = time.Now()
 	o.hub.Kill()
 	sleepUntil(t, o.struck.Add(8*time.Second))
@@ -175,14 +175,14 @@ func TestExporterKilledHub(t *testing.T) {
 func TestExporterHangingHub(t *testing.T) {
 	const timeout = 2 * time.Second
 	s := onlyHubs(t, 3)
-	o := startOutage(t, s, "hanging", exporter.Config{PushTimeout: timeout}, 4*time.Second)
+	o := startOutage(t, s, "hanging", exporter.Config{PushTimeout: timeout}, 3*time.Second)
 	t.Cleanup(func() { require.NoError(t, o.hub.Process.Resume()) })
 	o.struck = time.Now()
 	require.NoError(t, o.hub.Process.Suspend(t.Context()))
-	sleepUntil(t, o.struck.Add(6*time.Second))
+	sleepUntil(t, o.struck.Add(5*time.Second))
 	require.NoError(t, o.hub.Process.Resume())
 	o.back = time.Now()
-	sleepUntil(t, o.back.Add(10*time.Second))
+	sleepUntil(t, o.back.Add(8*time.Second))
 	o.finish(t)
 
 	o.requireQuickSubmit(t)
@@ -206,12 +206,12 @@ func TestExporterAllHubsDown(t *testing.T) {
 		sh.Hub.Kill()
 	}
 	sleepUntil(t, o.struck.Add(10*time.Second))
-	require.Greater(t, o.metric(t, "queue_samples", nil), 8*fleetSize*loadSamples, "they do not wait")
+	require.Greater(t, o.metric(t, "queue_samples", nil), 6*fleetSize*loadSamples, "they do not wait")
 	for _, sh := range s.Shards {
 		require.NoError(t, sh.Hub.Restart(t.Context()))
 	}
 	o.back = time.Now()
-	sleepUntil(t, o.back.Add(8*time.Second))
+	sleepUntil(t, o.back.Add(5*time.Second))
 	o.finish(t)
 	empty := time.Now()
 
