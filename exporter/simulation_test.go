@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"runtime"
+	"runtime/pprof"
 	"strconv"
 	"sync"
 	"testing"
@@ -41,8 +43,11 @@ var (
 // A fault that hangs on this may need several runs with its seed (-count=20).
 func TestSimulation(t *testing.T) {
 	total := &coverage{counts: map[string]int{}, runs: map[string]int{}}
+	before := os.Getenv("GODEBUG")
+	_ = os.Setenv("GODEBUG", before+",tracebacklabels=1") // t.Setenv is not for tests side by side
+	defer os.Setenv("GODEBUG", before)
 	if *seed != 0 {
-		synctest.Test(t, func(t *testing.T) { simulate(t, *seed, total) })
+		bubble(t, *seed, total)
 		t.Log("\n" + total.String())
 		return
 	}
@@ -56,9 +61,7 @@ func TestSimulation(t *testing.T) {
 			t.Run(fmt.Sprintf("worker=%d", w), func(t *testing.T) {
 				t.Parallel()
 				for s := w + 1; s <= n && !t.Failed(); s += workers {
-					t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) {
-						synctest.Test(t, func(t *testing.T) { simulate(t, uint64(s), total) })
-					})
+					t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) { bubble(t, uint64(s), total) })
 				}
 			})
 		}
@@ -117,7 +120,21 @@ type schedule struct {
 	earlier snapshot // of those before, summed up where it matters
 }
 
-// simulate runs one schedule in a bubble.
+// bubble runs a schedule in a bubble. Its goroutines have the seed as a label: a
+// panic in one of them prints it with the stack. So does a schedule that runs on and
+// on at one moment of virtual time.
+func bubble(t *testing.T, seed uint64, total *coverage) {
+	hangs := time.AfterFunc(time.Minute, func() {
+		panic(fmt.Sprintf("a schedule does not end, replay with: go test ./exporter -run Simulation -seed=%d", seed))
+	})
+	defer hangs.Stop()
+	labels := pprof.Labels("seed", strconv.FormatUint(seed, 10))
+	pprof.Do(t.Context(), labels, func(context.Context) {
+		synctest.Test(t, func(t *testing.T) { simulate(t, seed, total) })
+	})
+}
+
+// simulate runs one schedule.
 func simulate(t *testing.T, seed uint64, total *coverage) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	s := &schedule{t: t, seed: seed, rnd: rnd, ledger: newLedger()}
