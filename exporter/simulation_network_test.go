@@ -345,7 +345,7 @@ func checkRouter(r *router) (faults []string) {
 			fault("lane %q: busy %d, waits in the wrong place", key, l.busy)
 		case l.busy > 0 && o != nil:
 			fault("lane %q is busy and waits", key)
-		case l.busy == 0 && o != r.routeLocked(key):
+		case l.busy == 0 && o != belongs(r, key):
 			fault("lane %q does not wait where it belongs", key)
 		}
 	}
@@ -356,6 +356,9 @@ func checkRouter(r *router) (faults []string) {
 			parcels, samples, bytes = parcels+1, samples+p.samples, bytes+p.memory
 			if p.seq <= last || p.list != b || r.lanes[p.key] != p.lane || p.newer == nil && b.last != p {
 				fault("a backlog is out of order at a parcel of %q", p.key)
+			}
+			if here := p.body != nil; here != (b == &r.inMemory) && !p.busy {
+				fault("a parcel of %q has its body: %v, and is on disk: %v", p.key, here, p.spilled)
 			}
 			last = p.seq
 		}
@@ -371,6 +374,22 @@ func checkRouter(r *router) (faults []string) {
 		fault("%d parcels are queued, %d wait and %d are busy", queued, inLanes, busy)
 	}
 	return faults
+}
+
+// belongs returns where a gateway's lane has to wait.
+func belongs(r *router, key string) *outbox {
+	if r.ring == nil {
+		return r.limbo
+	}
+	owner := r.byName[r.ring.Owner(key).Name]
+	if r.cfg.Failover == NextHub {
+		for node := range r.ring.Walk(key) {
+			if o := r.byName[node.Name]; !o.down {
+				return o
+			}
+		}
+	}
+	return owner
 }
 
 // rings are those that schedules have had. They need few, and to build one takes
