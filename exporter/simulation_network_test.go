@@ -85,7 +85,7 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if req.Method != http.MethodPost {
 		w.probeDeparts(host)
 		resp, err := w.inner.RoundTrip(req)
-		w.probeLands(host, resp, err, req)
+		w.probeLands(host, resp, err)
 		return resp, err
 	}
 	zipped := req.Header.Get("Content-Encoding") == "gzip"
@@ -99,7 +99,7 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	} else {
 		resp, err = w.inner.RoundTrip(req)
 	}
-	w.lands(host, reports, resp, err, zipped, req)
+	w.lands(host, reports, resp, err, zipped)
 	return resp, err
 }
 
@@ -194,10 +194,10 @@ func (w *watchedTransport) homeLocked(host string, r *report, now time.Time) {
 }
 
 // lands tells the ledger of an outcome, and notes what it says of the hub.
-func (w *watchedTransport) lands(host string, reports []*report, resp *http.Response, err error, zipped bool, req *http.Request) {
+func (w *watchedTransport) lands(host string, reports []*report, resp *http.Response, err error, zipped bool) {
 	outcome := cut
 	if err == nil {
-		outcome = judge(resp.StatusCode, resp.Header, zipped, "", time.Now()).outcome
+		outcome = mustBecome(resp, zipped)
 	}
 	w.ledger.land(reports, outcome)
 	w.mu.Lock()
@@ -216,6 +216,31 @@ func (w *watchedTransport) lands(host string, reports []*report, resp *http.Resp
 		w.failedLocked(v, resp, now)
 	}
 	w.tell(host, resp, err, outcome, zipped, len(reports))
+}
+
+// mustBecome is what an answer has to mean to the exporter.
+func mustBecome(resp *http.Response, zipped bool) outcome {
+	readsGzip := resp.Header.Get("Accept-Encoding") == "gzip"
+	switch resp.StatusCode {
+	case 200:
+		return delivered
+	case 400:
+		if zipped && !readsGzip {
+			return resendPlain
+		}
+		return refused
+	case 415:
+		if zipped {
+			return resendPlain
+		}
+	case 413, 422:
+		return refused
+	case 429:
+		if resp.Header.Get(exposition.ReasonHeader) != "" {
+			return crowded
+		}
+	}
+	return tryNext
 }
 
 // failedLocked notes that a hub is down now, if it was not before.
@@ -266,7 +291,7 @@ func (w *watchedTransport) probeDeparts(host string) {
 	}
 }
 
-func (w *watchedTransport) probeLands(host string, resp *http.Response, err error, req *http.Request) {
+func (w *watchedTransport) probeLands(host string, resp *http.Response, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v, now := w.viewLocked(host), time.Now()

@@ -86,7 +86,7 @@ var situations = []string{
 	"poison", "gateway refused by its hub", "halved", "gzip", "gzip taken back", "arrived again", "parcel beyond BatchBytes",
 	"hub alive again", "probe failed", "hub catching up", "failover", "all hubs down",
 	"dropped: rejected_400", "dropped: rejected_413", "dropped: rejected_422", "dropped: rejected_429", "dropped: queue_overflow",
-	"dropped: undelivered", "dropped: queue_full", "queue full", "invalid samples", "gathered", "submits side by side",
+	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side",
 	"push acknowledged", "push rejected", "push dropped", "push gave up", "flush ended", "flush gave up", "flush closed",
 	"spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
 	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: no answer",
@@ -108,6 +108,7 @@ type schedule struct {
 	cfg    Config
 	names  []string // of gateways; "" is what is of none
 	liar   *liar    // nil if the hubs are listed
+	clean  bool     // no invalid samples are drawn
 	asking sync.WaitGroup
 
 	// The exporter that runs now.
@@ -455,6 +456,9 @@ func (s *schedule) end(recovered bool) {
 	s.ledger.note("end")
 	s.watched.end()
 	began, before := time.Now(), s.now()
+	if !recovered {
+		s.late()
+	}
 	s.cancel()
 	var err error
 	select {
@@ -489,6 +493,19 @@ func (s *schedule) end(recovered bool) {
 	s.carryOver(now)
 	s.cancel = nil
 	s.fatal()
+}
+
+// late submits while Run's context ends, and while Run flushes.
+func (s *schedule) late() {
+	s.clean = true
+	items, reports := s.draw(s.names)
+	more, moreReports := s.draw(s.names)
+	s.clean = false
+	s.asking.Go(func() { s.submit(items, reports) })
+	s.asking.Go(func() {
+		time.Sleep(100 * time.Millisecond)
+		s.submit(more, moreReports)
+	})
 }
 
 // leftOver checks what Run returned.
@@ -650,8 +667,10 @@ func (s *schedule) changeMembers() {
 // activity is what a controller does at one moment.
 func (s *schedule) activity() {
 	rnd := s.rnd
-	switch rnd.IntN(8) {
+	switch rnd.IntN(9) {
 	case 0:
+		s.tooLate()
+	case 4:
 		s.manySubmits()
 	case 1:
 		items, reports := s.draw(s.names)
@@ -664,6 +683,19 @@ func (s *schedule) activity() {
 		items, reports := s.draw(s.names)
 		s.submit(items, reports)
 	}
+}
+
+// tooLate submits with a context that has ended.
+func (s *schedule) tooLate() {
+	s.clean = true
+	items, reports := s.draw(s.names)
+	s.clean = false
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.e.Submit(ctx, items); !errors.Is(err, context.Canceled) {
+		s.ledger.breaks("submit with a context that has ended: %v", err)
+	}
+	s.ledger.settle(reports, declined)
 }
 
 // manySubmits submits from several goroutines at once, each for gateways of its own.
@@ -701,8 +733,11 @@ func (s *schedule) submitted(err error, reports []*report) {
 	state := accepted
 	_, partly := errors.AsType[*RejectedError](err)
 	switch {
-	case errors.Is(err, ErrQueueFull), errors.Is(err, ErrClosed):
+	case errors.Is(err, ErrQueueFull):
 		s.ledger.reached("queue full")
+		state = declined
+	case errors.Is(err, ErrClosed):
+		s.ledger.reached("submitted too late")
 		state = declined
 	case err != nil && !partly:
 		s.ledger.breaks("submit: %v", err)
@@ -814,7 +849,7 @@ func (s *schedule) draw(from []string) (items []MetricAndContext, reports []*rep
 				f.Metric = append(f.Metric, metricOf(r, kind, strconv.Itoa(line)))
 				r.samples += linesOf[kind]
 			}
-			if rnd.IntN(20) == 0 {
+			if !s.clean && rnd.IntN(20) == 0 {
 				f.Metric = append(f.Metric, &dto.Metric{Label: []*dto.LabelPair{{Name: proto.String("0"), Value: proto.String("")}}})
 				s.invalid(sampleCount(kindOf(kind), f.Metric[lines]))
 			}
