@@ -222,20 +222,20 @@ func (w *watchedTransport) lands(host string, reports []*report, resp *http.Resp
 func mustBecome(resp *http.Response, zipped bool) outcome {
 	readsGzip := resp.Header.Get("Accept-Encoding") == "gzip"
 	switch resp.StatusCode {
-	case 200:
+	case http.StatusOK:
 		return delivered
-	case 400:
+	case http.StatusBadRequest:
 		if zipped && !readsGzip {
 			return resendPlain
 		}
 		return refused
-	case 415:
+	case http.StatusUnsupportedMediaType:
 		if zipped {
 			return resendPlain
 		}
-	case 413, 422:
+	case http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
 		return refused
-	case 429:
+	case http.StatusTooManyRequests:
 		if resp.Header.Get(exposition.ReasonHeader) != "" {
 			return crowded
 		}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -418,6 +419,14 @@ func (s *schedule) recover() {
 		}
 	}
 	s.prompt("what was queued")
+	if s.liar != nil && len(s.now().hubs) != len(s.liar.truth) {
+		s.ledger.breaks("the hubs are %v, and %d are in the ring", s.liar.truth, len(s.now().hubs))
+	}
+	for _, h := range s.now().hubs {
+		if s.liar != nil && !slices.ContainsFunc(s.liar.truth, func(t Hub) bool { return t.URL == h.url }) {
+			s.ledger.breaks("%s is in the ring, and the hubs are %v", h.url, s.liar.truth)
+		}
+	}
 	items, reports := s.draw(s.names)
 	s.submit(items, reports)
 	s.pass(s.cfg.BatchWait)
@@ -895,7 +904,7 @@ func metricOf(r *report, kind dto.MetricType, instance string) *dto.Metric {
 		m.Counter = &dto.Counter{Value: &v}
 	case dto.MetricType_UNTYPED:
 		m.Untyped = &dto.Untyped{Value: &v}
-	case dto.MetricType_HISTOGRAM:
+	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 		m.Histogram = &dto.Histogram{SampleCount: &n, SampleSum: &v, Bucket: []*dto.Bucket{
 			{UpperBound: proto.Float64(.5), CumulativeCount: &n}, {UpperBound: proto.Float64(1), CumulativeCount: &n},
 		}}
