@@ -9,6 +9,7 @@ type breaker struct {
 	down      bool // stepped over
 	trial     bool
 	probing   bool // a sender asks
+	life      int  // how often the hub was found alive
 	failures  int  // in a row, probes included
 	downSince time.Time
 	retryAt   time.Time // of the next probe
@@ -28,31 +29,32 @@ func (b *breaker) putOffLocked(cfg *Config, retryAfter time.Duration, now time.T
 }
 
 // nextProbeLocked decides what a sender of a hub does that is down.
-func (r *router) nextProbeLocked(o *outbox, now time.Time) (t task, batch []*parcel, wait time.Duration) {
+func (r *router) nextProbeLocked(o *outbox, now time.Time) (t task, f flight, wait time.Duration) {
 	if o.probing {
-		return sleep, nil, -1
+		return sleep, flight{}, -1
 	}
 	wait = o.retryAt.Sub(now)
 	if r.closed {
 		wait = min(wait, o.probedAt.Add(flushProbeWait).Sub(now))
 	}
 	if wait > 0 {
-		return sleep, nil, wait
+		return sleep, flight{}, wait
 	}
 	o.probing, o.probedAt = true, now
-	return probe, nil, 0
+	return probe, flight{}, 0
 }
 
 // failed notes that a request failed: the hub is stepped over for the time
 // returned, and what is left of the request and everything that waits for the hub
 // goes to the next living hub of its own walk. It reports whether that is news:
-// another request may have failed before.
-func (r *router) failed(o *outbox, left []*parcel, res result, now time.Time) (wait time.Duration, m *moves, news bool) {
+// another request may have failed before, or the hub was found alive since the
+// request began.
+func (r *router) failed(o *outbox, life int, left []*parcel, res result, now time.Time) (wait time.Duration, m *moves, news bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m = newMoves()
 	o.lastError, o.errorAt = res.detail, now
-	if news = !o.down && !o.retired; news {
+	if news = !o.down && !o.retired && life == o.life; news {
 		o.down, o.trial, o.downSince = true, false, now
 		o.pace.on = false
 		wait = o.putOffLocked(r.cfg, res.wait, now)
@@ -85,6 +87,8 @@ func (r *router) alive(o *outbox, now time.Time) (since time.Time, m *moves) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.down, o.probing, o.trial = false, false, true
+	o.life++
+	o.current = 0
 	m = newMoves()
 	r.arriveLocked(o, m)
 	o.pace.start(now)

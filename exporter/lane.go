@@ -18,6 +18,7 @@ type lane struct {
 	first, last *parcel // what waits, linked by parcel.next
 	bytes       int     // the lengths of what waits
 	samples     int     // of what waits
+	parcels     int     // that wait
 	busy        int     // parcels in a request, or being written to disk
 
 	at    *outbox   // where it waits, or nil
@@ -35,6 +36,7 @@ func (l *lane) pushLocked(p *parcel) {
 	l.last = p
 	l.bytes += p.bytes
 	l.samples += p.samples
+	l.parcels++
 }
 
 // popLocked takes the first parcel out.
@@ -46,8 +48,13 @@ func (l *lane) popLocked() *parcel {
 	}
 	l.bytes -= p.bytes
 	l.samples -= p.samples
+	l.parcels--
 	return p
 }
+
+// sizeLocked returns about how much of a queue the lane fills, in bytes of memory
+// or disk.
+func (l *lane) sizeLocked() int { return l.bytes + l.parcels*parcelOverhead }
 
 // removeLocked takes out a parcel that waits. It is the first one, as a rule.
 func (l *lane) removeLocked(p *parcel) {
@@ -65,6 +72,7 @@ func (l *lane) removeLocked(p *parcel) {
 	}
 	l.bytes -= p.bytes
 	l.samples -= p.samples
+	l.parcels--
 }
 
 // putBackLocked puts a parcel before all others.
@@ -77,6 +85,7 @@ func (l *lane) putBackLocked(p *parcel) {
 	}
 	l.bytes += p.bytes
 	l.samples += p.samples
+	l.parcels++
 }
 
 // laneHeap has the lane with the oldest parcel first. It implements

@@ -34,8 +34,8 @@ func TestUnreadableParcelKeepsItsPlace(t *testing.T) {
 	s := &sender{router: e.router, outbox: outbox, spool: disk, limits: disk.limits}
 	task, batch, _ := e.router.next(outbox, time.Now().Add(time.Minute))
 	require.Equal(t, push, task)
-	require.Len(t, batch, 3)
-	left := s.load(batch)
+	require.Len(t, batch.batch, 3)
+	left := s.load(batch.batch)
 	e.router.cut(left) // whatever goes into the request comes back
 
 	var order []uint64

@@ -19,6 +19,7 @@ type outbox struct {
 	samples   int      // of both
 	heldBytes int      // of held, when next looked last
 	flights   int      // requests under way
+	current   int      // of those, with a request since the hub was found alive
 	urgentTo  uint64   // somebody waits for the answer to what is older: no waiting for others
 	retired   bool     // left the ring; its senders end
 	weight    float64  // of the hub in the ring, which may change
@@ -53,14 +54,21 @@ const (
 	stop
 )
 
+// flight is the parcels of one sender that are on their way to the hub, in one
+// request or several. life is the hub's when the latest of them began.
+type flight struct {
+	batch []*parcel
+	life  int
+}
+
 // next decides what a sender of o does. With push comes what to send; with sleep
 // for how long, or a negative duration if only a signal can end it.
-func (r *router) next(o *outbox, now time.Time) (t task, batch []*parcel, wait time.Duration) {
+func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.retired || r.closed && r.inMemory.first == nil && r.onDisk.first == nil {
 		o.signal() // the other senders, too
-		return stop, nil, 0
+		return stop, flight{}, 0
 	}
 	if o.down {
 		return r.nextProbeLocked(o, now)
@@ -69,17 +77,17 @@ func (r *router) next(o *outbox, now time.Time) (t task, batch []*parcel, wait t
 	if len(o.waiting) == 0 && len(o.held) == 0 && o.flights == 0 {
 		o.pace.on = false // there is nothing to catch up with
 	}
-	if len(o.waiting) == 0 || o.trial && o.flights > 0 {
-		return sleep, nil, wait
+	if len(o.waiting) == 0 || o.trial && o.current > 0 {
+		return sleep, flight{}, wait
 	}
 	if ready := r.readyInLocked(o, now); ready > 0 {
-		return sleep, nil, soonest(wait, ready)
+		return sleep, flight{}, soonest(wait, ready)
 	}
 	limit := r.cfg.BatchBytes
 	if o.pace.on && !r.closed {
 		allowed, wait := o.pace.allow(r.paceLocked(o, now), now)
 		if wait > 0 {
-			return sleep, nil, wait
+			return sleep, flight{}, wait
 		}
 		limit = min(limit, allowed)
 	}
@@ -88,11 +96,12 @@ func (r *router) next(o *outbox, now time.Time) (t task, batch []*parcel, wait t
 		o.pace.on = false // it has caught up
 	}
 	o.flights++
+	o.current++
 	o.account.flights++
 	if len(o.waiting) > 0 {
 		o.signal() // another sender may have a request to make of the rest
 	}
-	return push, batch, 0
+	return push, flight{batch, o.life}, 0
 }
 
 // soonest returns the shorter of two waits, of which a negative one is none.
@@ -167,11 +176,14 @@ func (o *outbox) takeLocked(limit int, now time.Time) (batch []*parcel, more boo
 	return batch, more
 }
 
-// landed notes that a request is over, in whatever way.
-func (r *router) landed(o *outbox) {
+// landed notes that a flight is over, in whatever way.
+func (r *router) landed(o *outbox, f flight) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.flights--
+	if f.life == o.life {
+		o.current--
+	}
 	o.account.flights--
 	if o.retired && r.byName[o.hub.Name] == nil { // the request has made them again
 		r.metrics.forget(o.hub.Name)

@@ -74,11 +74,11 @@ func TestRequests(t *testing.T) {
 		var sort sorter
 		o := e.router.current()[0]
 		for {
-			do, batch, _ := e.router.next(o, time.Now().Add(time.Second))
+			do, f, _ := e.router.next(o, time.Now().Add(time.Second))
 			if do != push {
 				break
 			}
-			for _, part := range sort.split(batch) {
+			for _, part := range sort.split(f.batch) {
 				var request strings.Builder
 				for _, p := range part {
 					request.WriteString(p.key)
@@ -86,7 +86,7 @@ func TestRequests(t *testing.T) {
 				got = append(got, request.String())
 				e.router.delivered(o, part)
 			}
-			e.router.landed(o)
+			e.router.landed(o, f)
 		}
 		assert.Equal(t, wantRequests, got)
 		assert.Zero(t, o.bytes)

@@ -276,10 +276,14 @@ func (r *router) dropWaitingLocked(p *parcel, why reason) {
 	l.enterLocked(r.routeLocked(l.key))
 }
 
-// sent counts what goes into a request.
-func (r *router) sent(o *outbox, part []*parcel) {
+// sent counts what goes into a request of a flight.
+func (r *router) sent(o *outbox, f *flight, part []*parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if f.life != o.life { // what it finds from now on is true of the hub that returned
+		f.life = o.life
+		o.current++
+	}
 	for _, p := range part {
 		o.account.sent += uint64(p.samples)
 	}
@@ -335,7 +339,7 @@ func (r *router) held(parcels []*parcel, wait time.Duration, now time.Time) (dro
 	r.postponedLocked(parcels, wait, now)
 	for _, p := range parcels {
 		l := p.lane
-		for l.busy == 0 && l.first != nil && l.bytes > r.cfg.MaxQueueBytes/heldShare {
+		for l.busy == 0 && l.first != nil && l.sizeLocked() > r.cfg.MaxQueueBytes/heldShare {
 			dropped += l.first.samples
 			r.dropWaitingLocked(l.first, rejected429)
 		}

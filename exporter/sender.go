@@ -24,13 +24,13 @@ func (s *sender) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		t, batch, wait := s.router.next(s.outbox, time.Now())
+		t, f, wait := s.router.next(s.outbox, time.Now())
 		switch t {
 		case stop:
 			return
 		case push:
-			s.push(ctx, batch)
-			s.router.landed(s.outbox)
+			s.push(ctx, &f)
+			s.router.landed(s.outbox, f)
 		case probe:
 			s.probe(ctx)
 		case sleep:
@@ -48,11 +48,11 @@ func (s *sender) run(ctx context.Context) {
 	}
 }
 
-// push sends a batch until the fate of each of its parcels is known, or is back
+// push sends a flight's batch until the fate of each of its parcels is known, or is back
 // with the router. A request that the hub refuses is halved, and the left half
 // goes first: a gateway's parcels stay in order.
-func (s *sender) push(ctx context.Context, batch []*parcel) {
-	batch = s.load(batch)
+func (s *sender) push(ctx context.Context, f *flight) {
+	batch := s.load(f.batch)
 	parts := s.sorter.split(batch)
 	slices.Reverse(parts) // the next one is the last
 	var held []*parcel    // of gateways that the hub takes no more of
@@ -63,7 +63,7 @@ func (s *sender) push(ctx context.Context, batch []*parcel) {
 		if part, held = without(part, held); len(part) == 0 {
 			continue
 		}
-		s.router.sent(s.outbox, part)
+		s.router.sent(s.outbox, f, part)
 		res := s.pusher.push(ctx, part)
 		switch half := len(part) / 2; {
 		case res.outcome == delivered:
@@ -83,7 +83,7 @@ func (s *sender) push(ctx context.Context, batch []*parcel) {
 			s.router.cut(rest(held, part, parts))
 			return
 		default:
-			s.fail(rest(held, part, parts), res)
+			s.fail(f.life, rest(held, part, parts), res)
 			return
 		}
 	}
@@ -165,8 +165,8 @@ func (s *sender) reject(p *parcel, res result) {
 }
 
 // fail gives back what is left of a batch, since the hub is at fault.
-func (s *sender) fail(left []*parcel, res result) {
-	wait, moved, news := s.router.failed(s.outbox, left, res, time.Now())
+func (s *sender) fail(life int, left []*parcel, res result) {
+	wait, moved, news := s.router.failed(s.outbox, life, left, res, time.Now())
 	if !news {
 		return
 	}

@@ -44,6 +44,8 @@ type hubView struct {
 	chained     time.Time // when a request last ended that the hub is not to blame for
 	notBefore   time.Time // of the next probe
 	flying      int       // pushes
+	life        int       // how often it was found alive
+	young       int       // of the pushes, begun since then
 }
 
 func newWatchedTransport(inner http.RoundTripper, l *ledger, cfg *Config) *watchedTransport {
@@ -91,7 +93,7 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	zipped := req.Header.Get("Content-Encoding") == "gzip"
 	text := textOf(req, zipped)
 	reports := w.ledger.depart(text, w.cfg.BatchBytes)
-	w.departs(host, reports)
+	life := w.departs(host, reports)
 	var resp *http.Response
 	var err error
 	if w.isCrowded(host, text) {
@@ -99,7 +101,7 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	} else {
 		resp, err = w.inner.RoundTrip(req)
 	}
-	w.lands(host, reports, resp, err, zipped)
+	w.lands(host, life, reports, resp, err, zipped)
 	return resp, err
 }
 
@@ -152,14 +154,16 @@ func (w *watchedTransport) end() {
 	w.ending = true
 }
 
-// departs checks that the hub may be sent something now.
-func (w *watchedTransport) departs(host string, reports []*report) {
+// departs checks that the hub may be sent something now. It returns which of the
+// hub's lives this is.
+func (w *watchedTransport) departs(host string, reports []*report) (life int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v, now := w.viewLocked(host), time.Now()
 	v.flying++
+	v.young++
 	if w.ring == nil || w.ending {
-		return
+		return v.life
 	}
 	// What follows of a batch may go on, whatever became of another request.
 	follows := v.chained.Equal(now)
@@ -168,15 +172,16 @@ func (w *watchedTransport) departs(host string, reports []*report) {
 		w.ledger.breaks("%d requests to %s are under way, and Senders is %d", v.flying, host, w.cfg.Senders)
 	case v.down && v.changed.Before(now) && !follows:
 		w.ledger.breaks("a push to %s, which is down since %s", host, now.Sub(v.changed))
-	case v.trial && v.flying > 1 && !v.changed.Equal(now) && !follows:
-		w.ledger.breaks("%d requests to %s are under way, which is on trial", v.flying, host)
+	case v.trial && v.young > 1 && !v.changed.Equal(now) && !follows:
+		w.ledger.breaks("%d requests to %s are under way, which is on trial", v.young, host)
 	}
 	if follows {
-		return
+		return v.life
 	}
 	for _, r := range reports {
 		w.homeLocked(host, r, now)
 	}
+	return v.life
 }
 
 // homeLocked checks that a report goes to the first living hub of its walk.
@@ -194,7 +199,7 @@ func (w *watchedTransport) homeLocked(host string, r *report, now time.Time) {
 }
 
 // lands tells the ledger of an outcome, and notes what it says of the hub.
-func (w *watchedTransport) lands(host string, reports []*report, resp *http.Response, err error, zipped bool) {
+func (w *watchedTransport) lands(host string, life int, reports []*report, resp *http.Response, err error, zipped bool) {
 	outcome := cut
 	if err == nil {
 		outcome = mustBecome(resp, zipped)
@@ -204,6 +209,9 @@ func (w *watchedTransport) lands(host string, reports []*report, resp *http.Resp
 	defer w.mu.Unlock()
 	v, now := w.viewLocked(host), time.Now()
 	v.flying--
+	if life == v.life {
+		v.young--
+	}
 	switch outcome {
 	case delivered:
 		v.chained = now
@@ -213,7 +221,9 @@ func (w *watchedTransport) lands(host string, reports []*report, resp *http.Resp
 	case refused, crowded, resendPlain:
 		v.chained = now
 	default:
-		w.failedLocked(v, resp, now)
+		if life == v.life { // or it says nothing of the hub that returned
+			w.failedLocked(v, resp, now)
+		}
 	}
 	w.tell(host, resp, err, outcome, zipped, len(reports))
 }
@@ -297,6 +307,7 @@ func (w *watchedTransport) probeLands(host string, resp *http.Response, err erro
 	v, now := w.viewLocked(host), time.Now()
 	if err == nil && resp.StatusCode < 500 {
 		v.down, v.trial, v.changed = false, true, now
+		v.life, v.young = v.life+1, 0
 		w.ledger.note("%s is alive", host)
 		w.ledger.reached("hub alive again")
 		return
