@@ -2,13 +2,9 @@ package exporter
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,7 +12,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/hubring/hubring/exporter/exportertest"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -62,14 +57,6 @@ func newWatchedTransport(inner http.RoundTripper, l *ledger, cfg *Config) *watch
 		w.ring = ring
 	}
 	return w
-}
-
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		panic(err)
-	}
-	return u.Hostname()
 }
 
 func (w *watchedTransport) viewLocked(host string) *hubView {
@@ -331,194 +318,4 @@ func (w *watchedTransport) tell(host string, resp *http.Response, err error, out
 	l.reachedIf(outcome == crowded, "gateway refused by its hub")
 	l.reachedIf(outcome == resendPlain, "gzip taken back")
 	l.note("push to %s: %d reports, %s", host, reports, answer)
-}
-
-// checkRouter checks what router.go says holds whenever its mutex is free.
-func checkRouter(r *router) (faults []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	waiting := map[*lane]*outbox{}
-	for _, o := range append(slices.Clone(r.outboxes), r.limbo) {
-		bytes, samples := 0, 0
-		for i, l := range append(slices.Clone(o.waiting), o.held...) {
-			if waiting[l] != nil {
-				fault("lane %q waits twice", l.key)
-			}
-			waiting[l] = o
-			bytes, samples = bytes+l.bytes, samples+l.samples
-			if i < len(o.waiting) && l.place != i || i >= len(o.waiting) && l.place != -1 {
-				fault("lane %q has place %d", l.key, l.place)
-			}
-			if up := (i - 1) / 2; i > 0 && i < len(o.waiting) && l.first.seq < o.waiting[up].first.seq {
-				fault("the heap of %s is no heap", o.hub.Name)
-			}
-		}
-		if bytes != o.bytes || samples != o.samples {
-			fault("%s has %d bytes and %d samples, and says %d and %d", o.hub.Name, bytes, samples, o.bytes, o.samples)
-		}
-		if o.flights < 0 || o.retired {
-			fault("%s has %d flights, retired: %v", o.hub.Name, o.flights, o.retired)
-		}
-	}
-	inLanes, busy := 0, 0
-	for key, l := range r.lanes {
-		o := waiting[l]
-		bytes, samples, last := 0, 0, uint64(0)
-		for p := l.first; p != nil; p = p.next {
-			bytes, samples = bytes+p.bytes, samples+p.samples
-			inLanes++
-			if p.seq <= last || p.lane != l || p.list == nil || p.next == nil && l.last != p {
-				fault("lane %q is out of order", key)
-			}
-			last = p.seq
-		}
-		busy += l.busy
-		switch {
-		case bytes != l.bytes || samples != l.samples:
-			fault("lane %q has %d bytes and %d samples, and says %d and %d", key, bytes, samples, l.bytes, l.samples)
-		case l.busy < 0 || l.key != key || l.at != o || l.first == nil && l.busy == 0:
-			fault("lane %q: busy %d, waits in the wrong place", key, l.busy)
-		case l.busy > 0 && o != nil:
-			fault("lane %q is busy and waits", key)
-		case l.busy == 0 && o != belongs(r, key):
-			fault("lane %q does not wait where it belongs", key)
-		}
-	}
-	queued := 0
-	for _, b := range []*backlog{&r.inMemory, &r.onDisk} {
-		parcels, samples, bytes, last := 0, 0, 0, uint64(0)
-		for p := b.first; p != nil; p = p.newer {
-			parcels, samples, bytes = parcels+1, samples+p.samples, bytes+p.memory
-			if p.seq <= last || p.list != b || r.lanes[p.key] != p.lane || p.newer == nil && b.last != p {
-				fault("a backlog is out of order at a parcel of %q", p.key)
-			}
-			if here := p.body != nil; here != (b == &r.inMemory) && !p.busy {
-				fault("a parcel of %q has its body: %v, and is on disk: %v", p.key, here, p.spilled)
-			}
-			last = p.seq
-		}
-		if parcels != b.parcels || samples != b.samples || bytes != b.bytes {
-			fault("a backlog says %d parcels, %d samples and %d bytes and has %d, %d and %d", b.parcels, b.samples, b.bytes, parcels, samples, bytes)
-		}
-		queued += parcels
-	}
-	if len(waiting) > len(r.lanes) {
-		fault("%d lanes wait, of %d", len(waiting), len(r.lanes))
-	}
-	if inLanes > queued || queued > inLanes+busy {
-		fault("%d parcels are queued, %d wait and %d are busy", queued, inLanes, busy)
-	}
-	return faults
-}
-
-// belongs returns where a gateway's lane has to wait.
-func belongs(r *router, key string) *outbox {
-	if r.ring == nil {
-		return r.limbo
-	}
-	owner := r.byName[r.ring.Owner(key).Name]
-	if r.cfg.Failover == NextHub {
-		for node := range r.ring.Walk(key) {
-			if o := r.byName[node.Name]; !o.down {
-				return o
-			}
-		}
-	}
-	return owner
-}
-
-// rings are those that schedules have had. They need few, and to build one takes
-// longer than all else.
-var rings sync.Map
-
-// knownRing is hashring.New.
-func knownRing(nodes []hashring.Node) (*hashring.Ring, error) {
-	key := fmt.Sprint(nodes)
-	if ring, ok := rings.Load(key); ok {
-		return ring.(*hashring.Ring), nil
-	}
-	ring, err := hashring.New(nodes)
-	if err == nil {
-		rings.Store(key, ring)
-	}
-	return ring, err
-}
-
-// liar is a Membership that says the truth now and then.
-type liar struct {
-	ledger *ledger
-	random *lockedRand
-	mu     sync.Mutex
-	truth  []Hub
-	honest bool
-}
-
-func (m *liar) set(truth []Hub, honest bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.truth, m.honest = truth, honest
-}
-
-// Hubs implements Membership.
-func (m *liar) Hubs(ctx context.Context) ([]Hub, error) {
-	m.mu.Lock()
-	hubs, honest := slices.Clone(m.truth), m.honest
-	m.mu.Unlock()
-	one := int(m.random.int64N(int64(len(hubs))))
-	lie := int(m.random.int64N(16))
-	if honest || lie < 8 {
-		return hubs, nil
-	}
-	switch lie {
-	case 8:
-		m.ledger.reached("lie: an error")
-		return nil, fmt.Errorf("lookup on 127.0.0.1:%d: server misbehaving", m.random.int64N(50_000))
-	case 9:
-		m.ledger.reached("lie: nobody")
-		return nil, nil
-	case 10, 11:
-		m.ledger.reached("lie: one is missing")
-		return slices.Delete(hubs, one, one+1), nil
-	case 12:
-		m.ledger.reached("lie: a stray one")
-		return append(hubs, Hub{URL: "http://stray"}), nil
-	case 13:
-		m.ledger.reached("lie: another address")
-		hubs[one].Name = hostOf(hubs[one].URL)
-		hubs[one].URL += ":81"
-		return hubs, nil
-	case 14:
-		m.ledger.reached("lie: one twice")
-		return append(hubs, hubs[one]), nil
-	}
-	m.ledger.reached("lie: no answer")
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-// network is the hubs of a schedule.
-type network struct {
-	*exportertest.Network
-	ledger *ledger
-	hubs   map[string]*exportertest.Hub
-}
-
-func (n *network) add(name string) {
-	hub := n.Add(name, exportertest.KeepSamples(0), exportertest.KeepPushes(0))
-	hub.OnPush(func(_ exportertest.Push, text []byte) { n.ledger.arrive(name, text) })
-	n.hubs[name] = hub
-}
-
-func (n *network) names() []string { return slices.Sorted(maps.Keys(n.hubs)) }
-
-// recover makes all hubs well.
-func (n *network) recover() {
-	for name, hub := range n.hubs {
-		n.Thaw(name)
-		n.Start(name)
-		hub.Recover()
-		hub.Refuse("")
-		hub.Advertise(true)
-	}
 }

@@ -1,0 +1,267 @@
+package exporter
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// check checks all that must hold at any time.
+func (s *schedule) check() {
+	for _, fault := range checkRouter(s.e.router) {
+		s.ledger.breaks("router: %s", fault)
+	}
+	now := s.now()
+	a := &now.account
+	if now.memoryBytes > s.cfg.MaxQueueBytes {
+		s.ledger.breaks("%d bytes are queued, and MaxQueueBytes is %d", now.memoryBytes, s.cfg.MaxQueueBytes)
+	}
+	sent, deliveredNow, rerouted := 0, 0, 0
+	for _, h := range a.hubs {
+		sent, deliveredNow, rerouted = sent+int(h.sent), deliveredNow+int(h.delivered), rerouted+int(h.rerouted)
+	}
+	after := 0
+	for why := rejected400; why < numReasons; why++ {
+		after += int(a.dropped[why])
+	}
+	if in, out := int(a.submitted+a.restored), deliveredNow+after+now.samples+now.spoolSamples; in != out {
+		s.ledger.breaks("%d samples came in, and %d are accounted for: %d delivered, %d dropped, %d in memory, %d on disk",
+			in, out, deliveredNow, after, now.samples, now.spoolSamples)
+	}
+	s.compare(now, sent, deliveredNow)
+	down := 0
+	for _, h := range now.hubs {
+		s.ledger.reachedIf(h.state == hubCatchingUp, "hub catching up")
+		if h.state == hubDown {
+			down++
+		}
+	}
+	s.ledger.reachedIf(rerouted > 0, "failover")
+	s.ledger.reachedIf(down > 0 && down == len(now.hubs), "all hubs down")
+	s.ledger.reachedIf(a.spilled > 0, "spilled")
+	if s.rnd.IntN(8) == 0 {
+		s.scrape()
+	}
+	s.fatal()
+}
+
+// compare holds the exporter's account against the ledger.
+func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
+	l, before := s.ledger, &s.earlier.account
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := &now.account
+	submitted := int(a.submitted + before.submitted)
+	gathered := l.gathered - int(a.dropped[submitFull]+before.dropped[submitFull]) - int(a.dropped[submitClosed]+before.dropped[submitClosed]) -
+		int(a.dropped[submitCancelled]+before.dropped[submitCancelled]) + l.refused
+	if submitted != l.taken+gathered {
+		l.breaksLocked("%d samples were taken in, and the account says %d", l.taken+gathered, submitted)
+	}
+	if sent != l.sent {
+		l.breaksLocked("%d samples were sent, and the account says %d", l.sent, sent)
+	}
+	deliveredBefore := 0
+	for _, h := range before.hubs {
+		deliveredBefore += int(h.delivered)
+	}
+	if deliveredNow+deliveredBefore != l.acked {
+		l.breaksLocked("hubs acknowledged %d samples, and the account says %d", l.acked, deliveredNow+deliveredBefore)
+	}
+	rejected, invalid := 0, 0
+	for why := range numReasons {
+		n := int(a.dropped[why] + before.dropped[why])
+		switch {
+		case why >= rejected400 && why <= rejected422:
+			rejected += n
+		case why < submitFull:
+			invalid += n
+		case why == overflow && s.cfg.Overflow == RefuseNew && n > 0, why == spoolDamaged && n > 0:
+			l.breaksLocked("%d samples are dropped as %s", n, why)
+		}
+		if n > 0 {
+			l.seen["dropped: "+why.String()] = 1
+		}
+	}
+	if rejected != l.rejected {
+		l.breaksLocked("hubs rejected %d samples, and the account says %d", l.rejected, rejected)
+	}
+	if invalid != l.invalid {
+		l.breaksLocked("%d samples were invalid, and the account says %d", l.invalid, invalid)
+	}
+}
+
+// scrape checks that the metrics say the same.
+func (s *schedule) scrape() {
+	families, err := s.reg.Gather()
+	if err != nil {
+		s.ledger.breaks("scrape: %v", err)
+		return
+	}
+	in := countIn(families, "samples_submitted_total") + countIn(families, "samples_restored_total")
+	out := countIn(families, "samples_delivered_total") + countIn(families, "queue_samples") +
+		countIn(families, "samples_dropped_total", "rejected_400", "rejected_413", "rejected_422", "rejected_429", "queue_overflow", "spool_damaged", "undelivered")
+	if in != out {
+		s.ledger.breaks("a scrape says that %d samples came in, and accounts for %d", in, out)
+	}
+	if bytes := countIn(families, "queue_bytes"); bytes > s.cfg.MaxQueueBytes {
+		s.ledger.breaks("a scrape says that %d bytes are queued, and MaxQueueBytes is %d", bytes, s.cfg.MaxQueueBytes)
+	}
+}
+
+// delivered checks that hubs acknowledged the reports, if they were taken in.
+func (s *schedule) delivered(reports []*report) {
+	if all, _ := s.ledger.answered(reports); !all && reports[0].state == accepted {
+		s.ledger.breaks("all hubs are well, and reports %s are not delivered", ids(reports))
+	}
+}
+
+// prompt checks that nothing waits longer than it may.
+func (s *schedule) prompt(what string) {
+	now := s.now()
+	if now.age > s.cfg.BatchWait || len(s.cfg.Gather) == 0 && now.samples+now.spoolSamples > 0 {
+		s.ledger.breaks("all hubs are well, and of %s %d samples are queued, %d on disk, the oldest for %s", what, now.samples, now.spoolSamples, now.age)
+	}
+}
+
+// leftOver checks what Run returned.
+func (s *schedule) leftOver(err error, now snapshot, recovered bool) {
+	var left *UndeliveredError
+	undelivered := int(now.account.dropped[undelivered])
+	switch {
+	case now.samples > 0:
+		s.ledger.breaks("Run has ended, and %d samples are queued", now.samples)
+	case err == nil && undelivered > 0, errors.As(err, &left) && left.Samples != undelivered:
+		s.ledger.breaks("%d samples were not delivered, and Run says %v", undelivered, err)
+	case err != nil && left == nil:
+		s.ledger.breaks("Run: %v", err)
+	case left != nil && left.Kept != now.spoolSamples:
+		s.ledger.breaks("%d samples are in SpoolDir, and Run says %d", now.spoolSamples, left.Kept)
+	case recovered && (err != nil || now.spoolSamples > 0):
+		s.ledger.breaks("all hubs are well, and Run leaves %d samples on disk and says %v", now.spoolSamples, err)
+	case undelivered > 0 && s.cfg.SpoolBytes == plentyOfSpool:
+		s.ledger.breaks("SpoolDir has room, and Run says %v", err)
+	}
+	if open := s.ledger.openBefore(s.ledger.next()); recovered && open > s.dropped(now) {
+		s.ledger.breaks("no hub has answered for %d samples, and %d are dropped", open, s.dropped(now))
+	}
+}
+
+// dropped counts the accepted samples that were dropped without a hub's word.
+func (s *schedule) dropped(now snapshot) int {
+	n := 0
+	for why := rejected429; why < numReasons; why++ {
+		n += int(now.account.dropped[why] + s.earlier.account.dropped[why])
+	}
+	return n
+}
+
+// carryOver adds an exporter that has ended to those before.
+func (s *schedule) carryOver(now snapshot) {
+	e := &s.earlier
+	e.spoolSamples = now.spoolSamples
+	e.account.submitted += now.account.submitted
+	for why := range numReasons {
+		e.account.dropped[why] += now.account.dropped[why]
+	}
+	if e.account.hubs == nil {
+		e.account.hubs = map[string]*hubAccount{}
+	}
+	for name, h := range now.account.hubs {
+		e.account.hub(name).delivered += h.delivered
+	}
+}
+
+// checkRouter checks what router.go says holds whenever its mutex is free.
+func checkRouter(r *router) (faults []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
+	waiting := map[*lane]*outbox{}
+	for _, o := range append(slices.Clone(r.outboxes), r.limbo) {
+		bytes, samples := 0, 0
+		for i, l := range append(slices.Clone(o.waiting), o.held...) {
+			if waiting[l] != nil {
+				fault("lane %q waits twice", l.key)
+			}
+			waiting[l] = o
+			bytes, samples = bytes+l.bytes, samples+l.samples
+			if i < len(o.waiting) && l.place != i || i >= len(o.waiting) && l.place != -1 {
+				fault("lane %q has place %d", l.key, l.place)
+			}
+			if up := (i - 1) / 2; i > 0 && i < len(o.waiting) && l.first.seq < o.waiting[up].first.seq {
+				fault("the heap of %s is no heap", o.hub.Name)
+			}
+		}
+		if bytes != o.bytes || samples != o.samples {
+			fault("%s has %d bytes and %d samples, and says %d and %d", o.hub.Name, bytes, samples, o.bytes, o.samples)
+		}
+		if o.flights < 0 || o.retired {
+			fault("%s has %d flights, retired: %v", o.hub.Name, o.flights, o.retired)
+		}
+	}
+	inLanes, busy := 0, 0
+	for key, l := range r.lanes {
+		o := waiting[l]
+		bytes, samples, last := 0, 0, uint64(0)
+		for p := l.first; p != nil; p = p.next {
+			bytes, samples = bytes+p.bytes, samples+p.samples
+			inLanes++
+			if p.seq <= last || p.lane != l || p.list == nil || p.next == nil && l.last != p {
+				fault("lane %q is out of order", key)
+			}
+			last = p.seq
+		}
+		busy += l.busy
+		switch {
+		case bytes != l.bytes || samples != l.samples:
+			fault("lane %q has %d bytes and %d samples, and says %d and %d", key, bytes, samples, l.bytes, l.samples)
+		case l.busy < 0 || l.key != key || l.at != o || l.first == nil && l.busy == 0:
+			fault("lane %q: busy %d, waits in the wrong place", key, l.busy)
+		case l.busy > 0 && o != nil:
+			fault("lane %q is busy and waits", key)
+		case l.busy == 0 && o != belongs(r, key):
+			fault("lane %q does not wait where it belongs", key)
+		}
+	}
+	queued := 0
+	for _, b := range []*backlog{&r.inMemory, &r.onDisk} {
+		parcels, samples, bytes, last := 0, 0, 0, uint64(0)
+		for p := b.first; p != nil; p = p.newer {
+			parcels, samples, bytes = parcels+1, samples+p.samples, bytes+p.memory
+			if p.seq <= last || p.list != b || r.lanes[p.key] != p.lane || p.newer == nil && b.last != p {
+				fault("a backlog is out of order at a parcel of %q", p.key)
+			}
+			if here := p.body != nil; here != (b == &r.inMemory) && !p.busy {
+				fault("a parcel of %q has its body: %v, and is on disk: %v", p.key, here, p.spilled)
+			}
+			last = p.seq
+		}
+		if parcels != b.parcels || samples != b.samples || bytes != b.bytes {
+			fault("a backlog says %d parcels, %d samples and %d bytes and has %d, %d and %d", b.parcels, b.samples, b.bytes, parcels, samples, bytes)
+		}
+		queued += parcels
+	}
+	if len(waiting) > len(r.lanes) {
+		fault("%d lanes wait, of %d", len(waiting), len(r.lanes))
+	}
+	if inLanes > queued || queued > inLanes+busy {
+		fault("%d parcels are queued, %d wait and %d are busy", queued, inLanes, busy)
+	}
+	return faults
+}
+
+// belongs returns where a gateway's lane has to wait.
+func belongs(r *router, key string) *outbox {
+	if r.ring == nil {
+		return r.limbo
+	}
+	owner := r.byName[r.ring.Owner(key).Name]
+	if r.cfg.Failover == NextHub {
+		for node := range r.ring.Walk(key) {
+			if o := r.byName[node.Name]; !o.down {
+				return o
+			}
+		}
+	}
+	return owner
+}
