@@ -15,8 +15,11 @@ type backlog struct {
 
 // addLocked puts p in its place by sequence number, which is nearly always the
 // last.
-func (b *backlog) addLocked(p *parcel) {
-	after := b.last
+func (b *backlog) addLocked(p *parcel) { b.addFromLocked(p, b.last) }
+
+// addFromLocked is addLocked for who knows that p is older than what follows after,
+// which is nil if that is the first one.
+func (b *backlog) addFromLocked(p, after *parcel) {
 	for after != nil && after.seq > p.seq {
 		after = after.older
 	}

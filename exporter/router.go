@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"cmp"
+	"container/heap"
 	"fmt"
 	"math"
 	"slices"
@@ -195,6 +196,9 @@ func (r *router) routeLocked(key string) *outbox {
 	if !owner.down || r.cfg.Failover == WaitForOwner {
 		return owner
 	}
+	if !slices.ContainsFunc(r.outboxes, func(o *outbox) bool { return !o.down }) { // spares the longest walk
+		return owner
+	}
 	for node := range r.ring.Walk(key) {
 		if o := r.byName[node.Name]; !o.down {
 			return o
@@ -205,21 +209,39 @@ func (r *router) routeLocked(key string) *outbox {
 
 // rerouteLocked moves the lanes that wait in o and belong elsewhere.
 func (r *router) rerouteLocked(o *outbox, m *moves) {
-	var leaving []*lane
-	for _, lanes := range [][]*lane{o.waiting, o.held} {
+	type departure struct {
+		lane *lane
+		to   *outbox
+	}
+	var leaving []departure
+	stay := func(lanes []*lane) []*lane {
+		staying := lanes[:0]
 		for _, l := range lanes {
-			if r.routeLocked(l.key) != o {
-				leaving = append(leaving, l)
+			if to := r.routeLocked(l.key); to != o {
+				leaving = append(leaving, departure{l, to})
+			} else {
+				staying = append(staying, l)
 			}
 		}
+		clear(lanes[len(staying):])
+		return staying
 	}
-	for _, l := range leaving {
-		l.leaveLocked()
-		l.until = time.Time{}
-		to := r.routeLocked(l.key)
-		l.enterLocked(to)
+	waited := len(o.waiting)
+	o.waiting, o.held = stay(o.waiting), stay(o.held)
+	if len(o.waiting) < waited { // taking them out one by one is slow when they are many
+		for i, l := range o.waiting {
+			l.place = i
+		}
+		heap.Init(&o.waiting)
+	}
+	for _, d := range leaving {
+		l := d.lane
+		o.bytes -= l.bytes
+		o.samples -= l.samples
+		l.at, l.place, l.until = nil, -1, time.Time{}
+		l.enterLocked(d.to)
 		o.account.rerouted += uint64(l.samples)
-		m.add(to.hub.Name, l.key, l.samples)
+		m.add(d.to.hub.Name, l.key, l.samples)
 	}
 }
 

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hubring/hubring/internal/spool"
@@ -57,11 +58,13 @@ func (r *router) takeToSpill(limit int) []*parcel {
 func (r *router) spilled(parcels, written []*parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range written {
+	after := r.onDisk.last
+	for _, p := range slices.Backward(written) { // so that no place is looked for from the end each time
 		r.inMemory.removeLocked(p)
 		p.spilled = true
 		p.unload()
-		r.onDisk.addLocked(p)
+		r.onDisk.addFromLocked(p, after)
+		after = p.older
 		r.account.spilled += uint64(p.samples)
 	}
 	for _, p := range parcels {

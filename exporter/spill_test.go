@@ -81,7 +81,7 @@ func TestFullDiskOfFewGatewaysDropsItsOldest(t *testing.T) {
 			oldest = min(oldest, valueOf(line))
 			values[valueOf(line)] = true
 		}
-		assert.Equal(t, last-oldest+1, len(values), "nothing is missing between the oldest that is left, %d, and the newest", oldest)
+		assert.Len(t, values, last-oldest+1, "nothing is missing between the oldest that is left, %d, and the newest", oldest)
 	})
 }
 
