@@ -28,6 +28,7 @@ const (
 type outage struct {
 	*controller
 	load    *load
+	pulse   *pulse
 	hub     *stack.Hub
 	began   time.Time // the load
 	struck  time.Time // the hub
@@ -40,7 +41,7 @@ type outage struct {
 func startOutage(t *testing.T, s *stack.Stack, name string, cfg exporter.Config, steady time.Duration) *outage {
 	t.Helper()
 	cfg.Hubs = hubs(s)
-	o := &outage{controller: startController(t, cfg), load: newLoad(name, fleetSize, loadFamilies, fleetReports), hub: s.Shards[1].Hub}
+	o := &outage{controller: startController(t, cfg), load: newLoad(name, fleetSize, loadFamilies, fleetReports), pulse: startPulse(t), hub: s.Shards[1].Hub}
 	o.began = time.Now()
 	o.load.start(t, o.Exporter)
 	sleepUntil(t, o.began.Add(steady))
@@ -128,7 +129,7 @@ func (o *outage) requireSmoothReturn(t *testing.T) {
 		}
 	}
 	since := o.traffic.to(o.hub).where(func(p *tap.Push) bool { return p.Began.After(o.back.Add(-readyDelay)) })
-	most, at := since.busiest(t)
+	most, at := since.busiest(t, o.pulse)
 	last := o.shareOf(t, o.ended.Add(-3*time.Second), o.ended)
 	t.Logf("%s, of which %d samples a second are: %.0f %% of its share after %s, %.0f %% in the last 3 s; at most %d in a second (%.2f times), %s after it was back",
 		o.hub.Name, steady, comebackShare*100, comeback.Round(time.Millisecond), 100*last/share, most, float64(most)/float64(steady), at.Sub(o.back).Round(time.Millisecond))
@@ -224,7 +225,7 @@ func TestExporterAllHubsDown(t *testing.T) {
 	t.Logf("all that had waited was delivered %s after the hubs were back", empty.Sub(o.back).Round(time.Millisecond))
 	for _, sh := range s.Shards {
 		steady := o.steady(t, sh.Hub)
-		most, at := o.traffic.to(sh.Hub).between(o.struck, empty).acknowledged().busiest(t)
+		most, at := o.traffic.to(sh.Hub).between(o.struck, empty).acknowledged().busiest(t, o.pulse)
 		t.Logf("%s, of which %d samples a second are: at most %d in a second (%.2f times), %s after it was back",
 			sh.Hub.Name, steady, most, float64(most)/float64(steady), at.Sub(o.back).Round(time.Millisecond))
 		require.LessOrEqual(t, most, overloadFactor*steady)

@@ -209,6 +209,67 @@ func (l *load) took(quantile float64, from, to time.Time) (time.Duration, int) {
 	return all[min(int(quantile*float64(len(all))), len(all)-1)], len(all)
 }
 
+// pulse notes when the process got no time to run.
+type pulse struct {
+	mu   sync.Mutex
+	late []beat
+}
+
+// beat is one that came too late.
+type beat struct {
+	at time.Time
+	by time.Duration
+}
+
+const (
+	beatEvery = 10 * time.Millisecond // between two beats
+	usualLag  = 50 * time.Millisecond // of a beat; an exporter has to live with as much
+)
+
+// startPulse beats until the test's end.
+func startPulse(t *testing.T) *pulse {
+	p, done := &pulse{}, make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer close(done)
+		p.run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return p
+}
+
+func (p *pulse) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		due := time.Now().Add(beatEvery)
+		timer.Reset(beatEvery)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if by := time.Since(due); by > usualLag {
+			p.mu.Lock()
+			p.late = append(p.late, beat{time.Now(), by})
+			p.mu.Unlock()
+		}
+	}
+}
+
+// still returns how long the process stood still before beats between two moments.
+func (p *pulse) still(from, to time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var sum time.Duration
+	for _, b := range p.late {
+		if !b.at.Before(from) && !b.at.After(to.Add(beatEvery)) {
+			sum += b.by
+		}
+	}
+	return sum
+}
+
 // hubBinary is the hub's program, for tests that need no other.
 var hubBinary struct {
 	once sync.Once
