@@ -118,7 +118,8 @@ type Config struct {
 	// request; 200 ms.
 	BatchWait time.Duration
 
-	// PushTimeout bounds one request, from connecting to its answer; 10 s.
+	// PushTimeout bounds one request, from connecting to its answer; 10 s. A
+	// probe has 2 s at most.
 	PushTimeout time.Duration
 	// FlushTimeout is how long Run goes on sending when its context has
 	// ended; 10 s.
@@ -131,7 +132,7 @@ type Config struct {
 	// and again after each further wait until it says yes.
 	MinBackoff, MaxBackoff time.Duration
 	// CatchUp is how fast a hub that was down is sent what has piled up for it,
-	// as a multiple of what is submitted for it all the time; 1.8, at least
+	// as a multiple of what is submitted for it all the time; 1.7, at least
 	// 1.1. It keeps the load of a hub that returns below twice the usual.
 	CatchUp float64
 

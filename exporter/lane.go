@@ -119,9 +119,14 @@ func (h *laneHeap) Pop() any {
 
 // enterLocked makes the lane wait in o, if it is not busy and has something.
 func (l *lane) enterLocked(o *outbox) {
-	if l.first == nil || l.busy > 0 {
-		return
+	if l.first != nil && l.busy == 0 {
+		l.joinLocked(o)
+		o.signal()
 	}
+}
+
+// joinLocked puts the lane into o.
+func (l *lane) joinLocked(o *outbox) {
 	l.at = o
 	o.bytes += l.bytes
 	o.samples += l.samples
@@ -131,7 +136,6 @@ func (l *lane) enterLocked(o *outbox) {
 		l.place = -1
 		o.held = append(o.held, l)
 	}
-	o.signal()
 }
 
 // leaveLocked takes the lane out of the outbox in which it waits.

@@ -59,6 +59,7 @@ const (
 type flight struct {
 	batch []*parcel
 	life  int
+	room  int // bytes that may be added to batch before it is sent
 }
 
 // next decides what a sender of o does. With push comes what to send; with sleep
@@ -91,17 +92,28 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 		}
 		limit = min(limit, allowed)
 	}
-	batch, more := o.takeLocked(limit, now)
-	if !more && o.flights == 0 {
-		o.pace.on = false // it has caught up
-	}
+	f = flight{life: o.life, room: limit}
+	r.takeLocked(o, &f, now)
 	o.flights++
 	o.current++
 	o.account.flights++
-	if len(o.waiting) > 0 {
-		o.signal() // another sender may have a request to make of the rest
+	return push, f, 0
+}
+
+// fill adds more to a flight that has room. It reports whether there may be yet
+// more.
+func (r *router) fill(o *outbox, f *flight, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f.room == 0 {
+		return false
 	}
-	return push, flight{batch, o.life}, 0
+	if o.down || o.retired {
+		o.fullLocked(f)
+		return false
+	}
+	r.takeLocked(o, f, now)
+	return f.room > 0
 }
 
 // soonest returns the shorter of two waits, of which a negative one is none.
@@ -143,13 +155,23 @@ func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 	return max(oldest.born.Add(r.cfg.BatchWait).Sub(now), 0)
 }
 
-// takeLocked makes parcels of up to limit bytes, at least one, busy and returns
-// them: the oldest of all that wait. It reports whether there is more.
-func (o *outbox) takeLocked(limit int, now time.Time) (batch []*parcel, more bool) {
-	size := 0
-	for len(o.waiting) > 0 {
+// takenAtOnce is how many parcels are taken before the router's mutex is let go for
+// others.
+const takenAtOnce = 256
+
+// takeLocked makes parcels busy and adds them to a flight as far as it has room,
+// at least one to an empty one: the oldest of all that wait. The flight has room
+// still if there are so many of them that the rest is to be taken later.
+func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
+	size, taken := 0, len(f.batch)
+	for _, p := range f.batch { // the rest of its lanes is nobody else's
+		if l := p.lane; l.first != nil && l.at == nil {
+			l.joinLocked(o)
+		}
+	}
+	for len(o.waiting) > 0 && len(f.batch) < taken+takenAtOnce {
 		l := o.waiting[0]
-		if len(batch) > 0 && size+l.first.bytes > limit {
+		if len(f.batch) > 0 && size+l.first.bytes > f.room {
 			break
 		}
 		p := l.popLocked()
@@ -164,16 +186,32 @@ func (o *outbox) takeLocked(limit int, now time.Time) (batch []*parcel, more boo
 		l.busy++
 		p.busy = true
 		size += p.bytes
-		batch = append(batch, p)
+		f.batch = append(f.batch, p)
 	}
-	more = len(o.waiting) > 0
-	for _, p := range batch { // nothing more of their lanes until these are settled
+	more := len(o.waiting) > 0
+	for _, p := range f.batch { // nothing more of their lanes until these are settled
 		p.lane.leaveLocked()
 	}
 	if o.pace.on {
 		o.pace.spend(size, now)
+		others := o.flights
+		if taken > 0 { // this one is counted
+			others--
+		}
+		o.pace.on = more || others > 0 // or it has caught up
 	}
-	return batch, more
+	f.room -= size
+	if len(f.batch) < taken+takenAtOnce || f.room <= 0 {
+		o.fullLocked(f)
+	}
+}
+
+// fullLocked ends the taking for a flight.
+func (o *outbox) fullLocked(f *flight) {
+	f.room = 0
+	if len(o.waiting) > 0 {
+		o.signal() // another sender may have a request to make of the rest
+	}
 }
 
 // landed notes that a flight is over, in whatever way.

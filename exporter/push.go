@@ -111,7 +111,7 @@ func (p *pusher) post(ctx context.Context, batch []*parcel) result {
 	// connection turns out to be closed.
 	req.Header["Idempotency-Key"] = nil
 
-	res, header := p.do(ctx, req, compressed)
+	res, header := p.do(ctx, req, p.timeout, compressed)
 	if header != nil {
 		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
@@ -153,7 +153,7 @@ func (p *pusher) probe(ctx context.Context) result {
 	if err != nil {
 		return result{outcome: tryNext, detail: err.Error()}
 	}
-	res, header := p.do(ctx, req, false)
+	res, header := p.do(ctx, req, min(p.timeout, maxProbeTime), false)
 	if res.outcome == cut || header == nil {
 		return res
 	}
@@ -166,8 +166,8 @@ func (p *pusher) probe(ctx context.Context) result {
 
 // do sends a request within the timeout. The header is nil if there was no
 // answer.
-func (p *pusher) do(ctx context.Context, req *http.Request, compressed bool) (result, http.Header) {
-	bounded, cancel := context.WithTimeoutCause(ctx, p.timeout, errPushTimeout)
+func (p *pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (result, http.Header) {
+	bounded, cancel := context.WithTimeoutCause(ctx, timeout, errPushTimeout)
 	defer cancel()
 	resp, err := p.client.Do(req.WithContext(bounded))
 	if err != nil {

@@ -31,7 +31,7 @@ type router struct {
 
 	mu       sync.Mutex
 	ring     *hashring.Ring     // nil while no hub is known
-	outboxes []*outbox          // the ring's, by name
+	outboxes []*outbox          // in the order of ring.Nodes
 	byName   map[string]*outbox // the same
 	limbo    *outbox            // in place of all while no hub is known; it has no senders
 	lanes    map[string]*lane   // by gateway, each with something queued
@@ -196,16 +196,14 @@ func (r *router) routeLocked(key string) *outbox {
 	if !owner.down || r.cfg.Failover == WaitForOwner {
 		return owner
 	}
-	if !slices.ContainsFunc(r.outboxes, func(o *outbox) bool { return !o.down }) { // spares the longest walk
-		return owner
-	}
-	for node := range r.ring.Walk(key) {
-		if o := r.byName[node.Name]; !o.down {
-			return o
-		}
+	if next := r.ring.First(key, r.livesLocked); next >= 0 {
+		return r.outboxes[next]
 	}
 	return owner
 }
+
+// livesLocked reports whether the hub of this index is not down.
+func (r *router) livesLocked(hub int) bool { return !r.outboxes[hub].down }
 
 // rerouteLocked moves the lanes that wait in o and belong elsewhere.
 func (r *router) rerouteLocked(o *outbox, m *moves) {
@@ -428,8 +426,10 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 			joined = append(joined, o)
 		}
 		o.weight = cmp.Or(hub.Weight, 1)
-		r.outboxes = append(r.outboxes, o)
 		r.byName[hub.Name] = o
+	}
+	for _, node := range ring.Nodes() {
+		r.outboxes = append(r.outboxes, r.byName[node.Name])
 	}
 	m = newMoves()
 	for _, o := range append(before, r.limbo) {

@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// settledAtOnce is how many parcels are settled before the router's mutex is let go
+// for others.
+const settledAtOnce = 128
+
 // sender is a goroutine that empties an outbox, together with others.
 type sender struct {
 	router *router
@@ -52,6 +56,8 @@ func (s *sender) run(ctx context.Context) {
 // with the router. A request that the hub refuses is halved, and the left half
 // goes first: a gateway's parcels stay in order.
 func (s *sender) push(ctx context.Context, f *flight) {
+	for s.router.fill(s.outbox, f, time.Now()) { // in parts: Submit may come in between
+	}
 	batch := s.load(f.batch)
 	parts := s.sorter.split(batch)
 	slices.Reverse(parts) // the next one is the last
@@ -67,7 +73,9 @@ func (s *sender) push(ctx context.Context, f *flight) {
 		res := s.pusher.push(ctx, part)
 		switch half := len(part) / 2; {
 		case res.outcome == delivered:
-			s.router.delivered(s.outbox, part)
+			for some := range slices.Chunk(part, settledAtOnce) { // Submit may come in between
+				s.router.delivered(s.outbox, some)
+			}
 			s.spool.done(part)
 		case res.outcome == resendPlain:
 			parts = append(parts, part)

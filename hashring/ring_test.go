@@ -126,3 +126,30 @@ func TestOwnerAndTheFirstStepsDoNotAllocate(t *testing.T) {
 		}), name)
 	}
 }
+
+// First finds what a walk past the others comes to.
+func TestFirst(t *testing.T) {
+	plain := mustNew(t, hubs(20))
+	loads := fleet(1, 300)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for _, ring := range []*Ring{plain, mustNew(t, weighted(hubs(20))), mustAssign(t, plain, loads), mustNew(t, hubs(1))} {
+		index := map[string]int{}
+		for i, n := range ring.Nodes() {
+			index[n.Name] = i
+		}
+		for _, l := range loads {
+			living := make([]bool, len(ring.nodes))
+			for range rnd.IntN(len(living) + 1) {
+				living[rnd.IntN(len(living))] = true
+			}
+			want := -1
+			for n := range ring.Walk(l.Key) {
+				if living[index[n.Name]] {
+					want = index[n.Name]
+					break
+				}
+			}
+			require.Equal(t, want, ring.First(l.Key, func(node int) bool { return living[node] }), l.Key)
+		}
+	}
+}

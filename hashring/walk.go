@@ -46,6 +46,28 @@ func (r *Ring) Walk(key string) iter.Seq[Node] {
 	}
 }
 
+// First returns the first node of the key's walk that ok accepts, in O(n) however
+// many it has to step over, or -1 if it accepts none. Nodes are named by their
+// indices in Nodes. ok is called in no particular order, for the home first. First
+// does not allocate.
+func (r *Ring) First(key string, ok func(node int) bool) int {
+	p := partition(key)
+	if home := r.home(key, p); ok(home) {
+		return home
+	}
+	mark := partitionMark(p)
+	best := rank{node: -1}
+	for i := range r.marks {
+		if !ok(i) {
+			continue
+		}
+		if c := r.rank(mark, i); best.node < 0 || c.before(best) {
+			best = c
+		}
+	}
+	return best.node
+}
+
 // rank is a node's place in the order of one partition.
 type rank struct {
 	wait  float64 // -ln(u)/weight, or 0 if all weights are the same
