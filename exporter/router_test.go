@@ -1,0 +1,133 @@
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// later is when all that was just submitted has waited for others long enough.
+func later() time.Time { return time.Now().Add(time.Minute) }
+
+// A Push whose samples stay on disk when Run ends is told so.
+func TestPushOfWhatIsKeptEnds(t *testing.T) {
+	dir := t.TempDir()
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		f["hub-0"].kill()
+		h := start(t, f, func(c *Config) { c.SpoolDir = dir })
+		pushed := make(chan error, 1)
+		go func() { pushed <- h.e.Push(context.Background(), reports(1, "a")) }()
+		pass(time.Second)
+		require.NoError(t, h.stop(), "nothing is lost")
+		assert.ErrorIs(t, <-pushed, ErrDropped)
+	})
+}
+
+// A sender that takes what fits into a request wakes another one for the rest.
+func TestRestOfARequestWakesAnotherSender(t *testing.T) {
+	r, all := crowdedRouter(t, 1, 100, func(c *Config) { c.BatchBytes = 1000 })
+	<-all[0].wake
+	task, batch, _ := r.next(all[0], later())
+	require.Equal(t, push, task)
+	assert.NotEmpty(t, batch)
+	assert.Len(t, all[0].wake, 1)
+}
+
+// A gateway that one hub refuses does not wait at the next one.
+func TestHoldEndsWhereTheHubDoes(t *testing.T) {
+	r, all := crowdedRouter(t, 2, 10, nil)
+	first, second := all[0], all[1]
+	_, batch, _ := r.next(first, later())
+	require.NotEmpty(t, batch)
+	r.held(first, batch, time.Hour, later())
+	r.landed(first)
+	require.Len(t, first.held, len(batch))
+	r.failed(first, nil, result{outcome: tryNext}, later())
+	assert.Empty(t, first.held)
+	assert.Empty(t, second.held)
+	assert.Len(t, second.waiting, 10)
+	assert.Zero(t, first.bytes+first.samples)
+}
+
+// What was read from disk for a request that failed does not stay in memory.
+func TestUnsentSpilledParcelIsUnloaded(t *testing.T) {
+	r, all := crowdedRouter(t, 1, 1, nil)
+	p := r.inMemory.first
+	meta, body := appendMeta(nil, p), appendBody(nil, p)
+	spilling := r.takeToSpill(1 << 20)
+	r.spilled(spilling, spilling)
+	_, batch, _ := r.next(all[0], later())
+	require.Len(t, batch, 1)
+	require.NotEmpty(t, meta)
+	require.NoError(t, readBody(body, p))
+	used := r.memoryLocked()
+	r.cut(batch)
+	assert.Nil(t, p.body)
+	assert.Nil(t, p.shape)
+	assert.Equal(t, used, r.memoryLocked())
+}
+
+// A parcel too large for the disk is not tried again and again.
+func TestUnfitParcelStaysInMemory(t *testing.T) {
+	r, _ := crowdedRouter(t, 1, 2, nil)
+	r.inMemory.first.unfit = true
+	parcels := r.takeToSpill(1 << 20)
+	require.Len(t, parcels, 1)
+	assert.Same(t, r.inMemory.last, parcels[0])
+}
+
+// When it is what is on disk that fills the memory, that makes room.
+func TestVictimsAreWhatFillsTheMemory(t *testing.T) {
+	r, _ := crowdedRouter(t, 1, 101, func(c *Config) { c.MaxQueueBytes, c.Overflow = 70_000, DropOldest })
+	all := r.takeToSpill(1 << 20)
+	written := all[1:] // the oldest stays
+	r.spilled(all, written)
+	assert.Same(t, r.inMemory.first, r.victimLocked(), "half of the memory is enough for the disk")
+	r.cfg.MaxQueueBytes = 50_000
+	assert.Same(t, written[0], r.victimLocked())
+}
+
+// What a hub does that has left the ring is no news, and its successor at another
+// address keeps the estimate of what comes in for it.
+func TestHubAtANewAddress(t *testing.T) {
+	r, all := crowdedRouter(t, 1, 10, nil)
+	old := all[0]
+	joined, _ := r.setHubs([]Hub{{Name: old.hub.Name, URL: "http://elsewhere", Weight: 1}}, r.ring)
+	require.Len(t, joined, 1)
+	assert.True(t, old.retired)
+	assert.Equal(t, old.steady.amount, joined[0].steady.amount)
+	assert.Positive(t, joined[0].steady.amount)
+	assert.Len(t, joined[0].waiting, 10)
+	assert.True(t, joined[0].pace.on, "what has piled up comes at a pace")
+	_, _, news := r.failed(old, nil, result{outcome: tryNext}, later())
+	assert.False(t, news)
+	assert.False(t, old.down)
+}
+
+// The account of a hub that left is not summed up while a request of it is under way.
+func TestFormerHubsAreSummedUpWhenAllIsOver(t *testing.T) {
+	a := account{hubs: map[string]*hubAccount{}}
+	for i := range maxFormerHubs + 1 {
+		a.hub(fmt.Sprint("hub-", i)).delivered = 1
+	}
+	a.hub("hub-0").flights = 1
+	a.sumUp(func(name string) bool { return name == "hub-1" })
+	assert.Len(t, a.hubs, 3)
+	assert.Equal(t, uint64(maxFormerHubs-1), a.hub(formerHubs).delivered)
+	assert.Equal(t, 1, a.hub("hub-0").flights)
+}
+
+// Kinds of log lines do not fill the memory.
+func TestLogKindsAreBounded(t *testing.T) {
+	l := newLogLimits(slog.New(slog.DiscardHandler))
+	for i := range maxKinds + 10 {
+		l.kind(fmt.Sprint(i))
+	}
+	assert.LessOrEqual(t, len(l.kinds), maxKinds)
+}
