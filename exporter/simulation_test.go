@@ -75,7 +75,7 @@ func TestSimulation(t *testing.T) {
 }
 
 // fullRun is how many schedules have to reach every situation.
-const fullRun = 2000
+const fullRun = 5000
 
 var situations = []string{
 	"kill", "start", "freeze", "thaw", "name gone", "slow", "hang", "lost acknowledgement", "cut body", "kept and failed",
