@@ -58,6 +58,8 @@ func (r *router) failed(o *outbox, life int, left []*parcel, res result, now tim
 		o.down, o.trial, o.downSince = true, false, now
 		o.pace.on = false
 		wait = o.putOffLocked(r.cfg, res.wait, now)
+	} else if until := now.Add(res.wait); o.down && o.retryAt.Before(until) {
+		o.retryAt = until
 	}
 	for _, p := range left {
 		if to := r.routeLocked(p.key); to != o {
@@ -82,10 +84,13 @@ func (r *router) stillDown(o *outbox, res result, now time.Time) (wait time.Dura
 }
 
 // alive notes that a probe found the hub: its gateways come home. What has piled
-// up for it comes at a pace, see Config.CatchUp.
+// up for it comes at a pace, see Config.CatchUp. It returns nil if the hub has left the ring.
 func (r *router) alive(o *outbox, now time.Time) (since time.Time, m *moves) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if o.retired {
+		return o.downSince, nil
+	}
 	o.down, o.probing, o.trial = false, false, true
 	o.life++
 	o.current = 0

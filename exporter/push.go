@@ -217,22 +217,44 @@ type requestBody struct {
 
 func (b *requestBody) open() io.ReadCloser {
 	b.readers.Add(1)
-	return &bodyReader{Reader: *bytes.NewReader(b.payload), of: b}
+	return &bodyReader{of: b, rest: b.payload}
 }
 
 func (b *requestBody) get() (io.ReadCloser, error) { return b.open(), nil }
 
 func (b *requestBody) inUse() bool { return b.readers.Load() > 0 }
 
+// bodyReader is one reading of a payload. HTTP/2 may close a body while it reads it
+// in another goroutine: nothing is read of the payload after Close.
 type bodyReader struct {
-	bytes.Reader
-	of     *requestBody
-	closed atomic.Bool
+	of *requestBody
+
+	mu     sync.Mutex
+	rest   []byte
+	closed bool
+}
+
+// Read implements io.Reader.
+func (r *bodyReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if len(r.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }
 
 // Close may be called more than once.
 func (r *bodyReader) Close() error {
-	if r.closed.CompareAndSwap(false, true) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.closed = true
 		r.of.readers.Add(-1)
 	}
 	return nil

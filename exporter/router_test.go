@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"testing"
 	"time"
 
@@ -43,12 +44,12 @@ func TestRestOfARequestWakesAnotherSender(t *testing.T) {
 func TestHoldEndsWhereTheHubDoes(t *testing.T) {
 	r, all := crowdedRouter(t, 2, 10, nil)
 	first, second := all[0], all[1]
-	_, batch, _ := r.next(first, later())
-	require.NotEmpty(t, batch)
-	r.held(first, batch, time.Hour, later())
-	r.landed(first)
-	require.Len(t, first.held, len(batch))
-	r.failed(first, nil, result{outcome: tryNext}, later())
+	_, f, _ := r.next(first, later())
+	require.NotEmpty(t, f.batch)
+	r.held(f.batch, time.Hour, later())
+	r.landed(first, f)
+	require.Len(t, first.held, len(f.batch))
+	r.failed(first, first.life, nil, result{outcome: tryNext}, later())
 	assert.Empty(t, first.held)
 	assert.Empty(t, second.held)
 	assert.Len(t, second.waiting, 10)
@@ -62,12 +63,12 @@ func TestUnsentSpilledParcelIsUnloaded(t *testing.T) {
 	meta, body := appendMeta(nil, p), appendBody(nil, p)
 	spilling := r.takeToSpill(1 << 20)
 	r.spilled(spilling, spilling)
-	_, batch, _ := r.next(all[0], later())
-	require.Len(t, batch, 1)
+	_, f, _ := r.next(all[0], later())
+	require.Len(t, f.batch, 1)
 	require.NotEmpty(t, meta)
 	require.NoError(t, readBody(body, p))
 	used := r.memoryLocked()
-	r.cut(batch)
+	r.cut(f.batch)
 	assert.Nil(t, p.body)
 	assert.Nil(t, p.shape)
 	assert.Equal(t, used, r.memoryLocked())
@@ -101,11 +102,11 @@ func TestHubAtANewAddress(t *testing.T) {
 	joined, _ := r.setHubs([]Hub{{Name: old.hub.Name, URL: "http://elsewhere", Weight: 1}}, r.ring)
 	require.Len(t, joined, 1)
 	assert.True(t, old.retired)
-	assert.Equal(t, old.steady.amount, joined[0].steady.amount)
+	assert.Equal(t, old.steady, joined[0].steady)
 	assert.Positive(t, joined[0].steady.amount)
 	assert.Len(t, joined[0].waiting, 10)
 	assert.True(t, joined[0].pace.on, "what has piled up comes at a pace")
-	_, _, news := r.failed(old, nil, result{outcome: tryNext}, later())
+	_, _, news := r.failed(old, old.life, nil, result{outcome: tryNext}, later())
 	assert.False(t, news)
 	assert.False(t, old.down)
 }
@@ -127,7 +128,7 @@ func TestFormerHubsAreSummedUpWhenAllIsOver(t *testing.T) {
 func TestLogKindsAreBounded(t *testing.T) {
 	l := newLogLimits(slog.New(slog.DiscardHandler))
 	for i := range maxKinds + 10 {
-		l.kind(fmt.Sprint(i))
+		l.kind(strconv.Itoa(i))
 	}
 	assert.LessOrEqual(t, len(l.kinds), maxKinds)
 }

@@ -194,7 +194,7 @@ func (s *sender) probe(ctx context.Context) {
 		s.router.probeCut(s.outbox)
 	case delivered:
 		since, moved := s.router.alive(s.outbox, time.Now())
-		if s.outbox.told.Swap(false) { // the log's last word must not be that it is down
+		if s.outbox.told.Swap(false) && moved != nil { // the log's last word must not be that it is down
 			s.log.Info("Hub is up, its gateways come home", "hub", s.outbox.hub.Name,
 				"down_for", time.Since(since).Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
 		}
