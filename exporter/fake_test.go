@@ -48,6 +48,9 @@ type fakeHub struct {
 	onPush   func(body string) // called for each push taken in
 }
 
+// hooks lets one onPush run at a time: those of several hubs share what they count.
+var hooks sync.Mutex
+
 // reply is one answer.
 type reply struct {
 	status int           // 200 if 0
@@ -164,7 +167,9 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 			h.bodies = append(h.bodies, body)
 			h.coded = append(h.coded, req.Header.Get("Content-Encoding"))
 			if h.onPush != nil {
+				hooks.Lock()
 				h.onPush(body)
+				hooks.Unlock()
 			}
 		}
 	}
