@@ -21,10 +21,10 @@ func TestParallelSendersKeepTheOrder(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(1)
 		hub := f["hub-0"]
-		rnd := rand.New(rand.NewPCG(1, 1))
+		rnd, delays := rand.New(rand.NewPCG(1, 1)), rand.New(rand.NewPCG(1, 2))
 		latest := map[string]int{}
 		hub.onPush = func(body string) {
-			hub.always = &reply{after: time.Duration(rnd.IntN(200)) * time.Millisecond}
+			hub.always = &reply{after: time.Duration(delays.IntN(200)) * time.Millisecond}
 			for _, line := range sampleLines(body) {
 				assert.Greater(t, valueOf(line), latest[gatewayOf(line)], line)
 				latest[gatewayOf(line)] = valueOf(line)
