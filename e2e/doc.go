@@ -55,6 +55,9 @@
 //	split_test.go     a scrape in ten parts, and a pair of servers
 //	outage_test.go    a server is down: catching up, full hubs, a flood
 //	old_test.go       a Prometheus that keeps only a series' first sample
+//	exporter_kill_test.go  hubs die and hang under load and come back: Submit's time, who takes over, no flood
+//	exporter_keep_test.go  a spool over a restart, a gateway that floods, hubs that join and leave
+//	exporter_load_test.go  the load and what arrived of it; exporter_traffic_test.go: what went over the wire when
 //	fixture_test.go   the programs and processes that the tests share
 //	fleet_test.go     the gateways of a test, and what it asks about them
 //	scraping_test.go  servers with a job of the test's, the hub's own metrics
@@ -68,6 +71,8 @@
 //	internal/stack    the programs together
 //	internal/fleet    the gateways, the controllers, the ledger
 //	internal/promapi  PromQL over HTTP
+//	internal/tap      what an exporter sends, by the request
+//	internal/runqueue how long a thread waited for a processor
 //
 // Processes listen on free loopback ports and die with the test. When a test
 // fails, the end of each program's log is printed.

@@ -138,16 +138,19 @@ func (d *demo) build() error {
 		}
 		d.shards = append(d.shards, s)
 	}
-	if err := d.serveAPI(); err != nil {
-		return err
-	}
 	var err error
 	d.exporter, err = exporter.New(exporter.Config{
 		Hubs: hubs, MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
 		Registerer: d.registry, Logger: d.Logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return d.serveAPI()
 }
+
+// statusPath is where the exporter's status page is.
+const statusPath = "/exporter"
 
 func (d *demo) serveAPI() error {
 	listener, err := listen(d.Listen)
@@ -155,8 +158,11 @@ func (d *demo) serveAPI() error {
 		return fmt.Errorf("query API: %w", err)
 	}
 	d.address = listener.Addr().String()
+	mux := http.NewServeMux()
+	mux.Handle("/", api.Handler(d.shards, d.address, d.Logger))
+	mux.Handle(statusPath, d.exporter.Handler())
 	d.api = &http.Server{
-		Handler:           api.Handler(d.shards, d.address, d.Logger),
+		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(d.Logger.Handler(), slog.LevelDebug),
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -60,6 +61,11 @@ func TestAKilledHubLosesNothingThatIsNotAccountedFor(t *testing.T) {
 	require.NoError(t, err)
 	d.drain()
 	require.NoError(t, d.conclude(undelivered), out.text.String())
+	status, err := http.Get("http://" + d.address + statusPath)
+	require.NoError(t, err)
+	page, err := io.ReadAll(status.Body)
+	require.NoError(t, errors.Join(err, status.Body.Close()))
+	require.Contains(t, string(page), "edgehub-1")
 
 	text := out.text.String()
 	t.Log(text)

@@ -61,7 +61,8 @@ Point Grafana or promtool at it, or try:
   curl -s http://%[1]s/api/v1/query --data-urlencode 'query=sum by (networkID) (rate(core_downlink_bytes_total[1m]))'
   curl -s http://%[1]s/api/v1/label/gatewayID/values
 Hubs: %[4]s
-`, d.address, note, gatewaySeries, strings.Join(hubs, " "))
+The exporter's status: http://%[1]s%[5]s
+`, d.address, note, gatewaySeries, strings.Join(hubs, " "), statusPath)
 }
 
 // report prints a line of figures in every interval, of a second at least, until
