@@ -114,7 +114,7 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 		samples:      r.inMemory.samples,
 		memoryBytes:  r.memoryLocked(),
 		spoolSamples: r.onDisk.samples,
-		age:          max(r.inMemory.ageLocked(now), r.onDisk.ageLocked(now)),
+		age:          r.ageLocked(now),
 		gateways:     len(r.lanes),
 		closed:       r.closed,
 		ring:         r.ring,
@@ -132,7 +132,7 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 			name: o.hub.Name, url: o.hub.URL, samples: o.samples, bytes: o.bytes, held: len(o.held),
 			requests: o.account.flights, failures: o.failures, lastError: o.lastError, lastErrorAt: o.errorAt,
 		}
-		if h.state = o.stateLocked(); h.state == hubDown {
+		if h.state = r.stateLocked(o, now); h.state == hubDown {
 			h.since, h.retryAt = o.downSince, o.retryAt
 		}
 		s.hubs = append(s.hubs, h)
@@ -140,11 +140,14 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 	return s
 }
 
-func (o *outbox) stateLocked() hubState {
+// stateLocked returns how a hub is treated. It has something to catch up with if
+// what waits is older than it gets while a hub answers slowly.
+func (r *router) stateLocked(o *outbox, now time.Time) hubState {
+	behind := len(o.waiting) > 0 && now.Sub(o.waiting[0].first.born) > freshAge+r.cfg.BatchWait
 	switch {
 	case o.down:
 		return hubDown
-	case o.pace.on || o.trial:
+	case o.trial || o.pace.on && behind:
 		return hubCatchingUp
 	}
 	return hubUp

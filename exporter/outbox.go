@@ -198,7 +198,9 @@ func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
 		if taken > 0 { // this one is counted
 			others--
 		}
-		o.pace.on = more || others > 0 // or it has caught up
+		// It has caught up when this is all there is. A slow hub goes on at a
+		// pace, which it does not feel.
+		o.pace.on = more || others > 0
 	}
 	f.room -= size
 	if len(f.batch) < taken+takenAtOnce || f.room <= 0 {

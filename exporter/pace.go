@@ -12,6 +12,9 @@ const (
 	rateMemory = time.Minute
 	// rateKnown is after what time an estimate is relied upon.
 	rateKnown = 5 * time.Second
+	// freshAge is how old a parcel may be, beside BatchWait, that waits for a slow
+	// hub and is no backlog.
+	freshAge = 2 * time.Second
 	// slowestPace is the least that a hub which catches up is sent, in bytes
 	// per second, so that a few gateways' backlog does not take for ever.
 	slowestPace = 16 << 10

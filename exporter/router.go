@@ -160,6 +160,11 @@ func (r *router) victimLocked() *parcel {
 	return p
 }
 
+// ageLocked returns how long ago the oldest of all parcels was submitted.
+func (r *router) ageLocked(now time.Time) time.Duration {
+	return max(r.inMemory.ageLocked(now), r.onDisk.ageLocked(now))
+}
+
 // memoryLocked returns what MaxQueueBytes bounds.
 func (r *router) memoryLocked() int { return r.inMemory.bytes + r.onDisk.bytes }
 

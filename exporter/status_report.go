@@ -169,11 +169,11 @@ func (r *router) look(now time.Time, gateway *string) (snapshot, *gatewayStatus)
 	if gateway == nil {
 		return r.snapshotLocked(now), nil
 	}
-	return r.snapshotLocked(now), r.gatewayLocked(*gateway)
+	return r.snapshotLocked(now), r.gatewayLocked(*gateway, now)
 }
 
 // gatewayLocked says where a gateway's samples go.
-func (r *router) gatewayLocked(id string) *gatewayStatus {
+func (r *router) gatewayLocked(id string, now time.Time) *gatewayStatus {
 	g := &gatewayStatus{ID: id, InUse: r.routeLocked(id).hub.Name, Walk: []walkStep{}}
 	if l := r.lanes[id]; l != nil {
 		g.QueuedSamples, g.UnderWay, g.HeldUntil = l.samples, l.busy > 0, stamp(l.until)
@@ -183,7 +183,7 @@ func (r *router) gatewayLocked(id string) *gatewayStatus {
 	}
 	g.Owner = r.ring.Owner(id).Name
 	for node := range r.ring.Walk(id) {
-		g.Walk = append(g.Walk, walkStep{Hub: node.Name, State: stateWord(r.byName[node.Name].stateLocked())})
+		g.Walk = append(g.Walk, walkStep{Hub: node.Name, State: stateWord(r.stateLocked(r.byName[node.Name], now))})
 		if len(g.Walk) == maxWalk {
 			break
 		}
