@@ -26,7 +26,7 @@ const (
 	DefaultMaxBackoff    = 5 * time.Second
 
 	DefaultSenders        = 2
-	DefaultCatchUp        = 1.8
+	DefaultCatchUp        = 1.6
 	DefaultSpoolBytes     = 1 << 30
 	DefaultGatherInterval = 30 * time.Second
 )
@@ -132,7 +132,7 @@ type Config struct {
 	// and again after each further wait until it says yes.
 	MinBackoff, MaxBackoff time.Duration
 	// CatchUp is how fast a hub that was down is sent what has piled up for it,
-	// as a multiple of what is submitted for it all the time; 1.7, at least
+	// as a multiple of what is submitted for it all the time; 1.6, at least
 	// 1.1. It keeps the load of a hub that returns below twice the usual.
 	CatchUp float64
 

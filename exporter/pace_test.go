@@ -69,7 +69,7 @@ func TestSlowHubCatchesUp(t *testing.T) {
 		hub.kill()
 		load(20)
 		hub.answer(slow, reply{})
-		load(100)
+		load(150)
 		assert.Less(t, h.count("queue_samples"), 2000, "it has caught up")
 		assert.Zero(t, h.count("hub_catching_up"))
 		require.NoError(t, h.stop())
