@@ -17,6 +17,9 @@ type moves struct {
 func newMoves() *moves { return &moves{to: map[string]int{}} }
 
 func (m *moves) add(hub, key string, samples int) {
+	if key == "" {
+		key = "(none)"
+	}
 	m.to[hub] += samples
 	m.keys = append(m.keys, key)
 }

@@ -396,6 +396,7 @@ func TestSpool(t *testing.T) {
 			assert.Positive(t, h.count("samples_spilled_total"))
 			require.NoError(t, h.stop(), "nothing is lost")
 			assert.Equal(t, value*1000, h.count("spool_samples"))
+			assert.Contains(t, h.log.String(), fmt.Sprintf("the next run sends them\" samples=%d", value*1000))
 			h.balanced()
 		})
 	}

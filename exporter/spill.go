@@ -104,6 +104,13 @@ func (r *router) takeDiscards() []spool.Ref {
 	return refs
 }
 
+// keptOnDisk returns how many samples are on disk.
+func (r *router) keptOnDisk() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.onDisk.samples
+}
+
 // restore queues parcels that an earlier Run left on disk, in their order, before
 // all others. It returns their samples.
 func (r *router) restore(parcels []*parcel) (samples int) {

@@ -192,4 +192,7 @@ func (s *spooler) close() {
 	if err := s.store.Close(); err != nil {
 		s.failed(err)
 	}
+	if kept := s.router.keptOnDisk(); kept > 0 {
+		s.limits.other("kept", slog.LevelInfo, "Samples that could not be delivered are in SpoolDir, the next run sends them", "samples", kept)
+	}
 }
