@@ -64,14 +64,16 @@
 //	metric.go     what a caller submits: a metric family and where it comes from
 //	config.go     Config, its defaults and its validation
 //	exporter.go   New, Submit, Push, Flush, Run
-//	members.go    where the hubs come from, and when an answer is believed
+//	members.go    where the hubs come from; members_dns.go, members_file.go
+//	              members_watch.go asks, members_roster.go: when an answer is believed
 //	gather.go     the controller's own metrics
-//	status.go     the status page
+//	status.go     the status page; status_report.go: what it says
 //
 //	normalise.go  names and types; why samples are dropped
 //	labels.go     labels checked, sorted and written
 //	encode.go     metrics to text, one gateway at a time
 //	parcel.go     one gateway's encoded samples; joining parcels into a request
+//	buffer.go     the memory of parcels, from pools
 //	rejected.go   the error that says which samples were left out
 //
 //	router.go     which outbox has a gateway's lane; what becomes of a parcel
@@ -80,7 +82,8 @@
 //	breaker.go    hubs going down and coming up
 //	pace.go       how fast a hub that was down catches up
 //	backlog.go    all parcels by age
-//	spill.go      parcels going to disk and coming back; spooler.go does the writing
+//	spill.go      parcels going to disk and coming back; spooler.go does the
+//	              writing, record.go says what is written
 //	flush.go      who waits for all; receipt.go: who waits for what it pushed
 //
 //	sender.go     a request's life; sorter.go: what goes into one
@@ -88,5 +91,6 @@
 //	outcome.go    response or error to outcome
 //	retry.go      backoff, jitter, Retry-After
 //	account.go    where every sample is; metrics.go shows it
+//	moves.go      what a change of hubs moved, for the log
 //	loglimits.go  log lines that do not fill a disk
 package exporter
