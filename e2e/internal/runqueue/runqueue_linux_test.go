@@ -14,6 +14,7 @@ func TestWaitedIsWhatOthersTook(t *testing.T) {
 	c, err := NewClock()
 	require.NoError(t, err)
 	defer c.Close()
+	began := time.Now()
 	before, err := c.Waited()
 	require.NoError(t, err)
 
@@ -28,7 +29,7 @@ func TestWaitedIsWhatOthersTook(t *testing.T) {
 		}()
 	}
 	const patience = 20 * time.Second
-	for began := time.Now(); ; {
+	for {
 		after, err := c.Waited()
 		require.NoError(t, err)
 		if waited := after - before; waited > time.Millisecond {
