@@ -137,7 +137,7 @@ livenessProbe:
 
 {{/* hubring.claims: the volume claim of a StatefulSet, or nothing. Call with .persistence. */}}
 {{- define "hubring.claims" -}}
-{{- if .enabled }}
+{{- if .enabled -}}
 # A volume outlives a scale-down, so that scaling up again finds its data.
 persistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Retain}
 volumeClaimTemplates:
