@@ -192,6 +192,15 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- end -}}
 
 {{/* Rules: the same files for Prometheus and for the ruler. Each source has a directory of its own. */}}
+{{- define "hubring.ruleFiles" -}}
+{{- if .Values.rules.builtin -}}
+hubring.yaml: |
+  {{- .Files.Get "files/alerts.yaml" | nindent 2 }}
+{{ end -}}
+rules.yaml: |
+  {{- dict "groups" .Values.rules.groups | toYaml | nindent 2 }}
+{{- end -}}
+
 {{- define "hubring.ruleMounts" -}}
 - {name: rules, mountPath: /etc/hubring/rules/chart, readOnly: true}
 {{- range $i, $name := .Values.rules.configMaps }}
