@@ -94,7 +94,7 @@ affinity:
 priorityClassName: {{ . }}
 {{- end }}
 topologySpreadConstraints:
-{{- with .values.topologySpreadConstraints }}
+{{- with get .values "topologySpreadConstraints" }}
   {{- toYaml . | nindent 2 }}
 {{- else }}
   - maxSkew: 1
@@ -191,7 +191,19 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- toJson $urls -}}
 {{- end -}}
 
-{{/* Rules: the same files for Prometheus and for the ruler. Each source has a directory of its own. */}}
+{{/* Rules: the same files for Prometheus and for the ruler. Each source has a directory of its own.
+     hubring.rulePatterns: where they are, a JSON list. Prometheus takes a * in the last part of a path only. */}}
+{{- define "hubring.rulePatterns" -}}
+{{- $patterns := list "/etc/hubring/rules/chart/*.yaml" -}}
+{{- range .Values.rules.configMaps -}}
+{{- $patterns = append $patterns (printf "/etc/hubring/rules/%s/*.yaml" .) -}}
+{{- end -}}
+{{- if .Values.rules.volume -}}
+{{- $patterns = append $patterns "/etc/hubring/rules/volume/*.yaml" -}}
+{{- end -}}
+{{- toJson $patterns -}}
+{{- end -}}
+
 {{- define "hubring.ruleFiles" -}}
 {{- if .Values.rules.builtin -}}
 hubring.yaml: |

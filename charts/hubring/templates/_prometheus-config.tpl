@@ -19,7 +19,7 @@ storage:
     # Samples come late after a failover.
     out_of_order_time_window: {{ $v.prometheus.outOfOrderTimeWindow }}
 {{- if not $v.create_thanos }}
-rule_files: ["/etc/hubring/rules/*/*.yaml"]
+rule_files: {{ include "hubring.rulePatterns" .root }}
 {{- $alertmanagers := include "hubring.alertmanagerURLs" .root | fromJsonArray }}
 {{- if $alertmanagers }}
 alerting:
