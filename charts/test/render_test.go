@@ -43,25 +43,19 @@ var loadChart = sync.OnceValues(func() (*chart.Chart, error) { return loader.Loa
 // render renders the chart for a release, and returns what Helm would refuse with.
 // values are YAML, later ones over earlier ones.
 func render(name string, values ...string) (*release, error) {
+	return renderWith(engine.Engine{}, name, values...)
+}
+
+func renderWith(e engine.Engine, name string, values ...string) (*release, error) {
 	loaded, err := loadChart()
 	if err != nil {
 		return nil, fmt.Errorf("load the chart: %w", err)
 	}
-	merged := map[string]any{}
-	for _, text := range values {
-		var next map[string]any
-		if err := yaml.UnmarshalStrict([]byte(text), &next); err != nil {
-			return nil, fmt.Errorf("read the values: %w", err)
-		}
-		merged = chartutil.CoalesceTables(next, merged)
-	}
-	options := chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}
-	top, err := chartutil.ToRenderValues(loaded, merged, options, chartutil.DefaultCapabilities)
+	top, err := renderValues(loaded, name, values)
 	if err != nil {
 		return nil, err
 	}
-	// Strict: a template that reads a value which is not there fails.
-	files, err := engine.Engine{Strict: true}.Render(loaded, top)
+	files, err := e.Render(loaded, top)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +69,20 @@ func render(name string, values ...string) (*release, error) {
 	}
 	r.domain, _ = all["clusterDomain"].(string)
 	return r, nil
+}
+
+// renderValues returns what the templates read; values that the schema refuses are an error.
+func renderValues(loaded *chart.Chart, name string, values []string) (chartutil.Values, error) {
+	merged := map[string]any{}
+	for _, text := range values {
+		var next map[string]any
+		if err := yaml.UnmarshalStrict([]byte(text), &next); err != nil {
+			return nil, fmt.Errorf("read the values: %w", err)
+		}
+		merged = chartutil.CoalesceTables(next, merged)
+	}
+	options := chartutil.ReleaseOptions{Name: name, Namespace: namespace, Revision: 1, IsInstall: true}
+	return chartutil.ToRenderValues(loaded, merged, options, chartutil.DefaultCapabilities)
 }
 
 // decode reads the rendered files.
@@ -198,4 +206,14 @@ func TestRenderingIsDeterministic(t *testing.T) {
 		require.Equal(t, r.foreign, again.foreign)
 		require.Equal(t, r.notes, again.notes)
 	})
+}
+
+// A template that reads a value which is not in values.yaml has misspelled it, or nobody can set it.
+func TestTemplatesReadValuesThatAreThere(t *testing.T) {
+	for _, s := range scenarios(t) {
+		t.Run(s.name, func(t *testing.T) {
+			_, err := renderWith(engine.Engine{Strict: true}, releaseName, s.values)
+			require.NoError(t, err)
+		})
+	}
 }
