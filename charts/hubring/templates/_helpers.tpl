@@ -1,0 +1,216 @@
+{{/* Names. 38 characters leave room for the longest suffix, and for the hash that
+     Kubernetes puts behind a StatefulSet's name in a label of at most 63. */}}
+{{- define "hubring.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 38 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "hubring.fullname" -}}
+{{- $name := include "hubring.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 38 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 38 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 38 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.domain: what follows SERVICE in a DNS name, without a dot at either end. */}}
+{{- define "hubring.domain" -}}
+{{- .Release.Namespace }}.svc{{ with .Values.clusterDomain }}.{{ . }}{{ end -}}
+{{- end -}}
+
+{{- define "hubring.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "hubring.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels. Those of a selector can never be changed, so they are few.
+     Call with (dict "root" $ "component" "edgehub"). */}}
+{{- define "hubring.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "hubring.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "hubring.labels" -}}
+{{ include "hubring.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: hubring
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* hubring.image: call with (dict "image" .Values.x.image "tag" "default"). */}}
+{{- define "hubring.image" -}}
+{{- $tag := default .tag .image.tag -}}
+{{- .image.repository }}{{ with $tag }}:{{ . }}{{ end }}{{ with .image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+
+{{/* hubring.metadata: of an object. Call with (dict "root" $ "component" "edgehub" "name" "edgehub"). */}}
+{{- define "hubring.metadata" -}}
+name: {{ include "hubring.fullname" .root }}-{{ .name }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "hubring.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* hubring.podSpec: what all pods have in common. Call with (dict "root" $ "values" .Values.x "component" "x"). */}}
+{{- define "hubring.podSpec" -}}
+serviceAccountName: {{ include "hubring.serviceAccountName" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65534
+  runAsGroup: 65534
+  fsGroup: 65534
+  # Without it Kubernetes looks at every file of a large volume at each start.
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+topologySpreadConstraints:
+{{- with .values.topologySpreadConstraints }}
+  {{- toYaml . | nindent 2 }}
+{{- else }}
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    # One node must be able to run them all.
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "hubring.selectorLabels" . | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{- define "hubring.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* hubring.podName: an environment that tells a container its pod's name. */}}
+{{- define "hubring.podName" -}}
+env:
+  - name: POD_NAME
+    valueFrom: {fieldRef: {fieldPath: metadata.name}}
+{{- end -}}
+
+{{/* hubring.probes: call with (dict "port" "http"). */}}
+{{- define "hubring.probes" -}}
+readinessProbe:
+  httpGet: {path: /-/ready, port: {{ .port }}}
+  periodSeconds: 5
+  timeoutSeconds: 3
+livenessProbe:
+  httpGet: {path: /-/healthy, port: {{ .port }}}
+  periodSeconds: 10
+  timeoutSeconds: 10
+  # A busy machine is no reason to kill what holds samples in memory.
+  failureThreshold: 6
+{{- end -}}
+
+{{/* hubring.claims: the volume claim of a StatefulSet, or nothing. Call with .persistence. */}}
+{{- define "hubring.claims" -}}
+{{- if .enabled }}
+# A volume outlives a scale-down, so that scaling up again finds its data.
+persistentVolumeClaimRetentionPolicy: {whenDeleted: Retain, whenScaled: Retain}
+volumeClaimTemplates:
+  - metadata: {name: data}
+    spec:
+      accessModes: {{ toJson .accessModes }}
+      {{- with .storageClassName }}
+      storageClassName: {{ . }}
+      {{- end }}
+      resources: {requests: {storage: {{ .size }}}}
+{{- end }}
+{{- end -}}
+
+{{/* hubring.seconds: a duration such as 1h10m in seconds. */}}
+{{- define "hubring.seconds" -}}
+{{- $unit := dict "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
+{{- $sum := 0 -}}
+{{- range regexFindAll "[0-9]+[smhd]" (toString .) -1 -}}
+{{- $sum = add $sum (mul (regexFind "[0-9]+" .) (get $unit (regexFind "[smhd]" .))) -}}
+{{- end -}}
+{{- $sum -}}
+{{- end -}}
+
+{{/* Hubs. hubring.hubAddress: host:port of a hub, which is its name on the exporters' ring, the
+     same as the SRV record gives. Call with (dict "root" $ "shard" 2). */}}
+{{- define "hubring.hubAddress" -}}
+{{- $service := printf "%s-edgehub" (include "hubring.fullname" .root) -}}
+{{- printf "%s-%d.%s.%s:9091" $service (int .shard) $service (include "hubring.domain" .root) -}}
+{{- end -}}
+
+{{/* Prometheus. hubring.replicas: the letters of the servers of a hub, a JSON list. */}}
+{{- define "hubring.replicas" -}}
+{{- if eq (int .Values.prometheus_replicas) 2 }}["a","b"]{{ else }}["a"]{{ end -}}
+{{- end -}}
+
+{{/* hubring.prometheusName: without the fullname. The first is "prometheus", so that a server keeps its
+     volume when it becomes one of a pair. */}}
+{{- define "hubring.prometheusName" -}}
+prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
+{{- end -}}
+
+{{/* Alertmanagers, a JSON list of URLs: each must get every alert, so each is named. */}}
+{{- define "hubring.alertmanagerURLs" -}}
+{{- $urls := .Values.alertmanager.existingURLs -}}
+{{- if .Values.alertmanager.enabled -}}
+{{- $service := printf "%s-alertmanager" (include "hubring.fullname" .) -}}
+{{- range $i := until (int .Values.alertmanager.replicas) -}}
+{{- $urls = append $urls (printf "http://%s-%d.%s.%s:9093" $service $i $service (include "hubring.domain" $)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $urls -}}
+{{- end -}}
+
+{{/* Rules: the same files for Prometheus and for the ruler. Each source has a directory of its own. */}}
+{{- define "hubring.ruleMounts" -}}
+- {name: rules, mountPath: /etc/hubring/rules/chart, readOnly: true}
+{{- range $i, $name := .Values.rules.configMaps }}
+- {name: rules-{{ $i }}, mountPath: /etc/hubring/rules/{{ $name }}, readOnly: true}
+{{- end }}
+{{- if .Values.rules.volume }}
+- {name: rules-volume, mountPath: /etc/hubring/rules/volume, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "hubring.ruleVolumes" -}}
+- name: rules
+  configMap: {name: {{ include "hubring.fullname" . }}-rules}
+{{- range $i, $name := .Values.rules.configMaps }}
+- name: rules-{{ $i }}
+  configMap: {name: {{ $name }}}
+{{- end }}
+{{- with .Values.rules.volume }}
+- name: rules-volume
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,94 @@
+{{/* hubring.prometheusConfig: the configuration of one server. Call with
+     (dict "root" $ "shard" 2 "replica" "a"). */}}
+{{- define "hubring.prometheusConfig" -}}
+{{- $v := .root.Values -}}
+{{- $name := include "hubring.fullname" .root -}}
+{{- $pod := printf "%s-%s-%d" $name (include "hubring.prometheusName" .replica) (int .shard) -}}
+global:
+  scrape_interval: {{ $v.prometheus.scrapeInterval }}
+  scrape_timeout: {{ $v.prometheus.scrapeTimeout }}
+  evaluation_interval: {{ $v.prometheus.evaluationInterval }}
+  external_labels:
+    {{- with $v.prometheus.externalLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    shard: edgehub-{{ .shard }}
+    prometheus_replica: {{ .replica }}
+storage:
+  tsdb:
+    # Samples come late after a failover.
+    out_of_order_time_window: {{ $v.prometheus.outOfOrderTimeWindow }}
+{{- if not $v.create_thanos }}
+rule_files: ["/etc/hubring/rules/*/*.yaml"]
+{{- $alertmanagers := include "hubring.alertmanagerURLs" .root | fromJsonArray }}
+{{- if $alertmanagers }}
+alerting:
+  alert_relabel_configs:
+    # An alert of both servers of a pair is one alert.
+    - {regex: prometheus_replica, action: labeldrop}
+  alertmanagers:
+    {{- range $alertmanagers }}
+    - scheme: {{ regexFind "^https?" . }}
+      static_configs: [{targets: [{{ regexReplaceAll "^https?://" . "" | quote }}]}]
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- with $v.prometheus.remoteWrite }}
+remote_write:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+scrape_configs:
+  {{- include "hubring.scrapeHub" . | nindent 2 }}
+  - job_name: edgehub-internal
+    metrics_path: /internal
+    static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
+  - job_name: prometheus
+    static_configs:
+      # Named by the pod: localhost is the same everywhere, and the querier takes shards off.
+      - {targets: ["localhost:9090"], labels: {instance: {{ $pod }}}}
+  {{- if $v.create_thanos }}
+  - job_name: thanos-sidecar
+    static_configs:
+      - {targets: ["localhost:10902"], labels: {instance: {{ $pod }}}}
+  {{- end }}
+{{- end -}}
+
+{{/* hubring.scrapeHub: the job that takes the samples of a hub. */}}
+{{- define "hubring.scrapeHub" -}}
+{{- $v := .root.Values -}}
+{{- $address := include "hubring.hubAddress" . -}}
+{{- $parts := int $v.edgehub.parts -}}
+- job_name: edgehub
+  # Gateways bring their own times, and may bring their own job and instance.
+  honor_labels: true
+  honor_timestamps: true
+  # Within a cluster bandwidth costs less than compressing.
+  enable_compression: false
+  {{- if or (gt $parts 1) (eq (int $v.prometheus_replicas) 2) }}
+  params:
+    {{- if eq (int $v.prometheus_replicas) 2 }}
+    cursor: [{{ .replica }}]
+    {{- end }}
+    {{- if gt $parts 1 }}
+    parts: ["{{ $parts }}"]
+    {{- end }}
+  {{- end }}
+  {{- if gt $parts 1 }}
+  static_configs:
+    - targets:
+        {{- range $i := untilStep 1 (int (add $parts 1)) 1 }}
+        - "{{ $address }}#{{ $i }}"
+        {{- end }}
+  relabel_configs:
+    - {source_labels: [__address__], target_label: instance}
+    - {source_labels: [__address__], regex: ".+#(.+)", target_label: __param_part}
+    - {source_labels: [__address__], regex: "(.+)#.+", target_label: __address__}
+  {{- else }}
+  static_configs: [{targets: ["{{ $address }}"]}]
+  {{- end }}
+  # A gateway that moves to another hub keeps its series' names, so the hub's
+  # own instance and job come off.
+  metric_relabel_configs:
+    - {source_labels: [instance], regex: '{{ regexQuoteMeta $address }}{{ if gt $parts 1 }}#.+{{ end }}', target_label: instance, replacement: ""}
+    - {source_labels: [job], regex: edgehub, target_label: job, replacement: ""}
+{{- end -}}

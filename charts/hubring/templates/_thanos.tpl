@@ -1,0 +1,28 @@
+{{/* hubring.sidecar: the container beside a Prometheus. */}}
+{{- define "hubring.sidecar" -}}
+- name: thanos-sidecar
+  image: {{ include "hubring.image" (dict "image" .Values.thanos.image "tag" "") | quote }}
+  imagePullPolicy: {{ .Values.thanos.image.pullPolicy }}
+  args:
+    - sidecar
+    - --prometheus.url=http://localhost:9090
+    - --tsdb.path=/prometheus
+    - --grpc-address=:10901
+    - --http-address=:10902
+    - --log.level={{ .Values.thanos.logLevel }}
+  ports:
+    - {name: grpc, containerPort: 10901, protocol: TCP}
+    - {name: http-sidecar, containerPort: 10902, protocol: TCP}
+  {{- include "hubring.probes" (dict "port" "http-sidecar") | nindent 2 }}
+  resources:
+    {{- toYaml .Values.thanos.sidecar.resources | nindent 4 }}
+  {{- include "hubring.containerSecurity" . | nindent 2 }}
+  volumeMounts:
+    - {name: data, mountPath: /prometheus}
+{{- end -}}
+
+{{/* hubring.srv: how Thanos finds all pods of a headless service. Call with
+     (dict "root" $ "port" "grpc" "name" "prometheus"). */}}
+{{- define "hubring.srv" -}}
+dnssrv+_{{ .port }}._tcp.{{ include "hubring.fullname" .root }}-{{ .name }}.{{ include "hubring.domain" .root }}
+{{- end -}}

@@ -1,0 +1,72 @@
+{{/* hubring.count: fails unless a value is a whole number within bounds, and says what to
+     do. Call with (dict "name" "x" "value" .Values.x "least" 1 "most" 9 "hint" "..."). */}}
+{{- define "hubring.count" -}}
+{{- $hint := printf "%s is %s: set it to a whole number from %d to %d, %s" .name (toJson .value) .least .most .hint -}}
+{{- if not (has (kindOf .value) (list "int" "int64" "float64")) -}}
+{{- fail $hint -}}
+{{- end -}}
+{{- if or (ne (float64 .value) (floor .value)) (lt (float64 .value) (float64 .least)) (gt (float64 .value) (float64 .most)) -}}
+{{- fail $hint -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.validate: what the schema cannot say, or not in a sentence. The hubs' StatefulSet
+     includes it, which every release has. */}}
+{{- define "hubring.validate" -}}
+{{- $v := .Values -}}
+{{- include "hubring.count" (dict "name" "prometheus_servers_count" "value" $v.prometheus_servers_count "least" 1 "most" 500 "hint" "one for each hub and its Prometheus server") -}}
+{{- include "hubring.count" (dict "name" "prometheus_replicas" "value" $v.prometheus_replicas "least" 1 "most" 2 "hint" "2 for a pair of Prometheus servers on each hub") -}}
+{{- if not (kindIs "bool" $v.create_thanos) -}}
+{{- fail (printf "create_thanos is %s: set it to true or false, without quotes" (toJson $v.create_thanos)) -}}
+{{- end -}}
+{{- if and (gt (int $v.prometheus_servers_count) 1) (not $v.create_thanos) -}}
+{{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
+{{- end -}}
+{{- include "hubring.validatePrometheus" . -}}
+{{- include "hubring.validateAlerting" . -}}
+{{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
+{{- fail "networkPolicy.enabled is true and networkPolicy.pushers is empty: nobody could push to a hub; list the controllers' pods there" -}}
+{{- end -}}
+{{- if and $v.thanos.queryFrontend.enabled (not $v.create_thanos) -}}
+{{- fail "thanos.queryFrontend.enabled is true and create_thanos is false: set create_thanos to true, or leave the query frontend out" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubring.validatePrometheus" -}}
+{{- $p := .Values.prometheus -}}
+{{- $tag := toString $p.image.tag -}}
+{{- if not (regexMatch "^v?[0-9]+\\.[0-9]+\\.[0-9]+" $tag) -}}
+{{- fail (printf "prometheus.image.tag is %q: name a release such as v3.15.0, since some lose samples" $tag) -}}
+{{- end -}}
+{{- if regexMatch "^v?2\\.(52\\.[0-9]+|53\\.[0-2]|54\\.0)([^0-9]|$)" $tag -}}
+{{- fail (printf "prometheus.image.tag is %s: releases 2.52.0 to 2.53.2 and 2.54.0 keep only the first of several samples of a series; use v2.54.1 or later, v3.x" $tag) -}}
+{{- end -}}
+{{- if and .Values.create_thanos (regexMatch "^v?([01]\\.|2\\.([0-9]|[1-4][0-9]|5[0-3])\\.)" $tag) -}}
+{{- fail (printf "prometheus.image.tag is %s and create_thanos is true: releases before 2.54.1 are not tried with a sidecar; use v2.54.1 or later, v3.x" $tag) -}}
+{{- end -}}
+{{- $e := .Values.edgehub -}}
+{{- $late := add (include "hubring.seconds" $e.maxAge) (include "hubring.seconds" $e.maxAhead) -}}
+{{- if le (int (include "hubring.seconds" $p.outOfOrderTimeWindow)) (int $late) -}}
+{{- fail (printf "prometheus.outOfOrderTimeWindow is %s: it must be longer than edgehub.maxAge and edgehub.maxAhead together (%s and %s), or late samples are lost; make it longer or them shorter" $p.outOfOrderTimeWindow $e.maxAge $e.maxAhead) -}}
+{{- end -}}
+{{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.scrapeInterval)) -}}
+{{- fail (printf "prometheus.scrapeTimeout is %s, longer than prometheus.scrapeInterval, %s: make it no longer" $p.scrapeTimeout $p.scrapeInterval) -}}
+{{- end -}}
+{{- range list "shard" "prometheus_replica" "ruler_replica" -}}
+{{- if hasKey $p.externalLabels . -}}
+{{- fail (printf "prometheus.externalLabels has %s, which the chart sets for each server: choose another name" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubring.validateAlerting" -}}
+{{- $a := .Values.alertmanager -}}
+{{- if and $a.enabled $a.existingURLs -}}
+{{- fail "alertmanager.enabled is true and alertmanager.existingURLs is not empty: choose one of them" -}}
+{{- end -}}
+{{- range $a.existingURLs -}}
+{{- if not (regexMatch "^https?://[^/]+$" .) -}}
+{{- fail (printf "alertmanager.existingURLs has %q: write it as http://HOST:PORT or https://HOST:PORT, without a path" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
