@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,7 +45,7 @@ func TestSchemaHasEveryValue(t *testing.T) {
 	require.NoError(t, err)
 	var root node
 	require.NoError(t, json.Unmarshal(text, &root))
-	assertSchema(t, &root, root, defaults(t), "")
+	assert.Empty(t, undescribed(t, &root, root, defaults(t), ""), "values that the schema does not describe")
 }
 
 // defaults returns what is in values.yaml.
@@ -58,29 +59,35 @@ func defaults(t *testing.T) map[string]any {
 // withoutDefault are keys that values.yaml does not need: Helm's own.
 var withoutDefault = []string{"global"}
 
-func assertSchema(t *testing.T, root *node, at node, values map[string]any, path string) {
+// undescribed compares a part of the schema with the values that it is for, and returns the
+// paths of those that have no description.
+func undescribed(t *testing.T, root *node, at node, values map[string]any, path string) []string {
 	t.Helper()
-	properties := root.resolve(at).Properties
+	at = root.resolve(at)
 	if strings.HasSuffix(path, "resources.") {
-		return // Kubernetes' words, checked when they are rendered
+		return nil // Kubernetes' words, checked when they are rendered
 	}
-	if len(properties) == 0 { // labels and the like are the user's own
-		assert.NotEqual(t, false, root.resolve(at).AdditionalProperties, "%s may have no keys at all", path)
-		return
+	if len(at.Properties) == 0 { // labels and the like are the user's own
+		assert.NotEqual(t, false, at.AdditionalProperties, "%s may have no keys at all", path)
+		return nil
 	}
-	assert.Equal(t, false, root.resolve(at).AdditionalProperties, "%s takes keys that nothing reads", path)
+	assert.Equal(t, false, at.AdditionalProperties, "%q takes keys that nothing reads", path)
 	for key := range values {
-		assert.Contains(t, properties, key, "schema, below %q", path)
+		assert.Contains(t, at.Properties, key, "schema, below %q", path)
 	}
-	for key, property := range properties {
-		_, valued := values[key]
+	var missing []string
+	for _, key := range slices.Sorted(maps.Keys(at.Properties)) {
+		property := at.Properties[key]
+		value, valued := values[key]
 		assert.True(t, valued || slices.Contains(withoutDefault, path+key), "%s%s is in the schema and not in values.yaml", path, key)
-		described := property.Description != "" || root.resolve(property).Description != ""
-		assert.True(t, described, "%s%s has no description", path, key)
-		if below, ok := values[key].(map[string]any); ok {
-			assertSchema(t, root, property, below, path+key+".")
+		if property.Description == "" && root.resolve(property).Description == "" {
+			missing = append(missing, path+key)
+		}
+		if below, ok := value.(map[string]any); ok {
+			missing = append(missing, undescribed(t, root, property, below, path+key+".")...)
 		}
 	}
+	return missing
 }
 
 // resolve follows a reference within the schema.

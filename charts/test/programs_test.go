@@ -94,7 +94,7 @@ func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 		args := []string{"check", "config", "--lint=all", "--lint-fatal"}
 		servers := r.servers(t)
 		for _, s := range servers {
-			ruleFiles(t, s.root, s.RuleFiles) // a pattern without files is no error to promtool
+			s.rules(t, r) // a pattern without files is no error to promtool
 			file := filepath.Join(t.TempDir(), s.name+".yml")
 			text := relocated(s.text, s.root, s.container("prometheus"))
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
@@ -110,7 +110,7 @@ func TestProgramsAcceptTheRulersFiles(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
 		p, c, args := r.component("rule")
 		require.NotNil(t, c, "ruler")
-		files := ruleFiles(t, r.files(t, p, c), flagValues(args, "rule-file"))
+		files := ruleFiles(t, r, p, c, r.files(t, p, c), flagValues(args, "rule-file"))
 		mustRun(t, filepath.Join(programs, "promtool"), append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
 		for _, file := range files {
 			mustRun(t, filepath.Join(programs, "thanos"), "tools", "rules-check", "--rules="+file)
@@ -123,7 +123,7 @@ func TestPromtoolRefusesABadRule(t *testing.T) {
 	promtool := filepath.Join(needsPrograms(t), "promtool")
 	r := mustRender(t, strings.Replace(ownRule, "sum(", "sum((", 1))
 	s := r.servers(t)[0]
-	files := ruleFiles(t, s.root, s.RuleFiles)
+	files := s.rules(t, r)
 	require.NotEmpty(t, files)
 	out, err := exec.CommandContext(t.Context(), promtool, append([]string{"check", "rules"}, files...)...).CombinedOutput()
 	require.Error(t, err)

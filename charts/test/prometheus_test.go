@@ -122,6 +122,12 @@ func (r *release) servers(t *testing.T) []server {
 	return all
 }
 
+// rules returns the rule files that a server reads.
+func (s server) rules(t *testing.T, r *release) []string {
+	t.Helper()
+	return ruleFiles(t, r, s.pod, s.container("prometheus"), s.root, s.RuleFiles)
+}
+
 // hub is an edgehub pod.
 type hub struct {
 	pod
