@@ -1,0 +1,230 @@
+package charttest
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/hubring/hubring/exporter"
+)
+
+// Prometheus N scrapes hub N, takes its samples as they are, and no other hub's. Every
+// hub is scraped by as many servers as it knows cursors, or by one.
+func TestEachServerScrapesItsOwnHub(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		hubs := r.hubs(t)
+		scrapedAs := map[string][]string{}
+		for _, s := range r.servers(t) {
+			own := hubs[s.ordinal(t, len(hubs))]
+			assert.Equal(t, []string{own.address}, s.hubTargets(t), "hubs that %s asks", s.name)
+			assert.NotEmpty(t, s.targets(scrapeConfig.handsOver), "%s takes no hub's samples", s.name)
+			for _, job := range s.ScrapeConfigs {
+				if job.handsOver() {
+					assertTakesAll(t, s, own, job)
+					scrapedAs[own.name] = append(scrapedAs[own.name], job.Params["cursor"]...)
+				}
+			}
+		}
+		for _, h := range hubs {
+			assert.ElementsMatch(t, h.cursors(), scrapedAs[h.name], "cursors that %s has, and those it is asked by", h.name)
+			if len(h.cursors()) == 0 {
+				assert.Len(t, r.servers(t), len(hubs), "without cursors a hub has one scraper")
+			} else {
+				assert.Len(t, r.servers(t), len(hubs)*len(h.cursors()), "a server for each cursor of each hub")
+			}
+		}
+	})
+}
+
+// ordinal returns the number in a pod's name.
+func (p pod) ordinal(t *testing.T, below int) int {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimPrefix(p.name, p.GetName()+"-"))
+	require.NoError(t, err, p.name)
+	require.Less(t, n, below, "%s has no hub", p.name)
+	return n
+}
+
+// hubTargets returns the addresses that a server asks, without the part behind a "#"
+// and without its own pod.
+func (s server) hubTargets(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, target := range s.targets(nil) {
+		address, _, _ := strings.Cut(target, "#")
+		if !strings.HasPrefix(address, "localhost:") && !strings.HasPrefix(address, "127.0.0.1:") {
+			all = append(all, address)
+		}
+	}
+	return sorted(all)
+}
+
+// assertTakesAll checks a job that takes a hub's samples.
+func assertTakesAll(t *testing.T, s server, h hub, job scrapeConfig) {
+	t.Helper()
+	assert.Equal(t, new(true), job.HonorTimestamps, "%s: honor_timestamps is said, not left to a default", s.name)
+	timeout, interval := cmp.Or(job.ScrapeTimeout, s.Global.ScrapeTimeout), cmp.Or(job.ScrapeInterval, s.Global.ScrapeInterval)
+	assert.Positive(t, interval, "%s: scrape_interval", s.name)
+	assert.LessOrEqual(t, timeout, interval, "%s: scrape_timeout", s.name)
+	assert.Greater(t, time.Duration(s.Storage.TSDB.OutOfOrderTimeWindow), h.window(t),
+		"%s: out_of_order_time_window, and what its hub hands over", s.name)
+	var targets []string
+	for _, static := range job.StaticConfigs {
+		assert.Empty(t, static.Labels, "%s: a label of the target would be on every gateway's samples", s.name)
+		targets = append(targets, static.Targets...)
+	}
+	if parts := job.Params["parts"]; len(parts) > 0 {
+		assert.Equal(t, everyPart(t, h, parts), targets, "%s: parts of the scrape", s.name)
+	} else {
+		assert.Equal(t, []string{h.address}, targets, "%s: a hub is asked once a scrape", s.name)
+	}
+	for _, target := range targets {
+		assert.True(t, job.takesOff("instance", target), "%s: the instance %q stays on the samples", s.name, target)
+	}
+	assert.True(t, job.takesOff("job", job.JobName), "%s: the job %q stays on the samples", s.name, job.JobName)
+}
+
+// everyPart returns the targets of a scrape in parts.
+func everyPart(t *testing.T, h hub, parts []string) []string {
+	t.Helper()
+	require.Len(t, parts, 1)
+	n, err := strconv.Atoi(parts[0])
+	require.NoError(t, err)
+	var targets []string
+	for i := range n {
+		targets = append(targets, h.address+"#"+strconv.Itoa(i+1))
+	}
+	return targets
+}
+
+// takesOff tells whether the job's relabelling empties a label of that value, as Prometheus does it:
+// the expression has to match all of the value.
+func (s scrapeConfig) takesOff(label, value string) bool {
+	for _, c := range s.MetricRelabelConfigs {
+		if c.TargetLabel != label || len(c.SourceLabels) != 1 || c.SourceLabels[0] != label {
+			continue
+		}
+		expression, err := regexp.Compile("^(?s:" + c.Regex + ")$")
+		if err == nil && expression.MatchString(value) && c.Replacement != nil && *c.Replacement == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// A gateway's own instance and job stay, even if they look like a hub's.
+func TestRelabellingLeavesGatewaysAlone(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, s := range r.servers(t) {
+			own := s.hubTargets(t)[0]
+			for _, job := range s.ScrapeConfigs {
+				if !job.handsOver() {
+					continue
+				}
+				for _, other := range []string{"gw-0017:9100", "x" + own, own + "1", strings.Replace(own, ".", "x", 1)} {
+					assert.False(t, job.takesOff("instance", other), "%s takes %q off", s.name, other)
+				}
+				assert.False(t, job.takesOff("job", job.JobName+"s"), "%s takes another job off", s.name)
+			}
+		}
+	})
+}
+
+// Every server has its own configuration, and the ConfigMap has none for a server that is not there.
+func TestServersConfigurations(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		paths := map[string]bool{}
+		dirs := map[string]string{}
+		for _, s := range r.servers(t) {
+			assert.False(t, paths[s.path], "%s: another server has the configuration %s", s.name, s.path)
+			paths[s.path] = true
+			dirs[filepath.Dir(s.path)] = s.root
+		}
+		for dir, root := range dirs {
+			entries, err := os.ReadDir(filepath.Join(root, dir))
+			require.NoError(t, err)
+			for _, e := range entries {
+				file := filepath.Join(dir, e.Name())
+				assert.True(t, e.IsDir() || paths[file], "%s is no server's", file)
+			}
+		}
+	})
+}
+
+// No two servers have the same external labels: a querier could not tell them apart.
+func TestExternalLabelsAreUnique(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		of := map[string]string{}
+		hubs := r.hubs(t)
+		for _, s := range r.servers(t) {
+			labels := s.Global.ExternalLabels
+			assert.NotEmpty(t, labels["shard"], "%s: label shard", s.name)
+			assert.NotEmpty(t, labels["prometheus_replica"], "%s: label prometheus_replica", s.name)
+			assert.Contains(t, labels["shard"], strconv.Itoa(s.ordinal(t, len(hubs))), "%s: label shard", s.name)
+			key := labels["shard"] + "/" + labels["prometheus_replica"]
+			assert.Empty(t, of[key], "%s has the same labels", s.name)
+			of[key] = s.name
+		}
+	})
+}
+
+// What the controllers read names every hub, by the name that its server knows it by.
+func TestControllersListNamesEveryHub(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		var list *corev1.ConfigMap
+		for _, m := range every[*corev1.ConfigMap](r) {
+			if strings.HasSuffix(m.Name, "-hubs") {
+				list = m
+			}
+		}
+		require.NotNil(t, list, "ConfigMap of the hubs")
+		path := filepath.Join(t.TempDir(), "hubs.yaml")
+		require.NoError(t, os.WriteFile(path, []byte(list.Data["hubs.yaml"]), 0o600))
+		listed, err := exporter.File{Path: path}.Hubs(t.Context())
+		require.NoError(t, err)
+		var names, want []string
+		for _, h := range listed {
+			names = append(names, h.Name)
+		}
+		for _, h := range r.hubs(t) {
+			want = append(want, h.address)
+		}
+		assert.Equal(t, want, names)
+	})
+}
+
+// A controller may ask the DNS instead of reading the list: a hub that is not ready stays in the answer,
+// since one that leaves the ring moves its gateways, and one that is down is stepped over anyway.
+func TestHubsStayInTheDNS(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, h := range r.hubs(t) {
+			service := find[*corev1.Service](r, h.service)
+			require.NotNil(t, service)
+			assert.True(t, service.Spec.PublishNotReadyAddresses)
+			assert.True(t, hasServicePort(service, func(p corev1.ServicePort) bool { return p.Name == "http" && p.Port == 9091 }),
+				"the SRV record _http._tcp.%s", service.Name)
+		}
+	})
+}
+
+// A hub has the time that it takes to stop.
+func TestHubsHaveTimeToStop(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, h := range r.hubs(t) {
+			needs, err := time.ParseDuration(flagValue(t, h.args, "web.stop-timeout", "25s"))
+			require.NoError(t, err)
+			has := h.template.Spec.TerminationGracePeriodSeconds
+			require.NotNil(t, has, "terminationGracePeriodSeconds")
+			assert.Greater(t, time.Duration(*has)*time.Second, needs)
+		}
+	})
+}

@@ -1,0 +1,238 @@
+package charttest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	checkout = "../.." // the root of the repository
+	patience = time.Minute
+)
+
+// ownFolder holds what is built for these tests.
+var ownFolder string
+
+func TestMain(m *testing.M) {
+	code := func() int {
+		dir, err := os.MkdirTemp("", "charttest")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "charttest:", err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		ownFolder = dir
+		return m.Run()
+	}()
+	os.Exit(code)
+}
+
+// realPrograms returns the folder of the real programs, and builds what is missing.
+var realPrograms = sync.OnceValues(func() (string, error) {
+	cmd := exec.Command("go", "run", "./e2e/cmd/realbin")
+	cmd.Dir = checkout
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("find the real programs: %w: %s", err, stderr.Bytes())
+	}
+	return strings.TrimSpace(string(out)), nil
+})
+
+// edgehubProgram returns the path of the hub, built from the checkout.
+var edgehubProgram = sync.OnceValues(func() (string, error) {
+	program := filepath.Join(ownFolder, "edgehub")
+	cmd := exec.Command("go", "build", "-o", program, "./cmd/edgehub")
+	cmd.Dir = checkout
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build edgehub: %w: %s", err, out)
+	}
+	return program, nil
+})
+
+// needsPrograms leaves a test out where only what needs none is to run.
+func needsPrograms(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs the real programs")
+	}
+	dir, err := realPrograms()
+	require.NoError(t, err)
+	return dir
+}
+
+// mustRun runs a program and returns what it says.
+func mustRun(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+	require.NoError(t, err, "%s %s: %s", filepath.Base(program), strings.Join(args, " "), out)
+	return string(out)
+}
+
+func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
+	promtool := filepath.Join(needsPrograms(t), "promtool")
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		args := []string{"check", "config", "--lint=all", "--lint-fatal"}
+		servers := r.servers(t)
+		for _, s := range servers {
+			s.rules(t, r) // a pattern without files is no error to promtool
+			file := filepath.Join(t.TempDir(), s.name+".yml")
+			text := relocated(s.text, s.root, s.container("prometheus"))
+			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+			args = append(args, file)
+		}
+		out := mustRun(t, promtool, args...)
+		assert.Equal(t, len(servers), strings.Count(out, "is valid prometheus config file syntax"), "%s", out)
+	})
+}
+
+func TestProgramsAcceptTheRulersFiles(t *testing.T) {
+	programs := needsPrograms(t)
+	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+		p, c, args := r.component("rule")
+		require.NotNil(t, c, "ruler")
+		files := ruleFiles(t, r, p, c, r.files(t, p, c), flagValues(args, "rule-file"))
+		mustRun(t, filepath.Join(programs, "promtool"), append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
+		for _, file := range files {
+			mustRun(t, filepath.Join(programs, "thanos"), "tools", "rules-check", "--rules="+file)
+		}
+	})
+}
+
+// A rule that does not parse must not pass, or the two tests above show nothing.
+func TestPromtoolRefusesABadRule(t *testing.T) {
+	promtool := filepath.Join(needsPrograms(t), "promtool")
+	r := mustRender(t, strings.Replace(ownRule, "sum(", "sum((", 1))
+	s := r.servers(t)[0]
+	files := s.rules(t, r)
+	require.NotEmpty(t, files)
+	out, err := exec.CommandContext(t.Context(), promtool, append([]string{"check", "rules"}, files...)...).CombinedOutput()
+	require.Error(t, err)
+	assert.Contains(t, string(out), "could not parse expression")
+}
+
+// Prometheus and Thanos know every flag that they are given. (They read the command line
+// to its end before they obey --help.)
+func TestProgramsKnowTheirFlags(t *testing.T) {
+	programs := needsPrograms(t)
+	var asked []string
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, w := range r.workloads() {
+			p := pod{w.GetName() + "-0", w}
+			for _, c := range w.containers() {
+				program := programOf(c)
+				if program != "prometheus" && program != "thanos" {
+					continue
+				}
+				args := append(p.commandLine(&c), "--help")
+				if key := program + strings.Join(args, " "); !slices.Contains(asked, key) {
+					asked = append(asked, key)
+					mustRun(t, filepath.Join(programs, program), args...)
+				}
+			}
+		}
+	})
+	for _, args := range [][]string{{"prometheus"}, {"thanos", "query"}} {
+		args = append(args, "--no-such-flag=1", "--help")
+		_, err := exec.CommandContext(t.Context(), filepath.Join(programs, args[0]), args[1:]...).CombinedOutput()
+		require.Error(t, err, "%s obeys --help before it reads the command line", args[0])
+	}
+}
+
+// programOf returns the name of the program in a container's image.
+func programOf(c corev1.Container) string {
+	image, _, _ := strings.Cut(c.Image, "@")
+	name, _, _ := strings.Cut(path.Base(image), ":")
+	return name
+}
+
+// A hub starts with each command line, is ready where its probes ask, and stops when told.
+func TestHubStartsWithItsFlags(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds edgehub")
+	}
+	tried := map[string]bool{}
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, h := range r.hubs(t) {
+			c := h.container("edgehub")
+			key := strings.Join(h.args, " ")
+			if tried[key] {
+				continue
+			}
+			tried[key] = true
+			startHub(t, h.args, func(address string) {
+				for _, probe := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe} {
+					assertOK(t, "http://"+address+probe.HTTPGet.Path)
+				}
+			})
+		}
+	})
+}
+
+// listening is what a hub logs when it is.
+var listening = regexp.MustCompile(`Listening on.*address"?[=:]"?([0-9.:]+)`)
+
+// startHub runs a hub with those arguments, on a free port of the loopback instead of all
+// interfaces, and stops it after the use.
+func startHub(t *testing.T, args []string, use func(address string)) {
+	t.Helper()
+	program, err := edgehubProgram()
+	require.NoError(t, err)
+	args = slices.Clone(args)
+	at := slices.Index(args, "--web.listen-address=:9091")
+	require.GreaterOrEqual(t, at, 0, "--web.listen-address in %q", args)
+	args[at] = "--web.listen-address=127.0.0.1:0"
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Cancel = func() error { return cmd.Process.Kill() }
+	logged, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	defer cmd.Process.Kill()
+
+	var said []string
+	var used bool
+	for lines := bufio.NewScanner(logged); lines.Scan(); {
+		said = append(said, lines.Text())
+		if match := listening.FindStringSubmatch(lines.Text()); match != nil && !used {
+			used = true
+			use(match[1])
+			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		}
+	}
+	err = cmd.Wait()
+	require.NoError(t, err, "edgehub %s:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
+	require.True(t, used, "edgehub %s never listened:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
+}
+
+func assertOK(t *testing.T, url string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	require.NoError(t, err)
+	resp, err := http.DefaultClient.Do(req)
+	if assert.NoError(t, err) {
+		_ = resp.Body.Close()
+		assert.Equal(t, http.StatusOK, resp.StatusCode, url)
+	}
+}

@@ -1,0 +1,168 @@
+package charttest
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+	"sigs.k8s.io/yaml"
+)
+
+// server is a Prometheus pod with what its command line and files say.
+type server struct {
+	pod
+	args []string
+	root string // its files, see release.files
+	path string // of its configuration, in the pod
+	text string // of its configuration
+	prometheusConfig
+}
+
+// prometheusConfig is what the tests ask of a configuration. That it is one is promtool's to say.
+type prometheusConfig struct {
+	Global struct {
+		ExternalLabels map[string]string `json:"external_labels"`
+		ScrapeInterval model.Duration    `json:"scrape_interval"`
+		ScrapeTimeout  model.Duration    `json:"scrape_timeout"`
+	} `json:"global"`
+	RuleFiles     []string       `json:"rule_files"`
+	ScrapeConfigs []scrapeConfig `json:"scrape_configs"`
+	Alerting      struct {
+		Alertmanagers []struct {
+			Scheme        string         `json:"scheme"`
+			StaticConfigs []staticConfig `json:"static_configs"`
+		} `json:"alertmanagers"`
+	} `json:"alerting"`
+	Storage struct {
+		TSDB struct {
+			OutOfOrderTimeWindow model.Duration `json:"out_of_order_time_window"`
+		} `json:"tsdb"`
+	} `json:"storage"`
+}
+
+type scrapeConfig struct {
+	JobName              string              `json:"job_name"`
+	MetricsPath          string              `json:"metrics_path"`
+	Params               map[string][]string `json:"params"`
+	HonorLabels          bool                `json:"honor_labels"`
+	HonorTimestamps      *bool               `json:"honor_timestamps"`
+	ScrapeInterval       model.Duration      `json:"scrape_interval"`
+	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
+	StaticConfigs        []staticConfig      `json:"static_configs"`
+	RelabelConfigs       []relabelConfig     `json:"relabel_configs"`
+	MetricRelabelConfigs []relabelConfig     `json:"metric_relabel_configs"`
+}
+
+type staticConfig struct {
+	Targets []string          `json:"targets"`
+	Labels  map[string]string `json:"labels"`
+}
+
+type relabelConfig struct {
+	SourceLabels []string `json:"source_labels"`
+	Regex        string   `json:"regex"`
+	TargetLabel  string   `json:"target_label"`
+	Replacement  *string  `json:"replacement"`
+	Action       string   `json:"action"`
+}
+
+// handsOver tells whether a job takes a hub's samples, and not its own metrics.
+func (s scrapeConfig) handsOver() bool {
+	return s.HonorLabels && (s.MetricsPath == "" || s.MetricsPath == "/metrics")
+}
+
+// targets returns the addresses of all jobs, or of those that a condition is true for.
+func (c prometheusConfig) targets(of func(scrapeConfig) bool) []string {
+	var all []string
+	for _, s := range c.ScrapeConfigs {
+		if of != nil && !of(s) {
+			continue
+		}
+		for _, static := range s.StaticConfigs {
+			all = append(all, static.Targets...)
+		}
+	}
+	return all
+}
+
+// alertmanagers returns the URLs of those that get the alerts.
+func (c prometheusConfig) alertmanagers() []string {
+	var urls []string
+	for _, group := range c.Alerting.Alertmanagers {
+		for _, static := range group.StaticConfigs {
+			for _, target := range static.Targets {
+				urls = append(urls, cmp.Or(group.Scheme, "http")+"://"+target)
+			}
+		}
+	}
+	return urls
+}
+
+// servers returns the Prometheus pods of a release.
+func (r *release) servers(t *testing.T) []server {
+	t.Helper()
+	var all []server
+	for _, p := range r.pods("prometheus") {
+		c := p.container("prometheus")
+		s := server{pod: p, args: p.commandLine(c), root: r.files(t, p, c)}
+		s.path = flagValue(t, s.args, "config.file", "")
+		require.NotEmpty(t, s.path, "--config.file of %s", p.name)
+		text, err := os.ReadFile(filepath.Join(s.root, s.path))
+		require.NoError(t, err, "the configuration of %s", p.name)
+		s.text = string(text)
+		require.NoError(t, yaml.Unmarshal(text, &s.prometheusConfig), "the configuration of %s", p.name)
+		all = append(all, s)
+	}
+	require.NotEmpty(t, all, "Prometheus servers")
+	return all
+}
+
+// rules returns the rule files that a server reads.
+func (s server) rules(t *testing.T, r *release) []string {
+	t.Helper()
+	return ruleFiles(t, r, s.pod, s.container("prometheus"), s.root, s.RuleFiles)
+}
+
+// hub is an edgehub pod.
+type hub struct {
+	pod
+	args    []string
+	address string // host and port, by which its server and the controllers know it
+}
+
+// hubs returns the edgehub pods of a release, in the order of their numbers.
+func (r *release) hubs(t *testing.T) []hub {
+	t.Helper()
+	var all []hub
+	for _, p := range r.pods("edgehub") {
+		require.Equal(t, "StatefulSet", kindOf(p.workload), "hubs need names that last")
+		all = append(all, hub{p, p.commandLine(p.container("edgehub")), r.host(p) + ":9091"})
+	}
+	require.NotEmpty(t, all, "hubs")
+	return all
+}
+
+// cursors returns the scrapers that a hub knows by name.
+func (h hub) cursors() []string { return flagValues(h.args, "scrape.cursor") }
+
+// window returns how far from now the samples are that a hub hands over, in both directions.
+func (h hub) window(t *testing.T) time.Duration {
+	t.Helper()
+	age, err := time.ParseDuration(flagValue(t, h.args, "scrape.max-age", "1h"))
+	require.NoError(t, err)
+	ahead, err := time.ParseDuration(flagValue(t, h.args, "scrape.max-ahead", "10m"))
+	require.NoError(t, err)
+	return age + ahead
+}
+
+// sorted returns a copy that is in order and has nothing twice.
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return slices.Compact(s)
+}

@@ -1,0 +1,90 @@
+package charttest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// ownRule is a rule group of the user's.
+const ownRule = `
+rules:
+  groups:
+    - name: fleet
+      rules:
+        - alert: GatewaysAreSilent
+          expr: sum(up) == 0
+          for: 5m
+          labels: {severity: page}
+          annotations: {summary: No gateway reports.}
+`
+
+// A wrong value is refused, and the sentence names the value, what it is, and what to do.
+func TestWrongValuesAreRefused(t *testing.T) {
+	cases := []struct {
+		name, values string
+		says         []string
+	}{
+		{"no servers", `{prometheus_servers_count: 0}`, []string{"prometheus_servers_count", "0", "1"}},
+		{"fewer than none", `{prometheus_servers_count: -1}`, []string{"prometheus_servers_count", "-1", "1"}},
+		{"half a server", `{prometheus_servers_count: 1.5, create_thanos: true}`, []string{"prometheus_servers_count", "whole number"}},
+		{"a number in words", `{prometheus_servers_count: five}`, []string{"prometheus_servers_count", "whole number"}},
+		{"a number as text", `{prometheus_servers_count: "5", create_thanos: true}`, []string{"prometheus_servers_count", "whole number"}},
+		{"several servers and no Thanos", `{prometheus_servers_count: 5}`, []string{"prometheus_servers_count is 5", "create_thanos", "true"}},
+		{"three servers a hub", `{prometheus_replicas: 3}`, []string{"prometheus_replicas", "2"}},
+		{"no server a hub", `{prometheus_replicas: 0}`, []string{"prometheus_replicas", "1"}},
+		{"a switch as text", `{create_thanos: "yes"}`, []string{"create_thanos", "true or false"}},
+		{"an unknown key", `{prometheus_server_count: 5}`, []string{"prometheus_server_count", "not allowed"}},
+		{"an unknown key below", `{edgehub: {limitSample: 5}}`, []string{"edgehub", "limitSample", "not allowed"}},
+		{"an unknown key of Prometheus", `{prometheus: {retentionTime: 5d}}`, []string{"prometheus", "retentionTime", "not allowed"}},
+		{"an unknown key of Thanos", `{thanos: {querier: {}}}`, []string{"thanos", "querier", "not allowed"}},
+		{"a policy that there is not", `{edgehub: {limitPolicy: oldest}}`, []string{"limitPolicy", "refuse", "newest"}},
+		{"a window that is too short", `{prometheus: {outOfOrderTimeWindow: 1h}}`, []string{"outOfOrderTimeWindow is 1h", "edgehub.maxAge", "longer"}},
+		{"a window as long as the hub's", `{prometheus: {outOfOrderTimeWindow: 70m}}`, []string{"outOfOrderTimeWindow is 70m", "longer"}},
+		{"a hub that hands over older samples", `{edgehub: {maxAge: 3h}}`, []string{"outOfOrderTimeWindow", "3h"}},
+		{"a scrape that takes too long", `{prometheus: {scrapeTimeout: 20s}}`, []string{"scrapeTimeout is 20s", "scrapeInterval"}},
+		{"a label that is taken", `{prometheus: {externalLabels: {shard: mine}}}`, []string{"externalLabels", "shard", "another name"}},
+		{"two kinds of Alertmanager", `{alertmanager: {enabled: true, existingURLs: ["http://am:9093"]}}`, []string{"alertmanager.enabled", "existingURLs", "choose one"}},
+		{"an Alertmanager without a scheme", `{alertmanager: {existingURLs: ["am:9093"]}}`, []string{"existingURLs", "am:9093", "http://"}},
+		{"a policy that shuts everybody out", `{networkPolicy: {enabled: true}}`, []string{"networkPolicy.pushers", "nobody could push"}},
+		{"a frontend of nothing", `{thanos: {queryFrontend: {enabled: true}}}`, []string{"thanos.queryFrontend.enabled", "create_thanos to true"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := render(releaseName, c.values)
+			require.Error(t, err)
+			for _, words := range c.says {
+				assert.Contains(t, err.Error(), words)
+			}
+		})
+	}
+}
+
+// Releases of Prometheus that keep only the first of several samples of a series are refused,
+// whatever is written around the number.
+func TestPrometheusReleasesThatLoseSamplesAreRefused(t *testing.T) {
+	refused := []string{"v2.52.0", "v2.52.1", "v2.53.0", "v2.53.1", "v2.53.2", "v2.54.0", "2.53.1", "v2.54.0-rc.1", "v2.53.2-distroless"}
+	for _, tag := range refused {
+		t.Run(tag, func(t *testing.T) {
+			_, err := render(releaseName, `{prometheus: {image: {tag: `+tag+`}}}`)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), "prometheus.image.tag is "+tag+": releases 2.52.0 to 2.53.2 and 2.54.0 keep only the first of several samples of a series; use v2.54.1 or later, v3.x")
+		})
+	}
+	for _, tag := range []string{"v2.54.1", "v2.55.0", "v2.55.1", "v3.0.0", "v3.15.0", "v3.15.0-distroless"} {
+		t.Run(tag, func(t *testing.T) {
+			_, err := render(releaseName, `{prometheus: {image: {tag: `+tag+`}}}`)
+			require.NoError(t, err)
+			_, err = render(releaseName, `{prometheus: {image: {tag: `+tag+`}}}`, fiveShards)
+			require.NoError(t, err)
+		})
+	}
+	for _, tag := range []string{"latest", "main", `""`} {
+		t.Run("no release: "+tag, func(t *testing.T) {
+			_, err := render(releaseName, `{prometheus: {image: {tag: `+tag+`}}}`)
+			require.Error(t, err)
+			assert.Contains(t, err.Error(), "prometheus.image.tag")
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package charttest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// From 1 server to 5 and back, the pods that stay are not touched: their
+// templates and their servers' configurations are the same, so nothing restarts.
+func TestScalingTouchesNoShardThatStays(t *testing.T) {
+	for _, replicas := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d servers a hub", replicas), func(t *testing.T) {
+			common := fmt.Sprintf("{create_thanos: true, prometheus_replicas: %d}", replicas)
+			one := mustRender(t, common, `{prometheus_servers_count: 1}`)
+			five := mustRender(t, common, `{prometheus_servers_count: 5}`)
+			assertSamePods(t, one, five)
+			assertSameConfigurations(t, one, five)
+			assertOnlyCountsDiffer(t, one, five)
+		})
+	}
+}
+
+func assertSamePods(t *testing.T, one, five *release) {
+	t.Helper()
+	grown := map[string]workload{}
+	for _, w := range five.workloads() {
+		grown[keyOf(w)] = w
+	}
+	for _, w := range one.workloads() {
+		other, there := grown[keyOf(w)]
+		require.True(t, there, "%s is gone", keyOf(w))
+		assert.Equal(t, w.template, other.template, "%s: the pods would all restart", keyOf(w))
+		assert.Equal(t, w.claims, other.claims, "%s: volumeClaimTemplates cannot change", keyOf(w))
+		assert.Equal(t, w.service, other.service, "%s: serviceName cannot change", keyOf(w))
+		assert.Equal(t, w.selector, other.selector, "%s: the selector cannot change", keyOf(w))
+		scaled := w.container("edgehub") != nil || w.container("prometheus") != nil
+		if scaled {
+			assert.Equal(t, []int{1, 5}, []int{w.replicas, other.replicas}, keyOf(w))
+		} else {
+			assert.Equal(t, w.replicas, other.replicas, keyOf(w))
+		}
+	}
+	assert.Len(t, grown, len(one.workloads()), "workloads")
+}
+
+func assertSameConfigurations(t *testing.T, one, five *release) {
+	t.Helper()
+	of := map[string]string{}
+	for _, s := range five.servers(t) {
+		of[s.name] = s.text
+	}
+	for _, s := range one.servers(t) {
+		assert.Equal(t, s.text, of[s.name], "configuration of %s", s.name)
+	}
+}
+
+// assertOnlyCountsDiffer checks that what differs is what counts or lists shards. A budget
+// for disruptions may come with the second pod.
+func assertOnlyCountsDiffer(t *testing.T, one, five *release) {
+	t.Helper()
+	before, after := byKey(one), byKey(five)
+	for key, o := range before {
+		other, there := after[key]
+		if !assert.True(t, there, "%s is gone", key) || assert.ObjectsAreEqual(o, other) {
+			continue
+		}
+		list, isMap := o.(*corev1.ConfigMap)
+		assert.True(t, kindOf(o) == "StatefulSet" || isMap, "%s differs", key)
+		if !isMap {
+			continue
+		}
+		for name, text := range list.Data {
+			if name != "hubs.yaml" {
+				assert.Equal(t, text, other.(*corev1.ConfigMap).Data[name], "%s, %s", key, name)
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(after)) {
+		if _, there := before[key]; !there {
+			assert.True(t, strings.HasPrefix(key, "PodDisruptionBudget/"), "%s comes with the second server", key)
+		}
+	}
+}
+
+func byKey(r *release) map[string]object {
+	all := map[string]object{}
+	for _, o := range r.objects {
+		all[keyOf(o)] = o
+	}
+	return all
+}
+
+// A server that becomes one of a pair keeps its name, labels and volume.
+func TestASecondReplicaLeavesTheFirstItsVolume(t *testing.T) {
+	single, pair := mustRender(t), mustRender(t, `{prometheus_replicas: 2}`)
+	first := single.servers(t)[0]
+	var names []string
+	for _, s := range pair.servers(t) {
+		names = append(names, s.name)
+		if s.name == first.name {
+			assert.Equal(t, first.Global.ExternalLabels, s.Global.ExternalLabels)
+			assert.Equal(t, first.claims, s.claims)
+		}
+	}
+	assert.Len(t, names, 2)
+	assert.Contains(t, names, first.name)
+}
+
+// By default there is one hub and one Prometheus, and no other pod.
+func TestDefaultsAreSmall(t *testing.T) {
+	r := mustRender(t)
+	assert.Len(t, r.hubs(t), 1)
+	assert.Len(t, r.servers(t), 1)
+	assert.Len(t, r.workloads(), 2)
+	assert.NotEmpty(t, strings.TrimSpace(r.notes), "NOTES.txt")
+}

@@ -1,0 +1,245 @@
+package charttest
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
+)
+
+// component returns the first pod that runs "thanos name", its container and command line.
+func (r *release) component(name string) (pod, *corev1.Container, []string) {
+	for _, w := range r.workloads() {
+		p := pod{w.GetName() + "-0", w}
+		for i := range w.template.Spec.Containers {
+			c := &w.template.Spec.Containers[i]
+			if args := p.commandLine(c); slices.Contains(args, name) && strings.Contains(c.Image, "thanos") {
+				return p, c, args
+			}
+		}
+	}
+	return pod{}, nil, nil
+}
+
+// inEveryThanosScenario runs a check for each scenario that has Thanos.
+func inEveryThanosScenario(t *testing.T, check func(*testing.T, *release)) {
+	var checked int
+	for _, s := range scenarios(t) {
+		r := mustRender(t, s.values)
+		if _, c, _ := r.component("query"); c == nil {
+			continue
+		}
+		checked++
+		t.Run(s.name, func(t *testing.T) { check(t, r) })
+	}
+	require.Positive(t, checked, "scenarios with Thanos")
+}
+
+// A gateway that moved, or is on both servers of a pair, is counted once: without the
+// querier's replica labels the servers have the same external labels.
+func TestQuerierTakesServersForReplicas(t *testing.T) {
+	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+		_, _, args := r.component("query")
+		replicaLabels := flagValues(args, "query.replica-label")
+		assert.Subset(t, replicaLabels, []string{"shard", "prometheus_replica"})
+		var rest []map[string]string
+		for _, s := range r.servers(t) {
+			labels := maps.Clone(s.Global.ExternalLabels)
+			for _, label := range replicaLabels {
+				delete(labels, label)
+			}
+			rest = append(rest, labels)
+			assert.Equal(t, rest[0], labels, "%s: what is left of its external labels", s.name)
+		}
+	})
+}
+
+// srv is an address that a querier asks the DNS for.
+var srv = regexp.MustCompile(`^dnssrv\+_([a-z0-9-]+)\._tcp\.([a-z0-9-]+)\.` + namespace + `\.svc(?:\.[a-z0-9-]+)*$`)
+
+// The querier finds the sidecar of every server, by one name each.
+func TestQuerierFindsEverySidecar(t *testing.T) {
+	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+		_, _, args := r.component("query")
+		var found []string
+		for _, endpoint := range flagValues(args, "endpoint") {
+			match := srv.FindStringSubmatch(endpoint)
+			require.NotNil(t, match, "--endpoint=%s", endpoint)
+			service := find[*corev1.Service](r, match[2])
+			require.NotNil(t, service, "--endpoint=%s: no such Service", endpoint)
+			assert.Equal(t, corev1.ClusterIPNone, service.Spec.ClusterIP, "--endpoint=%s: only a headless Service gives each pod", endpoint)
+			assert.True(t, hasServicePort(service, func(p corev1.ServicePort) bool { return p.Name == match[1] }), "--endpoint=%s: no such port", endpoint)
+			found = append(found, podNames(r.behind(service))...)
+		}
+		for _, s := range r.servers(t) {
+			assert.Equal(t, 1, count(found, s.name), "how often the querier asks %s", s.name)
+		}
+	})
+}
+
+func count(in []string, what string) int {
+	n := 0
+	for _, s := range in {
+		if s == what {
+			n++
+		}
+	}
+	return n
+}
+
+// A sidecar reads the folder that its Prometheus writes, and asks the port that it listens on.
+func TestSidecarsBelongToTheirServer(t *testing.T) {
+	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+		for _, s := range r.servers(t) {
+			sidecar := s.sidecar()
+			require.NotNil(t, sidecar, "%s has no sidecar", s.name)
+			args := s.commandLine(sidecar)
+			folder := flagValue(t, s.args, "storage.tsdb.path", "data/")
+			assert.Equal(t, folder, flagValue(t, args, "tsdb.path", ""), "%s: --tsdb.path", s.name)
+			own, its := volumeAt(s.container("prometheus"), folder), volumeAt(sidecar, folder)
+			assert.NotEmpty(t, own, "%s: what is mounted on %s", s.name, folder)
+			assert.Equal(t, own, its, "%s: what is mounted on %s in both containers", s.name, folder)
+			url := flagValue(t, args, "prometheus.url", "")
+			_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
+			assert.True(t, hasPort(*s.container("prometheus"), intOrString(port)), "%s: --prometheus.url=%s", s.name, url)
+		}
+	})
+}
+
+func (s server) sidecar() *corev1.Container {
+	for i, c := range s.template.Spec.Containers {
+		if slices.Contains(s.commandLine(&s.template.Spec.Containers[i]), "sidecar") {
+			return s.container(c.Name)
+		}
+	}
+	return nil
+}
+
+// volumeAt returns the volume that a path of a container lies in.
+func volumeAt(c *corev1.Container, path string) string {
+	for _, mount := range c.VolumeMounts {
+		if path == mount.MountPath || strings.HasPrefix(path, mount.MountPath+"/") {
+			return mount.Name
+		}
+	}
+	return ""
+}
+
+func intOrString(s string) intstr.IntOrString { return intstr.Parse(strings.TrimSuffix(s, "/")) }
+
+// Every Alertmanager gets every alert, with and without Thanos, and they know of each other.
+func TestEveryAlertmanagerIsTold(t *testing.T) {
+	own := `{alertmanager: {enabled: true, replicas: 3}}`
+	for _, thanos := range []string{`{}`, fiveShards} {
+		r := mustRender(t, own, thanos)
+		pods := r.pods("alertmanager")
+		require.Len(t, pods, 3)
+		var want, peers []string
+		for _, p := range pods {
+			want = append(want, "http://"+r.host(p)+":9093")
+			peers = append(peers, r.host(p)+":9094")
+		}
+		for _, p := range pods {
+			assert.Equal(t, peers, flagValues(p.commandLine(p.container("alertmanager")), "cluster.peer"))
+		}
+		if _, c, args := r.component("rule"); c != nil {
+			assert.Equal(t, want, flagValues(args, "alertmanagers.url"))
+			continue
+		}
+		for _, s := range r.servers(t) {
+			assert.Equal(t, want, s.alertmanagers(), s.name)
+		}
+	}
+}
+
+// Rules are evaluated once: by the ruler, and then by no server, or by the servers.
+func TestRulesHaveOnePlace(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		_, _, ruler := r.component("rule")
+		for _, s := range r.servers(t) {
+			if ruler != nil {
+				assert.Empty(t, s.RuleFiles, "%s evaluates what the ruler does", s.name)
+			}
+		}
+		if _, _, query := r.component("query"); query != nil {
+			assert.NotNil(t, ruler, "Thanos without a ruler evaluates no rules")
+		}
+	})
+}
+
+// The same rules are evaluated with and without Thanos.
+func TestRulesAreTheSameBothWays(t *testing.T) {
+	alone := mustRender(t, ownRule)
+	servers := alone.servers(t)
+	together := mustRender(t, ownRule, fiveShards)
+	p, c, args := together.component("rule")
+	require.NotNil(t, c, "ruler")
+	inServers := ruleGroups(t, servers[0].rules(t, alone))
+	inRuler := ruleGroups(t, ruleFiles(t, together, p, c, together.files(t, p, c), flagValues(args, "rule-file")))
+	assert.NotEmpty(t, inServers)
+	assert.Equal(t, inServers, inRuler)
+}
+
+// ruleGroups returns the groups of rule files, by their names.
+func ruleGroups(t *testing.T, paths []string) map[string]any {
+	t.Helper()
+	groups := map[string]any{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var file struct {
+			Groups []map[string]any `json:"groups"`
+		}
+		require.NoError(t, yaml.Unmarshal(text, &file))
+		for _, group := range file.Groups {
+			groups[group["name"].(string)] = group["rules"]
+		}
+	}
+	return groups
+}
+
+// ruleFiles returns the files that a container's patterns mean. Each must mean one, unless it is for
+// files that are not the release's own.
+func ruleFiles(t *testing.T, r *release, p pod, c *corev1.Container, root string, patterns []string) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		assert.True(t, len(paths) > 0 || r.isElsewhere(p, volumeAt(c, pattern)), "no rule file is %s", pattern)
+		all = append(all, paths...)
+	}
+	return all
+}
+
+// isElsewhere tells whether what is in a volume of a pod is not of the release.
+func (r *release) isElsewhere(p pod, volume string) bool {
+	for _, v := range p.template.Spec.Volumes {
+		if v.Name == volume {
+			return v.ConfigMap == nil || find[*corev1.ConfigMap](r, v.ConfigMap.Name) == nil
+		}
+	}
+	return false
+}
+
+// The ruler asks the querier and tells an Alertmanager; without one, NOTES.txt says that nobody is told.
+func TestRulerAsksAndTells(t *testing.T) {
+	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+		_, c, args := r.component("rule")
+		require.NotNil(t, c, "ruler")
+		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config-file")), "whom the ruler asks")
+		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config-file"))
+		assert.Equal(t, len(tells) == 0, strings.Contains(r.notes, "nobody is told"), "the ruler tells %q, and NOTES.txt:\n%s", tells, r.notes)
+		assert.NotEmpty(t, flagValues(args, "rule-file"), "what the ruler evaluates")
+		assert.NotEmpty(t, flagValues(args, "label"), "a ruler without labels of its own cannot be told from another one")
+	})
+}
