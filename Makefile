@@ -1,4 +1,4 @@
-.PHONY: help test race lint bench fuzz demo e2e gate
+.PHONY: help test race lint bench fuzz demo chart e2e gate
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,8 @@ fuzz: ## each fuzz target for 10 s (FUZZ_SECONDS)
 	.ci/run fuzz
 demo: ## the demo for a minute, with a hub killed
 	.ci/run demo
+chart: ## the Helm chart rendered, decoded and checked by the real programs
+	.ci/run chart
 e2e: ## real processes, three times
 	.ci/run e2e
 gate: ## everything, as CI does it

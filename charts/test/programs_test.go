@@ -118,6 +118,20 @@ func TestProgramsAcceptTheRulersFiles(t *testing.T) {
 	})
 }
 
+// The built-in alerts fire when their own unit tests say so, and there is a test of each.
+func TestBuiltInAlertsFire(t *testing.T) {
+	alerts, err := os.ReadFile("../hubring/files/alerts.yaml")
+	require.NoError(t, err)
+	tests, err := os.ReadFile("../hubring/files/alerts_test.yaml")
+	require.NoError(t, err)
+	names := regexp.MustCompile(`(?m)^ *- alert: (\w+)$`).FindAllSubmatch(alerts, -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		assert.Contains(t, string(tests), "alertname: "+string(name[1]), "no test of the alert")
+	}
+	mustRun(t, filepath.Join(needsPrograms(t), "promtool"), "test", "rules", "../hubring/files/alerts_test.yaml")
+}
+
 // A rule that does not parse must not pass, or the two tests above show nothing.
 func TestPromtoolRefusesABadRule(t *testing.T) {
 	promtool := filepath.Join(needsPrograms(t), "promtool")
