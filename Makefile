@@ -10,13 +10,13 @@ lint: ## format, vet, golangci-lint
 	.ci/run format vet lint
 bench: ## the benchmarks, for real
 	go test -run '^$$' -bench . ./...
-fuzz: ## each fuzz target for 10 s (FUZZ_SECONDS)
+fuzz: ## each fuzz target for 8 s (FUZZ_SECONDS)
 	.ci/run fuzz
 demo: ## the demo for a minute, with a hub killed
 	.ci/run demo
 chart: ## the Helm chart rendered, decoded and checked by the real programs
 	.ci/run chart
-e2e: ## real processes, three times
+e2e: ## real processes, twice
 	.ci/run e2e
 gate: ## everything, as CI does it
 	.ci/run
