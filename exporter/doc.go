@@ -76,7 +76,8 @@
 //	buffer.go     the memory of parcels, from pools
 //	rejected.go   the error that says which samples were left out
 //
-//	router.go     which outbox has a gateway's lane; what becomes of a parcel
+//	router.go     a parcel from submission to its fate
+//	route.go      which outbox has a gateway's lane; changes of the ring
 //	lane.go       one gateway's parcels
 //	outbox.go     one hub's lanes, and what its senders do next
 //	breaker.go    hubs going down and coming up
