@@ -55,7 +55,7 @@ func (h *Hub) healthy(c echo.Context) error {
 }
 
 func (h *Hub) ready(c echo.Context) error {
-	if h.retired.Load() {
+	if h.retired.Load() || h.drains() {
 		return c.String(http.StatusServiceUnavailable, "edgehub is stopping.\n")
 	}
 	return c.String(http.StatusOK, "edgehub is ready.\n")
