@@ -159,15 +159,17 @@ func (l *log) writeLocked(batch *columns, runs []run, now int64) {
 				rest, runs = runs[0], runs[1:]
 			}
 			part := min(n, rest.samples)
-			l.holdLocked(tail, rest.gateway, part)
+			l.holdLocked(tail, rest.gateway, part, now)
 			rest.samples -= part
 			n -= part
 		}
 	}
 }
 
-// holdLocked notes that the last segment has so many more samples of a gateway.
-func (l *log) holdLocked(tail *segment, g *gateway, samples int) {
+// holdLocked notes that the last segment has so many more samples of a gateway,
+// which arrived now, in milliseconds.
+func (l *log) holdLocked(tail *segment, g *gateway, samples int, now int64) {
+	g.pushed = now
 	if g.held == 0 {
 		l.holding++
 	}

@@ -40,6 +40,7 @@ func (h *Hub) Handler() http.Handler {
 	e.HTTPErrorHandler = h.failed
 	e.POST("/metrics", h.push)
 	e.GET("/metrics", h.scrape)
+	e.GET("/gateways", h.gatewayList)
 	e.GET("/debug", h.debug)
 	e.GET("/internal", echo.WrapHandler(h.internal()))
 	e.GET("/", h.home)
