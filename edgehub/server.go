@@ -11,8 +11,9 @@ import (
 )
 
 // HTTPServer returns a server with the hub's routes, limits and hooks. The
-// caller serves it on listeners of its own, and ends it with Shutdown, which
-// lets pushes and scrapes finish, or Close, which cuts them off.
+// caller serves it on listeners of its own, and ends it with Drain, after which
+// scrapers have everything, and Shutdown, or with Close, which cuts off what is
+// under way.
 func (h *Hub) HTTPServer() *http.Server {
 	server := &http.Server{
 		Handler:           h.Handler(),
