@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -162,13 +163,47 @@ func TestLastScrapeThatIsGivenUpComesAgain(t *testing.T) {
 	conn, _ := rawScrape(t, s, 10, "")
 	s.awaitScrapes(1)
 	require.NoError(t, conn.Close()) // unread
-	require.Eventually(t, func() bool {
-		return strings.Contains(s.get("/internal"), "edgehub_scrapes_aborted_total 1\n")
-	}, 10*time.Second, time.Millisecond)
+	s.awaitAborted(1)
 	still(t, done)
 	assert.Equal(t, 1, s.Stats().Pending)
 	assert.Equal(t, at("x", 1, 0), s.scrape())
 	require.NoError(t, <-done)
+}
+
+// awaitAborted waits until the hub knows of so many scrapes that nobody took.
+func (s *server) awaitAborted(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrapes_aborted_total %d\n", n))
+	}, 10*time.Second, time.Millisecond)
+}
+
+// Under TLS a scraper says that it closes the connection, whether or not it has
+// read what came.
+func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(tls.NewListener(listener, certified.TLS)) }()
+	done := s.drain()
+	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com" // which the certificate is for
+	conn, err := tls.Dial("tcp", listener.Addr().String(), trust)
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
+	require.NoError(t, err)
+	s.awaitScrapes(1)
+	require.NoError(t, conn.Close()) // unread
+	s.awaitAborted(1)
+	still(t, done)
+	assert.Equal(t, at("x", 1, 0), s.scrape())
+	require.NoError(t, <-done)
+	s.http.Close()
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
 }
 
 // The last response is a whole one for any client, compressed and over TLS, too.
@@ -199,7 +234,7 @@ func TestLastScrapeIsComplete(t *testing.T) {
 		client.CloseIdleConnections()
 		require.NoError(t, server.Shutdown(t.Context()))
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
-		assert.Empty(t, h.connections.all())
+		require.Eventually(t, func() bool { return len(h.connections.all()) == 0 }, 10*time.Second, time.Millisecond)
 	}
 }
 

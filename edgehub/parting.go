@@ -126,11 +126,22 @@ func (p *parting) part() {
 		if p.hub.retired.Load() { // all of the time is over
 			p.of.alive()
 		}
-		if _, err := io.Copy(io.Discard, p.in); err == nil {
-			p.of.alive() // it closed as it was told to
+		if p.closedInOrder() {
+			p.of.alive()
 		}
 	}
 	p.of.closed()
+}
+
+// closedInOrder waits until the scraper closes the connection, as it was told to, and
+// says whether it had read everything. Under TLS its last word comes before the
+// end of the connection, which alone tells.
+func (p *parting) closedInOrder() bool {
+	_, err := io.Copy(io.Discard, p.in)
+	if under, ok := p.conn.(interface{ NetConn() net.Conn }); ok && err == nil {
+		_, err = io.Copy(io.Discard, under.NetConn())
+	}
+	return err == nil
 }
 
 // close closes the connection, which cuts off a response that is not whole.
