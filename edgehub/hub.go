@@ -18,18 +18,21 @@ type Hub struct {
 	scrapers  map[string]*scraper
 	metrics   *metrics
 	ingesters sync.Pool     // of *ingester
+	entrance  entrance      // of pushes
 	pushes    chan struct{} // a place for each push that is taken in
 	bodies    room          // memory for the pushes that are read
 	scrapes   chan struct{} // a place for each scrape
 	looks     chan struct{} // a place for each look
 	started   time.Time
 
+	moving      sync.RWMutex // read-locked while a cursor moves and that is counted
 	connections connections
 	confirmTime time.Duration // see handover.go
 
-	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
-	retired   atomic.Bool
-	warned    sync.Map // what was said once and need not be again
+	lastSweep  atomic.Int64 // when series were last expired, in Unix seconds
+	lastScrape atomic.Int64 // when a scraper last came, in milliseconds; 0 before
+	retired    atomic.Bool
+	warned     sync.Map // what was said once and need not be again
 }
 
 // New makes a hub from a config. It starts nothing. Its error names every fault
@@ -119,12 +122,22 @@ type Point struct {
 	Value float64
 }
 
+// move moves a cursor and counts that. It does nothing where another scrape of
+// the cursor was faster.
+func (h *Hub) move(s *scraper, c *cursor, a *arrangement) bool {
+	h.moving.RLock()
+	defer h.moving.RUnlock()
+	passed, moved := h.log.advance(c, a)
+	if moved {
+		h.metrics.handedOver(s, passed)
+	}
+	return moved
+}
+
 // handedOver moves a cursor after its scrape was taken.
 func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
 	now := time.Now()
-	// Another scrape of this cursor may have been faster.
-	if passed, moved := h.log.advance(c, a); moved {
-		h.metrics.handedOver(s, passed)
+	if h.move(s, c, a) {
 		h.table.Load().touch(a.shares, now)
 	}
 	h.sweep(now)
