@@ -33,6 +33,14 @@ func findLines(content []byte) (found lines) {
 	return found
 }
 
+// number returns the line of a group, counted from 0, or 0.
+func (l lines) number(i int) int {
+	if i < len(l) {
+		return l[i].line
+	}
+	return 0
+}
+
 // group returns the line of a group, or 0.
 func (l lines) group(name string) int {
 	for _, g := range l {

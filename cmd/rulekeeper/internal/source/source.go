@@ -42,6 +42,7 @@ type File struct {
 type Files struct {
 	patterns []string
 	limits   Limits
+	looked   func() // for tests: between two looks
 }
 
 // New takes patterns in the syntax of filepath.Match, as Thanos' --rule-file does.
@@ -52,7 +53,7 @@ func New(patterns []string, limits Limits) (*Files, error) {
 			return nil, err
 		}
 	}
-	return &Files{patterns: patterns, limits: limits}, nil
+	return &Files{patterns: patterns, limits: limits, looked: func() {}}, nil
 }
 
 // Read returns the files, sorted by path, and a problem for each one that is
@@ -61,6 +62,7 @@ func (f *Files) Read(ctx context.Context) ([]File, []problem.Problem) {
 	for try := 1; ; try++ {
 		before, problems := f.look()
 		files, unread := f.read(before)
+		f.looked()
 		after, _ := f.look()
 		if slices.EqualFunc(before, after, seen.equal) {
 			return files, append(problems, unread...)
