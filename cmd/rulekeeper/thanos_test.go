@@ -129,11 +129,11 @@ func TestTheRulerNeverLoadsBadRules(t *testing.T) {
 	p.have("1", "chart Up WARN", "site a ABORT")
 
 	for text, want := range map[string]string{
-		"groups: [":                                       "rules.yaml:1: ",
+		"groups: [": "rules.yaml:1: ",
 		strings.Replace(ofVolume, "up}", "sum(}", 1):      "rules.yaml:5: ",
 		ofVolume + "- name: site\n":                       `rules.yaml:6: there is another group "site"`,
 		strings.Replace(ofVolume, "abort", "perhaps", 1):  "rules.yaml:2: ",
-		strings.Replace(ofVolume, "record", "recrod", 1):  "field recrod not found",
+		strings.Replace(ofVolume, "record", "record_", 1): "field record_ not found",
 		strings.Replace(ofVolume, "up}", "up, for: 1", 1): "rules.yaml:",
 	} {
 		put(t, text, p.dir, "volume", "rules.yaml")

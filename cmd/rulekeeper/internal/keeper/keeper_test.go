@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,12 +34,29 @@ type bench struct {
 	t       *testing.T
 	src, to string
 	*Keeper
-	log bytes.Buffer
+	log    text
+	down   atomic.Bool  // the ruler is not up
+	odd    atomic.Value // the ruler refuses a set in which this text occurs
+	asked  atomic.Int64 // how often it was told to reload
+	loaded atomic.Value // the text of all files that the ruler has loaded
+}
 
-	down    bool   // the ruler is not up
-	refuses string // the ruler refuses a set in which this occurs
-	asked   int    // how often it was told to reload
-	loaded  string // the text of all files that the ruler has loaded
+// text is a log that may be read while it is written.
+type text struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *text) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(b)
+}
+
+func (l *text) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
 }
 
 // onBench runs a test with a Keeper that looks every 30 s.
@@ -46,6 +66,8 @@ func onBench(t *testing.T, test func(b *bench)) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, src: filepath.Join(dir, "src"), to: filepath.Join(dir, "to")}
 		require.NoError(t, os.Mkdir(b.src, 0o755))
+		b.refuse("")
+		b.loaded.Store("")
 		b.restart()
 		test(b)
 	})
@@ -64,20 +86,23 @@ func (b *bench) restart() {
 	})
 }
 
-func (b *bench) Up(context.Context) bool { return !b.down }
+func (b *bench) Up(context.Context) bool { return !b.down.Load() }
 
 func (b *bench) Reload(context.Context) error {
-	b.asked++
-	if b.down {
+	b.asked.Add(1)
+	if b.down.Load() {
 		return fmt.Errorf("%w: connection refused", ruler.ErrNotUp)
 	}
-	text := b.published()
-	if b.refuses != "" && strings.Contains(text, b.refuses) {
-		return &ruler.RefusedError{Words: "no " + b.refuses}
+	all, odd := b.published(), b.odd.Load().(string)
+	if odd != "" && strings.Contains(all, odd) {
+		return &ruler.RefusedError{Words: "no " + odd}
 	}
-	b.loaded = text
+	b.loaded.Store(all)
 	return nil
 }
+
+// refuse has the ruler refuse a set in which a text occurs; none if it is empty.
+func (b *bench) refuse(odd string) { b.odd.Store(odd) }
 
 // published returns the text of all published files.
 func (b *bench) published() string {
@@ -86,9 +111,9 @@ func (b *bench) published() string {
 	require.NoError(b.t, err)
 	var all strings.Builder
 	for _, name := range names {
-		text, err := os.ReadFile(name)
+		content, err := os.ReadFile(name)
 		require.NoError(b.t, err)
-		all.Write(text)
+		all.Write(content)
 	}
 	return all.String()
 }
@@ -96,26 +121,27 @@ func (b *bench) published() string {
 // put writes a source file with a rule of that name, or with what is no rule.
 func (b *bench) put(file, name string) {
 	b.t.Helper()
-	text := "groups:\n- name: g\n  rules:\n  - {record: " + name + ", expr: x}\n"
-	require.NoError(b.t, os.WriteFile(filepath.Join(b.src, file), []byte(text), 0o600))
+	content := "groups:\n- name: g\n  rules:\n  - {record: " + name + ", expr: x}\n"
+	require.NoError(b.t, os.WriteFile(filepath.Join(b.src, file), []byte(content), 0o600))
 }
 
 const bad = "x, expr: '('}\n  - {alert: b" // a rule name that makes line 4 wrong
 
-func (b *bench) gauge(g prometheus.Gauge) float64 { return testutil.ToFloat64(g) }
+// whole returns a value without its fraction.
+func whole(c prometheus.Collector) int { return int(testutil.ToFloat64(c)) }
 
-func (b *bench) refusals(reason string) float64 {
-	return testutil.ToFloat64(b.metrics.refused.WithLabelValues(reason))
+func (b *bench) refusals(reason string) int {
+	return whole(b.metrics.refused.WithLabelValues(reason))
 }
 
 // get returns a page's status and text.
 func (b *bench) get(path string) (int, string) {
 	b.t.Helper()
 	w := httptest.NewRecorder()
-	b.Handler().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-	text, err := io.ReadAll(w.Body)
+	b.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	page, err := io.ReadAll(w.Body)
 	require.NoError(b.t, err)
-	return w.Code, string(text)
+	return w.Code, string(page)
 }
 
 // running runs the Keeper meanwhile.
@@ -137,11 +163,11 @@ func pass(d time.Duration) {
 }
 
 // have asserts what rules are published and loaded, and whether they are all there are.
-func (b *bench) have(rule string, good float64) {
+func (b *bench) have(rule string, good int) {
 	b.t.Helper()
 	assert.Contains(b.t, b.published(), "record: "+rule+"\n", "published")
-	assert.Contains(b.t, b.loaded, "record: "+rule+"\n", "loaded")
-	assert.Equal(b.t, good, b.gauge(b.metrics.successful), "last_load_successful")
+	assert.Contains(b.t, b.loaded.Load(), "record: "+rule+"\n", "loaded")
+	assert.Equal(b.t, good, whole(b.metrics.successful), "last_load_successful")
 }
 
 func TestABadFileChangesNothing(t *testing.T) {
@@ -155,8 +181,8 @@ func TestABadFileChangesNothing(t *testing.T) {
 			b.have("other", 1)
 			code, _ := b.get("/-/ready")
 			assert.Equal(t, 200, code)
-			assert.Equal(t, []float64{2, 2}, []float64{b.gauge(b.metrics.files), b.gauge(b.metrics.groups)})
-			at := b.gauge(b.metrics.succeededAt)
+			assert.Equal(t, []int{2, 2}, []int{whole(b.metrics.files), whole(b.metrics.groups)})
+			at := whole(b.metrics.succeededAt)
 
 			b.put("a.yaml", "second")
 			b.put("b.yaml", bad)
@@ -164,9 +190,9 @@ func TestABadFileChangesNothing(t *testing.T) {
 			b.have("first", 0)
 			b.have("other", 0)
 			assert.NotContains(t, b.published(), "second")
-			assert.Equal(t, 1, b.asked)
-			assert.Equal(t, 1.0, b.refusals("rule"), "one set was refused, however often it was looked at")
-			assert.Equal(t, at, b.gauge(b.metrics.succeededAt))
+			assert.EqualValues(t, 1, b.asked.Load())
+			assert.Equal(t, 1, b.refusals("rule"), "one set was refused, however often it was looked at")
+			assert.Equal(t, at, whole(b.metrics.succeededAt))
 			assert.Equal(t, 1, strings.Count(b.log.String(), "unclosed left parenthesis"), "logged once:\n%s", &b.log)
 			_, page := b.get("/")
 			assert.Contains(t, page, b.src+`/b.yaml:4: group "g", rule 1, "x": could not parse expression`)
@@ -195,7 +221,7 @@ func TestNothingIsDoneWhereNothingChanged(t *testing.T) {
 			again, err := os.Readlink(b.to + "/current")
 			require.NoError(t, err)
 			assert.Equal(t, link, again)
-			assert.Equal(t, 1, b.asked)
+			assert.EqualValues(t, 1, b.asked.Load())
 			assert.Equal(t, logged, b.log.String())
 		})
 	})
@@ -210,7 +236,7 @@ func TestARestartWithBadSourcesKeepsThePublishedSet(t *testing.T) {
 		b.put("b.yaml", bad)
 		b.restart()
 		require.NoError(t, b.Once(t.Context()))
-		assert.Zero(t, b.asked, "--once has no ruler to tell")
+		assert.Zero(t, b.asked.Load(), "--once has no ruler to tell")
 		b.running(func() {
 			b.have("first", 0)
 			b.have("other", 0)
@@ -239,29 +265,29 @@ func TestAStartWithBadSourcesPublishesTheGoodOnes(t *testing.T) {
 
 func TestARulerThatIsNotUpIsAskedAgainSoon(t *testing.T) {
 	onBench(t, func(b *bench) {
-		b.down = true
+		b.down.Store(true)
 		b.put("a.yaml", "first")
 		b.running(func() {
 			pass(4 * time.Minute)
-			assert.Less(t, b.asked, 25)
+			assert.Less(t, b.asked.Load(), int64(25))
 			assert.Equal(t, 1, strings.Count(b.log.String(), "waiting for the ruler"))
-			assert.Zero(t, b.gauge(b.metrics.successful))
+			assert.Zero(t, whole(b.metrics.successful))
 			for _, reason := range []string{"ruler", "rule", "write"} {
 				assert.Zero(t, b.refusals(reason))
 			}
-			b.down = false
+			b.down.Store(false)
 			pass(30 * time.Second)
 			b.have("first", 1)
 		})
-		asked := b.asked
+		asked := b.asked.Load()
 		b.restart()
-		b.down = true
+		b.down.Store(true)
 		b.running(func() {
-			b.down = false
+			b.down.Store(false)
 			pass(time.Second)
 			b.have("first", 1)
 		})
-		assert.Equal(t, asked+2, b.asked)
+		assert.Equal(t, asked+2, b.asked.Load())
 	})
 }
 
@@ -269,16 +295,16 @@ func TestASetThatTheRulerRefusesIsTakenBack(t *testing.T) {
 	onBench(t, func(b *bench) {
 		b.put("a.yaml", "first")
 		b.running(func() {
-			b.refuses = "second"
+			b.refuse("second")
 			b.put("a.yaml", "second")
 			pass(30 * time.Second)
 			b.have("first", 0)
-			assert.Equal(t, 3, b.asked, "first, second, first again")
+			assert.EqualValues(t, 3, b.asked.Load(), "first, second, first again")
 			_, page := b.get("/")
 			assert.Contains(t, page, "the ruler refused the rules: no second")
 			pass(5 * time.Minute)
-			assert.Equal(t, 3, b.asked)
-			assert.Equal(t, 1.0, b.refusals("ruler"))
+			assert.EqualValues(t, 3, b.asked.Load())
+			assert.Equal(t, 1, b.refusals("ruler"))
 		})
 
 		// Neither another process nor an init container publishes it at once.
@@ -286,14 +312,14 @@ func TestASetThatTheRulerRefusesIsTakenBack(t *testing.T) {
 		require.NoError(t, b.Once(t.Context()))
 		b.running(func() {
 			b.have("first", 0)
-			assert.Equal(t, 4, b.asked)
+			assert.EqualValues(t, 4, b.asked.Load())
 			pass(9 * time.Minute)
-			assert.Equal(t, 4, b.asked)
+			assert.EqualValues(t, 4, b.asked.Load())
 			pass(2 * time.Minute)
-			assert.Equal(t, 6, b.asked, "it was tried again")
+			assert.EqualValues(t, 6, b.asked.Load(), "it was tried again")
 			b.have("first", 0)
 
-			b.refuses = ""
+			b.refuse("")
 			pass(11 * time.Minute)
 			b.have("second", 1)
 		})
@@ -302,14 +328,14 @@ func TestASetThatTheRulerRefusesIsTakenBack(t *testing.T) {
 
 func TestASetThatIsRefusedAndHasNoneBeforeStays(t *testing.T) {
 	onBench(t, func(b *bench) {
-		b.refuses = "first"
+		b.refuse("first")
 		b.put("a.yaml", "first")
 		b.running(func() {
 			assert.Contains(t, b.published(), "first")
 			_, page := b.get("/")
 			assert.Contains(t, page, "there is no set before to go back to")
 			pass(5 * time.Minute)
-			assert.Equal(t, 1.0, b.refusals("ruler"))
+			assert.Equal(t, 1, b.refusals("ruler"))
 			b.put("a.yaml", "second")
 			pass(30 * time.Second)
 			b.have("second", 1)
@@ -327,7 +353,8 @@ func TestARulerThatDoesNotStartWithNewRulesGetsTheOnesBefore(t *testing.T) {
 		b.restart()
 		require.NoError(t, b.Once(t.Context()))
 		assert.Contains(t, b.published(), "second")
-		b.down, b.refuses = true, "second"
+		b.down.Store(true)
+		b.refuse("second")
 		b.running(func() {
 			pass(4 * time.Minute)
 			assert.Contains(t, b.published(), "second")
@@ -335,10 +362,10 @@ func TestARulerThatDoesNotStartWithNewRulesGetsTheOnesBefore(t *testing.T) {
 			assert.Contains(t, b.published(), "first")
 			pass(10 * time.Minute)
 			assert.Contains(t, b.published(), "first")
-			b.down = false
+			b.down.Store(false)
 			pass(30 * time.Second)
 			b.have("first", 0)
-			assert.Equal(t, 1.0, b.refusals("ruler"))
+			assert.Equal(t, 1, b.refusals("ruler"))
 		})
 	})
 }
@@ -349,6 +376,6 @@ func TestWhatCannotBeWrittenIsTold(t *testing.T) {
 		require.NoError(t, os.RemoveAll(b.to))
 		require.NoError(t, os.WriteFile(b.to, nil, 0o600))
 		require.ErrorContains(t, b.Once(t.Context()), "write a set of rules")
-		assert.Equal(t, 1.0, b.refusals("write"))
+		assert.Equal(t, 1, b.refusals("write"))
 	})
 }

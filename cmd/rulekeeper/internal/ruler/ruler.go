@@ -61,7 +61,7 @@ func (r *Ruler) Up(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	discard(answer.Body)
+	discard(answer)
 	return !away(answer.StatusCode)
 }
 
@@ -72,7 +72,7 @@ func (r *Ruler) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotUp, cause(err))
 	}
-	defer discard(answer.Body)
+	defer discard(answer)
 	if away(answer.StatusCode) {
 		return fmt.Errorf("%w: it answers %s", ErrNotUp, answer.Status)
 	}
@@ -107,7 +107,7 @@ func (r *Ruler) says(ctx context.Context, line string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer discard(answer.Body)
+	defer discard(answer)
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
 		if lines.Text() == line {
@@ -141,7 +141,7 @@ func away(status int) bool {
 }
 
 // discard reads a little of a body, so that the connection can be used again.
-func discard(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10)
-	body.Close()
+func discard(answer *http.Response) {
+	_, _ = io.CopyN(io.Discard, answer.Body, 64<<10)
+	answer.Body.Close()
 }
