@@ -119,11 +119,13 @@ func get(t *testing.T, url string) string {
 	return string(text)
 }
 
+// put writes a file that nobody takes for one that is still being written.
 func put(t *testing.T, text string, path ...string) {
 	t.Helper()
 	name := filepath.Join(path...)
 	require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o755))
 	require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	require.NoError(t, os.Chtimes(name, time.Time{}, time.Now().Add(-time.Minute)))
 }
 
 func TestFlags(t *testing.T) {

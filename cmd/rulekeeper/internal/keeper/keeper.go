@@ -57,10 +57,11 @@ type Keeper struct {
 	status  status
 	metrics *metrics
 
-	loaded      string    // key of the set that the ruler has loaded since this process runs
-	refusedAt   time.Time // when the ruler refused a set, or New was called
-	unconfirmed time.Time // since when a ruler has not answered after a publication
-	hold        bool      // publish nothing until the ruler answers
+	checked     map[string]checked // files as they were in the round before, by path
+	loaded      string             // key of the set that the ruler has loaded since this process runs
+	refusedAt   time.Time          // when the ruler refused a set, or New was called
+	unconfirmed time.Time          // since when a ruler has not answered after a publication
+	hold        bool               // publish nothing until the ruler answers
 }
 
 // New returns a Keeper, which does nothing yet.
