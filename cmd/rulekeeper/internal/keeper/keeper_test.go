@@ -272,7 +272,7 @@ func TestARulerThatIsNotUpIsAskedAgainSoon(t *testing.T) {
 			assert.Less(t, b.asked.Load(), int64(25))
 			assert.Equal(t, 1, strings.Count(b.log.String(), "waiting for the ruler"))
 			assert.Zero(t, whole(b.metrics.successful))
-			for _, reason := range []string{"ruler", "rule", "write"} {
+			for _, reason := range []string{"ruler", "rule", "write", "waiting"} {
 				assert.Zero(t, b.refusals(reason))
 			}
 			b.down.Store(false)
