@@ -37,5 +37,6 @@
 //	programs_test.go    promtool, edgehub and the flags of the others
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
-//	chart_test.go       helm lint, the README, the schema
+//	chart_test.go       helm lint, the schema
+//	readme_test.go      the README and its table of values
 package charttest
