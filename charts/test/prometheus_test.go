@@ -76,6 +76,17 @@ func (s scrapeConfig) handsOver() bool {
 	return s.HonorLabels && (s.MetricsPath == "" || s.MetricsPath == "/metrics")
 }
 
+// jobs returns those that ask for a path.
+func (c prometheusConfig) jobs(path string) []scrapeConfig {
+	var found []scrapeConfig
+	for _, s := range c.ScrapeConfigs {
+		if cmp.Or(s.MetricsPath, "/metrics") == path {
+			found = append(found, s)
+		}
+	}
+	return found
+}
+
 // targets returns the addresses of all jobs, or of those that a condition is true for.
 func (c prometheusConfig) targets(of func(scrapeConfig) bool) []string {
 	var all []string

@@ -168,6 +168,25 @@ volumeClaimTemplates:
 {{- printf "%s-%d.%s.%s:9091" $service (int .shard) $service (include "hubring.domain" .root) -}}
 {{- end -}}
 
+{{/* hubring.stopTimeout: seconds in which a stopping hub is scraped for the last time. */}}
+{{- define "hubring.stopTimeout" -}}
+{{- $p := .Values.prometheus -}}
+{{- $scraped := add (include "hubring.seconds" $p.scrapeInterval) (include "hubring.seconds" $p.scrapeTimeout) 5 -}}
+{{- default $scraped (int .Values.edgehub.stopTimeout) -}}
+{{- end -}}
+
+{{/* hubring.handoverSleep: seconds for which a stopping Prometheus goes on scraping, since its hub may be
+     stopping, too: the number shrinks, or an upgrade changes both. None where nothing would keep the samples. */}}
+{{- define "hubring.handoverSleep" -}}
+{{- if or .Values.prometheus.persistence.enabled .Values.prometheus.remoteWrite }}{{ include "hubring.stopTimeout" . }}{{ else }}0{{ end -}}
+{{- end -}}
+
+{{- define "hubring.handoverLifecycle" -}}
+{{- with int (include "hubring.handoverSleep" .) -}}
+lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
+{{- end -}}
+{{- end -}}
+
 {{/* Prometheus. hubring.replicas: the letters of the servers of a hub, a JSON list. */}}
 {{- define "hubring.replicas" -}}
 {{- if eq (int .Values.prometheus_replicas) 2 }}["a","b"]{{ else }}["a"]{{ end -}}

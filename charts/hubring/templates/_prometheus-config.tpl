@@ -42,6 +42,12 @@ scrape_configs:
   - job_name: edgehub-internal
     metrics_path: /internal
     static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
+  # Which gateways there are, for lists that need not look through all series. Its instance stays: it
+  # is the hub.
+  - job_name: edgehub-gateways
+    metrics_path: /gateways
+    scrape_interval: {{ $v.prometheus.gatewaysInterval }}
+    static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
   - job_name: prometheus
     static_configs:
       # Named by the pod: localhost is the same everywhere, and the querier takes shards off.

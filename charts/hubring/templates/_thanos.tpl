@@ -10,6 +10,7 @@
     - --grpc-address=:10901
     - --http-address=:10902
     - --log.level={{ .Values.thanos.logLevel }}
+  {{- include "hubring.handoverLifecycle" . | nindent 2 }}
   ports:
     - {name: grpc, containerPort: 10901, protocol: TCP}
     - {name: http-sidecar, containerPort: 10902, protocol: TCP}

@@ -22,6 +22,7 @@
 {{- if and (gt (int $v.prometheus_servers_count) 1) (not $v.create_thanos) -}}
 {{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
 {{- end -}}
+{{- include "hubring.validateImages" . -}}
 {{- include "hubring.validatePrometheus" . -}}
 {{- include "hubring.validateAlerting" . -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
@@ -32,9 +33,24 @@
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.validateImages: an image without a tag is whatever is the latest today. */}}
+{{- define "hubring.validateImages" -}}
+{{- $images := dict -}}
+{{- if .Values.create_thanos }}{{ $_ := set $images "thanos" .Values.thanos.image }}{{ end -}}
+{{- if .Values.alertmanager.enabled }}{{ $_ := set $images "alertmanager" .Values.alertmanager.image }}{{ end -}}
+{{- range $name, $image := $images -}}
+{{- if not (or $image.tag $image.digest) -}}
+{{- fail (printf "%s.image.tag and %s.image.digest are empty: name a release, or the image would be another one every time" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "hubring.validatePrometheus" -}}
 {{- $p := .Values.prometheus -}}
 {{- $tag := toString $p.image.tag -}}
+{{- if and $p.image.digest (not $tag) -}}
+{{- fail "prometheus.image.digest is set and prometheus.image.tag is empty: name there the release that the digest is of, since some lose samples" -}}
+{{- end -}}
 {{- if not (regexMatch "^v?[0-9]+\\.[0-9]+\\.[0-9]+" $tag) -}}
 {{- fail (printf "prometheus.image.tag is %q: name a release such as v3.15.0, since some lose samples" $tag) -}}
 {{- end -}}
@@ -51,6 +67,9 @@
 {{- end -}}
 {{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.scrapeInterval)) -}}
 {{- fail (printf "prometheus.scrapeTimeout is %s, longer than prometheus.scrapeInterval, %s: make it no longer" $p.scrapeTimeout $p.scrapeInterval) -}}
+{{- end -}}
+{{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.gatewaysInterval)) -}}
+{{- fail (printf "prometheus.gatewaysInterval is %s, shorter than prometheus.scrapeTimeout, %s: make it no shorter" $p.gatewaysInterval $p.scrapeTimeout) -}}
 {{- end -}}
 {{- range list "shard" "prometheus_replica" "ruler_replica" -}}
 {{- if hasKey $p.externalLabels . -}}
