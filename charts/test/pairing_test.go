@@ -61,7 +61,7 @@ func (s server) hubTargets(t *testing.T) []string {
 	var all []string
 	for _, target := range s.targets(nil) {
 		address, _, _ := strings.Cut(target, "#")
-		if !strings.HasPrefix(address, "localhost:") && !strings.HasPrefix(address, "127.0.0.1:") {
+		if !strings.HasPrefix(address, "localhost:") && !strings.HasPrefix(address, s.name+".") {
 			all = append(all, address)
 		}
 	}

@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -108,9 +109,10 @@ func TestSidecarsBelongToTheirServer(t *testing.T) {
 			own, its := volumeAt(s.container("prometheus"), folder), volumeAt(sidecar, folder)
 			assert.NotEmpty(t, own, "%s: what is mounted on %s", s.name, folder)
 			assert.Equal(t, own, its, "%s: what is mounted on %s in both containers", s.name, folder)
-			url := flagValue(t, args, "prometheus.url", "")
-			_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
-			assert.True(t, hasPort(*s.container("prometheus"), intOrString(port)), "%s: --prometheus.url=%s", s.name, url)
+			asks, err := url.Parse(flagValue(t, args, "prometheus.url", ""))
+			require.NoError(t, err)
+			assert.Contains(t, []string{"localhost", r.host(s.pod)}, asks.Hostname(), "%s: --prometheus.url=%s", s.name, asks)
+			assert.True(t, hasPort(*s.container("prometheus"), intstr.Parse(asks.Port())), "%s: --prometheus.url=%s", s.name, asks)
 		}
 	})
 }
@@ -133,8 +135,6 @@ func volumeAt(c *corev1.Container, path string) string {
 	}
 	return ""
 }
-
-func intOrString(s string) intstr.IntOrString { return intstr.Parse(strings.TrimSuffix(s, "/")) }
 
 // Every Alertmanager gets every alert, with and without Thanos, and they know of each other.
 func TestEveryAlertmanagerIsTold(t *testing.T) {

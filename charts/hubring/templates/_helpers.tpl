@@ -121,14 +121,30 @@ env:
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- end -}}
 
-{{/* hubring.probes: call with (dict "port" "http"). */}}
+{{/* hubring.probes: call with (dict "root" $ "port" "http"). The kubelet takes any certificate but has no
+     password. Where one is needed, readiness is asked over "grpc", its number, or by "command", a list, and if
+     there is neither, it is enough that the port is open. */}}
 {{- define "hubring.probes" -}}
+{{- $locked := include "hubring.locked" .root -}}
+{{- $http := dict "port" .port "scheme" (include "hubring.scheme" .root | upper) -}}
 readinessProbe:
-  httpGet: {path: /-/ready, port: {{ .port }}}
+  {{- if not $locked }}
+  httpGet: {{ set $http "path" "/-/ready" | toJson }}
+  {{- else if get . "command" }}
+  exec: {command: {{ toJson .command }}}
+  {{- else if get . "grpc" }}
+  grpc: {port: {{ .grpc }}}
+  {{- else }}
+  tcpSocket: {port: {{ .port }}}
+  {{- end }}
   periodSeconds: 5
   timeoutSeconds: 3
 livenessProbe:
-  httpGet: {path: /-/healthy, port: {{ .port }}}
+  {{- if $locked }}
+  tcpSocket: {port: {{ .port }}}
+  {{- else }}
+  httpGet: {{ set $http "path" "/-/healthy" | toJson }}
+  {{- end }}
   periodSeconds: 10
   timeoutSeconds: 10
   # A busy machine is no reason to kill what holds samples in memory.
@@ -204,7 +220,7 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- if .Values.alertmanager.enabled -}}
 {{- $service := printf "%s-alertmanager" (include "hubring.fullname" .) -}}
 {{- range $i := until (int .Values.alertmanager.replicas) -}}
-{{- $urls = append $urls (printf "http://%s-%d.%s.%s:9093" $service $i $service (include "hubring.domain" $)) -}}
+{{- $urls = append $urls (printf "%s://%s-%d.%s.%s:9093" (include "hubring.scheme" $) $service $i $service (include "hubring.domain" $)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $urls -}}

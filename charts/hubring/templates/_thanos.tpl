@@ -3,9 +3,18 @@
 - name: thanos-sidecar
   image: {{ include "hubring.image" (dict "image" .Values.thanos.image "tag" "") | quote }}
   imagePullPolicy: {{ .Values.thanos.image.pullPolicy }}
+  {{- if .Values.web.tls }}
+  {{- include "hubring.podName" . | nindent 2 }}
+  {{- end }}
   args:
     - sidecar
-    - --prometheus.url=http://localhost:9090
+    - --prometheus.url={{ include "hubring.scheme" . }}://{{ include "hubring.ownHost" (dict "root" . "pod" "$(POD_NAME)") }}:9090
+    {{- with include "hubring.clientConfig" . | fromYaml }}
+    - --prometheus.http-client={{ toJson . }}
+    {{- end }}
+    {{- if .Values.web.configSecret }}
+    - --http.config=/etc/hubring/web/web.yml
+    {{- end }}
     - --tsdb.path=/prometheus
     - --grpc-address=:10901
     - --http-address=:10902
@@ -14,12 +23,14 @@
   ports:
     - {name: grpc, containerPort: 10901, protocol: TCP}
     - {name: http-sidecar, containerPort: 10902, protocol: TCP}
-  {{- include "hubring.probes" (dict "port" "http-sidecar") | nindent 2 }}
+  {{- include "hubring.probes" (dict "root" . "port" "http-sidecar" "grpc" 10901) | nindent 2 }}
   resources:
     {{- toYaml .Values.thanos.sidecar.resources | nindent 4 }}
   {{- include "hubring.containerSecurity" . | nindent 2 }}
   volumeMounts:
     - {name: data, mountPath: /prometheus}
+    {{- include "hubring.webMount" . | nindent 4 }}
+    {{- include "hubring.webClientMount" . | nindent 4 }}
 {{- end -}}
 
 {{/* hubring.srv: how Thanos finds all pods of a headless service. Call with

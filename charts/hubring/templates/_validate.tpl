@@ -25,6 +25,7 @@
 {{- include "hubring.validateImages" . -}}
 {{- include "hubring.validatePrometheus" . -}}
 {{- include "hubring.validateAlerting" . -}}
+{{- include "hubring.validateWeb" . -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.pushers is empty: nobody could push to a hub; list the controllers' pods there" -}}
 {{- end -}}
@@ -74,6 +75,22 @@
 {{- range list "shard" "prometheus_replica" "ruler_replica" -}}
 {{- if hasKey $p.externalLabels . -}}
 {{- fail (printf "prometheus.externalLabels has %s, which the chart sets for each server: choose another name" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubring.validateWeb" -}}
+{{- $web := .Values.web -}}
+{{- $asks := or $web.tls $web.username -}}
+{{- if and $asks (not $web.configSecret) -}}
+{{- fail "web.tls or web.username is set and web.configSecret is empty: name there the Secret that has web.yml, with which all parts serve" -}}
+{{- end -}}
+{{- if and $asks (not $web.clientSecret) -}}
+{{- fail "web.tls or web.username is set and web.clientSecret is empty: name there the Secret that has ca.crt for web.tls, and password for web.username" -}}
+{{- end -}}
+{{- range list "clientCertificate" "serverName" -}}
+{{- if and (get $web .) (not $web.tls) -}}
+{{- fail (printf "web.%s is set and web.tls is false: set web.tls to true, or leave web.%s out" . .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
