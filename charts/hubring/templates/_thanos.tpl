@@ -9,7 +9,13 @@
     - --tsdb.path=/prometheus
     - --grpc-address=:10901
     - --http-address=:10902
+    {{- if .Values.objectStorage.enabled }}
+    - {{ include "hubring.bucketFlag" . }}
+    {{- end }}
     - --log.level={{ .Values.thanos.logLevel }}
+    {{- range .Values.thanos.sidecar.extraArgs }}
+    - {{ quote . }}
+    {{- end }}
   ports:
     - {name: grpc, containerPort: 10901, protocol: TCP}
     - {name: http-sidecar, containerPort: 10902, protocol: TCP}
@@ -19,10 +25,55 @@
   {{- include "hubring.containerSecurity" . | nindent 2 }}
   volumeMounts:
     - {name: data, mountPath: /prometheus}
+    {{- if .Values.objectStorage.enabled }}
+    {{- include "hubring.bucketMounts" . | nindent 4 }}
+    {{- end }}
 {{- end -}}
 
 {{/* hubring.srv: how Thanos finds all pods of a headless service. Call with
      (dict "root" $ "port" "grpc" "name" "prometheus"). */}}
 {{- define "hubring.srv" -}}
 dnssrv+_{{ .port }}._tcp.{{ include "hubring.fullname" .root }}-{{ .name }}.{{ include "hubring.domain" .root }}
+{{- end -}}
+
+{{/* Object storage. hubring.bucketFlag: where a component finds the bucket's configuration. */}}
+{{- define "hubring.bucketFlag" -}}
+--objstore.config-file=/etc/hubring/objstore/{{ .Values.objectStorage.secretKey }}
+{{- end -}}
+
+{{/* hubring.bucketMounts, hubring.bucketVolumes: the configuration, and the bucket itself where it is a folder. */}}
+{{- define "hubring.bucketMounts" -}}
+- {name: objstore, mountPath: /etc/hubring/objstore, readOnly: true}
+{{- if .Values.objectStorage.volume }}
+- {name: bucket, mountPath: {{ .Values.objectStorage.mountPath }}}
+{{- end }}
+{{- end -}}
+
+{{- define "hubring.bucketVolumes" -}}
+- name: objstore
+  secret: {secretName: {{ default (printf "%s-objstore" (include "hubring.fullname" .)) .Values.objectStorage.existingSecret }}}
+{{- with .Values.objectStorage.volume }}
+- name: bucket
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* hubring.bucketChecksum: an annotation. Thanos reads the configuration once, so a new one starts it anew. */}}
+{{- define "hubring.bucketChecksum" -}}
+checksum/objstore: {{ toJson .Values.objectStorage | sha256sum }}
+{{- end -}}
+
+{{/* hubring.budget: for pods of which there are several. Call with (dict "root" $ "name" "thanos-query" "replicas" 2). */}}
+{{- define "hubring.budget" -}}
+{{- if gt (int .replicas) 1 -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  {{- include "hubring.metadata" (dict "root" .root "component" .name "name" .name) | nindent 2 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels:
+      {{- include "hubring.selectorLabels" (dict "root" .root "component" .name) | nindent 6 }}
+{{- end -}}
 {{- end -}}
