@@ -236,8 +236,8 @@ func TestRulerAsksAndTells(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
 		_, c, args := r.component("rule")
 		require.NotNil(t, c, "ruler")
-		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config-file")), "whom the ruler asks")
-		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config-file"))
+		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config")), "whom the ruler asks")
+		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config"))
 		assert.Equal(t, len(tells) == 0, strings.Contains(r.notes, "nobody is told"), "the ruler tells %q, and NOTES.txt:\n%s", tells, r.notes)
 		assert.NotEmpty(t, flagValues(args, "rule-file"), "what the ruler evaluates")
 		assert.NotEmpty(t, flagValues(args, "label"), "a ruler without labels of its own cannot be told from another one")

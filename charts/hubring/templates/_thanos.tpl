@@ -10,15 +10,19 @@
     - sidecar
     - --prometheus.url={{ include "hubring.scheme" . }}://{{ include "hubring.ownHost" (dict "root" . "pod" "$(POD_NAME)") }}:9090
     {{- with include "hubring.clientConfig" . | fromYaml }}
-    - --prometheus.http-client={{ toJson . }}
-    {{- end }}
-    {{- if .Values.web.configSecret }}
-    - --http.config=/etc/hubring/web/web.yml
+    - {{ toJson . | printf "--prometheus.http-client=%s" | quote }}
     {{- end }}
     - --tsdb.path=/prometheus
     - --grpc-address=:10901
     - --http-address=:10902
+    {{- include "hubring.thanosWeb" . | nindent 4 }}
+    {{- if .Values.objectStorage.enabled }}
+    - {{ include "hubring.bucketFlag" . }}
+    {{- end }}
     - --log.level={{ .Values.thanos.logLevel }}
+    {{- range .Values.thanos.sidecar.extraArgs }}
+    - {{ quote . }}
+    {{- end }}
   {{- include "hubring.handoverLifecycle" . | nindent 2 }}
   ports:
     - {name: grpc, containerPort: 10901, protocol: TCP}
@@ -29,6 +33,9 @@
   {{- include "hubring.containerSecurity" . | nindent 2 }}
   volumeMounts:
     - {name: data, mountPath: /prometheus}
+    {{- if .Values.objectStorage.enabled }}
+    {{- include "hubring.bucketMounts" . | nindent 4 }}
+    {{- end }}
     {{- include "hubring.webMount" . | nindent 4 }}
     {{- include "hubring.webClientMount" . | nindent 4 }}
 {{- end -}}
@@ -37,4 +44,46 @@
      (dict "root" $ "port" "grpc" "name" "prometheus"). */}}
 {{- define "hubring.srv" -}}
 dnssrv+_{{ .port }}._tcp.{{ include "hubring.fullname" .root }}-{{ .name }}.{{ include "hubring.domain" .root }}
+{{- end -}}
+
+{{/* Object storage. hubring.bucketFlag: where a component finds the bucket's configuration. */}}
+{{- define "hubring.bucketFlag" -}}
+--objstore.config-file=/etc/hubring/objstore/{{ .Values.objectStorage.secretKey }}
+{{- end -}}
+
+{{/* hubring.bucketMounts, hubring.bucketVolumes: the configuration, and the bucket itself where it is a folder. */}}
+{{- define "hubring.bucketMounts" -}}
+- {name: objstore, mountPath: /etc/hubring/objstore, readOnly: true}
+{{- if .Values.objectStorage.volume }}
+- {name: bucket, mountPath: {{ .Values.objectStorage.mountPath }}}
+{{- end }}
+{{- end -}}
+
+{{- define "hubring.bucketVolumes" -}}
+- name: objstore
+  secret: {secretName: {{ default (printf "%s-objstore" (include "hubring.fullname" .)) .Values.objectStorage.existingSecret }}}
+{{- with .Values.objectStorage.volume }}
+- name: bucket
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* hubring.bucketChecksum: an annotation. Thanos reads the configuration once, so a new one starts it anew. */}}
+{{- define "hubring.bucketChecksum" -}}
+checksum/objstore: {{ toJson .Values.objectStorage | sha256sum }}
+{{- end -}}
+
+{{/* hubring.budget: for pods of which there are several. Call with (dict "root" $ "name" "thanos-query" "replicas" 2). */}}
+{{- define "hubring.budget" -}}
+{{- if gt (int .replicas) 1 -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  {{- include "hubring.metadata" (dict "root" .root "component" .name "name" .name) | nindent 2 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels:
+      {{- include "hubring.selectorLabels" (dict "root" .root "component" .name) | nindent 6 }}
+{{- end -}}
 {{- end -}}

@@ -25,6 +25,7 @@
 {{- include "hubring.validateImages" . -}}
 {{- include "hubring.validatePrometheus" . -}}
 {{- include "hubring.validateAlerting" . -}}
+{{- include "hubring.validateBucket" . -}}
 {{- include "hubring.validateWeb" . -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.pushers is empty: nobody could push to a hub; list the controllers' pods there" -}}
@@ -103,6 +104,46 @@
 {{- range $a.existingURLs -}}
 {{- if not (regexMatch "^https?://[^/]+$" .) -}}
 {{- fail (printf "alertmanager.existingURLs has %q: write it as http://HOST:PORT or https://HOST:PORT, without a path" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubring.validateBucket" -}}
+{{- $o := .Values.objectStorage -}}
+{{- if $o.enabled -}}
+{{- if not .Values.create_thanos -}}
+{{- fail "objectStorage.enabled is true and create_thanos is false: a bucket is written and read by Thanos; set create_thanos to true, or objectStorage.enabled to false" -}}
+{{- end -}}
+{{- if and $o.existingSecret $o.config -}}
+{{- fail "objectStorage has both existingSecret and config: choose one of them" -}}
+{{- end -}}
+{{- if not (or $o.existingSecret $o.config) -}}
+{{- fail "objectStorage.enabled is true, and neither existingSecret nor config says where the bucket is: set one of them" -}}
+{{- end -}}
+{{- if $o.config -}}
+{{- include "hubring.validateBucketConfig" $o -}}
+{{- end -}}
+{{- $retention := int (include "hubring.seconds" .Values.prometheus.retention) -}}
+{{- if lt $retention 21600 -}}
+{{- fail (printf "prometheus.retention is %s: with objectStorage make it 6h or more, since a block is uploaded up to four hours after its first sample" .Values.prometheus.retention) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.validateBucketConfig: call with .Values.objectStorage. */}}
+{{- define "hubring.validateBucketConfig" -}}
+{{- $types := list "S3" "GCS" "AZURE" "SWIFT" "COS" "ALIYUNOSS" "BOS" "OCI" "OBS" "FILESYSTEM" -}}
+{{- $type := toString (get .config "type") | upper -}}
+{{- if not (has $type $types) -}}
+{{- fail (printf "objectStorage.config.type is %s: set it to one that Thanos knows, %s" (toJson (get .config "type")) (join ", " $types)) -}}
+{{- end -}}
+{{- if eq $type "FILESYSTEM" -}}
+{{- if not .volume -}}
+{{- fail "objectStorage.config.type is FILESYSTEM and objectStorage.volume is empty: each pod would have a bucket of its own; set volume to one that all can write to, such as a ReadWriteMany claim" -}}
+{{- end -}}
+{{- $directory := toString (get (default dict (get .config "config")) "directory") -}}
+{{- if not (or (eq $directory .mountPath) (hasPrefix (printf "%s/" (trimSuffix "/" .mountPath)) $directory)) -}}
+{{- fail (printf "objectStorage.config.config.directory is %q, which is not in the volume: set it to objectStorage.mountPath, %s, or a folder in it" $directory .mountPath) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -68,6 +68,36 @@ tls_config:
 {{- include "hubring.clientPassword" . -}}
 {{- end -}}
 
+{{/* hubring.thanosWeb: the flag by which a Thanos serves HTTP like the others. Between each other they speak
+     gRPC, which stays plain. */}}
+{{- define "hubring.thanosWeb" -}}
+{{- if .Values.web.configSecret -}}
+- --http.config=/etc/hubring/web/web.yml
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.rulerClients: whom the ruler asks and tells. Simple flags know no TLS. */}}
+{{- define "hubring.rulerClients" -}}
+{{- $query := printf "%s-thanos-query.%s:10902" (include "hubring.fullname" .) (include "hubring.domain" .) -}}
+{{- $alertmanagers := include "hubring.alertmanagerURLs" . | fromJsonArray -}}
+{{- $client := include "hubring.clientConfig" . | fromYaml -}}
+{{- $scheme := include "hubring.scheme" . -}}
+{{- if $client -}}
+- {{ list (dict "scheme" $scheme "http_config" $client "static_configs" (list $query)) | toJson | printf "--query.config=%s" | quote }}
+{{- else -}}
+- --query={{ $query }}
+{{- end }}
+{{- if and $client .Values.alertmanager.enabled }}
+{{- $hosts := list }}
+{{- range $alertmanagers }}{{ $hosts = append $hosts (regexReplaceAll "^https?://" . "") }}{{ end }}
+- {{ dict "alertmanagers" (list (dict "scheme" $scheme "http_config" $client "static_configs" $hosts "api_version" "v2")) | toJson | printf "--alertmanagers.config=%s" | quote }}
+{{- else }}
+{{- range $alertmanagers }}
+- --alertmanagers.url={{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Mounts and volumes: of those that are asked, and of those that ask. */}}
 {{- define "hubring.webMount" -}}
 {{- if .Values.web.configSecret -}}
