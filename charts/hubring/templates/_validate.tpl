@@ -27,8 +27,12 @@
 {{- include "hubring.validateAlerting" . -}}
 {{- include "hubring.validateBucket" . -}}
 {{- include "hubring.validateWeb" . -}}
+{{- include "hubring.validateMonitors" . -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.pushers is empty: nobody could push to a hub; list the controllers' pods there" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled (or $v.serviceMonitor.enabled $v.podMonitor.enabled) (not $v.networkPolicy.monitors) -}}
+{{- fail "networkPolicy.enabled is true and networkPolicy.monitors is empty: nobody could scrape what serviceMonitor and podMonitor are for; list the operator's Prometheus pods there" -}}
 {{- end -}}
 {{- if and $v.thanos.queryFrontend.enabled (not $v.create_thanos) -}}
 {{- fail "thanos.queryFrontend.enabled is true and create_thanos is false: set create_thanos to true, or leave the query frontend out" -}}
@@ -93,6 +97,13 @@
 {{- if and (get $web .) (not $web.tls) -}}
 {{- fail (printf "web.%s is set and web.tls is false: set web.tls to true, or leave web.%s out" . .) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A monitor finds pods by their addresses, which no certificate has. */}}
+{{- define "hubring.validateMonitors" -}}
+{{- if and .Values.web.tls (not .Values.web.serverName) (or .Values.serviceMonitor.enabled .Values.podMonitor.enabled) -}}
+{{- fail "serviceMonitor or podMonitor is enabled, web.tls is true and web.serverName is empty: pods are scraped by their addresses, so set web.serverName to a name that all certificates are for" -}}
 {{- end -}}
 {{- end -}}
 

@@ -57,6 +57,27 @@ scheme: https
 {{- include "hubring.clientConfig" . -}}
 {{- end -}}
 
+{{/* hubring.monitorWeb: what an endpoint of a ServiceMonitor or PodMonitor needs, which takes all from
+     Secrets. */}}
+{{- define "hubring.monitorWeb" -}}
+{{- $web := .Values.web -}}
+{{- if $web.tls -}}
+scheme: https
+tlsConfig:
+  serverName: {{ $web.serverName }}
+  ca: {secret: {name: {{ $web.clientSecret }}, key: ca.crt}}
+  {{- if $web.clientCertificate }}
+  cert: {secret: {name: {{ $web.clientSecret }}, key: tls.crt}}
+  keySecret: {name: {{ $web.clientSecret }}, key: tls.key}
+  {{- end }}
+{{ end -}}
+{{- if $web.username -}}
+basicAuth:
+  username: {name: {{ include "hubring.fullname" . }}-web-user, key: username}
+  password: {name: {{ $web.clientSecret }}, key: password}
+{{- end -}}
+{{- end -}}
+
 {{/* hubring.probeConfig: for promtool in a Prometheus' own pod. Like the kubelet it asks without looking
      at the certificate. */}}
 {{- define "hubring.probeConfig" -}}

@@ -1,0 +1,65 @@
+{{/* hubring.connections: who may open a connection to which port of whom, a component each. In from are
+     components, and the lists of values networkPolicy has: pushers, queriers, monitors. What is not installed
+     is left out where it is read. */}}
+{{- define "hubring.connections" -}}
+edgehub:
+  # What a hub has is for its Prometheus. A push and a scrape are on the same port, so who may push
+  # could scrape, too.
+  - {ports: [http], from: [prometheus, pushers, monitors]}
+prometheus:
+  - {ports: [http], from: [queriers, monitors]}
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http-sidecar], from: [monitors]}
+alertmanager:
+  - {ports: [http], from: [{{ if .Values.create_thanos }}thanos-rule{{ else }}prometheus{{ end }}, queriers, monitors]}
+  {{- if gt (int .Values.alertmanager.replicas) 1 }}
+  - {ports: [cluster-tcp, cluster-udp], from: [alertmanager]}
+  {{- end }}
+thanos-query:
+  - {ports: [http], from: [thanos-rule, thanos-query-frontend, queriers, monitors]}
+thanos-query-frontend:
+  - {ports: [http], from: [queriers, monitors]}
+thanos-rule:
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http], from: [monitors]}
+thanos-store:
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http], from: [monitors]}
+thanos-compact:
+  - {ports: [http], from: [monitors]}
+{{- end -}}
+
+{{/* hubring.installed: the components that there are, a JSON list. */}}
+{{- define "hubring.installed" -}}
+{{- $v := .Values -}}
+{{- $installed := list "edgehub" "prometheus" -}}
+{{- if $v.alertmanager.enabled }}{{ $installed = append $installed "alertmanager" }}{{ end -}}
+{{- if $v.create_thanos }}{{ $installed = concat $installed (list "thanos-query" "thanos-rule") }}{{ end -}}
+{{- if $v.thanos.queryFrontend.enabled }}{{ $installed = append $installed "thanos-query-frontend" }}{{ end -}}
+{{- if $v.objectStorage.enabled }}{{ $installed = concat $installed (list "thanos-store" "thanos-compact") }}{{ end -}}
+{{- toJson $installed -}}
+{{- end -}}
+
+{{/* hubring.policyPeers: a list of NetworkPolicyPeers, or nothing. Call with (dict "root" $ "from" list). */}}
+{{- define "hubring.policyPeers" -}}
+{{- $root := .root -}}
+{{- $installed := include "hubring.installed" $root | fromJsonArray -}}
+{{- range .from }}
+{{- if hasKey $root.Values.networkPolicy . }}
+{{- with get $root.Values.networkPolicy . }}
+{{ toYaml . }}
+{{- end }}
+{{- else if has . $installed }}
+- podSelector:
+    matchLabels:
+      {{- include "hubring.selectorLabels" (dict "root" $root "component" .) | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* hubring.policyPorts: call with the names of ports, a list. */}}
+{{- define "hubring.policyPorts" -}}
+{{- $ports := list -}}
+{{- range . }}{{ $ports = append $ports (dict "port" . "protocol" (hasSuffix "-udp" . | ternary "UDP" "TCP")) }}{{ end -}}
+{{- toJson $ports -}}
+{{- end -}}
