@@ -59,15 +59,20 @@ var realPrograms = sync.OnceValues(func() (string, error) {
 })
 
 // edgehubProgram returns the path of the hub, built from the checkout.
-var edgehubProgram = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(ownFolder, "edgehub")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/edgehub")
-	cmd.Dir = checkout
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build edgehub: %w: %s", err, out)
-	}
-	return program, nil
-})
+var edgehubProgram = builtOnce("edgehub")
+
+// builtOnce returns a function that builds a program of the checkout and returns its path.
+func builtOnce(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		program := filepath.Join(ownFolder, name)
+		cmd := exec.Command("go", "build", "-o", program, "./cmd/"+name)
+		cmd.Dir = checkout
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", name, err, out)
+		}
+		return program, nil
+	})
+}
 
 // needsPrograms leaves a test out where only what needs none is to run.
 func needsPrograms(t *testing.T) string {

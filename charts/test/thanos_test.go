@@ -243,3 +243,8 @@ func TestRulerAsksAndTells(t *testing.T) {
 		assert.NotEmpty(t, flagValues(args, "label"), "a ruler without labels of its own cannot be told from another one")
 	})
 }
+
+// isDistributed tells whether a querier lets others work out what it can.
+func isDistributed(query []string) bool {
+	return slices.Contains(query, "--query.mode=distributed")
+}

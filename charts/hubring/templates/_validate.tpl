@@ -143,6 +143,11 @@
 
 {{/* hubring.validateBucketConfig: call with .Values.objectStorage. */}}
 {{- define "hubring.validateBucketConfig" -}}
+{{- range $key, $_ := .config -}}
+{{- if not (has $key (list "type" "config" "prefix")) -}}
+{{- fail (printf "objectStorage.config has %s, which Thanos refuses: it takes type, prefix and config, and what is of the type goes below config" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- $types := list "S3" "GCS" "AZURE" "SWIFT" "COS" "ALIYUNOSS" "BOS" "OCI" "OBS" "FILESYSTEM" -}}
 {{- $type := toString (get .config "type") | upper -}}
 {{- if not (has $type $types) -}}
