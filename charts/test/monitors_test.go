@@ -139,5 +139,5 @@ func TestMonitorsLogIn(t *testing.T) {
 			check(e.Scheme.String(), e.BasicAuth, e.TLSConfig)
 		}
 	}
-	assert.Equal(t, 3, checked, "endpoints")
+	assert.Equal(t, 4, checked, "endpoints")
 }

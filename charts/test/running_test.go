@@ -44,7 +44,7 @@ func newCluster(t *testing.T, r *release) *cluster {
 func (c *cluster) pod(name string) pod {
 	c.t.Helper()
 	for _, w := range c.r.workloads() {
-		for i := range w.replicas {
+		for i := range w.replicas { // a Deployment's pods are numbered here, too
 			if fmt.Sprintf("%s-%d", w.GetName(), i) == name {
 				return pod{name, w}
 			}
@@ -172,6 +172,25 @@ func (c *cluster) layOut(p pod, container *corev1.Container) {
 			}
 		}
 	}
+}
+
+// put makes blocks that a server finds when it starts.
+func (c *cluster) put(server, gateway string, from time.Time, every time.Duration) {
+	c.t.Helper()
+	c.blocks(c.folder(c.pod(server), "data"), gateway, from, every)
+}
+
+// blocks makes blocks with a series of a gateway, a sample with the value 1 every so often for four hours.
+func (c *cluster) blocks(folder, gateway string, from time.Time, every time.Duration) {
+	c.t.Helper()
+	var text strings.Builder
+	for at := from; at.Before(from.Add(4 * time.Hour)); at = at.Add(every) {
+		fmt.Fprintf(&text, "put{gatewayID=%q} 1 %d\n", gateway, at.Unix())
+	}
+	text.WriteString("# EOF\n")
+	file := filepath.Join(c.t.TempDir(), "samples")
+	require.NoError(c.t, os.WriteFile(file, []byte(text.String()), 0o600))
+	mustRun(c.t, filepath.Join(c.programs, "promtool"), "tsdb", "create-blocks-from", "openmetrics", "-q", file, folder)
 }
 
 // process is a container that runs.

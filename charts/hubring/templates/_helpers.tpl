@@ -1,17 +1,17 @@
-{{/* Names. 38 characters leave room for the longest suffix, and for the hash that
+{{/* Names. 33 characters leave room for the longest suffix, and for the hash that
      Kubernetes puts behind a StatefulSet's name in a label of at most 63. */}}
 {{- define "hubring.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 38 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 33 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "hubring.fullname" -}}
 {{- $name := include "hubring.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 38 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 33 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 38 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 33 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 38 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 33 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -203,6 +203,11 @@ lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.servers: how many numbers Prometheus servers have, with those whose hub is gone. */}}
+{{- define "hubring.servers" -}}
+{{- add (int .Values.prometheus_servers_count) (int .Values.prometheus.retired) -}}
+{{- end -}}
+
 {{/* Prometheus. hubring.replicas: the letters of the servers of a hub, a JSON list. */}}
 {{- define "hubring.replicas" -}}
 {{- if eq (int .Values.prometheus_replicas) 2 }}["a","b"]{{ else }}["a"]{{ end -}}
@@ -242,7 +247,20 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- define "hubring.ruleFiles" -}}
 {{- if .Values.rules.builtin -}}
 hubring.yaml: |
-  {{- .Files.Get "files/alerts.yaml" | nindent 2 }}
+  {{- .Files.Get "files/alerts.yaml" | replace "gatewayID=\"\"" (printf "%s=\"\"" .Values.edgehub.gatewayLabel) | nindent 2 }}
+{{ if .Values.create_thanos -}}
+expected.yaml: |
+  # How many Prometheus servers there should be, for the alert HubringServerMissing.
+  groups:
+    - name: hubring-expected
+      rules:
+        - record: hubring:prometheus_servers:expected
+          expr: vector({{ mul (include "hubring.servers" . | int) (int .Values.prometheus_replicas) }})
+{{ end -}}
+{{ if .Values.objectStorage.enabled -}}
+bucket.yaml: |
+  {{- .Files.Get "files/bucket-alerts.yaml" | nindent 2 }}
+{{ end -}}
 {{ end -}}
 rules.yaml: |
   {{- dict "groups" .Values.rules.groups | toYaml | nindent 2 }}

@@ -2,31 +2,40 @@
      components, and the lists of values networkPolicy has: pushers, queriers, monitors. What is not installed
      is left out where it is read. */}}
 {{- define "hubring.connections" -}}
+{{- $distributed := .Values.thanos.query.distributed.enabled -}}
+{{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query" $distributed -}}
 edgehub:
   # What a hub has is for its Prometheus. A push and a scrape are on the same port, so who may push
   # could scrape, too.
   - {ports: [http], from: [prometheus, pushers, monitors]}
 prometheus:
   - {ports: [http], from: [queriers, monitors]}
-  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [grpc], from: [{{ ternary "thanos-query-shard" "thanos-query" $distributed }}]}
   - {ports: [http-sidecar], from: [monitors]}
 alertmanager:
-  - {ports: [http], from: [{{ if .Values.create_thanos }}thanos-rule{{ else }}prometheus{{ end }}, queriers, monitors]}
+  - {ports: [http], from: [prometheus, thanos-rule, queriers, monitors]}
   {{- if gt (int .Values.alertmanager.replicas) 1 }}
   - {ports: [cluster-tcp, cluster-udp], from: [alertmanager]}
   {{- end }}
+# With Thanos the first Prometheus scrapes what the others are made of.
 thanos-query:
-  - {ports: [http], from: [thanos-rule, thanos-query-frontend, queriers, monitors]}
+  - {ports: [http], from: [prometheus, thanos-rule, thanos-query-frontend, queriers, monitors]}
+thanos-query-shard:
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http], from: [prometheus, monitors]}
+thanos-query-global:
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http], from: [prometheus, monitors]}
 thanos-query-frontend:
-  - {ports: [http], from: [queriers, monitors]}
+  - {ports: [http], from: [prometheus, queriers, monitors]}
 thanos-rule:
-  - {ports: [grpc], from: [thanos-query]}
-  - {ports: [http], from: [monitors]}
+  - {ports: [grpc], from: [{{ ternary "thanos-query-global" "thanos-query" $distributed }}]}
+  - {ports: [http, http-keeper], from: [prometheus, monitors]}
 thanos-store:
-  - {ports: [grpc], from: [thanos-query]}
-  - {ports: [http], from: [monitors]}
+  - {ports: [grpc], from: [{{ $leaves }}]}
+  - {ports: [http], from: [prometheus, monitors]}
 thanos-compact:
-  - {ports: [http], from: [monitors]}
+  - {ports: [http], from: [prometheus, monitors]}
 {{- end -}}
 
 {{/* hubring.installed: the components that there are, a JSON list. */}}
@@ -35,6 +44,7 @@ thanos-compact:
 {{- $installed := list "edgehub" "prometheus" -}}
 {{- if $v.alertmanager.enabled }}{{ $installed = append $installed "alertmanager" }}{{ end -}}
 {{- if $v.create_thanos }}{{ $installed = concat $installed (list "thanos-query" "thanos-rule") }}{{ end -}}
+{{- if $v.thanos.query.distributed.enabled }}{{ $installed = concat $installed (list "thanos-query-shard" "thanos-query-global") }}{{ end -}}
 {{- if $v.thanos.queryFrontend.enabled }}{{ $installed = append $installed "thanos-query-frontend" }}{{ end -}}
 {{- if $v.objectStorage.enabled }}{{ $installed = concat $installed (list "thanos-store" "thanos-compact") }}{{ end -}}
 {{- toJson $installed -}}

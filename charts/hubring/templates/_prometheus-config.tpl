@@ -20,14 +20,19 @@ storage:
   tsdb:
     # Samples come late after a failover.
     out_of_order_time_window: {{ $v.prometheus.outOfOrderTimeWindow }}
-{{- if not $v.create_thanos }}
+{{- $watches := and $v.create_thanos (eq (int .shard) 0) -}}
+{{- if $watches }}
+# The first server watches who evaluates the other rules.
+rule_files: [/etc/hubring/watch/*.yaml]
+{{- else if not $v.create_thanos }}
 rule_files: {{ include "hubring.rulePatterns" .root }}
+{{- end }}
 {{- $alertmanagers := include "hubring.alertmanagerURLs" .root | fromJsonArray }}
-{{- if $alertmanagers }}
+{{- if and $alertmanagers (or $watches (not $v.create_thanos)) }}
 alerting:
   alert_relabel_configs:
-    # An alert of both servers of a pair is one alert.
-    - {regex: prometheus_replica, action: labeldrop}
+    # An alert of both servers of a pair is one alert, and the ruler's have no shard.
+    - {regex: {{ if $watches }}shard|{{ end }}prometheus_replica, action: labeldrop}
   alertmanagers:
     {{- range $alertmanagers }}
     - scheme: {{ regexFind "^https?" . }}
@@ -37,12 +42,12 @@ alerting:
       static_configs: [{targets: [{{ regexReplaceAll "^https?://" . "" | quote }}]}]
     {{- end }}
 {{- end }}
-{{- end }}
 {{- with $v.prometheus.remoteWrite }}
 remote_write:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 scrape_configs:
+  {{- if lt (int .shard) (int $v.prometheus_servers_count) }}
   {{- include "hubring.scrapeHub" . | nindent 2 }}
   - job_name: edgehub-internal
     metrics_path: /internal
@@ -55,6 +60,7 @@ scrape_configs:
     {{- include "hubring.scrapeWeb" $root | nindent 4 }}
     scrape_interval: {{ $v.prometheus.gatewaysInterval }}
     static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
+  {{- end }}
   - job_name: prometheus
     {{- include "hubring.scrapeWeb" $root | nindent 4 }}
     static_configs:
@@ -65,6 +71,9 @@ scrape_configs:
     {{- include "hubring.scrapeWeb" $root | nindent 4 }}
     static_configs:
       - {targets: ["{{ $own }}:10902"], labels: {instance: {{ $pod }}}}
+  {{- end }}
+  {{- if $watches }}
+  {{- include "hubring.watchJobs" .root | nindent 2 }}
   {{- end }}
 {{- end -}}
 

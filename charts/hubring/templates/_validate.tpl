@@ -23,6 +23,12 @@
 {{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
 {{- end -}}
 {{- include "hubring.validateImages" . -}}
+{{- if and $v.prometheus.retired (not $v.create_thanos) -}}
+{{- fail (printf "prometheus.retired is %d and create_thanos is false: nobody would query those servers; set create_thanos to true, or prometheus.retired to 0" (int $v.prometheus.retired)) -}}
+{{- end -}}
+{{- if and $v.thanos.query.distributed.enabled (not $v.create_thanos) -}}
+{{- fail "thanos.query.distributed.enabled is true and create_thanos is false: set create_thanos to true, or leave it out" -}}
+{{- end -}}
 {{- include "hubring.validatePrometheus" . -}}
 {{- include "hubring.validateAlerting" . -}}
 {{- include "hubring.validateBucket" . -}}
