@@ -54,6 +54,7 @@ type scrapeConfig struct {
 	ScrapeInterval       model.Duration      `json:"scrape_interval"`
 	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
 	StaticConfigs        []staticConfig      `json:"static_configs"`
+	DNSConfigs           []dnsConfig         `json:"dns_sd_configs"`
 	RelabelConfigs       []relabelConfig     `json:"relabel_configs"`
 	MetricRelabelConfigs []relabelConfig     `json:"metric_relabel_configs"`
 }
@@ -61,6 +62,11 @@ type scrapeConfig struct {
 type staticConfig struct {
 	Targets []string          `json:"targets"`
 	Labels  map[string]string `json:"labels"`
+}
+
+type dnsConfig struct {
+	Names []string `json:"names"`
+	Type  string   `json:"type"`
 }
 
 type relabelConfig struct {
