@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -128,8 +129,8 @@ func (a *alertmanager) await(t *testing.T, name string) map[string]string {
 // patient is how long alerts wait; in this test they do not.
 var patient = regexp.MustCompile(`\bfor: [0-9]+[mh]`)
 
-// A shard that dies silences no alert over all gateways, and is told; so is a ruler that dies, by the first server. Every metric
-// that an alert names is one that some program has.
+// A shard that hangs, or dies, silences no alert over all gateways, and is told; so is a ruler that dies, by the first
+// server. Every metric that an alert names is one that some program has.
 func TestDeathsAreTold(t *testing.T) {
 	t.Parallel()
 	needsPrograms(t)
@@ -138,7 +139,7 @@ func TestDeathsAreTold(t *testing.T) {
 alertmanager: {existingURLs: [%q]}
 prometheus_servers_count: 2
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, evaluationInterval: 1s, extraArgs: ["--scrape.discovery-reload-interval=200ms"]}
-thanos: {ruler: {evaluationInterval: 1s}}
+thanos: {query: {responseTimeout: 1s}, ruler: {evaluationInterval: 1s}}
 rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job="prometheus"}) > 0'}]}]}`, told.URL)))
 	c.edit = func(text string) string { return patient.ReplaceAllString(text, "for: 0s") }
 	name := c.r.name + "-hubring-"
@@ -148,13 +149,15 @@ rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job
 	}
 	c.startReady(name+"thanos-query-0", "thanos-query")
 	c.awaitValues(c.address(name+"thanos-query-0", 10902), `count(up{job="prometheus"} == 1)`, nil, map[string]string{"": "2"})
-	for _, s := range second {
-		s.end(t)
-	}
+	require.NoError(t, second[0].cmd.Process.Signal(syscall.SIGSTOP))
 	c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
 	ruler := c.startReady(name+"thanos-rule-0", "thanos-rule")
 	c.startReady(name+"thanos-rule-0", "rulekeeper")
 	assert.Equal(t, map[string]string{"alertname": "ServersThere"}, told.await(t, "ServersThere"))
+	assert.Equal(t, name+"thanos-rule-0", told.await(t, "HubringRulerPartial")["instance"])
+	for _, s := range second {
+		s.end(t)
+	}
 	assert.Equal(t, map[string]string{"alertname": "HubringServerMissing", "severity": "critical"}, told.await(t, "HubringServerMissing"))
 	c.startReady(name+"thanos-compact-0", "thanos-compact")
 	assertMetricsAreThere(t, c, name)
