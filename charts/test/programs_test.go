@@ -133,7 +133,7 @@ func TestPromtoolRefusesABadRule(t *testing.T) {
 	assert.Contains(t, string(out), "could not parse expression")
 }
 
-// Prometheus and Thanos know every flag that they are given. (They read the command line
+// Prometheus, Thanos and the rule keeper know every flag that they are given. (They read the command line
 // to its end before they obey --help.)
 func TestProgramsKnowTheirFlags(t *testing.T) {
 	programs := needsPrograms(t)
@@ -143,13 +143,13 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 			p := pod{w.GetName() + "-0", w}
 			for _, c := range w.containers() {
 				program := programOf(c)
-				if program != "prometheus" && program != "thanos" {
+				if !slices.Contains([]string{"prometheus", "thanos", "rulekeeper"}, program) {
 					continue
 				}
 				args := append(p.commandLine(&c), "--help")
 				if key := program + strings.Join(args, " "); !slices.Contains(asked, key) {
 					asked = append(asked, key)
-					mustRun(t, filepath.Join(programs, program), args...)
+					mustRun(t, pathOf(t, programs, program), args...)
 				}
 			}
 		}
@@ -159,6 +159,17 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 		_, err := exec.CommandContext(t.Context(), filepath.Join(programs, args[0]), args[1:]...).CombinedOutput()
 		require.Error(t, err, "%s obeys --help before it reads the command line", args[0])
 	}
+}
+
+// pathOf returns where a program is: among the real ones, or built from the checkout.
+func pathOf(t *testing.T, programs, program string) string {
+	t.Helper()
+	if program != "rulekeeper" {
+		return filepath.Join(programs, program)
+	}
+	path, err := rulekeeperProgram()
+	require.NoError(t, err)
+	return path
 }
 
 // programOf returns the name of the program in a container's image.

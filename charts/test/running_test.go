@@ -208,13 +208,7 @@ func (c *cluster) start(podName, container string, more ...string) *process {
 	require.GreaterOrEqual(c.t, at, 0, "%s has no container %s", podName, container)
 	spec := &all[at]
 	c.layOut(p, spec)
-	program := programOf(*spec)
-	path := filepath.Join(c.programs, program)
-	if program == "rulekeeper" {
-		built, err := rulekeeperProgram()
-		require.NoError(c.t, err)
-		path = built
-	}
+	path := pathOf(c.t, c.programs, programOf(*spec))
 	log, err := os.Create(filepath.Join(c.root, podName+"-"+container+".log"))
 	require.NoError(c.t, err)
 	cmd := exec.Command(path, append(c.args(p, spec), more...)...)

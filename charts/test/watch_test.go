@@ -130,7 +130,7 @@ func (a *alertmanager) await(t *testing.T, name string) map[string]string {
 var patient = regexp.MustCompile(`\bfor: [0-9]+[mh]`)
 
 // A shard that hangs, or dies, silences no alert over all gateways, and is told; so is a ruler that dies, by the first
-// server. Every metric that an alert names is one that some program has.
+// server. Wrong rules change nothing and are told. Every metric that an alert names is one that some program has.
 func TestDeathsAreTold(t *testing.T) {
 	t.Parallel()
 	needsPrograms(t)
@@ -152,9 +152,11 @@ rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job
 	require.NoError(t, second[0].cmd.Process.Signal(syscall.SIGSTOP))
 	c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
 	ruler := c.startReady(name+"thanos-rule-0", "thanos-rule")
-	c.startReady(name+"thanos-rule-0", "rulekeeper")
+	c.startReady(name+"thanos-rule-0", "rulekeeper", "--interval=1s")
 	assert.Equal(t, map[string]string{"alertname": "ServersThere"}, told.await(t, "ServersThere"))
 	assert.Equal(t, name+"thanos-rule-0", told.await(t, "HubringRulerPartial")["instance"])
+	c.addRules(name+"thanos-rule-0", "groups: [{name: wrong, rules: [{alert: Wrong, expr: 'sum('}]}]")
+	assert.Equal(t, name+"thanos-rule-0", told.await(t, "HubringRulesRefused")["instance"])
 	for _, s := range second {
 		s.end(t)
 	}
@@ -165,6 +167,12 @@ rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job
 	ruler.end(t)
 	assert.Equal(t, map[string]string{"alertname": "HubringRulerDown", "severity": "critical", "job": "thanos-rule", "instance": name + "thanos-rule-0"},
 		told.await(t, "HubringRulerDown"))
+}
+
+// addRules writes a rule file beside those of the release.
+func (c *cluster) addRules(podName, text string) {
+	c.t.Helper()
+	require.NoError(c.t, os.WriteFile(filepath.Join(c.folder(c.pod(podName), "rules"), "added.yaml"), []byte(text), 0o600))
 }
 
 // assertMetricsAreThere asserts that the metrics that alerts name are exposed.
