@@ -105,6 +105,7 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 		{`count(put{gatewayID!="gw-moved"})`, inRecent, map[string]string{"": "2"}},
 		{`avg(put)`, inRecent, map[string]string{"": "1"}},
 		{`sum by (gatewayID) (count_over_time(put{gatewayID!="gw-moved"}[1h]))`, inRecent, map[string]string{"gw-a": "60", "gw-b": "60"}},
+		{`max(put) - (count(put{gatewayID!="gw-moved"} == 1) or vector(0)) < 0`, inRecent, map[string]string{"": "-1"}}, // as HubringServerMissing
 		{`sum by (gatewayID) (put)`, inOld, map[string]string{"gw-a": "1", "gw-gone": "1", "gw-rule": "1"}},
 		{`sum(put)`, inOld, map[string]string{"": "3"}},
 	} {
@@ -113,6 +114,13 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 	}
 	c.awaitValues(itself, `count(put{gatewayID="gw-moved"})`, inRecent, map[string]string{"": "1"})
 	c.awaitValues(root, `count(put{gatewayID="gw-moved"})`, inRecent, map[string]string{"": "2"})
+
+	for _, expr := range alertExpressions(t) {
+		for _, address := range []string{itself, root} {
+			_, err := query(t.Context(), address, expr, inRecent)
+			assert.NoError(t, err, "an alert's expression")
+		}
+	}
 
 	assert.Zero(t, c.calls(root, "client", "Series"), "series that the querier which is asked fetched")
 	assert.Positive(t, c.calls(root, "client", "Query"))
