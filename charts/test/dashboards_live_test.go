@@ -97,6 +97,13 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 		query = append(query, "--query.replica-label="+label)
 	}
 	var logs []func() string
+	l.said = func() string {
+		var all strings.Builder
+		for _, log := range logs {
+			all.WriteString(log())
+		}
+		return all.String()
+	}
 	for _, command := range [][]string{
 		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(9090), "--scrape.discovery-reload-interval=200ms"},
 		{thanos, "sidecar", "--prometheus.url=" + l.prometheus, "--tsdb.path=" + filepath.Join(dir, "data"), "--http-address=" + at(10902), "--grpc-address=" + at(10901)},
@@ -104,13 +111,9 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 		query,
 	} {
 		logs = append(logs, runBeside(t, command))
-	}
-	l.said = func() string {
-		var all strings.Builder
-		for _, log := range logs {
-			all.WriteString(log())
+		if len(logs) == 1 { // a sidecar that does not find its server asks again after half a minute
+			l.ready(t, l.prometheus)
 		}
-		return all.String()
 	}
 	return l
 }
@@ -293,6 +296,22 @@ func (l *live) instant(t *testing.T, query string) ([]metric, error) {
 		all = append(all, s.Metric)
 	}
 	return all, err
+}
+
+// ready waits until a program says that it is.
+func (l *live) ready(t *testing.T, base string) {
+	t.Helper()
+	l.eventually(t, map[string]check{base: func() string {
+		resp, err := http.Get(base + "/-/ready")
+		if err != nil {
+			return err.Error()
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return resp.Status
+		}
+		return ""
+	}})
 }
 
 // ranged asks the querier over a range, so that it has the metrics of that.
