@@ -74,7 +74,7 @@ func TestDashboardsGoWhereTheSidecarLooks(t *testing.T) {
 func TestDashboardsFollowTheValues(t *testing.T) {
 	got := dashboards(t, mustRender(t, `
 edgehub: {gatewayLabel: deviceID}
-prometheus: {scrapeInterval: 2m, scrapeTimeout: 1m30s}
+prometheus: {scrapeInterval: 2m, scrapeTimeout: 1m30s, gatewaysInterval: 2m}
 dashboards: {enabled: true, datasource: 'a "quoted" name'}
 `))
 	require.Len(t, got, 3)

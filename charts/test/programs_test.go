@@ -40,14 +40,25 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		ownFolder = dir
-		return m.Run()
+		code := m.Run()
+		if err := stopServers(); err != nil {
+			fmt.Fprintln(os.Stderr, "charttest:", err)
+			return 1
+		}
+		return code
 	}()
 	os.Exit(code)
 }
 
-// realPrograms returns the folder of the real programs, and builds what is missing.
-var realPrograms = sync.OnceValues(func() (string, error) {
-	cmd := exec.Command("go", "run", "./e2e/cmd/realbin")
+// realPrograms returns the folder of the suite's real programs, and builds what is missing.
+var realPrograms = sync.OnceValues(func() (string, error) { return programsFor() })
+
+// clusterPrograms returns the folder of the real programs around the chart, and builds what is missing.
+var clusterPrograms = sync.OnceValues(func() (string, error) { return programsFor("cluster") })
+
+// programsFor returns the folder of a set of real programs, and builds what is missing.
+func programsFor(set ...string) (string, error) {
+	cmd := exec.Command("go", append([]string{"run", "./e2e/cmd/realbin"}, set...)...)
 	cmd.Dir = checkout
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -56,28 +67,45 @@ var realPrograms = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("find the real programs: %w: %s", err, stderr.Bytes())
 	}
 	return strings.TrimSpace(string(out)), nil
-})
+}
 
 // edgehubProgram returns the path of the hub, built from the checkout.
-var edgehubProgram = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(ownFolder, "edgehub")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/edgehub")
-	cmd.Dir = checkout
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build edgehub: %w: %s", err, out)
-	}
-	return program, nil
-})
+var edgehubProgram = builtOnce("edgehub")
+
+// builtOnce returns a function that builds a program of the checkout and returns its path.
+func builtOnce(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		program := filepath.Join(ownFolder, name)
+		cmd := exec.Command("go", "build", "-o", program, "./cmd/"+name)
+		cmd.Dir = checkout
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", name, err, out)
+		}
+		return program, nil
+	})
+}
 
 // needsPrograms leaves a test out where only what needs none is to run.
 func needsPrograms(t *testing.T) string {
 	t.Helper()
+	return needs(t, realPrograms)
+}
+
+// needsClusterPrograms is needsPrograms for those around the chart.
+func needsClusterPrograms(t *testing.T) string {
+	t.Helper()
+	return needs(t, clusterPrograms)
+}
+
+// needs returns what is built or started once, or leaves the test out.
+func needs[T any](t *testing.T, once func() (T, error)) T {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs the real programs")
 	}
-	dir, err := realPrograms()
+	it, err := once()
 	require.NoError(t, err)
-	return dir
+	return it
 }
 
 // mustRun runs a program and returns what it says.
@@ -108,28 +136,12 @@ func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 func TestProgramsAcceptTheRulersFiles(t *testing.T) {
 	programs := needsPrograms(t)
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
-		p, c, args := r.component("rule")
-		require.NotNil(t, c, "ruler")
-		files := ruleFiles(t, r, p, c, r.files(t, p, c), flagValues(args, "rule-file"))
+		files := r.rulersFiles(t)
 		mustRun(t, filepath.Join(programs, "promtool"), append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
 		for _, file := range files {
 			mustRun(t, filepath.Join(programs, "thanos"), "tools", "rules-check", "--rules="+file)
 		}
 	})
-}
-
-// The built-in alerts fire when their own unit tests say so, and there is a test of each.
-func TestBuiltInAlertsFire(t *testing.T) {
-	alerts, err := os.ReadFile("../hubring/files/alerts.yaml")
-	require.NoError(t, err)
-	tests, err := os.ReadFile("../hubring/files/alerts_test.yaml")
-	require.NoError(t, err)
-	names := regexp.MustCompile(`(?m)^ *- alert: (\w+)$`).FindAllSubmatch(alerts, -1)
-	require.NotEmpty(t, names)
-	for _, name := range names {
-		assert.Contains(t, string(tests), "alertname: "+string(name[1]), "no test of the alert")
-	}
-	mustRun(t, filepath.Join(needsPrograms(t), "promtool"), "test", "rules", "../hubring/files/alerts_test.yaml")
 }
 
 // A rule that does not parse must not pass, or the two tests above show nothing.

@@ -18,11 +18,12 @@ import (
 
 // release is what was rendered.
 type release struct {
-	name    string
-	objects []object
-	foreign []string // manifests of kinds that have no Go type here
-	notes   string
-	domain  string // of the cluster's DNS
+	name      string
+	manifests []string // all, as they were rendered
+	objects   []object
+	foreign   []string // manifests of kinds that have no Go type here
+	notes     string
+	domain    string // of the cluster's DNS
 }
 
 // find returns the object of a type and name, or nil.
@@ -136,6 +137,8 @@ func (p pod) commandLine(c *corev1.Container) []string {
 				value = p.name
 			case "metadata.namespace":
 				value = namespace
+			case "metadata.labels['apps.kubernetes.io/pod-index']":
+				value = strings.TrimPrefix(p.name, p.GetName()+"-")
 			}
 		}
 		known = append(known, "$("+variable.Name+")", value)
