@@ -27,6 +27,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/hubring/hubring/charts/test/internal/dashboard"
@@ -84,11 +85,22 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 	at := func(port int) string { return fmt.Sprintf("%s:%d", l.address, port) }
 	targets := map[string][]string{
 		"prometheus": {at(9090)}, "thanos-sidecar": {at(10902)}, "thanos-query": {at(10904)}, "thanos-rule": {at(10906)},
+		"thanos-compact": {at(10908)}, "rulekeeper": {at(10907)},
 		"edgehub-gateways": {hub}, "controllers": {controller},
 	}
 	config := liveConfig(t, r, hub, targets)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), config, 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "rules.yaml"), []byte(liveRules), 0o600))
+	rules := filepath.Join(dir, "rules")
+	require.NoError(t, os.Mkdir(rules, 0o700))
+	files := find[*corev1.ConfigMap](r, releaseName+"-hubring-rules").Data
+	files["live.yaml"] = liveRules
+	for name, text := range files {
+		require.NoError(t, os.WriteFile(filepath.Join(rules, name), []byte(text), 0o600))
+	}
+	bucket := filepath.Join(dir, "bucket.yaml")
+	require.NoError(t, os.WriteFile(bucket, []byte("{type: FILESYSTEM, config: {directory: "+filepath.Join(dir, "bucket")+"}}"), 0o600))
+	rulekeeper, err := rulekeeperProgram()
+	require.NoError(t, err)
 
 	thanos := filepath.Join(programs, "thanos")
 	query := []string{thanos, "query", "--http-address=" + at(10904), "--grpc-address=" + at(10903), "--query.active-query-path=" + dir, "--endpoint=" + at(10901), "--endpoint=" + at(10905)}
@@ -105,9 +117,11 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 		return all.String()
 	}
 	for _, command := range [][]string{
-		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(9090), "--scrape.discovery-reload-interval=200ms"},
-		{thanos, "sidecar", "--prometheus.url=" + l.prometheus, "--tsdb.path=" + filepath.Join(dir, "data"), "--http-address=" + at(10902), "--grpc-address=" + at(10901)},
-		{thanos, "rule", "--data-dir=" + filepath.Join(dir, "rule"), "--rule-file=" + filepath.Join(dir, "rules.yaml"), "--eval-interval=1s", "--query=" + l.query, "--alertmanagers.url=http://" + at(9), `--label=ruler="0"`, "--http-address=" + at(10906), "--grpc-address=" + at(10905)},
+		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(9090), "--scrape.discovery-reload-interval=200ms", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"},
+		{thanos, "sidecar", "--prometheus.url=" + l.prometheus, "--tsdb.path=" + filepath.Join(dir, "data"), "--http-address=" + at(10902), "--grpc-address=" + at(10901), "--objstore.config-file=" + bucket},
+		{thanos, "rule", "--data-dir=" + filepath.Join(dir, "rule"), "--rule-file=" + filepath.Join(dir, "checked", "current", "*.yaml"), "--eval-interval=1s", "--query=" + l.query, "--alertmanagers.url=http://" + at(9), `--label=ruler="0"`, "--http-address=" + at(10906), "--grpc-address=" + at(10905)},
+		{rulekeeper, "--rules=" + filepath.Join(rules, "*.yaml"), "--to=" + filepath.Join(dir, "checked"), "--reload-url=http://" + at(10906) + "/-/reload", "--interval=1s", "--web.listen-address=" + at(10907)},
+		{thanos, "compact", "--wait", "--data-dir=" + filepath.Join(dir, "compact"), "--objstore.config-file=" + bucket, "--http-address=" + at(10908)},
 		query,
 	} {
 		logs = append(logs, runBeside(t, command))
@@ -307,7 +321,7 @@ type check func() string
 // eventually asks all checks again until each has been true once.
 func (l *live) eventually(t *testing.T, checks map[string]check) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(patience * 3 / 4) // the hub has patience, too
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -387,8 +401,8 @@ func alternatives(u dashboard.Use) []string {
 	return all
 }
 
-// Metrics that servers make themselves have no type.
-var typeless = regexp.MustCompile(`^(up|scrape_\w+|ALERTS)$`)
+// Metrics that servers and rules make have no type.
+var typeless = regexp.MustCompile(`^(up|scrape_\w+|ALERTS|\w+:[\w:]+)$`)
 
 // typeLack tells why a metric is not of the type that a use is for: rates are of counters and histograms, and
 // nothing else is.

@@ -3,6 +3,7 @@ package charttest
 import (
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -95,4 +96,29 @@ dashboards: {enabled: true, datasource: 'a "quoted" name'}
 	}
 	_, err := render(releaseName, `{edgehub: {gatewayLabel: gateway.id}, dashboards: {enabled: true}}`)
 	require.ErrorContains(t, err, `edgehub.gatewayLabel is "gateway.id" and dashboards.enabled is true`)
+}
+
+// The jobs that queries name are those of the servers' configurations.
+func TestDashboardsNameJobsThatThereAre(t *testing.T) {
+	there := map[string]bool{}
+	for _, s := range mustRender(t, fiveShards, withBucket).servers(t) {
+		for _, job := range s.ScrapeConfigs {
+			there[job.JobName] = true
+		}
+	}
+	named := regexp.MustCompile(`job=~?"([a-z|-]+)"`)
+	var checked int
+	for _, d := range dashboard.All() {
+		for _, p := range d.EveryPanel() {
+			for _, target := range p.Targets {
+				for _, found := range named.FindAllStringSubmatch(target.Expr, -1) {
+					for job := range strings.SplitSeq(found[1], "|") {
+						checked++
+						assert.True(t, there[job], "%s: %s: no server has the job %s", d.UID, p.Title, job)
+					}
+				}
+			}
+		}
+	}
+	assert.Greater(t, checked, 20)
 }

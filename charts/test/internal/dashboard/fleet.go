@@ -6,6 +6,9 @@ const GatewayLabel = "gatewayID"
 // What a hub's /gateways says. These two small metrics are the only ones that are asked for by gateway: whatever selects all
 // series of the gateways would make every query server read its whole index.
 const (
+	// A gateway may send metrics of any name, and a job and an instance of its own. Those of the servers have no gateway.
+	notGateways = GatewayLabel + `=""`
+
 	lastPush      = "max by (" + GatewayLabel + ", instance) (edgehub_gateway_last_push_timestamp_seconds{" + GatewayLabel + "=~\"$gateway\"})"
 	gatewaySeries = "max by (" + GatewayLabel + ", instance) (edgehub_gateway_series{" + GatewayLabel + "=~\"$gateway\"})"
 	// A gateway that moved is on two hubs until the old one forgets it; the later time is right.
@@ -19,8 +22,8 @@ const (
 
 	received  = "sum by (instance) (rate(edgehub_samples_received_total[$__rate_interval]))"
 	imbalance = "max(" + received + ") / avg(" + received + ")"
-	// Exporters know all hubs that there should be; without them, it is those that are known.
-	shards = "max(hubring_exporter_ring_hubs) or count(count by (instance) (up{job=\"edgehub-internal\"}))"
+	// The chart's rules say how many servers there should be; without Thanos there are as many as are known.
+	servers = `max(hubring:prometheus_servers:expected) or count(up{job="prometheus",` + notGateways + `})`
 )
 
 func fleet() Dashboard {
@@ -34,13 +37,15 @@ func fleet() Dashboard {
 				query{"count(" + heard + " > time() - $silent) or vector(0)", "reporting"}),
 			stat(4, "Silent gateways", "short", "Gateways that were heard from in the last 6 hours, but not within the time chosen above. The table below names them.",
 				query{"count(" + lastHeard + " < time() - $silent) or vector(0)", "silent"}).from(1, "orange"),
-			stat(4, "Shards up", "short", "Hubs that their Prometheus servers reach, of those that exporters know or, where no exporter is seen, that servers know. Fewer than all: a hub or its server is down.",
-				query{"sum(max by (instance) (up{job=\"edgehub-internal\"})) or vector(0)", "up"}, query{shards, "of"}),
+			stat(6, "Shards up", "short", "Hubs that a Prometheus server reaches, Prometheus servers that answer, and how many of these there should be.",
+				query{`count(max by (instance) (up{job="edgehub-internal",` + notGateways + `}) == 1) or vector(0)`, "hubs"},
+				query{`count(up{job="prometheus",` + notGateways + `} == 1) or vector(0)`, "servers"},
+				query{servers, "expected"}),
 			stat(4, "Samples received", "cps", "Samples a second that hubs take in.",
 				query{"sum(rate(edgehub_samples_received_total[$__rate_interval]))", "samples"}),
-			stat(4, "Imbalance", "percentunit", "What the busiest hub gets beyond the average. The alert HubringShardsUneven fires above 25 %.",
+			stat(3, "Imbalance", "percentunit", "What the busiest hub gets beyond the average. The alert HubringShardsUneven fires above 25 %.",
 				query{imbalance + " - 1", "above average"}).from(0.25, "orange"),
-			stat(4, "Alerts firing", "short", "Alerts of all rules that this data source has.",
+			stat(3, "Alerts firing", "short", "Alerts of all rules that this data source has.",
 				query{"count(ALERTS{alertstate=\"firing\"}) or vector(0)", "firing"}).from(1, "red"),
 		}},
 		row{title: "What is wrong", panels: []Panel{

@@ -42,24 +42,26 @@ func TestQueriesHaveNoFaults(t *testing.T) {
 // The faults are found, or the test above shows nothing.
 func TestFaultsAreFound(t *testing.T) {
 	for expr, fault := range map[string]string{
-		`rate(a_total[$__rate_interval]`:                               "parse",
-		`rate(a_total[$interval])`:                                     "no variable",
-		`irate(a_total[$__rate_interval])`:                             "irate",
-		`sum(a_total)`:                                                 "bare",
-		`a_seconds_bucket`:                                             "bare",
-		`rate(pending[$__rate_interval])`:                              "is no counter",
-		`rate(a_total[5m])`:                                            "$__rate_interval",
-		`{__name__=~"edgehub_.+"}`:                                     "all series",
-		`{gatewayID=~"$gateway"}`:                                      "all series",
-		`count by (__name__) ({job="edgehub"})`:                        "all series",
-		`temperature{gatewayID="gw"}`:                                  "not one of the two",
-		`sum by (gatewayID) (temperature)`:                             "not one of the two",
-		`up * on (gatewayID) group_left () edgehub_gateway_series`:     "not one of the two",
-		`max_over_time(edgehub_gateway_series[1h])`:                    "window",
-		`edgehub_series{instance=~"$gateway",instance!~".*",job=""}`:   "",
-		`sum by (gatewayID) (edgehub_gateway_series)`:                  "",
-		`increase(a_total[1h]) or rate(a_total[$__rate_interval])`:     "",
-		`topk(5, changes(process_start_time_seconds{job="edge"}[1h]))`: "",
+		`rate(a_total[$__rate_interval]`:                                            "parse",
+		`rate(a_total[$interval])`:                                                  "no variable",
+		`up{job="prometheus"}`:                                                      "a gateway may send it",
+		`up{job="prometheus",gatewayID="gw"}`:                                       "not one of the two",
+		`irate(a_total[$__rate_interval])`:                                          "irate",
+		`sum(a_total)`:                                                              "bare",
+		`a_seconds_bucket`:                                                          "bare",
+		`rate(pending[$__rate_interval])`:                                           "is no counter",
+		`rate(a_total[5m])`:                                                         "$__rate_interval",
+		`{__name__=~"edgehub_.+"}`:                                                  "all series",
+		`{gatewayID=~"$gateway"}`:                                                   "all series",
+		`count by (__name__) ({job="edgehub"})`:                                     "all series",
+		`temperature{gatewayID="gw"}`:                                               "not one of the two",
+		`sum by (gatewayID) (temperature)`:                                          "not one of the two",
+		`up * on (gatewayID) group_left () edgehub_gateway_series`:                  "not one of the two",
+		`max_over_time(edgehub_gateway_series[1h])`:                                 "window",
+		`edgehub_series{instance=~"$gateway",instance!~".*",job=""}`:                "",
+		`sum by (gatewayID) (edgehub_gateway_series)`:                               "",
+		`increase(a_total[1h]) or rate(a_total[$__rate_interval])`:                  "",
+		`topk(5, changes(process_start_time_seconds{job="edge",gatewayID=""}[1h]))`: "",
 	} {
 		found := faults(expr, map[string]string{"__rate_interval": "1m", "gateway": "1"})
 		if fault == "" {
@@ -95,8 +97,10 @@ func faults(expr string, values map[string]string) (found []string) {
 			fault("%s: a counter is bare", u)
 		case !isCounter.MatchString(u.Name) && counts:
 			fault("%s is no counter", u)
-		case !gatewaysOwn(u.Name) && (matches(u.LabelMatchers, GatewayLabel) || byGateway(text)):
+		case !gatewaysOwn(u.Name) && (selects(u.LabelMatchers, GatewayLabel) || byGateway(text)):
 			fault("%s is asked for by gateway and not one of the two small metrics", u)
+		case anybodys.MatchString(u.Name) && !matches(u.LabelMatchers, GatewayLabel):
+			fault("%s: a gateway may send it, too", u)
 		case gatewaysOwn(u.Name) && slices.Contains(u.Calls, "max_over_time"):
 			fault("%s: a window of all gateways; last_over_time will do", u)
 		}
@@ -118,6 +122,14 @@ func named(matchers []*labels.Matcher) bool {
 func matches(matchers []*labels.Matcher, label string) bool {
 	return slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return m.Name == label })
 }
+
+// selects tells whether a label must have a value.
+func selects(matchers []*labels.Matcher, label string) bool {
+	return slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return m.Name == label && !m.Matches("") })
+}
+
+// anybodys are metrics that every program has, so that gateways may send theirs.
+var anybodys = regexp.MustCompile(`^(up|scrape_.*|process_.*|go_.*|http_.*|prometheus_.*|thanos_.*)$`)
 
 // byGateway tells whether a query groups or joins by gateway.
 func byGateway(expr string) bool {
@@ -146,7 +158,7 @@ func TestVariablesReadSmallMetrics(t *testing.T) {
 		"prometheus_build_info":                       "server",
 		"hubring_exporter_ring_hubs":                  "controller",
 	}
-	choices := regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+	choices := regexp.MustCompile(`(?s)^label_values\((.+), (\w+)\)$`)
 	var checked int
 	for _, d := range All() {
 		for _, v := range d.Templating.List {
