@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -78,14 +79,15 @@ var variables = map[string]string{
 
 func startLive(t *testing.T, programs string, r *release, hub, controller string) *live {
 	t.Helper()
-	// Most of 127/8 is free, so that ports need not be.
+	// Most of 127/8 is nobody's. The ports are below those that are given out, and no program's default, since
+	// a program that listens on all addresses would have those here, too.
 	l := &live{address: fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))}
-	l.prometheus, l.query = "http://"+l.address+":9090", "http://"+l.address+":10904"
+	l.prometheus, l.query = "http://"+l.address+":20090", "http://"+l.address+":20904"
 	dir := t.TempDir()
 	at := func(port int) string { return fmt.Sprintf("%s:%d", l.address, port) }
 	targets := map[string][]string{
-		"prometheus": {at(9090)}, "thanos-sidecar": {at(10902)}, "thanos-query": {at(10904)}, "thanos-rule": {at(10906)},
-		"thanos-compact": {at(10908)}, "rulekeeper": {at(10907)},
+		"prometheus": {at(20090)}, "thanos-sidecar": {at(20902)}, "thanos-query": {at(20904)}, "thanos-rule": {at(20906)},
+		"thanos-compact": {at(20908)}, "rulekeeper": {at(20907)},
 		"edgehub-gateways": {hub}, "controllers": {controller},
 	}
 	config := liveConfig(t, r, hub, targets)
@@ -103,7 +105,7 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 	require.NoError(t, err)
 
 	thanos := filepath.Join(programs, "thanos")
-	query := []string{thanos, "query", "--http-address=" + at(10904), "--grpc-address=" + at(10903), "--query.active-query-path=" + dir, "--endpoint=" + at(10901), "--endpoint=" + at(10905)}
+	query := []string{thanos, "query", "--http-address=" + at(20904), "--grpc-address=" + at(20903), "--query.active-query-path=" + dir, "--endpoint=" + at(20901), "--endpoint=" + at(20905)}
 	_, _, rendered := r.component("query")
 	for _, label := range flagValues(rendered, "query.replica-label") {
 		query = append(query, "--query.replica-label="+label)
@@ -117,11 +119,11 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 		return all.String()
 	}
 	for _, command := range [][]string{
-		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(9090), "--scrape.discovery-reload-interval=200ms", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"},
-		{thanos, "sidecar", "--prometheus.url=" + l.prometheus, "--tsdb.path=" + filepath.Join(dir, "data"), "--http-address=" + at(10902), "--grpc-address=" + at(10901), "--objstore.config-file=" + bucket},
-		{thanos, "rule", "--data-dir=" + filepath.Join(dir, "rule"), "--rule-file=" + filepath.Join(dir, "checked", "current", "*.yaml"), "--eval-interval=1s", "--query=" + l.query, "--alertmanagers.url=http://" + at(9), `--label=ruler="0"`, "--http-address=" + at(10906), "--grpc-address=" + at(10905)},
-		{rulekeeper, "--rules=" + filepath.Join(rules, "*.yaml"), "--to=" + filepath.Join(dir, "checked"), "--reload-url=http://" + at(10906) + "/-/reload", "--interval=1s", "--web.listen-address=" + at(10907)},
-		{thanos, "compact", "--wait", "--data-dir=" + filepath.Join(dir, "compact"), "--objstore.config-file=" + bucket, "--http-address=" + at(10908)},
+		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(20090), "--scrape.discovery-reload-interval=200ms", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"},
+		{thanos, "sidecar", "--prometheus.url=" + l.prometheus, "--tsdb.path=" + filepath.Join(dir, "data"), "--http-address=" + at(20902), "--grpc-address=" + at(20901), "--objstore.config-file=" + bucket},
+		{thanos, "rule", "--data-dir=" + filepath.Join(dir, "rule"), "--rule-file=" + filepath.Join(dir, "checked", "current", "*.yaml"), "--eval-interval=1s", "--query=" + l.query, "--alertmanagers.url=http://" + at(20009), `--label=ruler="0"`, "--http-address=" + at(20906), "--grpc-address=" + at(20905)},
+		{rulekeeper, "--rules=" + filepath.Join(rules, "*.yaml"), "--to=" + filepath.Join(dir, "checked"), "--reload-url=http://" + at(20906) + "/-/reload", "--interval=1s", "--web.listen-address=" + at(20907)},
+		{thanos, "compact", "--wait", "--data-dir=" + filepath.Join(dir, "compact"), "--objstore.config-file=" + bucket, "--http-address=" + at(20908)},
 		query,
 	} {
 		logs = append(logs, runBeside(t, command))
@@ -388,7 +390,7 @@ func alternatives(u dashboard.Use) []string {
 				values = append(values, fmt.Sprintf("%s=%q", m.Name, value))
 			}
 		}
-		if m.Name == labels.MetricName {
+		if m.Name == model.MetricNameLabel {
 			continue
 		}
 		for _, selector := range all {

@@ -39,6 +39,7 @@
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
 //	notes_test.go       NOTES.txt
+//	dashboards_test.go  the dashboards as ConfigMaps, and what they show of the running programs (_live)
 //	chart_test.go       helm lint, the schema
 //	readme_test.go      the README and its table of values
 package charttest

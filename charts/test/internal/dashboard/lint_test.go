@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/assert"
@@ -115,7 +116,7 @@ func gatewaysOwn(metric string) bool { return strings.HasPrefix(metric, "edgehub
 // named tells whether a metric's name is matched rather than given.
 func named(matchers []*labels.Matcher) bool {
 	return slices.ContainsFunc(matchers, func(m *labels.Matcher) bool {
-		return m.Name == labels.MetricName && m.Type != labels.MatchEqual
+		return m.Name == model.MetricNameLabel && m.Type != labels.MatchEqual
 	})
 }
 

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // prometheusSource is the data source that the reader chose.
@@ -139,24 +140,6 @@ func (p Panel) from(value float64, color string) Panel {
 	return p
 }
 
-// below gives the values below the first threshold another color, where small ones are bad.
-func (p Panel) below(color string) Panel {
-	p.FieldConfig.Defaults.Thresholds.Steps[0].Color = color
-	return p
-}
-
-// notFromZero lets the axis of a graph begin where its values do.
-func (p Panel) notFromZero() Panel {
-	p.FieldConfig.Defaults.Min = nil
-	return p
-}
-
-// stacked puts the series of a graph on top of each other, where their sum means something.
-func (p Panel) stacked() Panel {
-	p.FieldConfig.Defaults.Custom["stacking"] = map[string]any{"mode": "normal", "group": "A"}
-	return p
-}
-
 // bound draws a legend's line as a dashed one without a filling.
 func (p Panel) bound(legend string) Panel {
 	p.FieldConfig.Overrides = append(p.FieldConfig.Overrides, Override{
@@ -220,15 +203,11 @@ func input(name, label, value string) Variable {
 // durations is a choice of one, the first being chosen; of text, seconds, text, seconds...
 func durations(name, label string, of ...string) Variable {
 	v := Variable{Name: name, Label: label, Type: "custom"}
-	text := ""
+	var texts []string
 	for i := 0; i+1 < len(of); i += 2 {
-		o := Option{i == 0, of[i], of[i+1]}
-		v.Options = append(v.Options, o)
-		if i > 0 {
-			text += ","
-		}
-		text += of[i] + " : " + of[i+1]
+		v.Options = append(v.Options, Option{i == 0, of[i], of[i+1]})
+		texts = append(texts, of[i]+" : "+of[i+1])
 	}
-	v.Query, v.Current = text, &v.Options[0]
+	v.Query, v.Current = strings.Join(texts, ","), &v.Options[0]
 	return v
 }
