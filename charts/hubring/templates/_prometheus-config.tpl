@@ -4,8 +4,7 @@
 {{- $root := .root -}}
 {{- $v := .root.Values -}}
 {{- $name := include "hubring.fullname" .root -}}
-{{- $pod := printf "%s-%s-%d" $name (include "hubring.prometheusName" .replica) (int .shard) -}}
-{{- $own := include "hubring.ownHost" (dict "root" .root "pod" $pod) }}
+{{- $pod := printf "%s-%s-%d" $name (include "hubring.prometheusName" .replica) (int .shard) }}
 global:
   scrape_interval: {{ $v.prometheus.scrapeInterval }}
   scrape_timeout: {{ $v.prometheus.scrapeTimeout }}
@@ -62,15 +61,15 @@ scrape_configs:
     static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
   {{- end }}
   - job_name: prometheus
-    {{- include "hubring.scrapeWeb" $root | nindent 4 }}
+    {{- include "hubring.localWeb" $root | nindent 4 }}
     static_configs:
       # Named by the pod: localhost is the same everywhere, and the querier takes shards off.
-      - {targets: ["{{ $own }}:9090"], labels: {instance: {{ $pod }}}}
+      - {targets: ["localhost:9090"], labels: {instance: {{ $pod }}}}
   {{- if $v.create_thanos }}
   - job_name: thanos-sidecar
-    {{- include "hubring.scrapeWeb" $root | nindent 4 }}
+    {{- include "hubring.localWeb" $root | nindent 4 }}
     static_configs:
-      - {targets: ["{{ $own }}:10902"], labels: {instance: {{ $pod }}}}
+      - {targets: ["localhost:10902"], labels: {instance: {{ $pod }}}}
   {{- end }}
   {{- if $watches }}
   {{- include "hubring.watchJobs" .root | nindent 2 }}

@@ -3,14 +3,11 @@
 - name: thanos-sidecar
   image: {{ include "hubring.image" (dict "image" .Values.thanos.image "tag" "") | quote }}
   imagePullPolicy: {{ .Values.thanos.image.pullPolicy }}
-  {{- if .Values.web.tls }}
-  {{- include "hubring.podName" . | nindent 2 }}
-  {{- end }}
   args:
     - sidecar
-    - --prometheus.url={{ include "hubring.scheme" . }}://{{ include "hubring.ownHost" (dict "root" . "pod" "$(POD_NAME)") }}:9090
-    {{- with include "hubring.clientConfig" . | fromYaml }}
-    - {{ toJson . | printf "--prometheus.http-client=%s" | quote }}
+    - --prometheus.url={{ include "hubring.scheme" . }}://localhost:9090
+    {{- if include "hubring.localConfig" . }}
+    - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
     {{- end }}
     - --tsdb.path=/prometheus
     - --grpc-address=:10901
@@ -38,6 +35,7 @@
     {{- end }}
     {{- include "hubring.webMount" . | nindent 4 }}
     {{- include "hubring.webClientMount" . | nindent 4 }}
+    {{- include "hubring.localMount" . | nindent 4 }}
 {{- end -}}
 
 {{/* hubring.srv: how Thanos finds all pods of a headless service. Call with
@@ -145,6 +143,9 @@ spec:
     {{- else }}
     - --reload-url={{ include "hubring.scheme" .root }}://localhost:10902/-/reload
     - --web.listen-address=:10903
+    {{- if include "hubring.localConfig" .root }}
+    - --reload-http-config=/etc/hubring/localhost/http.yml
+    {{- end }}
     {{- if .root.Values.web.configSecret }}
     - --web.config.file=/etc/hubring/web/web.yml
     {{- end }}
@@ -162,5 +163,7 @@ spec:
     {{- include "hubring.ruleMounts" .root | nindent 4 }}
     {{- if not .once }}
     {{- include "hubring.webMount" .root | nindent 4 }}
+    {{- include "hubring.webClientMount" .root | nindent 4 }}
+    {{- include "hubring.localMount" .root | nindent 4 }}
     {{- end }}
 {{- end -}}

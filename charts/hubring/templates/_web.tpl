@@ -4,16 +4,6 @@
 http{{ if .Values.web.tls }}s{{ end -}}
 {{- end -}}
 
-{{/* hubring.ownHost: how a Prometheus pod names itself: by what its certificate is for, which is in its
-     /etc/hosts, so no DNS is asked. Call with (dict "root" $ "pod" "x-prometheus-0"). */}}
-{{- define "hubring.ownHost" -}}
-{{- if .root.Values.web.tls -}}
-{{- printf "%s.%s-prometheus.%s" .pod (include "hubring.fullname" .root) (include "hubring.domain" .root) -}}
-{{- else -}}
-localhost
-{{- end -}}
-{{- end -}}
-
 {{/* hubring.locked: "true" where a probe of the kubelet cannot get in, with neither password nor certificate. */}}
 {{- define "hubring.locked" -}}
 {{- if or .Values.web.username .Values.web.clientCertificate }}true{{ end -}}
@@ -78,15 +68,35 @@ basicAuth:
 {{- end -}}
 {{- end -}}
 
-{{/* hubring.probeConfig: for promtool in a Prometheus' own pod. Like the kubelet it asks without looking
-     at the certificate. */}}
-{{- define "hubring.probeConfig" -}}
+{{/* hubring.localConfig: the same for who asks within its own pod, as localhost. Like the kubelet it does not look
+     at the certificate, which is for other names. */}}
+{{- define "hubring.localConfig" -}}
 {{- if .Values.web.tls -}}
 tls_config:
   insecure_skip_verify: true
   {{- include "hubring.clientCertificate" . | nindent 2 }}
 {{ end -}}
 {{- include "hubring.clientPassword" . -}}
+{{- end -}}
+
+{{- define "hubring.localWeb" -}}
+{{- if .Values.web.tls -}}
+scheme: https
+{{ end -}}
+{{- include "hubring.localConfig" . -}}
+{{- end -}}
+
+{{- define "hubring.localMount" -}}
+{{- if include "hubring.localConfig" . -}}
+- {name: localhost, mountPath: /etc/hubring/localhost, readOnly: true}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubring.localVolume" -}}
+{{- if include "hubring.localConfig" . -}}
+- name: localhost
+  configMap: {name: {{ include "hubring.fullname" . }}-localhost}
+{{- end -}}
 {{- end -}}
 
 {{/* hubring.thanosWeb: the flag by which a Thanos serves HTTP like the others. Between each other they speak
