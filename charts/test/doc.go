@@ -8,6 +8,9 @@
 //     keys, volumes, ports, Services behind every address that is written anywhere;
 //   - the files of each pod are laid out as it would find them, and promtool checks
 //     the configuration and the rules that its command line names;
+//   - Prometheus, Thanos and the rule keeper run with the release's own command lines and
+//     files, names of pods replaced by addresses of the loopback: blocks go to a bucket and
+//     come back, sums are worked out by the shards' queriers, and deaths are told;
 //   - edgehub is started with a hub's own command line, the others are asked whether
 //     they know every flag;
 //   - the promises of the design hold: Prometheus N scrapes hub N and nothing else, no
@@ -34,6 +37,14 @@
 //	pods_test.go        containers and what they mount
 //	pairing_test.go     hubs, their Prometheus servers, the controllers' list
 //	thanos_test.go      querier, ruler, Alertmanager
+//	policies_test.go    who may connect to whom
+//	monitors_test.go    what an operator's Prometheus finds
+//	web_test.go         TLS and passwords, with real programs; web_keys_test.go makes the keys
+//	rules_test.go       the rule keeper, the built-in alerts
+//	watch_test.go       who watches the ruler; shards and rulers that die
+//	bucket_test.go      object storage: from sidecars to the store gateway
+//	distributed_test.go a querier for each shard
+//	running_test.go     containers as processes on the loopback
 //	programs_test.go    promtool, edgehub and the flags of the others
 //	stopping_test.go    the last scrape of a hub that stops
 //	scale_test.go       from 1 server to 5 and back

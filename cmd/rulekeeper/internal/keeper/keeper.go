@@ -101,9 +101,9 @@ func (k *Keeper) round(ctx context.Context) bool {
 		k.hold = !k.Ruler.Up(ctx)
 	}
 	wanted := k.gather(ctx)
-	var problems []problem.Problem
+	problems := wanted.problems
 	if k.hold {
-		problems = append(wanted.problems, problem.Problem{Reason: problem.Waiting, Text: "the ruler did not start with the newest rules; it was given the set before and is not up"})
+		problems = append(problems, problem.Problem{Reason: problem.Waiting, Text: "the ruler did not start with the newest rules; it was given the set before and is not up"})
 	} else {
 		problems, _ = k.publish(wanted)
 	}

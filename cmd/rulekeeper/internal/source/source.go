@@ -161,7 +161,7 @@ func readRegular(path string, info os.FileInfo, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if info, err = file.Stat(); err != nil {
 		return nil, err
 	}
