@@ -46,10 +46,12 @@
 //	distributed_test.go a querier for each shard
 //	running_test.go     containers as processes on the loopback
 //	programs_test.go    promtool, edgehub and the flags of the others
-//	stopping_test.go    the last scrape of a hub that stops
+//	stopping_test.go    the last scrape of a hub that stops, and servers that stop with it
+//	placement_test.go   which nodes pods like
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
 //	notes_test.go       NOTES.txt
+//	dashboards_test.go  the dashboards as ConfigMaps, and what they show of the running programs (_live)
 //	chart_test.go       helm lint, the schema
 //	readme_test.go      the README and its table of values
 package charttest
