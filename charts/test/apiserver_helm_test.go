@@ -2,12 +2,18 @@ package charttest
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/kube"
+	"helm.sh/helm/v3/pkg/storage"
+	"helm.sh/helm/v3/pkg/storage/driver"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
@@ -79,23 +85,53 @@ type helm struct {
 
 func newHelm(t *testing.T, c *apiCluster) *helm {
 	t.Helper()
-	h := &helm{t: t, cluster: c, namespace: c.newNamespace(t), action: new(action.Configuration), warnings: &warnings{}}
-	config := rest.CopyConfig(c.config)
-	config.WarningHandler, config.WarningHandlerWithContext = h.warnings, nil
-	flags := genericclioptions.NewConfigFlags(false)
-	nobodys := os.DevNull
-	flags.KubeConfig, flags.APIServer, flags.Namespace = &nobodys, &config.Host, &h.namespace
-	flags.WrapConfigFn = func(*rest.Config) *rest.Config { return config }
-	require.NoError(t, h.action.Init(flags, h.namespace, "secret", t.Logf))
+	client, err := helmClient()
+	require.NoError(t, err)
+	h := &helm{t: t, cluster: c, namespace: c.newNamespace(t), warnings: client.warnings}
+	releases := driver.NewSecrets(c.typed.CoreV1().Secrets(h.namespace))
+	releases.Log = t.Logf
+	h.action = &action.Configuration{
+		RESTClientGetter: client.getter,
+		KubeClient:       &kube.Client{Factory: client.factory, Log: t.Logf, Namespace: h.namespace},
+		Releases:         storage.Init(releases),
+		Log:              t.Logf,
+		HookOutputFunc:   func(_, _, _ string) io.Writer { return t.Output() },
+	}
 	return h
 }
+
+// sharedClient is what all releases share: it asks the server once for all that it knows.
+type sharedClient struct {
+	getter   genericclioptions.RESTClientGetter
+	factory  kube.Factory
+	warnings *warnings
+}
+
+var helmClient = sync.OnceValues(func() (*sharedClient, error) {
+	c, err := apiServer()
+	if err != nil {
+		return nil, err
+	}
+	said := &warnings{}
+	config := rest.CopyConfig(c.config)
+	config.WarningHandler, config.WarningHandlerWithContext = said, nil
+	nobodys, cache := os.DevNull, filepath.Join(ownFolder, "discovery")
+	flags := genericclioptions.NewConfigFlags(true)
+	flags.KubeConfig, flags.CacheDir, flags.APIServer = &nobodys, &cache, &config.Host
+	flags.WrapConfigFn = func(*rest.Config) *rest.Config { return config }
+	return &sharedClient{flags, kube.New(flags).Factory, said}, nil
+})
+
+// noFields has Helm not ask whether the server can check fields, which takes a second. It
+// has checked them all in TestServerAcceptsEveryManifest.
+const noFields = true
 
 func (h *helm) install(values string) {
 	h.t.Helper()
 	loaded, err := loadChart()
 	require.NoError(h.t, err)
 	install := action.NewInstall(h.action)
-	install.ReleaseName, install.Namespace = releaseName, h.namespace
+	install.ReleaseName, install.Namespace, install.DisableOpenAPIValidation = releaseName, h.namespace, noFields
 	_, err = install.RunWithContext(h.t.Context(), loaded, h.values(values))
 	require.NoError(h.t, err, "install with %s", values)
 	require.NoError(h.t, h.warnings.err(), "install with %s", values)
@@ -106,7 +142,7 @@ func (h *helm) upgrade(values string) {
 	loaded, err := loadChart()
 	require.NoError(h.t, err)
 	upgrade := action.NewUpgrade(h.action)
-	upgrade.Namespace, upgrade.ResetValues = h.namespace, true
+	upgrade.Namespace, upgrade.ResetValues, upgrade.DisableOpenAPIValidation = h.namespace, true, noFields
 	_, err = upgrade.RunWithContext(h.t.Context(), releaseName, loaded, h.values(values))
 	require.NoError(h.t, err, "upgrade to %s", values)
 	require.NoError(h.t, h.warnings.err(), "upgrade to %s", values)

@@ -4,5 +4,5 @@ package charttest
 
 import "syscall"
 
-// dieWithParent is nothing that this system can do.
-func dieWithParent() *syscall.SysProcAttr { return nil }
+// Only Linux can tie a process's life to its parent's.
+func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -101,40 +101,9 @@ func tryAPIServer(ctx context.Context, programs string) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	etcdURL := "http://" + ports[0]
-	etcd, err := startProcess(dir, filepath.Join(programs, "etcd"),
-		"--data-dir="+filepath.Join(dir, "etcd"), "--unsafe-no-fsync",
-		"--listen-client-urls="+etcdURL, "--advertise-client-urls="+etcdURL,
-		"--listen-peer-urls=http://"+ports[1], "--initial-advertise-peer-urls=http://"+ports[1],
-		"--initial-cluster=default=http://"+ports[1])
+	flags, err := apiServerFlags(dir, "http://"+ports[0], ports[2])
 	if err != nil {
 		return nil, err
-	}
-	if err := etcd.ready(ctx, http.DefaultClient, etcdURL+"/readyz"); err != nil {
-		return nil, errors.Join(err, etcd.stop())
-	}
-
-	key, tokens := filepath.Join(dir, "service-accounts.pem"), filepath.Join(dir, "tokens.csv")
-	if err := writeKey(key); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600); err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(ports[2])
-	if err != nil {
-		return nil, err
-	}
-	server, err := startProcess(dir, filepath.Join(programs, "kube-apiserver"),
-		"--etcd-servers="+etcdURL, "--bind-address=127.0.0.1", "--secure-port="+port, "--cert-dir="+filepath.Join(dir, "certs"),
-		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-signing-key-file="+key, "--service-account-key-file="+key,
-		"--token-auth-file="+tokens, "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24",
-		// No controller is there to make the accounts that it asks for.
-		"--disable-admission-plugins=ServiceAccount",
-		"--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none")
-	if err != nil {
-		return nil, errors.Join(err, etcd.stop())
 	}
 	config := &rest.Config{
 		Host: "https://" + ports[2], BearerToken: token, QPS: -1, // no limit
@@ -142,14 +111,53 @@ func tryAPIServer(ctx context.Context, programs string) (*rest.Config, error) {
 		WarningHandlerWithContext: recordingWarnings{},
 	}
 	client, err := rest.HTTPClientFor(config)
-	if err == nil {
-		err = server.ready(ctx, client, config.Host+"/readyz")
-	}
 	if err != nil {
-		return nil, errors.Join(err, server.stop(), etcd.stop())
+		return nil, err
+	}
+	etcd, err := startReady(ctx, dir, http.DefaultClient, "http://"+ports[0]+"/readyz", filepath.Join(programs, "etcd"), etcdFlags(dir, ports[0], ports[1])...)
+	if err != nil {
+		return nil, err
+	}
+	server, err := startReady(ctx, dir, client, config.Host+"/readyz", filepath.Join(programs, "kube-apiserver"), flags...)
+	if err != nil {
+		return nil, errors.Join(err, etcd.stop())
 	}
 	running = append(running, server, etcd)
 	return config, nil
+}
+
+func etcdFlags(dir, client, peer string) []string {
+	return []string{
+		"--data-dir=" + filepath.Join(dir, "etcd"), "--unsafe-no-fsync",
+		"--listen-client-urls=http://" + client, "--advertise-client-urls=http://" + client,
+		"--listen-peer-urls=http://" + peer, "--initial-advertise-peer-urls=http://" + peer,
+		"--initial-cluster=default=http://" + peer,
+	}
+}
+
+// apiServerFlags writes the files that the server needs, and names them.
+func apiServerFlags(dir, etcd, address string) ([]string, error) {
+	key, tokens := filepath.Join(dir, "service-accounts.pem"), filepath.Join(dir, "tokens.csv")
+	if err := writeKey(key); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600); err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		"--etcd-servers=" + etcd, "--bind-address=" + host, "--advertise-address=" + host, "--secure-port=" + port,
+		"--cert-dir=" + filepath.Join(dir, "certs"),
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-signing-key-file=" + key, "--service-account-key-file=" + key,
+		"--token-auth-file=" + tokens, "--authorization-mode=RBAC", "--service-cluster-ip-range=10.0.0.0/24",
+		// No controller is there to make the accounts that it asks for.
+		"--disable-admission-plugins=ServiceAccount",
+		"--endpoint-reconciler-type=none",
+	}, nil
 }
 
 // writeKey writes a new key that could sign the tokens of service accounts.
@@ -179,7 +187,7 @@ func freePorts(n int) ([]string, error) {
 	return addresses, nil
 }
 
-// process is a process that these tests started.
+// apiProcess is a server that these tests started.
 type apiProcess struct {
 	cmd    *exec.Cmd
 	log    string        // file of what it says
@@ -189,7 +197,7 @@ type apiProcess struct {
 // running are the servers that stopServers is to stop, in that order.
 var running []*apiProcess
 
-// stopServers stops what the tests left running for each other.
+// stopServers stops what the tests share.
 func stopServers() error {
 	var failed []error
 	for _, s := range running {
@@ -197,6 +205,18 @@ func stopServers() error {
 	}
 	running = nil
 	return errors.Join(failed...)
+}
+
+// startReady starts a server and returns when it answers 200 at url.
+func startReady(ctx context.Context, dir string, client *http.Client, url, program string, args ...string) (*apiProcess, error) {
+	s, err := startProcess(dir, program, args...)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ready(ctx, client, url); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
 }
 
 func startProcess(dir, program string, args ...string) (*apiProcess, error) {
@@ -407,4 +427,13 @@ func (recordingWarnings) HandleWarningHeaderWithContext(ctx context.Context, cod
 	if w, ok := ctx.Value(warningsKey{}).(*warnings); ok {
 		w.HandleWarningHeader(code, agent, text)
 	}
+}
+
+// A server that ends, since another process took its port, is not waited for: the start
+// is tried again.
+func TestAServerThatEndsIsNotWaitedFor(t *testing.T) {
+	ports, err := freePorts(1)
+	require.NoError(t, err)
+	_, err = startReady(t.Context(), t.TempDir(), http.DefaultClient, "http://"+ports[0], "/bin/sh", "-c", "echo in use; exit 1")
+	require.EqualError(t, err, "sh ended: in use\n")
 }

@@ -13,17 +13,23 @@
 //     come back, sums are worked out by the shards' queriers, and deaths are told;
 //   - edgehub is started with a hub's own command line, the others are asked whether
 //     they know every flag;
+//   - a real kube-apiserver takes every object, field by field, and every pod under the
+//     restricted Pod Security Standard; Helm installs and upgrades releases there, so that
+//     no change touches a field that cannot change;
+//   - amtool accepts Alertmanager's configuration;
+//   - what the Dockerfiles say is done by hand, and the programs run in an empty root;
 //   - the promises of the design hold: Prometheus N scrapes hub N and nothing else, no
 //     two servers share their external labels, the querier takes all of
 //     them for replicas, the controllers' list names every hub, and one number more
 //     or less leaves the other shards' pods as they are;
 //   - a wrong value is refused with a sentence that says what to do.
 //
-// The programs are those of the end-to-end suite. Where its cache may be cold, run
-// this first, from the root of the repository, since the build can outlast the
-// ten minutes that go test allows by default:
+// The programs are those of the end-to-end suite, and some more. Where the cache may be
+// cold, run this first, from the root of the repository, since the build can outlast
+// the ten minutes that go test allows by default:
 //
 //	go run ./e2e/cmd/realbin
+//	go run ./e2e/cmd/realbin cluster
 //	go test -count=1 ./charts/test/...
 //
 // With -short, what needs a program is left out. Without -count=1 go test may answer
@@ -54,4 +60,10 @@
 //	dashboards_test.go  the dashboards as ConfigMaps, and what they show of the running programs (_live)
 //	chart_test.go       helm lint, the schema
 //	readme_test.go      the README and its table of values
+//	amtool_test.go      amtool, and Alertmanager's flags
+//	dockerfile_linux_test.go     what the Dockerfiles say
+//	apiserver_test.go            kube-apiserver and etcd: start, ask, stop
+//	apiserver_crds_test.go       the Prometheus operator's kinds
+//	apiserver_accepts_test.go    objects and pods
+//	apiserver_helm_test.go       Helm's install and upgrade
 package charttest
