@@ -183,8 +183,11 @@ func assertPolicy(t *testing.T, r *release, policy *networkingv1.NetworkPolicy) 
 	require.NoError(t, err)
 	var meant []workload
 	for _, w := range r.workloads() {
-		if selector.Matches(labels.Set(w.template.Labels)) {
-			meant = append(meant, w)
+		for i := range w.replicas {
+			if selector.Matches(numbered(w.template.Labels, i)) {
+				meant = append(meant, w)
+				break
+			}
 		}
 	}
 	require.NotEmpty(t, meant, "NetworkPolicy %s means no pods", policy.Name)

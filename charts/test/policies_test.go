@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,7 +54,7 @@ func TestPoliciesAllowWhatIsNeeded(t *testing.T) {
 				needed.add(from, to)
 			}
 			for _, to := range r.ports() {
-				if r.allows(t, from, to) {
+				if r.allows(t, from.pod(0), to, 0) {
 					allowed.add(from, to)
 				}
 			}
@@ -70,7 +71,7 @@ func TestPoliciesKeepOthersOut(t *testing.T) {
 		may := func(is string) []string {
 			var all []string
 			for _, to := range r.ports() {
-				if r.allows(t, client{is, labels.Set{"is": is}}, to) {
+				if r.allows(t, client{is, labels.Set{"is": is}}, to, 0) {
 					all = append(all, to.workload+" "+to.name)
 				}
 			}
@@ -94,12 +95,32 @@ func TestPoliciesKeepOthersOut(t *testing.T) {
 	})
 }
 
+// A scrape takes what it gets, so a hub is for the servers of its own number alone.
+func TestPoliciesKeepServersApart(t *testing.T) {
+	r := mustRender(t, fiveShards, `{prometheus_replicas: 2}`, withPolicies)
+	hub := port{keyOf(r.hubs(t)[0].workload), "http"}
+	servers := 0
+	for _, w := range r.workloads() {
+		if w.container("prometheus") == nil {
+			continue
+		}
+		servers++
+		for shard := range 5 {
+			for other := range 5 {
+				from := client{keyOf(w), w.template.Labels}.pod(shard)
+				assert.Equal(t, shard == other, r.allows(t, from, hub, other), "%s-%d to edgehub-%d", w.GetName(), shard, other)
+			}
+		}
+	}
+	assert.Equal(t, 2, servers)
+}
+
 // A pod can always ask itself, and the kubelet can always ask it, so neither is a rule's affair. Nor
 // is what a pod asks outside of the release.
 func TestPoliciesLeaveEgressOpen(t *testing.T) {
 	r := mustRender(t, fiveShards, withPolicies)
 	policies := every[*networkingv1.NetworkPolicy](r)
-	require.Len(t, policies, len(r.workloads()))
+	require.Len(t, policies, len(r.workloads())+5, "one for each component and each hub")
 	for _, policy := range policies {
 		assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}, policy.Spec.PolicyTypes, policy.Name)
 		assert.Empty(t, policy.Spec.Egress, policy.Name)
@@ -191,7 +212,8 @@ func (r *release) discovered(t *testing.T, s server) []port {
 
 // allows tells whether the policies let a pod of the release's own namespace open a connection, as
 // Kubernetes reads them: to a pod that no policy selects everybody may.
-func (r *release) allows(t *testing.T, from client, to port) bool {
+// The other pod is the one with a number.
+func (r *release) allows(t *testing.T, from client, to port, number int) bool {
 	t.Helper()
 	var its workload
 	for _, w := range r.workloads() {
@@ -201,7 +223,7 @@ func (r *release) allows(t *testing.T, from client, to port) bool {
 	}
 	selected := false
 	for _, policy := range every[*networkingv1.NetworkPolicy](r) {
-		if !matches(t, &policy.Spec.PodSelector, its.template.Labels) {
+		if !matches(t, &policy.Spec.PodSelector, numbered(its.template.Labels, number)) {
 			continue
 		}
 		selected = true
@@ -212,6 +234,14 @@ func (r *release) allows(t *testing.T, from client, to port) bool {
 		}
 	}
 	return !selected
+}
+
+// pod is a client's pod with a number.
+func (c client) pod(number int) client { return client{c.name, numbered(c.labels, number)} }
+
+// numbered returns the labels of a workload's pod with a number, as Kubernetes sets them.
+func numbered(set labels.Set, number int) labels.Set {
+	return labels.Merge(set, labels.Set{appsv1.PodIndexLabel: strconv.Itoa(number)})
 }
 
 func portMatches(w workload, to port, ports []networkingv1.NetworkPolicyPort) bool {

@@ -5,9 +5,9 @@
 {{- $distributed := .Values.thanos.query.distributed.enabled -}}
 {{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query" $distributed -}}
 edgehub:
-  # What a hub has is for its Prometheus. A push and a scrape are on the same port, so who may push
-  # could scrape, too.
-  - {ports: [http], from: [prometheus, pushers, monitors]}
+  # What a hub has is for its own Prometheus, which a policy for each hub lets in. A push and a scrape
+  # are on the same port, so who may push could scrape, too.
+  - {ports: [http], from: [pushers, monitors]}
 prometheus:
   - {ports: [http], from: [queriers, monitors]}
   - {ports: [grpc], from: [{{ ternary "thanos-query-shard" "thanos-query" $distributed }}]}
