@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -193,7 +194,7 @@ func (c component) build(ctx context.Context, checkout, dir string, progress io.
 	}
 	defer func() { _ = os.RemoveAll(work) }() // else removeBroken will
 
-	fmt.Fprintf(progress, "realbin: building %s %s: %v\n", c.module, c.version, c.names())
+	fmt.Fprintf(progress, "realbin: building %s: %v\n", strings.TrimSpace(c.module+" "+c.version), c.names())
 	begin := time.Now()
 	cmd := exec.CommandContext(ctx, "go", c.buildArgs(work)...)
 	cmd.Dir = filepath.Join(toolsDir(checkout), c.module)
