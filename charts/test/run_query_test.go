@@ -1,0 +1,105 @@
+//go:build linux
+
+package charttest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/api"
+	prometheus "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+)
+
+// queries asks a Prometheus server or a Thanos querier.
+type queries struct{ api prometheus.API }
+
+// ask returns one that adds parameters to every request, such as dedup=false.
+func ask(t *testing.T, address, parameters string) queries {
+	t.Helper()
+	client, err := api.NewClient(api.Config{Address: "http://" + address, RoundTripper: adding(parameters)})
+	require.NoError(t, err)
+	return queries{prometheus.NewAPI(client)}
+}
+
+// adding adds parameters to the URL of requests.
+type adding string
+
+func (a adding) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.URL.RawQuery += string(a)
+	return http.DefaultTransport.RoundTrip(req)
+}
+
+// value asks for the one value of a query; nothing is 0. An answer without a part of the servers has warnings.
+func (q queries) value(ctx context.Context, query string) (value float64, warnings []string, err error) {
+	answer, warnings, err := q.api.Query(ctx, query, time.Now())
+	if err != nil {
+		return 0, nil, fmt.Errorf("query %s: %w", query, err)
+	}
+	vector, ok := answer.(model.Vector)
+	switch {
+	case !ok || len(vector) > 1:
+		return 0, nil, fmt.Errorf("query %s: answered %s", query, answer)
+	case len(vector) == 0:
+		return 0, warnings, nil
+	}
+	return float64(vector[0].Value), warnings, nil
+}
+
+// is returns an error unless a query has a value, and was answered by all.
+func (q queries) is(ctx context.Context, want float64, query string) error {
+	value, warnings, err := q.value(ctx, query)
+	if err != nil {
+		return err
+	}
+	if value != want || len(warnings) > 0 {
+		return fmt.Errorf("query %s: got %v, want %v %q", query, value, want, warnings)
+	}
+	return nil
+}
+
+// by returns the values of a query by one label.
+func (q queries) by(ctx context.Context, label model.LabelName, query string) (map[string]float64, error) {
+	answer, warnings, err := q.api.Query(ctx, query, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", query, err)
+	}
+	vector, ok := answer.(model.Vector)
+	if !ok || len(warnings) > 0 {
+		return nil, fmt.Errorf("query %s: answered %s %q", query, answer, warnings)
+	}
+	values := map[string]float64{}
+	for _, sample := range vector {
+		values[string(sample.Metric[label])] = float64(sample.Value)
+	}
+	return values, nil
+}
+
+// stored returns how often each gateway has a sample of a metric at each time.
+func (q queries) stored(ctx context.Context, metric string) (map[string]map[int64]int, error) {
+	query := metric + "[30m]"
+	answer, warnings, err := q.api.Query(ctx, query, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("query %s: %w", query, err)
+	}
+	matrix, ok := answer.(model.Matrix)
+	if !ok || len(warnings) > 0 {
+		return nil, fmt.Errorf("query %s: answered a %s %q", query, answer.Type(), warnings)
+	}
+	times := map[string]map[int64]int{}
+	for _, stream := range matrix {
+		id := string(stream.Metric["gatewayID"])
+		if times[id] == nil {
+			times[id] = map[int64]int{}
+		}
+		for _, pair := range stream.Values {
+			times[id][int64(pair.Timestamp)]++
+		}
+	}
+	return times, nil
+}
