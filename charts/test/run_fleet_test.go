@@ -4,7 +4,6 @@ package charttest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"sync"
@@ -26,9 +25,10 @@ import (
 type fleet struct {
 	size     int
 	exporter *exporter.Exporter
+	stop     func() // ends the reports, and returns when the controller has ended
 
 	mu     sync.Mutex
-	times  []int64        // of the reports that hubs have acknowledged, Unix milliseconds
+	times  []int64         // of the reports that hubs have acknowledged, Unix milliseconds
 	alarms map[string]bool // gateways
 }
 
@@ -39,8 +39,8 @@ const reportEvery = time.Second
 var srvName = regexp.MustCompile(`exporter\.DNS\{Name: "([^"]+)"\}`)
 
 // startFleet starts a controller that finds the hubs as the release's notes say, and
-// gateways that report until the test ends or stop is called.
-func startFleet(t *testing.T, r *liveRelease, size int) (f *fleet, stop func()) {
+// gateways that report until they are stopped or the test ends.
+func startFleet(t *testing.T, r *liveRelease, size int) *fleet {
 	t.Helper()
 	found := srvName.FindStringSubmatch(r.release.notes)
 	require.NotNil(t, found, "NOTES.txt does not say how exporters find hubs:\n%s", r.release.notes)
@@ -50,21 +50,21 @@ func startFleet(t *testing.T, r *liveRelease, size int) (f *fleet, stop func()) 
 		MembersHold:     2 * time.Second,
 	})
 	require.NoError(t, err)
-	f = &fleet{size: size, exporter: e, alarms: map[string]bool{}}
+	f := &fleet{size: size, exporter: e, alarms: map[string]bool{}}
 
 	runCtx, stopRun := context.WithCancel(context.Background())
 	reportCtx, stopReport := context.WithCancel(context.Background())
 	ran, reported := make(chan error, 1), make(chan error, 1)
 	go func() { ran <- e.Run(runCtx) }()
 	go func() { reported <- f.report(reportCtx) }()
-	stop = sync.OnceFunc(func() {
+	f.stop = sync.OnceFunc(func() {
 		stopReport()
 		require.NoError(t, <-reported)
 		stopRun()
 		require.NoError(t, <-ran)
 	})
-	t.Cleanup(stop)
-	return f, stop
+	t.Cleanup(f.stop)
+	return f
 }
 
 // report has all gateways report until the context ends. Every report waits for the hubs'
@@ -148,5 +148,3 @@ func (f *fleet) missing(stored map[string]map[int64]int) error {
 	}
 	return nil
 }
-
-var errTooMany = errors.New("something is counted twice")

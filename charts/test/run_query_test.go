@@ -5,6 +5,7 @@ package charttest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -51,14 +52,43 @@ func (q queries) value(ctx context.Context, query string) (value float64, warnin
 	return float64(vector[0].Value), warnings, nil
 }
 
-// is returns an error unless a query has a value, and was answered by all.
-func (q queries) is(ctx context.Context, want float64, query string) error {
-	value, warnings, err := q.value(ctx, query)
+// countsAll returns an error unless every gateway is counted once, by an answer of all servers.
+func (q queries) countsAll(ctx context.Context, gateways float64) error {
+	for _, query := range []string{"count(gateway_up)", "sum(gateway_up)"} {
+		value, warnings, err := q.value(ctx, query)
+		if err != nil {
+			return err
+		}
+		if value != gateways || len(warnings) > 0 {
+			return fmt.Errorf("query %s: got %v, want %v %q", query, value, gateways, warnings)
+		}
+	}
+	return nil
+}
+
+// hasAll returns an error unless every sample that hubs have taken of a fleet is stored.
+func (q queries) hasAll(ctx context.Context, f *fleet) error {
+	stored, err := q.stored(ctx, "gateway_reports")
 	if err != nil {
 		return err
 	}
-	if value != want || len(warnings) > 0 {
-		return fmt.Errorf("query %s: got %v, want %v %q", query, value, want, warnings)
+	return f.missing(stored)
+}
+
+// alertsOf returns an error unless the alerts of exactly these gateways fire, once each.
+func (q queries) alertsOf(ctx context.Context, gateways ...string) error {
+	answer, err := q.api.Alerts(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for alerts: %w", err)
+	}
+	var has []string
+	for _, a := range answer.Alerts {
+		if a.State == prometheus.AlertStateFiring && a.Labels["alertname"] == "GatewayAlarm" {
+			has = append(has, string(a.Labels["gatewayID"]))
+		}
+	}
+	if !maps.Equal(once(gateways), once(has)) {
+		return fmt.Errorf("alerts fire for %q, want %q", has, gateways)
 	}
 	return nil
 }

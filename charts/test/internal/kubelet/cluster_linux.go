@@ -41,6 +41,9 @@ type Image struct {
 // addresses of pods.
 var addresses = netip.MustParsePrefix("10.128.0.0/16")
 
+// Host is the address by which pods reach this process.
+const Host = "10.128.0.1"
+
 // Cluster runs objects. It is safe for concurrent use.
 type Cluster struct {
 	cfg     Config
@@ -112,9 +115,6 @@ func (c *Cluster) resolvConf() string {
 	return fmt.Sprintf("nameserver %s\nsearch %s.svc.%s svc.%[3]s %[3]s\noptions ndots:5\n",
 		c.network.Host(), c.cfg.Namespace, c.cfg.Domain)
 }
-
-// Host returns the address by which pods reach this process.
-func (c *Cluster) Host() netip.Addr { return c.network.Host() }
 
 // Close kills all pods and waits for them.
 func (c *Cluster) Close() error {

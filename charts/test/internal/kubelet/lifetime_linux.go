@@ -158,7 +158,12 @@ func (l *lifetime) end(running *container.Container) {
 }
 
 func (l *lifetime) setReady(ready bool) {
-	l.pod.update(func() { l.pod.ready[l.spec.Name] = ready })
+	l.pod.update(func() {
+		if l.pod.ready[l.spec.Name] != ready {
+			l.pod.ready[l.spec.Name] = ready
+			l.pod.cluster.eventLocked("pod %s: container %s: ready is %t", l.pod.name, l.spec.Name, ready)
+		}
+	})
 }
 
 func (l *lifetime) restarted(how error) {

@@ -1,0 +1,86 @@
+//go:build linux
+
+package charttest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// observer asks how many gateways there are, again and again.
+type observer struct {
+	mu      sync.Mutex
+	answers []answer
+}
+
+// answer is what a querier said.
+type answer struct {
+	at       time.Time // when it was asked
+	took     time.Duration
+	count    float64
+	sum      float64
+	warnings []string
+	err      error
+}
+
+func (a answer) String() string {
+	return fmt.Sprintf("%s: count %v, sum %v, after %s, %q, %v", a.at.UTC().Format("15:04:05.000"), a.count, a.sum, a.took.Round(time.Millisecond), a.warnings, a.err)
+}
+
+// observe asks until the test ends.
+func observe(t *testing.T, q queries) *observer {
+	t.Helper()
+	o := &observer{}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			o.ask(ctx, q)
+			<-tick.C
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return o
+}
+
+func (o *observer) ask(ctx context.Context, q queries) {
+	a := answer{at: time.Now()}
+	a.count, a.warnings, a.err = q.value(ctx, "count(gateway_up)")
+	if a.err == nil {
+		a.sum, _, a.err = q.value(ctx, "sum(gateway_up)")
+	}
+	a.took = time.Since(a.at)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answers = append(o.answers, a)
+}
+
+// take returns the answers since it was called last.
+func (o *observer) take() []answer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	taken := o.answers
+	o.answers = nil
+	return taken
+}
+
+// assertNeverMore fails the test if something was counted twice, and returns the answers that were not complete.
+func assertNeverMore(t *testing.T, answers []answer, truth float64) (incomplete []answer) {
+	t.Helper()
+	assert.NotEmpty(t, answers, "the querier was not asked")
+	for _, a := range answers {
+		assert.True(t, a.count <= truth && a.sum <= truth, "there are %v gateways, and the querier said: %s", truth, a)
+		if a.count != truth || a.sum != truth || len(a.warnings) > 0 || a.err != nil {
+			incomplete = append(incomplete, a)
+		}
+	}
+	return incomplete
+}
