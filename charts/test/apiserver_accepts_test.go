@@ -41,7 +41,7 @@ func TestServerAdmitsEveryPodUnderRestricted(t *testing.T) {
 }
 
 // podOf returns the first pod of a workload, as its controller would make it.
-func podOf(t *testing.T, c *cluster, w workload) map[string]any {
+func podOf(t *testing.T, c *apiCluster, w workload) map[string]any {
 	t.Helper()
 	if class := w.template.Spec.PriorityClassName; class != "" {
 		c.addPriority(t, class)

@@ -71,13 +71,13 @@ func sameVolumes(t *testing.T, s scenario) string {
 // helm is Helm, with one release in a namespace of its own.
 type helm struct {
 	t         *testing.T
-	cluster   *cluster
+	cluster   *apiCluster
 	namespace string
 	action    *action.Configuration
 	warnings  *warnings
 }
 
-func newHelm(t *testing.T, c *cluster) *helm {
+func newHelm(t *testing.T, c *apiCluster) *helm {
 	t.Helper()
 	h := &helm{t: t, cluster: c, namespace: c.newNamespace(t), action: new(action.Configuration), warnings: &warnings{}}
 	config := rest.CopyConfig(c.config)

@@ -37,9 +37,9 @@ import (
 	"k8s.io/client-go/restmapper"
 )
 
-// cluster is a real Kubernetes API server with its etcd, on the loopback. It has no
+// apiCluster is a real Kubernetes API server with its etcd, on the loopback. It has no
 // nodes and no controllers: it takes objects or refuses them, and keeps them.
-type cluster struct {
+type apiCluster struct {
 	config *rest.Config // warnings go to the recorder in a request's context
 	typed  kubernetes.Interface
 	any    dynamic.Interface
@@ -47,7 +47,7 @@ type cluster struct {
 }
 
 // apiServer returns the one API server of the test binary, which TestMain stops.
-var apiServer = sync.OnceValues(func() (*cluster, error) {
+var apiServer = sync.OnceValues(func() (*apiCluster, error) {
 	programs, err := clusterPrograms()
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ var apiServer = sync.OnceValues(func() (*cluster, error) {
 })
 
 // needsAPIServer leaves a test out where only what needs no program is to run.
-func needsAPIServer(t *testing.T) *cluster {
+func needsAPIServer(t *testing.T) *apiCluster {
 	t.Helper()
 	return needs(t, apiServer)
 }
@@ -180,14 +180,14 @@ func freePorts(n int) ([]string, error) {
 }
 
 // process is a process that these tests started.
-type process struct {
+type apiProcess struct {
 	cmd    *exec.Cmd
 	log    string        // file of what it says
 	exited chan struct{} // closed when the process has ended
 }
 
 // running are the servers that stopServers is to stop, in that order.
-var running []*process
+var running []*apiProcess
 
 // stopServers stops what the tests left running for each other.
 func stopServers() error {
@@ -199,7 +199,7 @@ func stopServers() error {
 	return errors.Join(failed...)
 }
 
-func startProcess(dir, program string, args ...string) (*process, error) {
+func startProcess(dir, program string, args ...string) (*apiProcess, error) {
 	log, err := os.Create(filepath.Join(dir, filepath.Base(program)+".log"))
 	if err != nil {
 		return nil, err
@@ -211,7 +211,7 @@ func startProcess(dir, program string, args ...string) (*process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", filepath.Base(program), err)
 	}
-	s := &process{cmd: cmd, log: log.Name(), exited: make(chan struct{})}
+	s := &apiProcess{cmd: cmd, log: log.Name(), exited: make(chan struct{})}
 	go func() {
 		defer close(s.exited)
 		_ = cmd.Wait() // how it ended is of no interest, only that it did
@@ -220,11 +220,11 @@ func startProcess(dir, program string, args ...string) (*process, error) {
 }
 
 // ready returns when the server answers 200 at url; it is an error if it ends before.
-func (s *process) ready(ctx context.Context, client *http.Client, url string) error {
+func (s *apiProcess) ready(ctx context.Context, client *http.Client, url string) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := get(ctx, client, url)
+		err := apiGet(ctx, client, url)
 		if err == nil {
 			return nil
 		}
@@ -238,7 +238,7 @@ func (s *process) ready(ctx context.Context, client *http.Client, url string) er
 	}
 }
 
-func get(ctx context.Context, client *http.Client, url string) error {
+func apiGet(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -259,7 +259,7 @@ func get(ctx context.Context, client *http.Client, url string) error {
 }
 
 // said returns the end of what the server has written.
-func (s *process) said() string {
+func (s *apiProcess) said() string {
 	text, err := os.ReadFile(s.log)
 	if err != nil {
 		return err.Error()
@@ -268,7 +268,7 @@ func (s *process) said() string {
 }
 
 // stop asks the server to stop, and kills it if it does not.
-func (s *process) stop() error {
+func (s *apiProcess) stop() error {
 	_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-s.exited:
@@ -281,8 +281,8 @@ func (s *process) stop() error {
 }
 
 // clientsOf returns the clients of a new API server, in which the operator's kinds are known.
-func clientsOf(ctx context.Context, config *rest.Config) (*cluster, error) {
-	c := &cluster{config: config}
+func clientsOf(ctx context.Context, config *rest.Config) (*apiCluster, error) {
+	c := &apiCluster{config: config}
 	var err error
 	if c.typed, err = kubernetes.NewForConfig(config); err != nil {
 		return nil, err
@@ -327,7 +327,7 @@ func mapperWith(ctx context.Context, from discovery.DiscoveryInterface, wanted [
 
 // newNamespace makes a namespace that admits restricted pods only, and warns of
 // templates that would make others.
-func (c *cluster) newNamespace(t *testing.T) string {
+func (c *apiCluster) newNamespace(t *testing.T) string {
 	t.Helper()
 	made, err := c.typed.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		GenerateName: "charttest-",
@@ -342,7 +342,7 @@ func (c *cluster) newNamespace(t *testing.T) string {
 
 // addPriority makes a priority class, unless there is one of that name: pods that
 // name one which is not there are refused.
-func (c *cluster) addPriority(t *testing.T, name string) {
+func (c *apiCluster) addPriority(t *testing.T, name string) {
 	t.Helper()
 	_, err := c.typed.SchedulingV1().PriorityClasses().Create(t.Context(),
 		&schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: name}, Value: 1000}, metav1.CreateOptions{})
@@ -353,7 +353,7 @@ func (c *cluster) addPriority(t *testing.T, name string) {
 
 // tryCreate asks the server whether it would take an object into a namespace. What it
 // warns about is an error, too.
-func (c *cluster) tryCreate(ctx context.Context, in string, o map[string]any) error {
+func (c *apiCluster) tryCreate(ctx context.Context, in string, o map[string]any) error {
 	object := &unstructured.Unstructured{Object: o}
 	kind := object.GroupVersionKind()
 	mapping, err := c.mapper.RESTMapping(kind.GroupKind(), kind.Version)

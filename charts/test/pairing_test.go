@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,8 +24,8 @@ func TestEachServerScrapesItsOwnHub(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		hubs := r.hubs(t)
 		scrapedAs := map[string][]string{}
-		for _, s := range r.servers(t) {
-			own := hubs[s.ordinal(t, len(hubs))]
+		for _, s := range r.paired(t) {
+			own := hubs[s.number(t)]
 			assert.Equal(t, []string{own.address}, s.hubTargets(t), "hubs that %s asks", s.name)
 			assert.NotEmpty(t, s.targets(scrapeConfig.handsOver), "%s takes no hub's samples", s.name)
 			for _, job := range s.ScrapeConfigs {
@@ -37,35 +38,40 @@ func TestEachServerScrapesItsOwnHub(t *testing.T) {
 		for _, h := range hubs {
 			assert.ElementsMatch(t, h.cursors(), scrapedAs[h.name], "cursors that %s has, and those it is asked by", h.name)
 			if len(h.cursors()) == 0 {
-				assert.Len(t, r.servers(t), len(hubs), "without cursors a hub has one scraper")
+				assert.Len(t, r.paired(t), len(hubs), "without cursors a hub has one scraper")
 			} else {
-				assert.Len(t, r.servers(t), len(hubs)*len(h.cursors()), "a server for each cursor of each hub")
+				assert.Len(t, r.paired(t), len(hubs)*len(h.cursors()), "a server for each cursor of each hub")
 			}
 		}
 	})
 }
 
-// ordinal returns the number in a pod's name.
-func (p pod) ordinal(t *testing.T, below int) int {
+// number returns the number in a pod's name.
+func (p pod) number(t *testing.T) int {
 	t.Helper()
 	n, err := strconv.Atoi(strings.TrimPrefix(p.name, p.GetName()+"-"))
 	require.NoError(t, err, p.name)
-	require.Less(t, n, below, "%s has no hub", p.name)
 	return n
 }
 
-// hubTargets returns the addresses that a server asks, without the part behind a "#"
-// and without its own pod.
+// hubTargets returns the hubs' addresses that a server asks, without the part behind a "#".
 func (s server) hubTargets(t *testing.T) []string {
 	t.Helper()
 	var all []string
 	for _, target := range s.targets(nil) {
 		address, _, _ := strings.Cut(target, "#")
-		if !strings.HasPrefix(address, "localhost:") && !strings.HasPrefix(address, "127.0.0.1:") {
+		if strings.Contains(address, "-edgehub.") {
 			all = append(all, address)
 		}
 	}
 	return sorted(all)
+}
+
+// paired returns the servers that have a hub.
+func (r *release) paired(t *testing.T) []server {
+	t.Helper()
+	hubs := len(r.hubs(t))
+	return slices.DeleteFunc(r.servers(t), func(s server) bool { return s.number(t) >= hubs })
 }
 
 // assertTakesAll checks a job that takes a hub's samples.
@@ -121,10 +127,26 @@ func (s scrapeConfig) takesOff(label, value string) bool {
 	return false
 }
 
+// Every server asks its hub for the list of its gateways, at a pace of its own, and the list says which hub it is.
+func TestServersListGateways(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		hubs := r.hubs(t)
+		for _, s := range r.paired(t) {
+			jobs := s.jobs("/gateways")
+			require.Len(t, jobs, 1, s.name)
+			assert.Equal(t, []string{hubs[s.number(t)].address}, jobs[0].StaticConfigs[0].Targets, s.name)
+			assert.Equal(t, time.Minute, time.Duration(jobs[0].ScrapeInterval), s.name)
+			assert.GreaterOrEqual(t, jobs[0].ScrapeInterval, s.Global.ScrapeTimeout, s.name)
+			assert.False(t, jobs[0].takesOff("instance", jobs[0].StaticConfigs[0].Targets[0]), s.name)
+			assert.False(t, jobs[0].HonorLabels, s.name)
+		}
+	})
+}
+
 // A gateway's own instance and job stay, even if they look like a hub's.
 func TestRelabellingLeavesGatewaysAlone(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
-		for _, s := range r.servers(t) {
+		for _, s := range r.paired(t) {
 			own := s.hubTargets(t)[0]
 			for _, job := range s.ScrapeConfigs {
 				if !job.handsOver() {
@@ -164,12 +186,11 @@ func TestServersConfigurations(t *testing.T) {
 func TestExternalLabelsAreUnique(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		of := map[string]string{}
-		hubs := r.hubs(t)
 		for _, s := range r.servers(t) {
 			labels := s.Global.ExternalLabels
 			assert.NotEmpty(t, labels["shard"], "%s: label shard", s.name)
 			assert.NotEmpty(t, labels["prometheus_replica"], "%s: label prometheus_replica", s.name)
-			assert.Contains(t, labels["shard"], strconv.Itoa(s.ordinal(t, len(hubs))), "%s: label shard", s.name)
+			assert.Contains(t, labels["shard"], strconv.Itoa(s.number(t)), "%s: label shard", s.name)
 			key := labels["shard"] + "/" + labels["prometheus_replica"]
 			assert.Empty(t, of[key], "%s has the same labels", s.name)
 			of[key] = s.name
@@ -212,19 +233,6 @@ func TestHubsStayInTheDNS(t *testing.T) {
 			assert.True(t, service.Spec.PublishNotReadyAddresses)
 			assert.True(t, hasServicePort(service, func(p corev1.ServicePort) bool { return p.Name == "http" && p.Port == 9091 }),
 				"the SRV record _http._tcp.%s", service.Name)
-		}
-	})
-}
-
-// A hub has the time that it takes to stop.
-func TestHubsHaveTimeToStop(t *testing.T) {
-	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
-		for _, h := range r.hubs(t) {
-			needs, err := time.ParseDuration(flagValue(t, h.args, "web.stop-timeout", "25s"))
-			require.NoError(t, err)
-			has := h.template.Spec.TerminationGracePeriodSeconds
-			require.NotNil(t, has, "terminationGracePeriodSeconds")
-			assert.Greater(t, time.Duration(*has)*time.Second, needs)
 		}
 	})
 }

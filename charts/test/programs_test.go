@@ -70,15 +70,20 @@ func programsFor(set ...string) (string, error) {
 }
 
 // edgehubProgram returns the path of the hub, built from the checkout.
-var edgehubProgram = sync.OnceValues(func() (string, error) {
-	program := filepath.Join(ownFolder, "edgehub")
-	cmd := exec.Command("go", "build", "-o", program, "./cmd/edgehub")
-	cmd.Dir = checkout
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build edgehub: %w: %s", err, out)
-	}
-	return program, nil
-})
+var edgehubProgram = builtOnce("edgehub")
+
+// builtOnce returns a function that builds a program of the checkout and returns its path.
+func builtOnce(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		program := filepath.Join(ownFolder, name)
+		cmd := exec.Command("go", "build", "-o", program, "./cmd/"+name)
+		cmd.Dir = checkout
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", name, err, out)
+		}
+		return program, nil
+	})
+}
 
 // needsPrograms leaves a test out where only what needs none is to run.
 func needsPrograms(t *testing.T) string {
@@ -131,28 +136,12 @@ func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 func TestProgramsAcceptTheRulersFiles(t *testing.T) {
 	programs := needsPrograms(t)
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
-		p, c, args := r.component("rule")
-		require.NotNil(t, c, "ruler")
-		files := ruleFiles(t, r, p, c, r.files(t, p, c), flagValues(args, "rule-file"))
+		files := r.rulersFiles(t)
 		mustRun(t, filepath.Join(programs, "promtool"), append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
 		for _, file := range files {
 			mustRun(t, filepath.Join(programs, "thanos"), "tools", "rules-check", "--rules="+file)
 		}
 	})
-}
-
-// The built-in alerts fire when their own unit tests say so, and there is a test of each.
-func TestBuiltInAlertsFire(t *testing.T) {
-	alerts, err := os.ReadFile("../hubring/files/alerts.yaml")
-	require.NoError(t, err)
-	tests, err := os.ReadFile("../hubring/files/alerts_test.yaml")
-	require.NoError(t, err)
-	names := regexp.MustCompile(`(?m)^ *- alert: (\w+)$`).FindAllSubmatch(alerts, -1)
-	require.NotEmpty(t, names)
-	for _, name := range names {
-		assert.Contains(t, string(tests), "alertname: "+string(name[1]), "no test of the alert")
-	}
-	mustRun(t, filepath.Join(needsPrograms(t), "promtool"), "test", "rules", "../hubring/files/alerts_test.yaml")
 }
 
 // A rule that does not parse must not pass, or the two tests above show nothing.

@@ -54,6 +54,7 @@ type scrapeConfig struct {
 	ScrapeInterval       model.Duration      `json:"scrape_interval"`
 	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
 	StaticConfigs        []staticConfig      `json:"static_configs"`
+	DNSSDConfigs         []dnsSDConfig       `json:"dns_sd_configs"`
 	RelabelConfigs       []relabelConfig     `json:"relabel_configs"`
 	MetricRelabelConfigs []relabelConfig     `json:"metric_relabel_configs"`
 }
@@ -61,6 +62,12 @@ type scrapeConfig struct {
 type staticConfig struct {
 	Targets []string          `json:"targets"`
 	Labels  map[string]string `json:"labels"`
+}
+
+type dnsSDConfig struct {
+	Names []string `json:"names"`
+	Type  string   `json:"type"`
+	Port  int      `json:"port"`
 }
 
 type relabelConfig struct {
@@ -74,6 +81,17 @@ type relabelConfig struct {
 // handsOver tells whether a job takes a hub's samples, and not its own metrics.
 func (s scrapeConfig) handsOver() bool {
 	return s.HonorLabels && (s.MetricsPath == "" || s.MetricsPath == "/metrics")
+}
+
+// jobs returns those that ask for a path.
+func (c prometheusConfig) jobs(path string) []scrapeConfig {
+	var found []scrapeConfig
+	for _, s := range c.ScrapeConfigs {
+		if cmp.Or(s.MetricsPath, "/metrics") == path {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // targets returns the addresses of all jobs, or of those that a condition is true for.

@@ -137,6 +137,8 @@ func (p pod) commandLine(c *corev1.Container) []string {
 				value = p.name
 			case "metadata.namespace":
 				value = namespace
+			case "metadata.labels['apps.kubernetes.io/pod-index']":
+				value = strings.TrimPrefix(p.name, p.GetName()+"-")
 			}
 		}
 		known = append(known, "$("+variable.Name+")", value)

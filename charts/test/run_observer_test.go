@@ -15,11 +15,11 @@ import (
 // observer asks how many gateways there are, again and again.
 type observer struct {
 	mu      sync.Mutex
-	answers []answer
+	answers []observation
 }
 
-// answer is what a querier said.
-type answer struct {
+// observation is what a querier said.
+type observation struct {
 	at       time.Time // when it was asked
 	took     time.Duration
 	count    float64
@@ -28,7 +28,7 @@ type answer struct {
 	err      error
 }
 
-func (a answer) String() string {
+func (a observation) String() string {
 	return fmt.Sprintf("%s: count %v, sum %v, after %s, %q, %v", a.at.UTC().Format("15:04:05.000"), a.count, a.sum, a.took.Round(time.Millisecond), a.warnings, a.err)
 }
 
@@ -52,7 +52,7 @@ func observe(t *testing.T, q queries) *observer {
 }
 
 func (o *observer) ask(ctx context.Context, q queries) {
-	a := answer{at: time.Now()}
+	a := observation{at: time.Now()}
 	a.count, a.warnings, a.err = q.value(ctx, "count(gateway_up)")
 	if a.err == nil {
 		a.sum, _, a.err = q.value(ctx, "sum(gateway_up)")
@@ -64,7 +64,7 @@ func (o *observer) ask(ctx context.Context, q queries) {
 }
 
 // take returns the answers since it was called last.
-func (o *observer) take() []answer {
+func (o *observer) take() []observation {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	taken := o.answers
@@ -73,7 +73,7 @@ func (o *observer) take() []answer {
 }
 
 // assertNeverMore fails the test if something was counted twice, and returns the answers that were not complete.
-func assertNeverMore(t *testing.T, answers []answer, truth float64) (incomplete []answer) {
+func assertNeverMore(t *testing.T, answers []observation, truth float64) (incomplete []observation) {
 	t.Helper()
 	assert.NotEmpty(t, answers, "the querier was not asked")
 	for _, a := range answers {

@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -49,6 +50,9 @@ func inEveryThanosScenario(t *testing.T, check func(*testing.T, *release)) {
 func TestQuerierTakesServersForReplicas(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
 		_, _, args := r.component("query")
+		if isDistributed(args) {
+			return // see distributed_test.go
+		}
 		replicaLabels := flagValues(args, "query.replica-label")
 		assert.Subset(t, replicaLabels, []string{"shard", "prometheus_replica"})
 		var rest []map[string]string
@@ -70,6 +74,9 @@ var srv = regexp.MustCompile(`^dnssrv\+_([a-z0-9-]+)\._tcp\.([a-z0-9-]+)\.` + na
 func TestQuerierFindsEverySidecar(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
 		_, _, args := r.component("query")
+		if isDistributed(args) {
+			return // see distributed_test.go
+		}
 		var found []string
 		for _, endpoint := range flagValues(args, "endpoint") {
 			match := srv.FindStringSubmatch(endpoint)
@@ -108,9 +115,10 @@ func TestSidecarsBelongToTheirServer(t *testing.T) {
 			own, its := volumeAt(s.container("prometheus"), folder), volumeAt(sidecar, folder)
 			assert.NotEmpty(t, own, "%s: what is mounted on %s", s.name, folder)
 			assert.Equal(t, own, its, "%s: what is mounted on %s in both containers", s.name, folder)
-			url := flagValue(t, args, "prometheus.url", "")
-			_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
-			assert.True(t, hasPort(*s.container("prometheus"), intOrString(port)), "%s: --prometheus.url=%s", s.name, url)
+			asks, err := url.Parse(flagValue(t, args, "prometheus.url", ""))
+			require.NoError(t, err)
+			assert.Equal(t, "localhost", asks.Hostname(), "%s: --prometheus.url=%s", s.name, asks)
+			assert.True(t, hasPort(*s.container("prometheus"), intOrString(asks.Port())), "%s: --prometheus.url=%s", s.name, asks)
 		}
 	})
 }
@@ -161,13 +169,21 @@ func TestEveryAlertmanagerIsTold(t *testing.T) {
 	}
 }
 
-// Rules are evaluated once: by the ruler, and then by no server, or by the servers.
+// Rules are evaluated once: by the ruler or by the servers. With a ruler the first server, or pair, has those
+// about the ruler.
 func TestRulesHaveOnePlace(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		_, _, ruler := r.component("rule")
 		for _, s := range r.servers(t) {
-			if ruler != nil {
-				assert.Empty(t, s.RuleFiles, "%s evaluates what the ruler does", s.name)
+			switch {
+			case ruler == nil:
+				assert.NotEmpty(t, s.RuleFiles, "%s evaluates nothing", s.name)
+			case s.number(t) == 0:
+				groups := slices.Collect(maps.Keys(ruleGroups(t, s.rules(t, r))))
+				assert.Equal(t, []string{"hubring-ruler"}, groups, "%s", s.name)
+			default:
+				assert.Empty(t, s.RuleFiles, "%s evaluates what others do", s.name)
+				assert.Empty(t, s.alertmanagers(), "%s has no alerts", s.name)
 			}
 		}
 		if _, _, query := r.component("query"); query != nil {
@@ -176,17 +192,26 @@ func TestRulesHaveOnePlace(t *testing.T) {
 	})
 }
 
-// The same rules are evaluated with and without Thanos.
+// The same rules are evaluated with and without Thanos, but for how many servers there should be.
 func TestRulesAreTheSameBothWays(t *testing.T) {
 	alone := mustRender(t, ownRule)
-	servers := alone.servers(t)
 	together := mustRender(t, ownRule, fiveShards)
-	p, c, args := together.component("rule")
-	require.NotNil(t, c, "ruler")
-	inServers := ruleGroups(t, servers[0].rules(t, alone))
-	inRuler := ruleGroups(t, ruleFiles(t, together, p, c, together.files(t, p, c), flagValues(args, "rule-file")))
+	inServers := ruleGroups(t, alone.servers(t)[0].rules(t, alone))
+	inRuler := ruleGroups(t, together.rulersFiles(t))
+	assert.Contains(t, inRuler, "hubring-expected")
+	delete(inRuler, "hubring-expected")
 	assert.NotEmpty(t, inServers)
 	assert.Equal(t, inServers, inRuler)
+}
+
+// rulersFiles returns the files that the rule keeper takes rules from.
+func (r *release) rulersFiles(t *testing.T) []string {
+	t.Helper()
+	p, c, _ := r.component("rule")
+	require.NotNil(t, c, "ruler")
+	keeper := p.container("rulekeeper")
+	require.NotNil(t, keeper, "rule keeper")
+	return ruleFiles(t, r, p, keeper, r.files(t, p, keeper), flagValues(p.commandLine(keeper), "rules"))
 }
 
 // ruleGroups returns the groups of rule files, by their names.
@@ -236,10 +261,15 @@ func TestRulerAsksAndTells(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
 		_, c, args := r.component("rule")
 		require.NotNil(t, c, "ruler")
-		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config-file")), "whom the ruler asks")
-		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config-file"))
+		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config")), "whom the ruler asks")
+		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config"))
 		assert.Equal(t, len(tells) == 0, strings.Contains(r.notes, "nobody is told"), "the ruler tells %q, and NOTES.txt:\n%s", tells, r.notes)
 		assert.NotEmpty(t, flagValues(args, "rule-file"), "what the ruler evaluates")
 		assert.NotEmpty(t, flagValues(args, "label"), "a ruler without labels of its own cannot be told from another one")
 	})
+}
+
+// isDistributed tells whether a querier lets others work out what it can.
+func isDistributed(query []string) bool {
+	return slices.Contains(query, "--query.mode=distributed")
 }

@@ -1,17 +1,17 @@
-{{/* Names. 38 characters leave room for the longest suffix, and for the hash that
+{{/* Names. 33 characters leave room for the longest suffix, and for the hash that
      Kubernetes puts behind a StatefulSet's name in a label of at most 63. */}}
 {{- define "hubring.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 38 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 33 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "hubring.fullname" -}}
 {{- $name := include "hubring.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 38 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 33 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 38 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 33 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 38 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 33 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -121,14 +121,30 @@ env:
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- end -}}
 
-{{/* hubring.probes: call with (dict "port" "http"). */}}
+{{/* hubring.probes: call with (dict "root" $ "port" "http"). The kubelet takes any certificate but has no
+     password. Where one is needed, readiness is asked over "grpc", its number, or by "command", a list, and if
+     there is neither, it is enough that the port is open. */}}
 {{- define "hubring.probes" -}}
+{{- $locked := include "hubring.locked" .root -}}
+{{- $http := dict "port" .port "scheme" (include "hubring.scheme" .root | upper) -}}
 readinessProbe:
-  httpGet: {path: /-/ready, port: {{ .port }}}
+  {{- if not $locked }}
+  httpGet: {{ set $http "path" "/-/ready" | toJson }}
+  {{- else if get . "command" }}
+  exec: {command: {{ toJson .command }}}
+  {{- else if get . "grpc" }}
+  grpc: {port: {{ .grpc }}}
+  {{- else }}
+  tcpSocket: {port: {{ .port }}}
+  {{- end }}
   periodSeconds: 5
   timeoutSeconds: 3
 livenessProbe:
-  httpGet: {path: /-/healthy, port: {{ .port }}}
+  {{- if $locked }}
+  tcpSocket: {port: {{ .port }}}
+  {{- else }}
+  httpGet: {{ set $http "path" "/-/healthy" | toJson }}
+  {{- end }}
   periodSeconds: 10
   timeoutSeconds: 10
   # A busy machine is no reason to kill what holds samples in memory.
@@ -168,6 +184,30 @@ volumeClaimTemplates:
 {{- printf "%s-%d.%s.%s:9091" $service (int .shard) $service (include "hubring.domain" .root) -}}
 {{- end -}}
 
+{{/* hubring.stopTimeout: seconds in which a stopping hub is scraped for the last time. */}}
+{{- define "hubring.stopTimeout" -}}
+{{- $p := .Values.prometheus -}}
+{{- $scraped := add (include "hubring.seconds" $p.scrapeInterval) (include "hubring.seconds" $p.scrapeTimeout) 5 -}}
+{{- default $scraped (int .Values.edgehub.stopTimeout) -}}
+{{- end -}}
+
+{{/* hubring.handoverSleep: seconds for which a stopping Prometheus goes on scraping, since its hub may be
+     stopping, too: the number shrinks, or an upgrade changes both. None where nothing would keep the samples. */}}
+{{- define "hubring.handoverSleep" -}}
+{{- if or .Values.prometheus.persistence.enabled .Values.prometheus.remoteWrite }}{{ include "hubring.stopTimeout" . }}{{ else }}0{{ end -}}
+{{- end -}}
+
+{{- define "hubring.handoverLifecycle" -}}
+{{- with int (include "hubring.handoverSleep" .) -}}
+lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.servers: how many numbers Prometheus servers have, with those whose hub is gone. */}}
+{{- define "hubring.servers" -}}
+{{- add (int .Values.prometheus_servers_count) (int .Values.prometheus.retired) -}}
+{{- end -}}
+
 {{/* Prometheus. hubring.replicas: the letters of the servers of a hub, a JSON list. */}}
 {{- define "hubring.replicas" -}}
 {{- if eq (int .Values.prometheus_replicas) 2 }}["a","b"]{{ else }}["a"]{{ end -}}
@@ -185,7 +225,7 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- if .Values.alertmanager.enabled -}}
 {{- $service := printf "%s-alertmanager" (include "hubring.fullname" .) -}}
 {{- range $i := until (int .Values.alertmanager.replicas) -}}
-{{- $urls = append $urls (printf "http://%s-%d.%s.%s:9093" $service $i $service (include "hubring.domain" $)) -}}
+{{- $urls = append $urls (printf "%s://%s-%d.%s.%s:9093" (include "hubring.scheme" $) $service $i $service (include "hubring.domain" $)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $urls -}}
@@ -207,7 +247,20 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- define "hubring.ruleFiles" -}}
 {{- if .Values.rules.builtin -}}
 hubring.yaml: |
-  {{- .Files.Get "files/alerts.yaml" | nindent 2 }}
+  {{- .Files.Get "files/alerts.yaml" | replace "gatewayID=\"\"" (printf "%s=\"\"" .Values.edgehub.gatewayLabel) | nindent 2 }}
+{{ if .Values.create_thanos -}}
+expected.yaml: |
+  # How many Prometheus servers there should be, for the alert HubringServerMissing.
+  groups:
+    - name: hubring-expected
+      rules:
+        - record: hubring:prometheus_servers:expected
+          expr: vector({{ mul (include "hubring.servers" . | int) (int .Values.prometheus_replicas) }})
+{{ end -}}
+{{ if .Values.objectStorage.enabled -}}
+bucket.yaml: |
+  {{- .Files.Get "files/bucket-alerts.yaml" | nindent 2 }}
+{{ end -}}
 {{ end -}}
 rules.yaml: |
   {{- dict "groups" .Values.rules.groups | toYaml | nindent 2 }}
