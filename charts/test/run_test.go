@@ -14,14 +14,13 @@ import (
 
 // quick are values that make waiting short. Nothing else differs from what a user has.
 const quick = `
-edgehub: {stopTimeout: 5}
+edgehub: {minReadySeconds: 6}
 prometheus:
   scrapeInterval: 1s
   scrapeTimeout: 1s
   evaluationInterval: 1s
   extraArgs: [--scrape.discovery-reload-interval=200ms, --config.auto-reload-interval=1s]
 thanos:
-  query: {extraArgs: [--store.sd-dns-interval=1s]}
   ruler: {evaluationInterval: 1s, extraArgs: [--query.sd-dns-interval=1s]}
 `
 

@@ -10,6 +10,9 @@
     - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
     {{- end }}
     - --tsdb.path=/prometheus
+    # It starts before Prometheus listens, and asks again no sooner. Thanos' own default, 30 s,
+    # is how long queries would miss a server after each of its starts.
+    - --prometheus.get_config_interval=5s
     - --grpc-address=:10901
     - --http-address=:10902
     {{- include "hubring.thanosWeb" . | nindent 4 }}

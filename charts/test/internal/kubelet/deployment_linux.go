@@ -2,12 +2,16 @@ package kubelet
 
 import (
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 )
 
 func newDeployment(o *appsv1.Deployment) *workload {
-	return &workload{replicas: replicasOf(o.Spec.Replicas), template: o.Spec.Template, step: stepDeployment}
+	return &workload{
+		replicas: replicasOf(o.Spec.Replicas), template: o.Spec.Template,
+		minReady: time.Duration(o.Spec.MinReadySeconds) * time.Second, step: stepDeployment,
+	}
 }
 
 // stepDeployment makes a pod of the newest template beside the old ones, at most one more
@@ -24,7 +28,7 @@ func stepDeployment(c *Cluster, w *workload) {
 		default:
 			old = append(old, p)
 		}
-		if p.readyLocked() {
+		if p.availableLocked(w.minReady) {
 			ready++
 		}
 	}
@@ -33,7 +37,7 @@ func stepDeployment(c *Cluster, w *workload) {
 		current = append(current, c.makePodLocked(w, fmt.Sprintf("%s-%s-%d", w.name, w.revision, ordinal), ordinal))
 	}
 	for _, p := range old {
-		if p.readyLocked() {
+		if p.availableLocked(w.minReady) {
 			if ready <= w.replicas {
 				continue
 			}

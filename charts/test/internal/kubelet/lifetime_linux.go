@@ -160,7 +160,7 @@ func (l *lifetime) end(running *container.Container) {
 func (l *lifetime) setReady(ready bool) {
 	l.pod.update(func() {
 		if l.pod.ready[l.spec.Name] != ready {
-			l.pod.ready[l.spec.Name] = ready
+			l.pod.ready[l.spec.Name], l.pod.since = ready, time.Now()
 			l.pod.cluster.eventLocked("pod %s: container %s: ready is %t", l.pod.name, l.spec.Name, ready)
 		}
 	})

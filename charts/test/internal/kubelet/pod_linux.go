@@ -34,6 +34,7 @@ type pod struct {
 	// The cluster's mutex guards the rest.
 	addr        netip.Addr
 	ready       map[string]bool // containers
+	since       time.Time       // when all of them have become so
 	terminating bool
 	deadline    time.Time // when its grace is over
 	killed      bool
@@ -154,6 +155,18 @@ func (p *pod) readyLocked() bool {
 		}
 	}
 	return true
+}
+
+// availableLocked tells whether it is ready for some time. When it will be, all who wait are woken.
+func (p *pod) availableLocked(least time.Duration) bool {
+	if !p.readyLocked() {
+		return false
+	}
+	left := least - time.Since(p.since)
+	if left > 0 {
+		time.AfterFunc(left, func() { p.update(func() {}) })
+	}
+	return left <= 0
 }
 
 // terminateLocked begins the pod's end.

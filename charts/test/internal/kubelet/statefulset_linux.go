@@ -3,6 +3,7 @@ package kubelet
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 )
@@ -11,7 +12,8 @@ func newStatefulSet(o *appsv1.StatefulSet) *workload {
 	return &workload{
 		replicas: replicasOf(o.Spec.Replicas), template: o.Spec.Template, claims: o.Spec.VolumeClaimTemplates,
 		service: o.Spec.ServiceName, ordered: o.Spec.PodManagementPolicy != appsv1.ParallelPodManagement,
-		step: stepStatefulSet,
+		minReady: time.Duration(o.Spec.MinReadySeconds) * time.Second,
+		step:     stepStatefulSet,
 	}
 }
 
@@ -28,7 +30,7 @@ func stepStatefulSet(c *Cluster, w *workload) {
 			p = c.makePodLocked(w, fmt.Sprintf("%s-%d", w.name, ordinal), ordinal)
 			pods[ordinal] = p
 		}
-		if w.ordered && !p.readyLocked() && p.revision == w.revision {
+		if w.ordered && !p.availableLocked(w.minReady) && p.revision == w.revision {
 			return
 		}
 	}
@@ -47,7 +49,7 @@ func stepStatefulSet(c *Cluster, w *workload) {
 			p.terminateLocked()
 			return
 		}
-		if !p.readyLocked() {
+		if !p.availableLocked(w.minReady) {
 			return
 		}
 	}

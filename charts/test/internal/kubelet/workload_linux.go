@@ -3,6 +3,7 @@ package kubelet
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -15,7 +16,8 @@ type workload struct {
 	revision string // of the template
 	service  string // that a StatefulSet's pods have their names from
 	claims   []corev1.PersistentVolumeClaim
-	ordered  bool // one pod after the other
+	ordered  bool          // one pod after the other
+	minReady time.Duration // how long a pod is ready before the next one goes
 
 	// step does what can be done now; it is called again after every change.
 	step func(*Cluster, *workload)
@@ -39,7 +41,7 @@ func (w *workload) podsLocked(c *Cluster) []*pod {
 func (w *workload) settledLocked(c *Cluster) bool {
 	pods := w.podsLocked(c)
 	for _, p := range pods {
-		if p.revision != w.revision || !p.readyLocked() {
+		if p.revision != w.revision || !p.availableLocked(w.minReady) {
 			return false
 		}
 	}
