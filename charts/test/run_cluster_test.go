@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,38 +32,58 @@ type liveRelease struct {
 	release *release
 }
 
-// inCluster runs a test in a sandbox, with a release that has come up.
+// inCluster runs a test in a sandbox, with a release that has come up. Tests of this kind
+// run beside each other: they wait most of the time.
 func inCluster(t *testing.T, values []string, test func(*testing.T, *liveRelease)) {
 	t.Helper()
-	images := podImages(t)
-	sandbox.Run(t, func(t *testing.T) {
-		pods, err := kubelet.New(kubelet.Config{
-			Dir: t.TempDir(), Namespace: namespace, Domain: "cluster.local", Images: images, ProbeEvery: 200 * time.Millisecond,
-		})
+	t.Parallel()
+	var env []string
+	if !sandbox.Inside() {
+		needsPrograms(t)
+		images, err := builtImages()
 		require.NoError(t, err)
-		r := &liveRelease{Cluster: pods}
-		t.Cleanup(func() {
-			if t.Failed() {
-				pods.WriteLogs(t.Output(), 30)
-			}
-			require.NoError(t, pods.Close())
-		})
+		env = []string{imagesVariable + "=" + images}
+	}
+	sandbox.Run(t, env, func(t *testing.T) {
+		r := &liveRelease{Cluster: newPods(t)}
 		r.upgrade(t, values...)
 		test(t, r)
-		require.Empty(t, pods.Restarts(), "containers that ended by themselves")
+		require.Empty(t, r.Restarts(), "containers that ended by themselves")
 	})
+}
+
+// newPods returns a cluster without pods, which is there until the test ends.
+func newPods(t *testing.T) *kubelet.Cluster {
+	t.Helper()
+	cfg := kubelet.Config{Dir: t.TempDir(), Namespace: namespace, Domain: "cluster.local", ProbeEvery: 200 * time.Millisecond}
+	require.NoError(t, json.Unmarshal([]byte(os.Getenv(imagesVariable)), &cfg.Images))
+	pods, err := kubelet.New(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			pods.WriteLogs(t.Output(), 30)
+		}
+		require.NoError(t, pods.Close())
+	})
+	return pods
 }
 
 // upgrade makes the release one of other values, and waits until all of its pods are ready.
 func (r *liveRelease) upgrade(t *testing.T, values ...string) {
 	t.Helper()
-	began := time.Now()
 	r.release = mustRender(t, values...)
 	var objects []kubelet.Object
 	for _, o := range r.release.objects {
 		objects = append(objects, o)
 	}
 	require.NoError(t, r.Apply(objects))
+	r.settle(t)
+}
+
+// settle waits until all pods are as the release says.
+func (r *liveRelease) settle(t *testing.T) {
+	t.Helper()
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), startPatience)
 	defer cancel()
 	require.NoError(t, r.Settle(ctx))
@@ -79,51 +100,46 @@ func (r *liveRelease) address(component string, port int) string {
 	return fmt.Sprintf("%s.%s.svc.%s:%d", name, namespace, r.release.domain, port)
 }
 
-// imagesVariable tells the test in the sandbox where the images' programs are.
+// imagesVariable tells the test in the sandbox what images there are, in JSON.
 const imagesVariable = "CHARTTEST_IMAGES"
 
-// podImages returns the images that the chart names, with programs that are built on this machine.
-func podImages(t *testing.T) map[string]kubelet.Image {
-	t.Helper()
-	images := map[string]kubelet.Image{}
-	if sandbox.Inside() {
-		require.NoError(t, json.Unmarshal([]byte(os.Getenv(imagesVariable)), &images))
-		return images
+// builtImages returns the images that the chart names, in JSON, with programs that are
+// built on this machine, once.
+var builtImages = sync.OnceValues(func() (string, error) {
+	suite, err := realPrograms()
+	if err != nil {
+		return "", err
 	}
-	suite := needsPrograms(t)
 	others, err := clusterPrograms()
-	require.NoError(t, err)
-	images["quay.io/prometheus/prometheus"] = kubelet.Image{Program: filepath.Join(suite, "prometheus"), Path: "/bin/prometheus", Dir: "/prometheus"}
-	images["quay.io/thanos/thanos"] = kubelet.Image{Program: filepath.Join(suite, "thanos"), Path: "/bin/thanos"}
-	images["quay.io/prometheus/alertmanager"] = kubelet.Image{Program: filepath.Join(others, "alertmanager"), Path: "/bin/alertmanager", Dir: "/alertmanager"}
+	if err != nil {
+		return "", err
+	}
+	images := map[string]kubelet.Image{
+		"quay.io/prometheus/prometheus":   {Program: filepath.Join(suite, "prometheus"), Path: "/bin/prometheus", Dir: "/prometheus"},
+		"quay.io/thanos/thanos":           {Program: filepath.Join(suite, "thanos"), Path: "/bin/thanos"},
+		"quay.io/prometheus/alertmanager": {Program: filepath.Join(others, "alertmanager"), Path: "/bin/alertmanager", Dir: "/alertmanager"},
+	}
 	for _, name := range []string{"edgehub", "rulekeeper"} {
-		if program := buildCommand(t, name); program != "" {
-			images["hubring/"+name] = kubelet.Image{Program: program, Path: "/" + name}
+		program, err := buildCommand(name)
+		if err != nil {
+			return "", err
 		}
+		images["hubring/"+name] = kubelet.Image{Program: program, Path: "/" + name}
 	}
 	text, err := json.Marshal(images)
-	require.NoError(t, err)
-	t.Setenv(imagesVariable, string(text))
-	return images
-}
+	return string(text), err
+})
 
-// buildCommand builds a command of the repository as its image has it: with nothing but itself. There
-// is no program if there is no such command.
-func buildCommand(t *testing.T, name string) string {
-	t.Helper()
-	folder := path.Join(checkout, "cmd", name)
-	if _, err := os.Stat(folder); err != nil {
-		return ""
-	}
-	program := filepath.Join(ownFolder, "pods", name)
+// buildCommand builds a command of the repository as its image has it: with nothing but itself.
+func buildCommand(name string) (string, error) {
+	program := filepath.Join(ownFolder, "images", name)
 	cmd := exec.Command("go", "build", "-trimpath", "-o", program, ".")
-	cmd.Dir = folder
+	cmd.Dir = path.Join(checkout, "cmd", name)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "build %s: %s", name, out)
-	program, err = filepath.Abs(program)
-	require.NoError(t, err)
-	return program
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", name, err, out)
+	}
+	return program, nil
 }
 
 // eventually asks until a check has nothing to complain about, every time that some moments have passed.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -132,4 +133,21 @@ func (q queries) stored(ctx context.Context, metric string) (map[string]map[int6
 		}
 	}
 	return times, nil
+}
+
+// homes returns the gateways of each shard, in order.
+func (q queries) homes(ctx context.Context) (map[string][]string, error) {
+	answer, _, err := q.api.Query(ctx, "gateway_up", time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("ask for the gateways of each shard: %w", err)
+	}
+	homes := map[string][]string{}
+	for _, sample := range answer.(model.Vector) {
+		shard := string(sample.Metric["shard"])
+		homes[shard] = append(homes[shard], string(sample.Metric["gatewayID"]))
+	}
+	for _, gateways := range homes {
+		slices.Sort(gateways)
+	}
+	return homes, nil
 }

@@ -46,32 +46,32 @@ func TestRunOneServer(t *testing.T) {
 	})
 }
 
-// From 3 servers to 5 and back: gateways spread over all hubs, the querier never counts
-// one twice, each alert reaches Alertmanager once, and nothing that a hub has taken is lost.
+// From 3 servers to 5 and back: gateways spread over all hubs, the querier counts each of them once
+// all the while, or says that a server is missing when some stop, each alert reaches
+// Alertmanager once, and nothing that a hub has taken is lost.
 func TestRunRescale(t *testing.T) {
-	values := []string{quick, fleetRules, toldAlertmanager, threeServers}
-	five := join(values, `{prometheus_servers_count: 5}`)
-	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+	three := []string{quick, fleetRules, toldAlertmanager, threeServers}
+	five := join(three, `{prometheus_servers_count: 5}`)
+	inCluster(t, three, func(t *testing.T, r *liveRelease) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
 		global := ask(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		everyHubTakesPart(t, r, 3)
+		observer := observe(t, global)
 		fleet.raise(gatewayID(0))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0)) })
 
-		observer := observe(t, global)
 		r.upgrade(t, five...)
 		everyHubTakesPart(t, r, 5)
-		assert.Empty(t, assertNeverMore(t, observer.take(), fleetSize), "incomplete answers while the number grew")
+		assertComplete(t, observer.take(), fleetSize)
 		fleet.raise(gatewayID(1))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1)) })
 
-		r.upgrade(t, values...)
+		r.upgrade(t, three...)
 		everyHubTakesPart(t, r, 3)
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
-		incomplete := assertNeverMore(t, observer.take(), fleetSize)
-		t.Logf("%d incomplete answers while the number shrank: %v", len(incomplete), incomplete)
+		assertHonest(t, observer.take(), fleetSize)
 		fleet.raise(gatewayID(2))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1), gatewayID(2)) })
 		require.NoError(t, alertmanagerHas(t.Context(), r.address("alertmanager/0", 9093), gatewayID(0), gatewayID(1), gatewayID(2)))
@@ -79,15 +79,73 @@ func TestRunRescale(t *testing.T) {
 		// What the servers with the highest numbers had is on their volumes.
 		fleet.stop()
 		r.upgrade(t, five...)
-		everything := ask(t, r.address("thanos-query", 10902), "&dedup=false")
-		eventually(t, soon, func(ctx context.Context) error { return everything.hasAll(ctx, fleet) })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
 	})
+}
+
+// An upgrade that starts every hub and every server anew loses nothing that a hub has taken.
+func TestRunRollingUpgrade(t *testing.T) {
+	values := []string{quick, threeServers}
+	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+		fleet := startFleet(t, r, fleetSize)
+		everyHubTakesPart(t, r, 3)
+		before := r.Lives()
+		r.upgrade(t, join(values, `{edgehub: {podAnnotations: {release: "2"}}, prometheus: {podAnnotations: {release: "2"}}}`)...)
+		for _, component := range []string{"edgehub", "prometheus"} {
+			for i := range 3 {
+				name := fmt.Sprintf("%s-hubring-%s-%d", releaseName, component, i)
+				assert.Equal(t, before[name]+1, r.Lives()[name], "lives of %s", name)
+			}
+		}
+		everyHubTakesPart(t, r, 3)
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// While a server is gone alerts about the gateways of the others arrive, and when it is back
+// so do those about its own, and all that its hub has kept for it.
+func TestRunDeadServer(t *testing.T) {
+	inCluster(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease) {
+		alerts := openInbox(t)
+		fleet := startFleet(t, r, fleetSize)
+		global := ask(t, r.address("thanos-query", 10902), "")
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		everyHubTakesPart(t, r, 3)
+		homes, err := everything(t, r).homes(t.Context())
+		require.NoError(t, err)
+		observer := observe(t, global)
+		alive, dead := homes["edgehub-0"][0], homes["edgehub-1"][0]
+
+		server := releaseName + "-hubring-prometheus-1"
+		require.NoError(t, r.Fail(server))
+		fleet.raise(alive)
+		fleet.raise(dead)
+		eventually(t, soon, func(context.Context) error { return alerts.has(alive) })
+		eventually(t, soon, func(ctx context.Context) error {
+			return global.countsAll(ctx, float64(fleetSize-len(homes["edgehub-1"])))
+		})
+
+		require.NoError(t, r.Recover(server))
+		r.settle(t)
+		eventually(t, soon, func(context.Context) error { return alerts.has(alive, dead) })
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		assertNeverMore(t, observer.take(), fleetSize)
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// everything asks the querier for what all servers have, each of them for itself.
+func everything(t *testing.T, r *liveRelease) queries {
+	t.Helper()
+	return ask(t, r.address("thanos-query", 10902), "&dedup=false")
 }
 
 // everyHubTakesPart waits until each shard has its gateways, and all of them together the fleet.
 func everyHubTakesPart(t *testing.T, r *liveRelease, hubs int) {
 	t.Helper()
-	shards := ask(t, r.address("thanos-query", 10902), "&dedup=false")
+	shards := everything(t, r)
 	eventually(t, soon, func(ctx context.Context) error {
 		by, err := shards.by(ctx, "shard", "count by (shard) (last_over_time(gateway_up[4s]))")
 		if err != nil {

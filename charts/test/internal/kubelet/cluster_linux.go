@@ -59,7 +59,8 @@ type Cluster struct {
 	files     map[string]map[string][]byte // by kind/name
 	workloads map[string]*workload
 	pods      map[string]*pod
-	made      int // pods so far
+	made      int            // pods so far
+	lives     map[string]int // of each pod so far
 	events    []string
 }
 
@@ -72,7 +73,7 @@ func New(cfg Config) (*Cluster, error) {
 	c := &Cluster{
 		cfg: cfg, changed: make(chan struct{}),
 		services: map[string]*corev1.Service{}, files: map[string]map[string][]byte{},
-		workloads: map[string]*workload{}, pods: map[string]*pod{},
+		workloads: map[string]*workload{}, pods: map[string]*pod{}, lives: map[string]int{},
 	}
 	if err := c.open(); err != nil {
 		return nil, fmt.Errorf("start a cluster: %w", err)
@@ -238,4 +239,11 @@ func (c *Cluster) Restarts() map[string]int {
 		}
 	}
 	return all
+}
+
+// Lives returns how many pods of each name there were so far.
+func (c *Cluster) Lives() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.lives)
 }

@@ -47,6 +47,7 @@ type pod struct {
 // makePodLocked starts a pod's life.
 func (c *Cluster) makePodLocked(w *workload, name string, ordinal int) *pod {
 	c.made++
+	c.lives[name]++
 	p := &pod{
 		cluster: c, name: name, owner: w.name, ordinal: ordinal, revision: w.revision, subdomain: w.service, template: w.template,
 		folder:  filepath.Join(c.cfg.Dir, "pods", fmt.Sprintf("%s-%d", name, c.made)),

@@ -21,8 +21,9 @@ const inside = "HUBRING_SANDBOX"
 // test's name, and what the inner one prints is the outer one's. If the test's
 // process dies, the kernel ends all that was started in the sandbox.
 //
-// Where namespaces cannot be had, the test fails and says what to do.
-func Run(t *testing.T, body func(t *testing.T)) {
+// The inner process has the environment of the outer one and the variables in env,
+// each NAME=value. Where namespaces cannot be had, the test fails and says what to do.
+func Run(t *testing.T, env []string, body func(t *testing.T)) {
 	t.Helper()
 	if Inside() {
 		if err := furnish(); err != nil {
@@ -31,7 +32,7 @@ func Run(t *testing.T, body func(t *testing.T)) {
 		body(t)
 		return
 	}
-	if err := again(t); err != nil {
+	if err := again(t, env); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -41,7 +42,7 @@ func Run(t *testing.T, body func(t *testing.T)) {
 func Inside() bool { return os.Getenv(inside) != "" }
 
 // again runs the test in new namespaces and waits for its end.
-func again(t *testing.T) error {
+func again(t *testing.T, env []string) error {
 	args := []string{"-test.run=^" + t.Name() + "$", "-test.count=1"}
 	if testing.Verbose() {
 		args = append(args, "-test.v")
@@ -51,7 +52,7 @@ func again(t *testing.T) error {
 		args = append(args, "-test.timeout="+(time.Until(deadline)-5*time.Second).String())
 	}
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), inside+"="+t.Name())
+	cmd.Env = append(append(os.Environ(), env...), inside+"="+t.Name())
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	cmd.SysProcAttr = namespaces(os.Geteuid() == 0)
 
