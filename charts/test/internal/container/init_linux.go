@@ -62,7 +62,7 @@ func giveUp(spec Spec) error {
 			return fmt.Errorf("drop the capability %d: %w", capability, err)
 		}
 	}
-	if manyUsers() {
+	if ManyUsers() {
 		if err := unix.Setgroups(spec.Groups); err != nil {
 			return fmt.Errorf("set the groups: %w", err)
 		}

@@ -5,9 +5,9 @@ import (
 	"os"
 )
 
-// manyUsers tells whether a process can become another user here: in a namespace of users
+// ManyUsers tells whether a process can become another user here: in a namespace of users
 // that nobody else may make, there is only the one who made it.
-func manyUsers() bool {
+func ManyUsers() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
 	if err != nil {
 		return true // then trying says more
@@ -20,7 +20,7 @@ func manyUsers() bool {
 // Own gives a folder to a group, whose members may write to it, as the kubelet does with
 // volumes for a pod's fsGroup.
 func Own(folder string, group int) error {
-	if manyUsers() {
+	if ManyUsers() {
 		if err := os.Chown(folder, -1, group); err != nil {
 			return fmt.Errorf("give a volume to the pod's group: %w", err)
 		}

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -13,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside has the name of the test that this process was started for in a sandbox.
+// inside is set in a sandbox, to the path of a file that is there when the test has run.
 const inside = "HUBRING_SANDBOX"
 
 // Run runs body in a sandbox: the test's binary is started again, for this test
@@ -29,6 +32,9 @@ func Run(t *testing.T, env []string, body func(t *testing.T)) {
 		if err := furnish(); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.WriteFile(os.Getenv(inside), nil, 0o600); err != nil {
+			t.Fatalf("say that the test runs: %v", err)
+		}
 		body(t)
 		return
 	}
@@ -43,7 +49,7 @@ func Inside() bool { return os.Getenv(inside) != "" }
 
 // again runs the test in new namespaces and waits for its end.
 func again(t *testing.T, env []string) error {
-	args := []string{"-test.run=^" + t.Name() + "$", "-test.count=1"}
+	args := []string{"-test.run=" + only(t.Name()), "-test.count=1"}
 	if testing.Verbose() {
 		args = append(args, "-test.v")
 	}
@@ -51,8 +57,9 @@ func again(t *testing.T, env []string) error {
 		// The inner one gives up first, since it knows what it is waiting for.
 		args = append(args, "-test.timeout="+(time.Until(deadline)-5*time.Second).String())
 	}
+	ran := filepath.Join(t.TempDir(), "ran")
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(append(os.Environ(), env...), inside+"="+t.Name())
+	cmd.Env = append(append(os.Environ(), env...), inside+"="+ran)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	cmd.SysProcAttr = namespaces(os.Geteuid() == 0)
 
@@ -66,7 +73,19 @@ func again(t *testing.T, env []string) error {
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("in the sandbox: %w", err)
 	}
+	if _, err := os.Stat(ran); err != nil {
+		return fmt.Errorf("in the sandbox the test was not run: %w", err)
+	}
 	return nil
+}
+
+// only returns the pattern of one test.
+func only(name string) string {
+	parts := strings.Split(name, "/")
+	for i, part := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(part) + "$"
+	}
+	return strings.Join(parts, "/")
 }
 
 // namespaces returns what the inner process gets of its own. Who is not root
