@@ -73,8 +73,8 @@ func (o *observer) take() []observation {
 }
 
 // complete tells whether every gateway was counted once, by an answer of all servers.
-func (o observation) complete(truth float64) bool {
-	return o.count == truth && o.sum == truth && len(o.warnings) == 0 && o.err == nil
+func (a observation) complete(truth float64) bool {
+	return a.count == truth && a.sum == truth && len(a.warnings) == 0 && a.err == nil
 }
 
 // assertNeverMore fails the test if an answer counted something twice.

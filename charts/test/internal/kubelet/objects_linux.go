@@ -103,7 +103,7 @@ func (d *desired) checkPorts() []error {
 					continue
 				}
 				if number, ok := portOf(p, port); !ok || int32(number) != port.Port {
-					errs = append(errs, fmt.Errorf("Service %s: its port %d is %d of %s, and must be the same here", service.Name, port.Port, number, w.name))
+					errs = append(errs, fmt.Errorf("the port %d of Service %s is %d of %s, and must be the same here", port.Port, service.Name, number, w.name))
 				}
 			}
 		}
