@@ -80,31 +80,32 @@ func (a observation) complete(truth float64) bool {
 // assertNeverMore fails the test if an answer counted something twice.
 func assertNeverMore(t *testing.T, answers []observation, truth float64) {
 	t.Helper()
-	assert.NotEmpty(t, answers, "the querier was not asked")
-	for _, a := range answers {
-		assert.True(t, a.count <= truth && a.sum <= truth, "there are %v gateways, and the querier said: %s", truth, a)
-	}
+	assertEach(t, answers, "something counted twice", func(a observation) bool { return a.count <= truth && a.sum <= truth })
 }
 
 // assertHonest fails the test if an answer counted something twice, or not everything without saying so.
 func assertHonest(t *testing.T, answers []observation, truth float64) {
 	t.Helper()
 	assertNeverMore(t, answers, truth)
-	incomplete := 0
-	for _, a := range answers {
-		if !a.complete(truth) {
-			incomplete++
-			assert.True(t, len(a.warnings) > 0 || a.err != nil, "a part of %v gateways, and no warning: %s", truth, a)
-		}
-	}
-	t.Logf("of %d answers %d told that a server was missing", len(answers), incomplete)
+	assertEach(t, answers, "a part without a warning", func(a observation) bool {
+		return a.complete(truth) || len(a.warnings) > 0 || a.err != nil
+	})
 }
 
 // assertComplete fails the test if an answer did not count every gateway once.
 func assertComplete(t *testing.T, answers []observation, truth float64) {
 	t.Helper()
+	assertEach(t, answers, "not all, or twice", func(a observation) bool { return a.complete(truth) })
+}
+
+// assertEach fails the test at the first answer that is wrong, or if there is none.
+func assertEach(t *testing.T, answers []observation, wrong string, right func(observation) bool) {
+	t.Helper()
 	assert.NotEmpty(t, answers, "the querier was not asked")
-	for _, a := range answers {
-		assert.True(t, a.complete(truth), "there are %v gateways, and the querier said: %s", truth, a)
+	for i, a := range answers {
+		if !right(a) {
+			assert.Fail(t, wrong, "answer %d of %d: %s", i+1, len(answers), a)
+			return
+		}
 	}
 }
