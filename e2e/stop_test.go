@@ -76,6 +76,27 @@ func TestStopLosesNothing(t *testing.T) {
 	}
 }
 
+// A rolling upgrade: each hub in turn is told to stop and started again, while a fleet
+// reports. Exporters step over the one that stops, and nothing is lost.
+func TestRollingUpgradeLosesNothing(t *testing.T) {
+	t.Parallel()
+	s := ownStack(t, stack.Config{Shards: 2, NodeExporters: 1})
+	f := startFleet(t, s, hubs(s), fleetConfig{name: "rolling", gateways: 6, controllers: 1, interval: 300 * time.Millisecond})
+	reports := 3
+	f.awaitReports(t, reports)
+	for _, sh := range s.Shards {
+		require.NoError(t, sh.Hub.Process.Terminate())
+		requireStopped(t, sh.Hub)
+		reports += 3
+		f.awaitReports(t, reports)
+		require.NoError(t, sh.Hub.Restart(t.Context()))
+		awaitOwn(t, sh.Hub, "edgehub_samples_received_total", nil, func(n int) bool { return n > 0 })
+	}
+	require.NoError(t, f.stop())
+	require.Positive(t, f.total(t, "hubring_exporter_samples_rerouted_total"))
+	settle(t, s, f, func(string, time.Time) bool { return false })
+}
+
 // untilStopped pushes until the hub says that it is stopping, which must be the
 // only reason to refuse.
 func (p *pushes) untilStopped(ctx context.Context) error {

@@ -10,22 +10,23 @@ import (
 // drainReport is how often a hub that drains says what it waits for.
 const drainReport = 5 * time.Second
 
-// Drain stops the hub so that nothing is lost: it takes no more pushes, waits for
-// those under way, and then until every scraper has everything, which it goes on
-// serving. From the call on a push is answered with 503 and the reason "stopping",
-// so that its sender turns to another hub at once, and the hub is not ready. One
-// scrape of each cursor or part is enough, unless it is further behind than one response
-// holds. What was handed over before and is not confirmed yet the scraper confirms by
-// coming again; if it comes in another way it gets it again.
+// Drain stops the hub so that nothing is lost. From the call on a push is answered
+// with 503 and the reason "stopping", so that its sender turns to another hub at
+// once, and the hub is not ready. Drain waits for the pushes under way, and then
+// until every scraper has everything, which the hub goes on serving. One scrape of each
+// cursor or part is enough, unless it is further behind than one response
+// holds. What was handed over before and is not confirmed yet the scraper confirms
+// by coming again; if it comes over another connection it gets it again.
 //
-// Without samples that wait Drain returns nil at once. When ctx ends before it is
-// done the hub believes, as Retire does, that scrapers have what was written to
-// them, and if samples are left Drain returns an error that says how many and
-// wraps the cause of ctx. Meanwhile it logs every five seconds what it waits for.
+// Drain returns nil when nothing waits, at once if nothing did; Stats has counted
+// everything then. When ctx ends before, the hub believes that scrapers have what was
+// written to them, as Retire does, and if samples are left Drain returns an error
+// that says how many and wraps the cause of ctx. Meanwhile it logs every five
+// seconds what it waits for.
 //
-// The server has to go on accepting connections until Drain returns; then shut it down. A hub that
-// drains does not take pushes again. Drain may be called from several
-// goroutines, and each call waits.
+// The server has to accept connections until Drain returns, and is shut down then.
+// A hub that drains does not take pushes again. Drain may be called from
+// several goroutines, and each call waits.
 func (h *Hub) Drain(ctx context.Context) error {
 	wait := &vigil{hub: h, ctx: ctx, report: time.NewTicker(drainReport)}
 	defer wait.report.Stop()
@@ -35,6 +36,8 @@ func (h *Hub) Drain(ctx context.Context) error {
 	for err == nil {
 		left, moved := h.log.left()
 		if left == 0 {
+			h.moving.Lock() // what moved last is counted then
+			defer h.moving.Unlock()
 			return nil
 		}
 		err = wait.until(moved)

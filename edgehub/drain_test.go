@@ -354,6 +354,39 @@ func TestLastScrapeOfAHaltedScraper(t *testing.T) {
 	})
 }
 
+// A response that is still being written when the time is over is believed once it is.
+func TestLastScrapeAfterTheEnd(t *testing.T) {
+	overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+		ingestAt(t, h, []byte("x 1\n"))
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.Drain(ctx) }()
+		synctest.Wait()
+		c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+		synctest.Wait() // it is to be read
+		end()
+		assert.ErrorContains(t, <-done, "1 samples wait")
+		c.answer()
+		synctest.Wait()
+		assert.Zero(t, h.Stats().Pending)
+	})
+}
+
+// A client that closes only when the hub does has everything, too.
+func TestLastScrapeOfAClientThatReadsToTheEnd(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	done := s.drain()
+	begin := time.Now()
+	conn, r := rawScrape(t, s, 30, "")
+	text, err := io.ReadAll(r)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), at("x", 1, 0))
+	require.NoError(t, conn.Close())
+	require.NoError(t, <-done)
+	assert.Less(t, time.Since(begin), 20*time.Second, "the hub waited for the client")
+}
+
 func TestEntrance(t *testing.T) {
 	var e entrance
 	require.True(t, e.enter())

@@ -118,6 +118,17 @@ y{gatewayID="stays"} 1
 	assert.Equal(t, []string{"gone1", "stays1"}, names())
 }
 
+// There are more gateways than are looked at under one lock; each is there once.
+func TestManyGateways(t *testing.T) {
+	const gateways = 2*snapshotSize + 3
+	h := manyGateways(t, gateways)
+	all := h.gateways()
+	require.Len(t, all, gateways)
+	for i, g := range all {
+		require.Equal(t, fmt.Sprintf("gw%06d", i), g.name)
+	}
+}
+
 func TestGatewaysEmpty(t *testing.T) {
 	s := serve(t, Config{})
 	s.push("x 1\n")
@@ -164,13 +175,14 @@ func TestGatewaysAreBoundedLikeALook(t *testing.T) {
 }
 
 // manyGateways is a hub that knows so many.
-func manyGateways(b *testing.B, gateways int) *Hub {
-	h := newHub(b, Config{})
+func manyGateways(t testing.TB, gateways int) *Hub {
+	t.Helper()
+	h := newHub(t, Config{})
 	var body bytes.Buffer
 	for i := range gateways {
 		fmt.Fprintf(&body, "x{gatewayID=\"gw%06d\"} 1\n", i*7919%gateways)
 	}
-	ingestAt(b, h, body.Bytes())
+	ingestAt(t, h, body.Bytes())
 	return h
 }
 

@@ -25,6 +25,7 @@ type Hub struct {
 	looks     chan struct{} // a place for each look
 	started   time.Time
 
+	moving      sync.RWMutex // read-locked while a cursor moves and that is counted
 	connections connections
 	confirmTime time.Duration // see handover.go
 
@@ -121,12 +122,22 @@ type Point struct {
 	Value float64
 }
 
+// move moves a cursor and counts that. It does nothing where another scrape of
+// the cursor was faster.
+func (h *Hub) move(s *scraper, c *cursor, a *arrangement) bool {
+	h.moving.RLock()
+	defer h.moving.RUnlock()
+	passed, moved := h.log.advance(c, a)
+	if moved {
+		h.metrics.handedOver(s, passed)
+	}
+	return moved
+}
+
 // handedOver moves a cursor after its scrape was taken.
 func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
 	now := time.Now()
-	// Another scrape of this cursor may have been faster.
-	if passed, moved := h.log.advance(c, a); moved {
-		h.metrics.handedOver(s, passed)
+	if h.move(s, c, a) {
 		h.table.Load().touch(a.shares, now)
 	}
 	h.sweep(now)

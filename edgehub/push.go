@@ -46,7 +46,6 @@ func (h *Hub) push(c echo.Context) error {
 	if err != nil {
 		return h.refuse(c, n, err)
 	}
-	h.metrics.received(n)
 	return c.NoContent(http.StatusOK)
 }
 
@@ -66,9 +65,10 @@ func (h *Hub) take(c echo.Context) (samples int, err error) {
 		samples, err = h.takeIn(b.bytes())
 	}
 	if err != nil {
-		samples = samplesIn(b.bytes())
+		return samplesIn(b.bytes()), err
 	}
-	return samples, err
+	h.metrics.received(samples)
+	return samples, nil
 }
 
 // errStopping is the answer to a push after Drain was called.
