@@ -55,7 +55,7 @@ import (
 )
 
 const (
-	stopTime    = 5 * time.Second // for answers under way
+	stopTime    = 5 * time.Second // for what is under way
 	headerTime  = 10 * time.Second
 	experiments = "promql-experimental-functions" // as Thanos calls them
 )
@@ -105,7 +105,7 @@ func parse(args []string) (options, error) {
 	app.Flag("limit.file-bytes", "Size of a rule file.").Default("4194304").Int64Var(&o.limits.FileBytes)
 	app.Flag("limit.total-bytes", "Size of all rule files together.").Default("33554432").Int64Var(&o.limits.TotalBytes)
 	app.Flag("limit.files", "Number of rule files.").Default("1000").IntVar(&o.limits.Files)
-	app.Flag("limit.expression-bytes", "Length of one expression; to parse a deep one takes the square of it.").Default(strconv.Itoa(32 << 10)).IntVar(&o.check.ExpressionBytes)
+	app.Flag("limit.expression-bytes", "Length of one expression.").Default(strconv.Itoa(32 << 10)).IntVar(&o.check.ExpressionBytes)
 	o.web = webflag.AddFlags(app, ":10903")
 	promslogflag.AddFlags(app, o.log)
 	app.Version(version.Print("rulekeeper"))
@@ -214,9 +214,12 @@ func serve(ctx context.Context, o options, k *keeper.Keeper, registry *prometheu
 	case <-ctx.Done():
 	}
 	logger.Info("stopping; what is published stays")
-	<-kept
 	deadline, release := context.WithTimeout(context.Background(), stopTime)
 	defer release()
+	select {
+	case <-kept:
+	case <-deadline.Done(): // a check of very many rules; it can end anywhere
+	}
 	if err := server.Shutdown(deadline); err != nil {
 		server.Close()
 	}

@@ -35,7 +35,7 @@ type ruleFile struct {
 // Config is how files are checked.
 type Config struct {
 	Partial         PartialResponse // for groups that say nothing
-	ExpressionBytes int             // limit of one expression; parsing takes the square of its depth
+	ExpressionBytes int             // limit of one expression
 	Experimental    bool            // whether the ruler knows PromQL's experimental functions
 }
 
@@ -95,7 +95,7 @@ func (c *Checker) understand(f *report, content []byte) (*ruleFile, bool) {
 		f.warn(0, "has a second YAML document, which Prometheus and Thanos ignore")
 	}
 	f.locate(content)
-	if !c.shortEnough(f, rules) {
+	if !c.parseable(f, rules) {
 		return nil, false
 	}
 	f.names(rules)
@@ -133,14 +133,37 @@ func (f *report) names(rules *ruleFile) {
 	}
 }
 
-// shortEnough looks at expressions before they are parsed.
-func (c *Checker) shortEnough(f *report, rules *ruleFile) bool {
+// deepest is how many parentheses may be open in an expression. To parse it takes the
+// square of that: with some ten thousand, a minute.
+const deepest = 500
+
+// parseable looks at expressions before they are parsed.
+func (c *Checker) parseable(f *report, rules *ruleFile) bool {
 	for _, g := range rules.Groups {
 		for i, r := range g.Rules {
-			if len(r.Expr) > c.config.ExpressionBytes {
-				f.addAt(f.lines.rule(g.Name, i+1), problem.Limit, fmt.Errorf("group %q, rule %d: the expression has %d bytes, more than the limit of %d", g.Name, i+1, len(r.Expr), c.config.ExpressionBytes))
+			if err := c.small(r.Expr); err != nil {
+				f.addAt(f.lines.rule(g.Name, i+1), problem.Limit, fmt.Errorf("group %q, rule %d: %w", g.Name, i+1, err))
 			}
 		}
 	}
 	return len(f.problems) == 0
+}
+
+func (c *Checker) small(expression string) error {
+	if len(expression) > c.config.ExpressionBytes {
+		return fmt.Errorf("the expression has %d bytes, more than the limit of %d", len(expression), c.config.ExpressionBytes)
+	}
+	open := 0
+	for _, r := range expression { // those in texts are counted, too: there are not so many
+		switch r {
+		case '(':
+			open++
+		case ')':
+			open--
+		}
+		if open > deepest {
+			return fmt.Errorf("the expression has more than %d parentheses open", deepest)
+		}
+	}
+	return nil
 }

@@ -57,7 +57,8 @@ func TestBadFilesAreRefusedWithTheirLine(t *testing.T) {
 	f("groups:\n- name: g\n  partial_response_strategy: none\n", 2, problem.Rule, "it must be warn or abort")
 	f("groups:\n- name: g\n  partial_response_strategy: 'w\"arn'\n", 2, problem.Rule, "invalid syntax")
 	// What would take too long to parse.
-	f(ofOne("  - record: a\n    expr: "+strings.Repeat("(", 33<<10)), 4, problem.Limit, "more than the limit of 32768")
+	f(ofOne("  - record: a\n    expr: "+strings.Repeat("x", 33<<10)), 4, problem.Limit, "more than the limit of 32768")
+	f(ofOne("  - record: a\n    expr: "+strings.Repeat("abs(", 501)+"x"+strings.Repeat(")", 501)), 4, problem.Limit, "more than 500 parentheses")
 }
 
 func TestEveryProblemOfAFileIsTold(t *testing.T) {
@@ -160,7 +161,7 @@ func TestExperimentalFunctionsAreForRulersThatHaveThem(t *testing.T) {
 func TestGoodFiles(t *testing.T) {
 	own, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "charts", "hubring", "files", "alerts.yaml"))
 	require.NoError(t, err)
-	for _, content := range []string{"", "---\n", "groups:\n", "groups: [null]", ofOne("  - null\n"), string(own)} {
+	for _, content := range []string{"", "---\n", "groups:\n", "groups: [null]", ofOne("  - null\n"), ofOne("  - {record: a, expr: " + strings.Repeat("abs(x) + abs(", 500) + "x" + strings.Repeat(")", 500) + "}\n"), string(own)} {
 		_, problems := checker(Warn).File("a.yaml", []byte(content))
 		assert.Empty(t, problems, content)
 	}

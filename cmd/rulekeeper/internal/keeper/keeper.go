@@ -57,10 +57,11 @@ type Keeper struct {
 	status  status
 	metrics *metrics
 
-	loaded      string    // key of the set that the ruler has loaded since this process runs
-	refusedAt   time.Time // when the ruler refused a set, or New was called
-	unconfirmed time.Time // since when a ruler has not answered after a publication
-	hold        bool      // publish nothing until the ruler answers
+	checked     map[string]checked // files as they were in the round before, by path
+	loaded      string             // key of the set that the ruler has loaded since this process runs
+	refusedAt   time.Time          // when the ruler refused a set, or New was called
+	unconfirmed time.Time          // since when a ruler has not answered after a publication
+	hold        bool               // publish nothing until the ruler answers
 }
 
 // New returns a Keeper, which does nothing yet.
@@ -101,9 +102,9 @@ func (k *Keeper) round(ctx context.Context) bool {
 		k.hold = !k.Ruler.Up(ctx)
 	}
 	wanted := k.gather(ctx)
-	var problems []problem.Problem
+	problems := wanted.problems
 	if k.hold {
-		problems = append(wanted.problems, problem.Problem{Reason: problem.Waiting, Text: "the ruler did not start with the newest rules; it was given the set before and is not up"})
+		problems = append(problems, problem.Problem{Reason: problem.Waiting, Text: "the ruler did not start with the newest rules; it was given the set before and is not up"})
 	} else {
 		problems, _ = k.publish(wanted)
 	}

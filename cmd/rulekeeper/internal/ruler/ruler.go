@@ -19,7 +19,6 @@ const (
 	// been evaluated.
 	answerTime = 2 * time.Minute
 	looks      = 3 // at the metric, before a failure is believed
-	lookPause  = time.Second
 	lastReload = "thanos_rule_config_last_reload_successful"
 )
 
@@ -39,6 +38,7 @@ type Ruler struct {
 	reload  string
 	metrics string
 	client  *http.Client
+	pause   time.Duration // between two looks at the metric
 }
 
 // New takes the URL that a POST to makes a ruler load its rules.
@@ -52,7 +52,7 @@ func New(reload string, transport http.RoundTripper) (*Ruler, error) {
 	}
 	// Thanos serves its metrics at the root, also where the rest has a prefix.
 	metrics := url.URL{Scheme: at.Scheme, User: at.User, Host: at.Host, Path: "/metrics"}
-	return &Ruler{reload: reload, metrics: metrics.String(), client: &http.Client{Transport: transport, Timeout: answerTime}}, nil
+	return &Ruler{reload: reload, metrics: metrics.String(), client: &http.Client{Transport: transport, Timeout: answerTime}, pause: time.Second}, nil
 }
 
 // Up says whether a ruler answers at all.
@@ -61,7 +61,7 @@ func (r *Ruler) Up(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	discard(answer.Body)
+	discard(answer)
 	return !away(answer.StatusCode)
 }
 
@@ -72,7 +72,7 @@ func (r *Ruler) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotUp, cause(err))
 	}
-	defer discard(answer.Body)
+	defer discard(answer)
 	if away(answer.StatusCode) {
 		return fmt.Errorf("%w: it answers %s", ErrNotUp, answer.Status)
 	}
@@ -96,7 +96,7 @@ func (r *Ruler) believe(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ErrNotUp, ctx.Err())
-		case <-time.After(lookPause):
+		case <-time.After(r.pause):
 		}
 	}
 }
@@ -107,7 +107,7 @@ func (r *Ruler) says(ctx context.Context, line string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer discard(answer.Body)
+	defer discard(answer)
 	lines := bufio.NewScanner(answer.Body)
 	for lines.Scan() {
 		if lines.Text() == line {
@@ -141,7 +141,7 @@ func away(status int) bool {
 }
 
 // discard reads a little of a body, so that the connection can be used again.
-func discard(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10)
-	body.Close()
+func discard(answer *http.Response) {
+	_, _ = io.CopyN(io.Discard, answer.Body, 64<<10)
+	answer.Body.Close()
 }

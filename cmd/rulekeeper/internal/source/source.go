@@ -1,8 +1,8 @@
 // Package source reads rule files that others write at any moment: a ConfigMap's
 // links move, a config manager writes file by file.
 //
-// The files are looked at, read, and looked at again; if one is another by then,
-// all are read anew. What is not a regular file is never opened for long, and
+// The files are looked at, read, and looked at again; if one is another by then, or
+// was written a moment ago, all are read anew. What is not a regular file is never opened for long, and
 // nothing is read beyond the limits.
 package source
 
@@ -23,6 +23,7 @@ import (
 const (
 	tries = 5                      // how often files that change are read in one call
 	pause = 200 * time.Millisecond // between two tries
+	quiet = 500 * time.Millisecond // a file written more recently may be half there
 )
 
 // Limits bound what is read.
@@ -64,7 +65,8 @@ func (f *Files) Read(ctx context.Context) ([]File, []problem.Problem) {
 		files, unread := f.read(before)
 		f.looked()
 		after, _ := f.look()
-		if slices.EqualFunc(before, after, seen.equal) {
+		same := slices.EqualFunc(before, after, seen.equal)
+		if same && (try == tries || !slices.ContainsFunc(after, seen.fresh)) {
 			return files, append(problems, unread...)
 		}
 		if try == tries {
@@ -90,6 +92,16 @@ func (s seen) equal(o seen) bool {
 		return false
 	}
 	return s.info == nil || os.SameFile(s.info, o.info) && s.info.Size() == o.info.Size() && s.info.ModTime().Equal(o.info.ModTime())
+}
+
+// fresh says whether a file was written a moment ago. Many writers empty a file
+// before they fill it, and an empty one is a good one.
+func (s seen) fresh() bool {
+	if s.info == nil {
+		return false
+	}
+	age := time.Since(s.info.ModTime())
+	return age >= 0 && age < quiet // a clock that is ahead of ours says nothing
 }
 
 // look finds the files and, behind links, what they are.
@@ -161,7 +173,7 @@ func readRegular(path string, info os.FileInfo, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if info, err = file.Stat(); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -150,5 +151,45 @@ func TestFilesThatChangeAreReadAgain(t *testing.T) {
 		assert.Empty(t, files)
 		require.Len(t, problems, 1)
 		assert.Equal(t, problem.Changing, problems[0].Reason)
+	})
+}
+
+// A file that was emptied a moment ago may be about to be filled. One that is
+// written all the time is taken as it is.
+func TestAFileThatWasJustWrittenIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "a.yaml")
+	write(t, "", name)
+	synctest.Test(t, func(t *testing.T) {
+		f, err := New([]string{name}, roomy)
+		require.NoError(t, err)
+		require.NoError(t, os.Chtimes(name, time.Time{}, time.Now()))
+		looks := 0
+		f.looked = func() {
+			if looks++; looks == 2 {
+				write(t, "filled", name)
+				require.NoError(t, os.Chtimes(name, time.Time{}, time.Now()))
+			}
+		}
+		files, problems := f.Read(t.Context())
+		require.Empty(t, problems)
+		assert.Equal(t, "filled", string(files[0].Content))
+
+		f.looked = func() {}
+		written := make(chan struct{})
+		go func() { // always between two tries
+			defer close(written)
+			for range tries {
+				assert.NoError(t, os.Chtimes(name, time.Time{}, time.Now()))
+				time.Sleep(pause)
+			}
+		}()
+		time.Sleep(pause / 2)
+		began := time.Now()
+		files, problems = f.Read(t.Context())
+		require.Empty(t, problems)
+		assert.Len(t, files, 1)
+		assert.Equal(t, (tries-1)*pause, time.Since(began))
+		<-written
 	})
 }
