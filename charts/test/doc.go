@@ -42,6 +42,9 @@
 //	pods_test.go        containers and what they mount
 //	pairing_test.go     hubs, their Prometheus servers, the controllers' list
 //	thanos_test.go      querier, ruler, Alertmanager
+//	policies_test.go    who may connect to whom
+//	monitors_test.go    what an operator's Prometheus finds
+//	web_test.go         TLS and passwords, with real programs; web_keys_test.go makes the keys
 //	programs_test.go    promtool, edgehub and the flags of the others
 //	stopping_test.go    the last scrape of a hub that stops
 //	scale_test.go       from 1 server to 5 and back

@@ -132,13 +132,16 @@ func (c *cluster) named(podName, port string) int {
 	return 0
 }
 
-// replacer replaces the container's mounts by folders.
+// replacer replaces the container's mounts by folders, where a path begins: /alertmanager is no mount
+// in /etc/alertmanager.
 func (c *cluster) replacer(p pod, container *corev1.Container) *strings.Replacer {
 	mounts := slices.Clone(container.VolumeMounts)
 	slices.SortFunc(mounts, func(a, b corev1.VolumeMount) int { return len(b.MountPath) - len(a.MountPath) })
 	var pairs []string
 	for _, mount := range mounts {
-		pairs = append(pairs, mount.MountPath, c.folder(p, mount.Name))
+		for _, before := range []string{"=", " ", `"`, "'", "["} {
+			pairs = append(pairs, before+mount.MountPath, before+c.folder(p, mount.Name))
+		}
 	}
 	return strings.NewReplacer(pairs...)
 }
@@ -208,12 +211,7 @@ func (c *cluster) start(podName, container string, more ...string) *process {
 	require.NotNil(c.t, spec, "%s has no container %s", podName, container)
 	c.layOut(p, spec)
 	program := programOf(*spec)
-	path := filepath.Join(c.programs, program)
-	if program == "rulekeeper" {
-		built, err := rulekeeperProgram()
-		require.NoError(c.t, err)
-		path = built
-	}
+	path := c.path(program)
 	log, err := os.Create(filepath.Join(c.root, podName+"-"+container+".log"))
 	require.NoError(c.t, err)
 	cmd := exec.Command(path, append(c.args(p, spec), more...)...)
@@ -227,6 +225,21 @@ func (c *cluster) start(podName, container string, more ...string) *process {
 	s := &process{podName + "/" + container, cmd, log}
 	c.t.Cleanup(func() { s.end(c.t) })
 	return s
+}
+
+// path returns where a program is.
+func (c *cluster) path(program string) string {
+	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram}
+	switch {
+	case program == "alertmanager":
+		return filepath.Join(needsClusterPrograms(c.t), program)
+	case built[program] == nil:
+		return filepath.Join(c.programs, program)
+	default:
+		path, err := built[program]()
+		require.NoError(c.t, err)
+		return path
+	}
 }
 
 // startReady starts a container and waits until its readiness probe is content.
