@@ -67,9 +67,10 @@ func (q queries) countsAll(ctx context.Context, gateways float64) error {
 	return nil
 }
 
-// hasAll returns an error unless every sample that hubs have taken of a fleet is stored.
-func (q queries) hasAll(ctx context.Context, f *fleet) error {
-	stored, err := q.stored(ctx, "gateway_reports")
+// hasAll returns an error unless every sample that hubs have taken of a fleet is stored, in series with
+// some labels, such as {shard="edgehub-0"}, or in any.
+func (q queries) hasAll(ctx context.Context, f *fleet, labels string) error {
+	stored, err := q.stored(ctx, "gateway_reports"+labels)
 	if err != nil {
 		return err
 	}
@@ -111,9 +112,9 @@ func (q queries) by(ctx context.Context, label model.LabelName, query string) (m
 	return values, nil
 }
 
-// stored returns how often each gateway has a sample of a metric at each time.
-func (q queries) stored(ctx context.Context, metric string) (map[string]map[int64]int, error) {
-	query := metric + "[30m]"
+// stored returns how often each gateway has a sample at each time, in the series of a selector.
+func (q queries) stored(ctx context.Context, selector string) (map[string]map[int64]int, error) {
+	query := selector + "[30m]"
 	answer, warnings, err := q.api.Query(ctx, query, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("query %s: %w", query, err)

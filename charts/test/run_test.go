@@ -42,7 +42,29 @@ func TestRunOneServer(t *testing.T) {
 		fleet.raise(gatewayID(7))
 		eventually(t, soon, func(ctx context.Context) error { return server.alertsOf(ctx, gatewayID(7)) })
 		fleet.stop()
-		eventually(t, soon, func(ctx context.Context) error { return server.hasAll(ctx, fleet) })
+		eventually(t, soon, func(ctx context.Context) error { return server.hasAll(ctx, fleet, "") })
+	})
+}
+
+// Each server of a pair has every sample; together they count once, and alert once.
+func TestRunPair(t *testing.T) {
+	values := []string{quick, fleetRules, toldAlertmanager, `{create_thanos: true, prometheus_replicas: 2, thanos: {ruler: {replicas: 2}}}`}
+	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+		alerts := openInbox(t)
+		fleet := startFleet(t, r, fleetSize)
+		global := ask(t, r.address("thanos-query", 10902), "")
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		observer := observe(t, global)
+		fleet.raise(gatewayID(3))
+		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(3)) })
+		fleet.stop()
+		for _, replica := range []string{"a", "b"} {
+			labels := fmt.Sprintf("{prometheus_replica=%q}", replica)
+			eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, labels) })
+		}
+		assertComplete(t, observer.take(), fleetSize)
+		require.NoError(t, alerts.has(gatewayID(3)))
+		require.NoError(t, alertmanagerHas(t.Context(), r.address("alertmanager/0", 9093), gatewayID(3)))
 	})
 }
 
@@ -79,7 +101,7 @@ func TestRunRescale(t *testing.T) {
 		// What the servers with the highest numbers had is on their volumes.
 		fleet.stop()
 		r.upgrade(t, five...)
-		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
 	})
 }
 
@@ -99,7 +121,7 @@ func TestRunRollingUpgrade(t *testing.T) {
 		}
 		everyHubTakesPart(t, r, 3)
 		fleet.stop()
-		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
 	})
 }
 
@@ -132,7 +154,7 @@ func TestRunDeadServer(t *testing.T) {
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		assertNeverMore(t, observer.take(), fleetSize)
 		fleet.stop()
-		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
 	})
 }
 
