@@ -3,11 +3,13 @@ package charttest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -179,7 +181,31 @@ func TestBlocksReachTheBucketAndComeBack(t *testing.T) {
 			}
 			querier := c.address(c.r.name+"-hubring-thanos-query-0", 10902)
 			c.awaitValues(querier, "count_over_time(put[4h])", all, map[string]string{"gw-1": "528"})
+			for _, server := range servers {
+				c.assertJoinedNothing(server)
+			}
 		})
+	}
+}
+
+// assertJoinedNothing asserts that a server, which has been through its blocks, left them as they were.
+func (c *cluster) assertJoinedNothing(server string) {
+	c.t.Helper()
+	been := regexp.MustCompile(`(?m)^prometheus_tsdb_head_gc_duration_seconds_count [1-9]`)
+	await(c.t, server+" has been through its blocks", func() error {
+		metrics, err := get(c.t.Context(), "http://"+c.address(server, 9090)+"/metrics")
+		if err == nil && !been.MatchString(metrics) {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	metas, err := filepath.Glob(filepath.Join(c.folder(c.pod(server), "data"), "*", "meta.json"))
+	require.NoError(c.t, err)
+	assert.Len(c.t, metas, 4, server)
+	for _, path := range metas {
+		text, err := os.ReadFile(path)
+		require.NoError(c.t, err)
+		assert.Regexp(c.t, `"level": ?1\b`, string(text), server)
 	}
 }
 

@@ -80,18 +80,22 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 		c.startReady(name+server, "thanos-sidecar")
 	}
 	c.upload("gw-a", old, `shard="edgehub-0"`)
-	c.upload("gw-gone", old, `shard="edgehub-7"`)
-	c.upload("gw-rule", old, `ruler_replica="edge-hubring-thanos-rule-0"`)
-	c.startReady(name+"thanos-store-0", "thanos-store")
+	store := c.startReady(name+"thanos-store-0", "thanos-store")
 	for _, querier := range []string{"thanos-query-shard-0", "thanos-query-shard-1", "thanos-query-global-0", "thanos-query-0"} {
 		c.startReady(name+querier, querier[:len(querier)-2])
 	}
+	inRecent, inOld := instant(recent.Add(3*time.Hour)), instant(old.Add(3*time.Hour))
+	root := c.address(name+"thanos-query-0", 10902)
+	c.awaitValues(root, "sum(put)", inOld, map[string]string{"": "1"}) // that the servers have less of the past is no matter
+	store.end(t)
+	c.upload("gw-gone", old, `shard="edgehub-7"`)
+	c.upload("gw-rule", old, `ruler_replica="edge-hubring-thanos-rule-0"`)
+	c.startReady(name+"thanos-store-0", "thanos-store")
+
 	local := newCluster(t, mustRender(t, fleet...))
 	local.portsOf(c, name+"thanos-query-0")
 	local.startReady(name+"thanos-query-0", "thanos-query")
-
-	root, itself := c.address(name+"thanos-query-0", 10902), local.address(name+"thanos-query-0", 10902)
-	inRecent, inOld := instant(recent.Add(3*time.Hour)), instant(old.Add(3*time.Hour))
+	itself := local.address(name+"thanos-query-0", 10902)
 	for _, one := range []struct {
 		expr string
 		at   url.Values
@@ -101,6 +105,7 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 		{`count(put{gatewayID!="gw-moved"})`, inRecent, map[string]string{"": "2"}},
 		{`avg(put)`, inRecent, map[string]string{"": "1"}},
 		{`sum by (gatewayID) (count_over_time(put{gatewayID!="gw-moved"}[1h]))`, inRecent, map[string]string{"gw-a": "60", "gw-b": "60"}},
+		{`max(put) - (count(put{gatewayID!="gw-moved"} == 1) or vector(0)) < 0`, inRecent, map[string]string{"": "-1"}}, // as HubringServerMissing
 		{`sum by (gatewayID) (put)`, inOld, map[string]string{"gw-a": "1", "gw-gone": "1", "gw-rule": "1"}},
 		{`sum(put)`, inOld, map[string]string{"": "3"}},
 	} {
@@ -110,10 +115,23 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 	c.awaitValues(itself, `count(put{gatewayID="gw-moved"})`, inRecent, map[string]string{"": "1"})
 	c.awaitValues(root, `count(put{gatewayID="gw-moved"})`, inRecent, map[string]string{"": "2"})
 
+	for _, expr := range alertExpressions(t) {
+		for _, address := range []string{itself, root} {
+			_, err := query(t.Context(), address, expr, inRecent)
+			assert.NoError(t, err, "an alert's expression")
+		}
+	}
+
 	assert.Zero(t, c.calls(root, "client", "Series"), "series that the querier which is asked fetched")
 	assert.Positive(t, c.calls(root, "client", "Query"))
-	for _, below := range []string{"thanos-query-shard-0", "thanos-query-shard-1", "thanos-query-global-0"} {
-		assert.Positive(t, c.calls(c.address(name+below, 10902), "server", "Query"), "queries that %s worked out", below)
+	for below, own := range map[string]map[string]string{
+		"thanos-query-shard-0":  {"gw-a": "1"},
+		"thanos-query-shard-1":  {},
+		"thanos-query-global-0": {"gw-gone": "1", "gw-rule": "1"},
+	} {
+		address := c.address(name+below, 10902)
+		assert.Positive(t, c.calls(address, "server", "Query"), "queries that %s worked out", below)
+		c.awaitValues(address, "put", inOld, own)
 	}
 }
 

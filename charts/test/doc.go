@@ -8,6 +8,9 @@
 //     keys, volumes, ports, Services behind every address that is written anywhere;
 //   - the files of each pod are laid out as it would find them, and promtool checks
 //     the configuration and the rules that its command line names;
+//   - Prometheus, Thanos and the rule keeper run with the release's own command lines and
+//     files, names of pods replaced by addresses of the loopback: blocks go to a bucket and
+//     come back, sums are worked out by the shards' queriers, and deaths are told;
 //   - edgehub is started with a hub's own command line, the others are asked whether
 //     they know every flag;
 //   - the promises of the design hold: Prometheus N scrapes hub N and nothing else, no
@@ -45,14 +48,21 @@
 //	policies_test.go    who may connect to whom
 //	monitors_test.go    what an operator's Prometheus finds
 //	web_test.go         TLS and passwords, with real programs; web_keys_test.go makes the keys
+//	rules_test.go       the rule keeper, the built-in alerts
+//	watch_test.go       who watches the ruler; shards and rulers that die
+//	bucket_test.go      object storage: from sidecars to the store gateway
+//	distributed_test.go a querier for each shard
+//	running_test.go     containers as processes on the loopback
 //	programs_test.go    promtool, edgehub and the flags of the others
-//	stopping_test.go    the last scrape of a hub that stops
+//	stopping_test.go    the last scrape of a hub that stops, and servers that stop with it
+//	placement_test.go   which nodes pods like
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
 //	notes_test.go       NOTES.txt
 //	run_test.go         rescales, upgrades and a dead server, running; run_cluster_test.go
 //	                    starts the pods, run_fleet_test.go the gateways, run_query_test.go,
 //	                    run_observer_test.go and run_alerts_test.go look
+//	dashboards_test.go  the dashboards as ConfigMaps, and what they show of the running programs (_live)
 //	chart_test.go       helm lint, the schema
 //	readme_test.go      the README and its table of values
 package charttest

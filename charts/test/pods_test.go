@@ -75,7 +75,7 @@ func TestProbesAskPortsThatAreThere(t *testing.T) {
 // A probe asks with the scheme that is served, and where a password is needed it does without one.
 func TestProbesGetIn(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, s scenario, r *release) {
-		scheme, locked := corev1.URISchemeHTTP, strings.Contains(s.values, "username: hubring")
+		scheme, locked := corev1.URISchemeHTTP, strings.Contains(s.values, "\nweb:") && strings.Contains(s.values, "username:")
 		if strings.Contains(s.values, "tls: true") {
 			scheme = corev1.URISchemeHTTPS
 		}

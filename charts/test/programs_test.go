@@ -119,6 +119,7 @@ func mustRun(t *testing.T, program string, args ...string) string {
 func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 	promtool := filepath.Join(needsPrograms(t), "promtool")
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		newKeys(t).addTo(r, nil) // promtool looks whether they are there
 		args := []string{"check", "config", "--lint=all", "--lint-fatal"}
 		servers := r.servers(t)
 		for _, s := range servers {
@@ -156,7 +157,7 @@ func TestPromtoolRefusesABadRule(t *testing.T) {
 	assert.Contains(t, string(out), "could not parse expression")
 }
 
-// Prometheus and Thanos know every flag that they are given. (They read the command line
+// Prometheus, Thanos and the rule keeper know every flag that they are given. (They read the command line
 // to its end before they obey --help.)
 func TestProgramsKnowTheirFlags(t *testing.T) {
 	programs := needsPrograms(t)
@@ -166,13 +167,13 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 			p := pod{w.GetName() + "-0", w}
 			for _, c := range w.containers() {
 				program := programOf(c)
-				if program != "prometheus" && program != "thanos" {
+				if !slices.Contains([]string{"prometheus", "thanos", "rulekeeper"}, program) {
 					continue
 				}
 				args := append(p.commandLine(&c), "--help")
 				if key := program + strings.Join(args, " "); !slices.Contains(asked, key) {
 					asked = append(asked, key)
-					mustRun(t, filepath.Join(programs, program), args...)
+					mustRun(t, pathOf(t, programs, program), args...)
 				}
 			}
 		}
@@ -181,6 +182,22 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 		args = append(args, "--no-such-flag=1", "--help")
 		_, err := exec.CommandContext(t.Context(), filepath.Join(programs, args[0]), args[1:]...).CombinedOutput()
 		require.Error(t, err, "%s obeys --help before it reads the command line", args[0])
+	}
+}
+
+// pathOf returns where a program is: among the real ones, or built from the checkout.
+func pathOf(t *testing.T, programs, program string) string {
+	t.Helper()
+	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram}[program]
+	switch {
+	case built != nil:
+		path, err := built()
+		require.NoError(t, err)
+		return path
+	case program == "alertmanager":
+		return filepath.Join(needsClusterPrograms(t), program)
+	default:
+		return filepath.Join(programs, program)
 	}
 }
 

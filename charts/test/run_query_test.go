@@ -20,8 +20,8 @@ import (
 // queries asks a Prometheus server or a Thanos querier.
 type queries struct{ api prometheus.API }
 
-// ask returns one that adds parameters to every request, such as dedup=false.
-func ask(t *testing.T, address, parameters string) queries {
+// queriesTo returns what asks an address, and adds parameters to every request, such as dedup=false.
+func queriesTo(t *testing.T, address, parameters string) queries {
 	t.Helper()
 	client, err := api.NewClient(api.Config{Address: "http://" + address, RoundTripper: adding(parameters)})
 	require.NoError(t, err)

@@ -37,7 +37,7 @@ const soon = 45 * time.Second
 func TestRunOneServer(t *testing.T) {
 	inCluster(t, []string{quick, fleetRules}, func(t *testing.T, r *liveRelease) {
 		fleet := startFleet(t, r, fleetSize)
-		server := ask(t, r.address("prometheus/0", 9090), "")
+		server := queriesTo(t, r.address("prometheus/0", 9090), "")
 		eventually(t, soon, func(ctx context.Context) error { return server.countsAll(ctx, fleetSize) })
 		fleet.raise(gatewayID(7))
 		eventually(t, soon, func(ctx context.Context) error { return server.alertsOf(ctx, gatewayID(7)) })
@@ -52,7 +52,7 @@ func TestRunPair(t *testing.T) {
 	inCluster(t, values, func(t *testing.T, r *liveRelease) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
-		global := ask(t, r.address("thanos-query", 10902), "")
+		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		observer := observe(t, global)
 		fleet.raise(gatewayID(3))
@@ -77,7 +77,7 @@ func TestRunRescale(t *testing.T) {
 	inCluster(t, three, func(t *testing.T, r *liveRelease) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
-		global := ask(t, r.address("thanos-query", 10902), "")
+		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		everyHubTakesPart(t, r, 3)
 		observer := observe(t, global)
@@ -131,7 +131,7 @@ func TestRunDeadServer(t *testing.T) {
 	inCluster(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
-		global := ask(t, r.address("thanos-query", 10902), "")
+		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		everyHubTakesPart(t, r, 3)
 		homes, err := everything(t, r).homes(t.Context())
@@ -161,7 +161,7 @@ func TestRunDeadServer(t *testing.T) {
 // everything asks the querier for what all servers have, each of them for itself.
 func everything(t *testing.T, r *liveRelease) queries {
 	t.Helper()
-	return ask(t, r.address("thanos-query", 10902), "&dedup=false")
+	return queriesTo(t, r.address("thanos-query", 10902), "&dedup=false")
 }
 
 // everyHubTakesPart waits until each shard has its gateways, and all of them together the fleet.

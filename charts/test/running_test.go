@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -207,11 +206,12 @@ type process struct {
 func (c *cluster) start(podName, container string, more ...string) *process {
 	c.t.Helper()
 	p := c.pod(podName)
-	spec := p.container(container)
-	require.NotNil(c.t, spec, "%s has no container %s", podName, container)
+	all := p.containers()
+	at := slices.IndexFunc(all, func(has corev1.Container) bool { return has.Name == container })
+	require.GreaterOrEqual(c.t, at, 0, "%s has no container %s", podName, container)
+	spec := &all[at]
 	c.layOut(p, spec)
-	program := programOf(*spec)
-	path := c.path(program)
+	path := pathOf(c.t, c.programs, programOf(*spec))
 	log, err := os.Create(filepath.Join(c.root, podName+"-"+container+".log"))
 	require.NoError(c.t, err)
 	cmd := exec.Command(path, append(c.args(p, spec), more...)...)
@@ -227,19 +227,11 @@ func (c *cluster) start(podName, container string, more ...string) *process {
 	return s
 }
 
-// path returns where a program is.
-func (c *cluster) path(program string) string {
-	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram}
-	switch {
-	case program == "alertmanager":
-		return filepath.Join(needsClusterPrograms(c.t), program)
-	case built[program] == nil:
-		return filepath.Join(c.programs, program)
-	default:
-		path, err := built[program]()
-		require.NoError(c.t, err)
-		return path
-	}
+// runFirst runs an init container to its end.
+func (c *cluster) runFirst(podName, container string, more ...string) {
+	c.t.Helper()
+	s := c.start(podName, container, more...)
+	require.NoError(c.t, s.cmd.Wait(), "%s/%s", podName, container)
 }
 
 // startReady starts a container and waits until its readiness probe is content.
@@ -351,11 +343,4 @@ func query(ctx context.Context, address, expr string, more url.Values) (answer, 
 		return a, fmt.Errorf("read the answer to %s: %w", expr, err)
 	}
 	return a, nil
-}
-
-// assertStops tells a process to stop and asserts that it does so without an error.
-func (s *process) assertStops(t *testing.T) {
-	t.Helper()
-	require.NoError(t, s.cmd.Process.Signal(os.Interrupt))
-	assert.NoError(t, s.cmd.Wait(), s.name)
 }

@@ -102,3 +102,22 @@ func TestHubsComeBackOneByOne(t *testing.T) {
 		}
 	})
 }
+
+// An upgrade tells both servers of a pair to stop at the same moment. The second goes on for longer, so that
+// queries have one of them.
+func TestServersOfAPairStopOneAfterTheOther(t *testing.T) {
+	apart := func(values ...string) time.Duration {
+		r := mustRender(t, append([]string{`{prometheus_replicas: 2}`}, values...)...)
+		servers := r.servers(t)
+		first, second := servers[0], servers[len(servers)-1]
+		require.Equal(t, [2]string{"a", "b"}, [2]string{first.template.Labels["prometheus-replica"], second.template.Labels["prometheus-replica"]})
+		longer := sleepBefore(second.container("prometheus")) - sleepBefore(first.container("prometheus"))
+		assert.Equal(t, longer, second.grace(t)-first.grace(t))
+		return longer
+	}
+	assert.Equal(t, 3*time.Minute, apart())
+	assert.Equal(t, 5*time.Minute, apart(`{prometheus: {secondStopDelay: 300}}`))
+	assert.Equal(t, 3*time.Minute, apart(fiveShards))
+	assert.Equal(t, 3*time.Minute, apart(`{prometheus: {persistence: {enabled: false}}}`))
+	assert.Zero(t, apart(`{prometheus: {secondStopDelay: 0}}`))
+}

@@ -61,11 +61,8 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 	}
 	c.start(name+"thanos-query-0", "thanos-query")
 	c.start(name+"thanos-query-frontend-0", "thanos-query-frontend")
-	keeper := c.start(name+"thanos-rule-0", "rulekeeper")
-	await(t, "the rules are published", func() error {
-		files, err := filepath.Glob(filepath.Join(c.folder(c.pod(name+"thanos-rule-0"), "data"), "rules/current/*.yaml"))
-		return errors.Join(err, unless(len(files) == 1, "%d files", len(files)))
-	})
+	c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
+	c.start(name+"thanos-rule-0", "rulekeeper")
 	c.start(name+"thanos-rule-0", "thanos-rule")
 
 	member := keys.client(t, true)
@@ -123,7 +120,6 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 			assert.ErrorContains(t, bare.status(t.Context(), "https://"+address+at, http.StatusOK), "certificate required", "%s without a certificate", at)
 		}
 	})
-	keeper.assertStops(t)
 }
 
 // With TLS alone the kubelet can ask, and with a password alone the parts log in over plain HTTP.

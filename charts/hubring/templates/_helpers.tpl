@@ -192,9 +192,19 @@ volumeClaimTemplates:
 {{- end -}}
 
 {{/* hubring.handoverSleep: seconds for which a stopping Prometheus goes on scraping, since its hub may be
-     stopping, too: the number shrinks, or an upgrade changes both. None where nothing would keep the samples. */}}
+     stopping, too: the number shrinks, or an upgrade changes both. None where nothing would keep the samples. An
+     upgrade also takes both servers of a pair at once, so the second stays until the first should be back.
+     Call with (dict "root" $ "replica" "a"). */}}
 {{- define "hubring.handoverSleep" -}}
-{{- if or .Values.prometheus.persistence.enabled .Values.prometheus.remoteWrite }}{{ include "hubring.stopTimeout" . }}{{ else }}0{{ end -}}
+{{- $p := .root.Values.prometheus -}}
+{{- $sleep := 0 -}}
+{{- if or $p.persistence.enabled $p.remoteWrite -}}
+{{- $sleep = include "hubring.stopTimeout" .root | int -}}
+{{- end -}}
+{{- if eq .replica "b" -}}
+{{- $sleep = add $sleep (int $p.secondStopDelay) -}}
+{{- end -}}
+{{- $sleep -}}
 {{- end -}}
 
 {{- define "hubring.handoverLifecycle" -}}
@@ -217,6 +227,29 @@ lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
      volume when it becomes one of a pair. */}}
 {{- define "hubring.prometheusName" -}}
 prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
+{{- end -}}
+
+{{/* hubring.prometheusAffinity: as the values have it. The second of a pair also keeps away from the first with its
+     number, which then need not know of it: the scheduler looks at such a wish from both sides. Kubernetes 1.30
+     leaves matchLabelKeys out, and it keeps away from all first ones. Call with (dict "root" $ "replica" "a"). */}}
+{{- define "hubring.prometheusAffinity" -}}
+{{- $affinity := deepCopy .root.Values.prometheus.affinity -}}
+{{- if and (eq .replica "b") (not (hasKey $affinity "podAntiAffinity")) -}}
+{{- $_ := set $affinity "podAntiAffinity" (include "hubring.apart" .root | fromYaml) -}}
+{{- end -}}
+{{- toYaml $affinity -}}
+{{- end -}}
+
+{{- define "hubring.apart" -}}
+preferredDuringSchedulingIgnoredDuringExecution:
+  - weight: 100
+    podAffinityTerm:
+      topologyKey: kubernetes.io/hostname
+      matchLabelKeys: [apps.kubernetes.io/pod-index]
+      labelSelector:
+        matchLabels:
+          {{- include "hubring.selectorLabels" (dict "root" . "component" "prometheus") | nindent 10 }}
+          prometheus-replica: a
 {{- end -}}
 
 {{/* Alertmanagers, a JSON list of URLs: each must get every alert, so each is named. */}}

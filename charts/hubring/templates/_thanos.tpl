@@ -1,5 +1,7 @@
-{{/* hubring.sidecar: the container beside a Prometheus. */}}
+{{/* hubring.sidecar: the container beside a Prometheus. Call with (dict "root" $ "replica" "a"). */}}
 {{- define "hubring.sidecar" -}}
+{{- $lifecycle := include "hubring.handoverLifecycle" . -}}
+{{- with .root -}}
 - name: thanos-sidecar
   image: {{ include "hubring.image" (dict "image" .Values.thanos.image "tag" "") | quote }}
   imagePullPolicy: {{ .Values.thanos.image.pullPolicy }}
@@ -22,7 +24,7 @@
     {{- range .Values.thanos.sidecar.extraArgs }}
     - {{ quote . }}
     {{- end }}
-  {{- include "hubring.handoverLifecycle" . | nindent 2 }}
+  {{- $lifecycle | nindent 2 }}
   ports:
     - {name: grpc, containerPort: 10901, protocol: TCP}
     - {name: http-sidecar, containerPort: 10902, protocol: TCP}
@@ -38,6 +40,7 @@
     {{- include "hubring.webMount" . | nindent 4 }}
     {{- include "hubring.webClientMount" . | nindent 4 }}
     {{- include "hubring.localMount" . | nindent 4 }}
+{{- end -}}
 {{- end -}}
 
 {{/* hubring.srv: how Thanos finds all pods of a headless service. Call with
