@@ -22,14 +22,21 @@
 //     two servers share their external labels, the querier takes all of
 //     them for replicas, the controllers' list names every hub, and one number more
 //     or less leaves the other shards' pods as they are;
-//   - a wrong value is refused with a sentence that says what to do.
+//   - a wrong value is refused with a sentence that says what to do;
+//   - and it runs: with one server, and with 3, 5 and 3 again, every container is started
+//     as its manifest says, the exporter pushes a fleet, and the querier, the alerts
+//     and every sample are watched through rescales, upgrades and a server's death.
+//
+// What runs needs Linux, and root or user namespaces: each such test starts itself
+// again in a sandbox (internal/sandbox), where internal/kubelet turns objects into
+// processes, with what internal/container, network, names and volume do for it.
+// Nothing of it touches the host.
 //
 // The programs are those of the end-to-end suite, and some more. Where the cache may be
 // cold, run this first, from the root of the repository, since the build can outlast
 // the ten minutes that go test allows by default:
 //
-//	go run ./e2e/cmd/realbin
-//	go run ./e2e/cmd/realbin cluster
+//	go run ./e2e/cmd/realbin && go run ./e2e/cmd/realbin cluster
 //	go test -count=1 ./charts/test/...
 //
 // With -short, what needs a program is left out. Without -count=1 go test may answer
@@ -57,6 +64,9 @@
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
 //	notes_test.go       NOTES.txt
+//	run_test.go         rescales, upgrades and a dead server, running; run_cluster_test.go
+//	                    starts the pods, run_fleet_test.go the gateways, run_query_test.go,
+//	                    run_observer_test.go and run_alerts_test.go look
 //	dashboards_test.go  the dashboards as ConfigMaps, and what they show of the running programs (_live)
 //	chart_test.go       helm lint, the schema
 //	readme_test.go      the README and its table of values
