@@ -112,7 +112,7 @@ func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
 		total += n * soakSeries
 	}
 	require.Greater(t, total, leastPushes*soakPushers*soakSeries)
-	for s.Stats().Pending > 0 && !t.Failed() {
+	for s.Stats().Behind > 0 && !t.Failed() {
 		for _, r := range readers {
 			r.scrape(t, s.url)
 		}
