@@ -129,7 +129,7 @@ func (h *Hub) entered(body []byte) error {
 	return err
 }
 
-// All parts of a dead scraper are left behind together, and one that goes on loses only its own share.
+// All parts of a dead scraper are left behind together, and what that costs is counted once.
 func TestPartsOfADeadServer(t *testing.T) {
 	const limit, gateways, rounds = 1000, 100, 50
 	h := newHub(t, Config{Cursors: pair, MaxSamples: limit})
@@ -274,6 +274,22 @@ func TestHeldSamplesThatNobodyElseHas(t *testing.T) {
 	}
 	assert.Equal(t, append(lines("x", 0, known), lines("x", next-(limit-int64(held)), next)...), got)
 	assert.Zero(t, h.Stats().Pending)
+}
+
+// Nor is it known to be with a server that has not come so far.
+func TestHeldSamplesThatTheOtherHasNotReached(t *testing.T) {
+	h := newHub(t, Config{Cursors: pair, MaxSamples: 20})
+	a := h.scrapers["a"]
+	ingestAt(t, h, []byte(strings.Join(lines("x", 0, 10), "\n")))
+	assert.Equal(t, lines("x", 0, 1), drainPart(h, h.started, a, a.parts[0], request{parts: 1, onlyFirst: true}))
+	ingestAt(t, h, []byte(strings.Join(lines("x", 10, 20), "\n")))
+	assert.Equal(t, 19, h.Stats().Pending)
+	assert.ErrorContains(t, h.entered([]byte("x 1\nx 2\n")), "the hub holds 19 samples")
+	b := h.scrapers["b"] // which keeps only the first, too
+	assert.Equal(t, lines("x", 0, 1), drainPart(h, h.started, b, b.parts[0], request{parts: 1, onlyFirst: true}))
+	assert.Equal(t, 19, h.Stats().Pending, "nobody has what is held for both")
+	pass(h, "b")
+	assert.Zero(t, h.Stats().Pending, "what is held for a is with b")
 }
 
 // It is said once when a scraper is left behind, and once when it has caught up; a
