@@ -80,9 +80,9 @@ func (l *log) makeRoomLocked(lead uint64, coming int) (m made) {
 
 // standingLocked looks at all scrapers.
 func (l *log) standingLocked() (n standing) {
+	n.lead = l.leadLocked()
 	kept := 0 // for the one that most is held for
 	for _, s := range l.scrapers {
-		n.lead = max(n.lead, s.floor())
 		n.most = max(n.most, s.behind(l.end))
 		if held := s.holding(); held > kept && !l.spareLocked(s) {
 			kept = held

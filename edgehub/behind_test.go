@@ -232,7 +232,7 @@ func TestHeldSamplesBesideAHealthyServer(t *testing.T) {
 	}
 	stats := h.Stats()
 	assert.Zero(t, stats.Pending)
-	assert.EqualValues(t, 100, int(stats.LeftBehind)+10+stats.Behind, "each is left behind, given or waits")
+	assert.Equal(t, 100, int(stats.LeftBehind)+10+stats.Behind, "each is left behind, given or waits")
 }
 
 // What is held for one server may be what the other one was left behind: it is kept.
