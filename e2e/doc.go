@@ -54,6 +54,7 @@
 //	small_test.go     one hub, one Prometheus, nothing else
 //	split_test.go     a scrape in ten parts, and a pair of servers
 //	outage_test.go    a server is down: catching up, full hubs, a flood
+//	deadserver_test.go  one server of a pair is dead, and stops nobody
 //	old_test.go       a Prometheus that keeps only a series' first sample
 //	exporter_kill_test.go  hubs die and hang under load and come back: Submit's time, who takes over, no flood
 //	exporter_keep_test.go  a spool over a restart, a gateway that floods, hubs that join and leave

@@ -15,8 +15,9 @@ import (
 // Config says how a Hub behaves. The zero value of every field means its
 // default.
 type Config struct {
-	// MaxSamples bounds the samples that wait for the slowest scraper; Policy
-	// says what happens to a push beyond it. Default 4,000,000, about 80 MB.
+	// MaxSamples bounds the samples that wait for a scraper. Where one of several is
+	// behind, what another one has got makes room for a push; beyond what no scraper
+	// has, Policy says what happens. Default 4,000,000, about 80 MB.
 	MaxSamples int
 	// MaxSeries bounds the series that the hub knows. A push that brings one
 	// more is refused with 429. Default 1,000,000.
@@ -30,7 +31,8 @@ type Config struct {
 	// MaxTableBytes bounds the text of all series, their other spellings and
 	// the HELP and TYPE lines together. Default 1 GiB.
 	MaxTableBytes int64
-	// Policy says what happens to a push when MaxSamples wait. Default Refuse.
+	// Policy says what happens to a push when MaxSamples wait that no scraper has.
+	// Default Refuse.
 	Policy Policy
 	// MaxLabels bounds the labels of a series. Default 64.
 	MaxLabels int

@@ -8,6 +8,11 @@ import "time"
 type scraper struct {
 	name  string
 	parts []*cursor
+
+	leftBehind float64 // samples that it was left behind, for several parts about
+	trails     bool    // it is left behind now
+	trailing   float64 // leftBehind when that began
+	gaps       bool    // it was left behind, ever
 }
 
 // cursor is how far one part of a scraper has read. The log's lock guards it.
@@ -28,11 +33,15 @@ func newScraper(cfg Config, name string) *scraper {
 // behind is how many samples of a log that ends there the scraper has not passed,
 // and those that it has but are still to be written.
 func (s *scraper) behind(end uint64) int {
-	behind := int(end - min(s.floor(), end))
+	return int(end-min(s.floor(), end)) + s.holding()
+}
+
+// holding is how many samples are held for the parts.
+func (s *scraper) holding() (samples int) {
 	for held := range s.holds {
-		behind += held.len()
+		samples += held.len()
 	}
-	return behind
+	return samples
 }
 
 // holds yields what is held for the parts: what they share once, and what each has
@@ -59,13 +68,13 @@ func (s *scraper) held() columns {
 	return all
 }
 
-// letGo gives up the oldest samples, so many, and returns how many of them no
-// part had: exactly for one part, about for several, as their series have about
-// as many each.
-func (s *scraper) letGo(samples int) int {
-	lost := 0
-	if held := s.held(); held.len() > 0 {
-		lost = min(samples, held.len())
+// giveUp gives up the oldest samples, so many: of what is held for it at most so many,
+// then of the log. It returns how many of them no part had: exactly for one part,
+// about for several, as their series have about as many each.
+func (s *scraper) giveUp(samples, ofHeld int) float64 {
+	lost := min(samples, ofHeld)
+	if lost > 0 {
+		held := s.held()
 		for _, c := range s.parts {
 			c.held, c.shared = held.part(lost, held.len()), true
 			c.moved++ // a scrape that read more must not bring it back
@@ -78,7 +87,7 @@ func (s *scraper) letGo(samples int) int {
 			c.position = to
 		}
 	}
-	return lost + (passed+len(s.parts)/2)/len(s.parts)
+	return float64(lost) + float64(passed)/float64(len(s.parts))
 }
 
 // floor is the position of the part that is furthest behind.
@@ -88,6 +97,15 @@ func (s *scraper) floor() uint64 {
 		floor = min(floor, c.position)
 	}
 	return floor
+}
+
+// top is the position of the part that is furthest.
+func (s *scraper) top() uint64 {
+	top := s.parts[0].position
+	for _, c := range s.parts[1:] {
+		top = max(top, c.position)
+	}
+	return top
 }
 
 // cursor returns the cursor of a part, from 0, of so many. When the scraper comes

@@ -27,7 +27,9 @@
 // Only a scraper takes: a GET with the header that Prometheus sends,
 // X-Prometheus-Scrape-Timeout-Seconds, or with ?drain=1. Any other GET looks.
 // ?cursor=a says which scraper it is, where there are several; ?part=2&parts=10
-// asks for one tenth of the series, which then has a cursor of its own.
+// asks for one tenth of the series, which then has a cursor of its own. Of several
+// scrapers one that is dead stops nobody: what another one has got makes room for
+// pushes, and the dead one goes without it.
 //
 // The log is in memory and ends with the process. Drain stops a hub so that its
 // scrapers have everything before.
@@ -38,7 +40,7 @@
 // connect), push.go (a push and its refusal), body.go (its memory and time),
 // ingest.go and chain.go (its lines), newcomers.go (what is new); what is kept:
 // table.go, index.go and arena.go (spelling to series), family.go (TYPE and HELP),
-// gateway.go (whose room it is), log.go, cursor.go and arrivals.go (samples, who
+// gateway.go (whose room it is), admit.go (whether there is any), log.go, cursor.go and arrivals.go (samples, who
 // has read them and since when they wait), expire.go (what goes); the way out:
 // request.go, scrape.go, bite.go (how much), arrange.go (in which order),
 // response.go (as text), handover.go (when a cursor may move); the end: entrance.go

@@ -43,7 +43,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 		err = wait.until(moved)
 	}
 	h.Retire()
-	left, _ := h.log.waiting()
+	left := h.log.behind()
 	if pushes := h.entrance.count(); left > 0 || pushes > 0 {
 		return fmt.Errorf("drain the hub: %d samples wait for a scrape, %d pushes are under way: %w", left, pushes, err)
 	}
@@ -73,7 +73,7 @@ func (v *vigil) until(closed <-chan struct{}) error {
 
 // log says what is waited for, if anything is.
 func (v *vigil) log() {
-	left, _ := v.hub.log.waiting()
+	left := v.hub.log.behind()
 	pushes := v.hub.entrance.count()
 	if left == 0 && pushes == 0 {
 		return

@@ -33,7 +33,7 @@ func TestFormerCursorMovesNothing(t *testing.T) {
 	a := reading(h, former, 0, 1)
 	h.log.cursor(s, 0, 2, h.cfg.MaxScrapeSamples)
 	h.handedOver(s, former, a)
-	assert.Equal(t, Stats{Pending: 1, Series: 1}, h.Stats())
+	assert.Equal(t, Stats{Pending: 1, Behind: 1, Series: 1}, h.Stats())
 }
 
 // Of two scrapes of a part that overlap, each counts the part's own samples that

@@ -77,25 +77,33 @@ type Stats struct {
 	Scraped  uint64 // passed by a cursor, each scraper counted
 	Dropped  uint64 // passed by a cursor, but too old or too far ahead to be written
 	LetGo    uint64 // given up under the policy Newest, to make room
-	Pending  int    // not yet passed by every cursor
 	Series   int    // known
+
+	// LeftBehind were given up for a scraper that was so far behind that they were in
+	// the way, since another one has them; each scraper counted, those in parts about.
+	LeftBehind uint64
+	Pending    int // that no scraper has got yet; what MaxSamples bounds
+	Behind     int // that the scraper furthest behind has not got yet
 }
 
 // Stats returns exact counts.
 func (h *Hub) Stats() Stats {
-	pending, _ := h.log.waiting()
+	pending, _ := h.log.pending()
 	return Stats{
 		Received: h.metrics.receivedCount.Load(),
 		Scraped:  h.metrics.scrapedCount.Load(),
 		Dropped:  h.metrics.droppedCount.Load(),
 		LetGo:    h.metrics.letGoCount.Load(),
-		Pending:  pending,
 		Series:   h.table.Load().size(),
+
+		LeftBehind: h.log.leftBehind(),
+		Pending:    pending,
+		Behind:     h.log.behind(),
 	}
 }
 
-// Pending yields every sample that some scraper may not have got yet, as a scrape
-// would write them: the series' canonical text, the time in milliseconds since
+// Pending yields every sample that some scraper may not have got yet, which where one
+// of several is behind are more than Stats.Pending, as a scrape would write them: the series' canonical text, the time in milliseconds since
 // the epoch and the value. Nothing is taken.
 func (h *Hub) Pending() iter.Seq2[string, Point] {
 	return func(yield func(string, Point) bool) {
@@ -130,8 +138,21 @@ func (h *Hub) move(s *scraper, c *cursor, a *arrangement) bool {
 	passed, moved := h.log.advance(c, a)
 	if moved {
 		h.metrics.handedOver(s, passed)
+		if without, is := h.log.caughtUp(s); is {
+			h.cfg.Logger.Info("a scraper that was left behind has caught up; what it was left behind only others have",
+				"cursor", s.name, "samples", int(without))
+		}
 	}
 	return moved
+}
+
+// madeRoom counts what was done to find room for a push, and says it where it begins.
+func (h *Hub) madeRoom(m made) {
+	h.metrics.letGo(m.letGo)
+	for _, name := range m.left {
+		h.cfg.Logger.Warn("a scraper is too far behind and is left there: what it has not got and another scraper has makes room for pushes",
+			"cursor", name, "limit", h.cfg.MaxSamples)
+	}
 }
 
 // handedOver moves a cursor after its scrape was taken.

@@ -81,7 +81,7 @@ func passAll(h *Hub) {
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
 	for _, s := range h.log.scrapers {
-		s.letGo(s.behind(h.log.end))
+		s.giveUp(s.behind(h.log.end), s.holding())
 	}
 	h.log.dropLocked()
 }

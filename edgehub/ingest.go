@@ -65,9 +65,9 @@ func (h *Hub) ingest(body []byte, now time.Time) (int, error) {
 		t := h.table.Load()
 		err := in.read(t, now.UnixMilli())
 		if err == nil {
-			var letGo int
-			letGo, err = in.commit(h.log, t, now)
-			h.metrics.letGo(letGo)
+			var m made
+			m, err = in.commit(h.log, t, now)
+			h.madeRoom(m)
 		}
 		if !errors.Is(err, errReplaced) {
 			h.metrics.conflicts.Add(float64(in.names.conflicts))
@@ -242,20 +242,20 @@ func (in *ingester) describe(t *table, kind exposition.Kind) (number uint32, err
 
 // commit takes the batch into the log, and has the table learn the newcomers
 // before, if there is room for both.
-func (in *ingester) commit(l *log, t *table, now time.Time) (letGo int, err error) {
+func (in *ingester) commit(l *log, t *table, now time.Time) (m made, err error) {
 	if len(in.names.list) == 0 {
 		return l.append(t, &in.batch, in.runs, now.UnixMilli())
 	}
 	err = t.learn(&in.names, now, func() (err error) {
 		in.assignRuns()
-		letGo, err = l.reserve(t, in.batch.len(), in.runs)
+		m, err = l.reserve(t, in.batch.len(), in.runs)
 		return err
 	})
 	if err == nil {
 		in.assignNumbers()
 		err = l.write(t, &in.batch, in.runs, now.UnixMilli())
 	}
-	return letGo, err
+	return m, err
 }
 
 // assignRuns gives the runs of newcomers their gateways.

@@ -2,8 +2,8 @@ package edgehub
 
 import (
 	"errors"
-	"fmt"
 	"iter"
+	"math"
 	"slices"
 	"sync"
 )
@@ -46,7 +46,7 @@ func (c columns) part(from, to int) columns {
 // start, so that a reader's view of them stays while more is written behind it.
 type segment struct {
 	columns
-	runs []run // whose samples they are, once a gateway; the log's lock guards it
+	runs []run // whose samples they are, once a gateway, until it is released; the log's lock guards it
 }
 
 func newSegment() *segment {
@@ -67,7 +67,8 @@ type log struct {
 	end      uint64
 	scrapers []*scraper
 	reserved int // samples that were admitted and are still to be written
-	holding  int // gateways with samples in segments
+	released int // segments, the first ones, that some scraper has passed
+	holding  int // gateways with samples in the others
 	arrivals arrivals
 	moved    chan struct{} // closed when a cursor moves; nil while nobody waits for that
 }
@@ -81,25 +82,25 @@ func newLog(cfg Config, t *table, scrapers []*scraper) *log {
 var errReplaced = errors.New("BUG: a push outlived its table and was not tried again")
 
 // append takes the whole batch, whose numbers are t's, or nothing. now is in
-// milliseconds. It returns how many samples it let go to make room.
-func (l *log) append(t *table, batch *columns, runs []run, now int64) (letGo int, err error) {
+// milliseconds. It returns what it did to make room.
+func (l *log) append(t *table, batch *columns, runs []run, now int64) (m made, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if letGo, err = l.admitLocked(t, batch.len(), runs); err == nil {
+	if m, err = l.admitLocked(t, batch.len(), runs); err == nil {
 		l.writeLocked(batch, runs, now)
 	}
-	return letGo, err
+	return m, err
 }
 
 // reserve keeps room for a batch that write takes when its samples have their
 // numbers.
-func (l *log) reserve(t *table, samples int, runs []run) (letGo int, err error) {
+func (l *log) reserve(t *table, samples int, runs []run) (m made, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if letGo, err = l.admitLocked(t, samples, runs); err == nil {
+	if m, err = l.admitLocked(t, samples, runs); err == nil {
 		l.reserved += samples
 	}
-	return letGo, err
+	return m, err
 }
 
 // write takes a batch for which room was reserved, and whose numbers are t's.
@@ -112,32 +113,6 @@ func (l *log) write(t *table, batch *columns, runs []run, now int64) error {
 	}
 	l.writeLocked(batch, runs, now)
 	return nil
-}
-
-// admitLocked says whether there is room for so many samples, and makes it where
-// that is the policy.
-func (l *log) admitLocked(t *table, samples int, runs []run) (letGo int, err error) {
-	if t != l.table {
-		return 0, errReplaced
-	}
-	if samples > l.limit-l.reserved {
-		return 0, &fullError{"hub_full", fmt.Sprintf("the push has %d samples, and the limit is %d", samples, l.limit)}
-	}
-	pending := l.pendingLocked() + l.reserved
-	if pending+samples > l.limit-l.limit/reserved {
-		if err := fair(runs, l.limit, l.holding, l.passedLocked); err != nil {
-			return 0, err
-		}
-	}
-	if over := pending + samples - l.limit; over > 0 {
-		if !l.newest {
-			return 0, &fullError{"hub_full", fmt.Sprintf(
-				"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
-				pending, samples, l.limit)}
-		}
-		letGo = l.letGoLocked(samples)
-	}
-	return letGo, nil
 }
 
 func (l *log) writeLocked(batch *columns, runs []run, now int64) {
@@ -181,25 +156,23 @@ func (l *log) holdLocked(tail *segment, g *gateway, samples int, now int64) {
 	tail.runs[g.lastRun].samples += samples
 }
 
-// letGoLocked makes room for so many samples: each scraper gives up the oldest that
-// are too many. It returns how many the one that gives up most had not got.
-func (l *log) letGoLocked(samples int) int {
-	most := 0
-	for _, s := range l.scrapers {
-		if over := s.behind(l.end) + l.reserved + samples - l.limit; over > 0 {
-			most = max(most, s.letGo(over))
-		}
-	}
-	l.dropLocked()
-	l.movedLocked()
-	return most
-}
-
 // dropLocked drops the segments that every cursor has passed.
 func (l *log) dropLocked() {
+	l.releaseLocked()
 	floor := l.floorLocked()
-	drop := int((floor - l.first) / segmentSize)
-	for _, s := range l.segments[:drop] {
+	if drop := int((floor - l.first) / segmentSize); drop > 0 {
+		l.segments = slices.Delete(l.segments, 0, drop)
+		l.first += uint64(drop) * segmentSize
+		l.released -= drop
+	}
+	l.arrivals.forget(floor)
+}
+
+// releaseLocked takes the samples of the segments that some scraper has passed off
+// their gateways: they are in nobody's way, and stay for the others while there is room.
+func (l *log) releaseLocked() {
+	released := int((l.leadLocked() - l.first) / segmentSize)
+	for _, s := range l.segments[l.released:released] {
 		for _, r := range s.runs {
 			if r.gateway.held -= r.samples; r.gateway.held == 0 {
 				l.holding--
@@ -208,22 +181,20 @@ func (l *log) dropLocked() {
 				r.gateway.last = nil
 			}
 		}
+		s.runs = nil
 	}
-	if drop > 0 {
-		l.segments = slices.Delete(l.segments, 0, drop)
-		l.first += uint64(drop) * segmentSize
-	}
-	l.arrivals.forget(floor)
+	l.released = released
 }
 
-// passedLocked is about how many of a gateway's held samples every cursor has
-// passed: those of the first segment, in proportion.
+// passedLocked is about how many of a gateway's held samples some scraper has
+// passed: those of the first segment that is not released, in proportion.
 func (l *log) passedLocked(g *gateway) int {
-	if len(l.segments) == 0 {
+	if l.released == len(l.segments) {
 		return 0
 	}
-	passed, size := l.floorLocked()-l.first, min(l.end-l.first, segmentSize)
-	for _, r := range l.segments[0].runs {
+	start := l.first + uint64(l.released)*segmentSize
+	passed, size := l.leadLocked()-start, min(l.end-start, segmentSize)
+	for _, r := range l.segments[l.released].runs {
 		if r.gateway == g {
 			return r.samples * int(passed) / int(size)
 		}
@@ -240,26 +211,43 @@ func (l *log) floorLocked() uint64 {
 	return floor
 }
 
-// waiting is the number of samples that some scraper has not got, and the time in
-// milliseconds when the oldest of them arrived, up to a second early.
-func (l *log) waiting() (samples int, since int64) {
+// pending is the number of samples that are to be kept because no scraper has them,
+// and the time in milliseconds when the oldest of them arrived, up to a second early.
+func (l *log) pending() (samples int, since int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if floor := l.floorLocked(); floor < l.end {
-		since = l.arrivals.of(floor)
+	n := l.standingLocked()
+	if n.lead < l.end {
+		since = l.arrivals.of(n.lead)
 	}
-	return l.pendingLocked(), since
+	return n.pending, since
 }
 
-// left is the number of samples that some scraper has not got, and a channel that
-// is closed when a cursor moves next.
+// behind is the number of samples that the scraper furthest behind has not got.
+func (l *log) behind() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.standingLocked().most
+}
+
+// leftBehind is the number of samples that scrapers were left behind, each counted.
+func (l *log) leftBehind() (samples uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.scrapers {
+		samples += uint64(math.Round(s.leftBehind))
+	}
+	return samples
+}
+
+// left is what behind is, and a channel that is closed when a cursor moves next.
 func (l *log) left() (samples int, moved <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.moved == nil {
 		l.moved = make(chan struct{})
 	}
-	return l.pendingLocked(), l.moved
+	return l.standingLocked().most, l.moved
 }
 
 // movedLocked tells whoever waits that a cursor has moved.
@@ -270,21 +258,13 @@ func (l *log) movedLocked() {
 	}
 }
 
-// pendingLocked is the number of samples that the scraper furthest behind has not got.
-func (l *log) pendingLocked() int {
-	pending := 0
-	for _, s := range l.scrapers {
-		pending = max(pending, s.behind(l.end))
-	}
-	return pending
-}
-
 // lag is one part's distance from the end of the log.
 type lag struct {
 	scraper     string
-	part, parts int   // part counts from 1
-	samples     int   // of all parts, and those that are held for it
-	since       int64 // when the oldest arrived, in milliseconds
+	part, parts int     // part counts from 1
+	samples     int     // of all parts, and those that are held for it
+	since       int64   // when the oldest arrived, in milliseconds
+	leftBehind  float64 // samples that its scraper was left behind, of all parts, so far
 }
 
 // lags returns the lag of each cursor.
@@ -294,7 +274,7 @@ func (l *log) lags() []lag {
 	var lags []lag
 	for _, s := range l.scrapers {
 		for i, c := range s.parts {
-			behind := lag{scraper: s.name, part: i + 1, parts: len(s.parts), samples: int(l.end-c.position) + c.held.len()}
+			behind := lag{scraper: s.name, part: i + 1, parts: len(s.parts), samples: int(l.end-c.position) + c.held.len(), leftBehind: s.leftBehind}
 			if c.position < l.end {
 				behind.since = l.arrivals.of(c.position)
 			}

@@ -54,45 +54,69 @@ func upTo(v view, to uint64) *arrangement {
 }
 
 // The log against plain columns, through random pushes and scrapes, with both
-// policies.
+// policies and a scraper that comes seldom or never. A sample is passed by a scrape, or
+// it was let go and counted.
 func TestLogIsASlice(t *testing.T) {
 	const limit = 5 * segmentSize
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		policy := []Policy{Refuse, Newest}[seed%2]
-		l, table, scrapers := testLog(limit, policy, 2)
+		l, table, scrapers := testLog(limit, policy, 3)
+		scraped, gone := make([]int, len(scrapers)), 0
+		var covered uint64 // before it every sample was scraped by somebody, or is gone
 		gateways := []*gateway{{name: "a"}, {name: "b"}}
 		var model columns // everything ever appended
 		for range 300 {
 			if r.IntN(3) > 0 {
 				batch := randomBatch(r, r.IntN(segmentSize))
-				waiting, _ := l.waiting()
+				before := l.standingLocked()
 				half := batch.len() / 2
 				runs := []run{{gateways[0], half}, {gateways[1], batch.len() - half}}
-				letGo, err := l.append(table, &batch, slices.DeleteFunc(runs, func(r run) bool { return r.samples == 0 }), 0)
+				made, err := l.append(table, &batch, slices.DeleteFunc(runs, func(r run) bool { return r.samples == 0 }), 0)
 				if policy == Newest {
 					require.NoError(t, err, "seed %d", seed)
-					require.Equal(t, max(0, waiting+batch.len()-limit), letGo, "seed %d", seed)
+					require.Equal(t, max(0, before.pending+batch.len()-limit), made.letGo, "seed %d", seed)
+					gone += made.letGo
+					if made.letGo > 0 {
+						require.Equal(t, before.lead, covered, "seed %d: what is let go was not all that nobody had", seed)
+						covered += uint64(made.letGo)
+					}
 				} else {
-					require.Equal(t, waiting+batch.len() <= limit, err == nil, "seed %d", seed)
+					require.Equal(t, before.pending+batch.len() <= limit, err == nil, "seed %d", seed)
 				}
 				if err == nil {
 					model = model.appended(batch)
 				}
 				continue
 			}
-			c := scrapers[r.IntN(2)].parts[0]
+			i := r.IntN(2)
+			if seed%4 < 2 && r.IntN(20) == 0 {
+				i = 2
+			}
+			c := scrapers[i].parts[0]
 			v, _, _ := l.read(c)
 			require.True(t, model.part(int(c.position), model.len()).equal(v.samples()), "seed %d", seed)
 			if r.IntN(2) == 0 { // as a scrape may, it passes a part only
 				to := c.position + uint64(r.IntN(int(v.to-v.from)+1))
 				passed, _ := l.advance(c, upTo(v, to))
 				require.Equal(t, int(to-v.from), passed.passed)
+				scraped[i] += passed.passed
+				if v.from <= covered {
+					covered = max(covered, to)
+				}
 			}
-			waiting, _ := l.waiting()
-			require.LessOrEqual(t, len(l.segments), waiting/segmentSize+2, "segments that every cursor has passed are kept")
-			require.Equal(t, int(l.end-l.first), gateways[0].held+gateways[1].held, "what the gateways hold is what the segments hold")
+			now := l.standingLocked()
+			require.Equal(t, covered, now.lead, "seed %d: a sample was given up that nobody has", seed)
+			require.LessOrEqual(t, now.most, limit)
+			require.LessOrEqual(t, len(l.segments), now.most/segmentSize+2, "segments that every cursor has passed are kept")
+			kept := int(l.end-l.first) - l.released*segmentSize
+			require.Equal(t, kept, gateways[0].held+gateways[1].held, "what the gateways hold is what is not released")
+			require.Less(t, kept-now.pending, segmentSize, "what somebody has passed is held against gateways")
 		}
+		for i, s := range scrapers {
+			require.Equal(t, int(s.parts[0].position), scraped[i]+int(s.leftBehind)+gone, "seed %d: each sample is counted once for each scraper", seed)
+		}
+		require.NotZero(t, scrapers[2].leftBehind, "seed %d", seed)
 	}
 }
 

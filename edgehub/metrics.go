@@ -69,16 +69,16 @@ func newMetrics(h *Hub) (*metrics, error) {
 	for name := range h.scrapers {
 		m.scraped.WithLabelValues(name)
 	}
-	pending := func() float64 { n, _ := h.log.waiting(); return float64(n) }
-	oldest := func() float64 { _, since := h.log.waiting(); return age(since) }
+	pending := func() float64 { n, _ := h.log.pending(); return float64(n) }
+	oldest := func() float64 { _, since := h.log.pending(); return age(since) }
 	collectors := []prometheus.Collector{
 		m.pushes, m.rejected, m.refusedLines, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.resplits, m.onlyFirst, m.pushSeconds, m.scrapeSeconds,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: "edgehub", Name: "samples_received_total", Help: "Samples that were taken into the log.",
 		}, func() float64 { return float64(m.receivedCount.Load()) }),
-		gauge("pending_samples", "Samples that some scraper has not got yet.", pending),
+		gauge("pending_samples", "Samples that no scraper has got yet. What one of several has not got is in edgehub_cursor_lag_samples.", pending),
 		gauge("oldest_pending_seconds", "Time since the oldest of them arrived, to the second; 0 when there is none.", oldest),
-		gauge("limit_samples", "The most samples that may be pending.", func() float64 { return float64(h.cfg.MaxSamples) }),
+		gauge("limit_samples", "The most samples that may be pending, or wait for one scraper.", func() float64 { return float64(h.cfg.MaxSamples) }),
 		gauge("pushes_in_flight", "Pushes that are being taken in; their bodies are read.", func() float64 { return float64(len(h.pushes)) }),
 		gauge("limit_pushes", "The most pushes that are taken in at the same time.", func() float64 { return float64(cap(h.pushes)) }),
 		gauge("series", "Series that the hub knows.", func() float64 { return float64(h.table.Load().size()) }),
@@ -109,7 +109,7 @@ func age(since int64) float64 {
 	return max(0, time.Since(time.UnixMilli(since)).Seconds())
 }
 
-// lagCollector exports how far behind each cursor is. Which there are depends on
+// lagCollector exports how far behind each cursor is, and what it was left behind. Which there are depends on
 // how their scrapers split.
 type lagCollector struct{ log *log }
 
@@ -118,12 +118,15 @@ var (
 		"Samples between a cursor and the end of the log; for one part of several those of the other parts, too.", []string{"cursor", "part"}, nil)
 	lagSeconds = prometheus.NewDesc("edgehub_cursor_lag_seconds",
 		"Time since the oldest sample arrived that a cursor has not passed, to the second; 0 when there is none.", []string{"cursor", "part"}, nil)
+	lagLeftBehind = prometheus.NewDesc("edgehub_samples_left_behind_total",
+		"Samples that a cursor which was far behind will not get, since they were in the way and another cursor had passed them; with several parts about.", []string{"cursor"}, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c lagCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- lagSamples
 	descs <- lagSeconds
+	descs <- lagLeftBehind
 }
 
 // Collect implements prometheus.Collector.
@@ -134,6 +137,9 @@ func (c lagCollector) Collect(metrics chan<- prometheus.Metric) {
 			part = fmt.Sprintf("%d/%d", l.part, l.parts)
 		}
 		metrics <- prometheus.MustNewConstMetric(lagSamples, prometheus.GaugeValue, float64(l.samples), l.scraper, part)
+		if l.part == 1 {
+			metrics <- prometheus.MustNewConstMetric(lagLeftBehind, prometheus.CounterValue, l.leftBehind, l.scraper)
+		}
 		metrics <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, age(l.since), l.scraper, part)
 	}
 }

@@ -30,7 +30,11 @@ func (h *Hub) debug(c echo.Context) error {
 	fmt.Fprintf(out, "dropped        %d samples, too old or too far ahead\n", s.Dropped)
 	fmt.Fprintf(out, "let go         %d samples, to make room\n", s.LetGo)
 	for _, l := range h.log.lags() {
-		fmt.Fprintf(out, "cursor %-7q part %d of %d: %d samples, %.0f s behind\n", l.scraper, l.part, l.parts, l.samples, age(l.since))
+		fmt.Fprintf(out, "cursor %-7q part %d of %d: %d samples, %.0f s behind", l.scraper, l.part, l.parts, l.samples, age(l.since))
+		if l.leftBehind > 0 {
+			fmt.Fprintf(out, "; all parts were left %.0f samples behind", l.leftBehind)
+		}
+		fmt.Fprintln(out)
 	}
 	if c.QueryParams().Has("verbose") {
 		fmt.Fprintln(out)

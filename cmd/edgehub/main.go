@@ -81,9 +81,9 @@ func parse(args []string) options {
 	duration := func(to *time.Duration, value time.Duration, name, help string) {
 		app.Flag(name, help).Default(value.String()).DurationVar(to)
 	}
-	integer(&o.hub.MaxSamples, d.MaxSamples, "limit.samples", "Samples that may wait for a scrape; a push beyond is answered 429.")
+	integer(&o.hub.MaxSamples, d.MaxSamples, "limit.samples", "Samples that may wait for a scrape; a push beyond what no scraper has is answered 429, and of several scrapers one that is further behind goes without.")
 	integer(&o.hub.MaxSeries, d.MaxSeries, "limit.series", "Series that the hub may know; a push beyond is answered 429.")
-	app.Flag("limit.policy", "What a hub does when --limit.samples wait: refuse pushes, so that senders keep what they have, or take the newest and let the oldest go.").Default(string(d.Policy)).EnumVar((*string)(&o.hub.Policy), string(edgehub.Refuse), string(edgehub.Newest))
+	app.Flag("limit.policy", "What a hub does when --limit.samples wait that no scraper has: refuse pushes, so that senders keep what they have, or take the newest and let the oldest go.").Default(string(d.Policy)).EnumVar((*string)(&o.hub.Policy), string(edgehub.Refuse), string(edgehub.Newest))
 	integer(&o.hub.MaxGatewaySeries, d.MaxGatewaySeries, "limit.gateway-series", "Series that one gateway may have; a push beyond is answered 429.")
 	app.Flag("gateway.label", "Label that names a series' gateway.").Default(d.GatewayLabel).StringVar(&o.hub.GatewayLabel)
 	bytes(&o.hub.MaxTableBytes, d.MaxTableBytes, "limit.table-bytes", "Text of all series and their metadata; a push beyond is answered 429.")
@@ -173,9 +173,12 @@ func run(stop, now context.Context, o options, logger *slog.Logger) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	stats := hub.Stats()
-	if stats.Pending > 0 {
+	switch {
+	case stats.Pending > 0:
 		logger.Warn("stopped with samples that no scrape had taken; they are gone", "samples", stats.Pending, "series", stats.Series)
-	} else {
+	case stats.Behind > 0:
+		logger.Warn("stopped with samples that not every scraper had taken; another one has them", "samples", stats.Behind)
+	default:
 		logger.Info("stopped; every sample was scraped", "samples", stats.Received)
 	}
 	return nil

@@ -304,6 +304,20 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=1 series=1`)
 }
 
+// A hub whose one server of a pair is dead says that the other one has what it takes along.
+func TestStopWithADeadServerOfAPair(t *testing.T) {
+	hub := startProcess(t, "--scrape.cursor=a", "--scrape.cursor=b", "--web.stop-timeout=50ms")
+	answer, err := http.Get("http://" + hub.address + "/metrics?drain=1&cursor=a")
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	hub.tell(t, syscall.SIGTERM)
+	require.NoError(t, hub.Wait())
+	assert.Contains(t, hub.log.String(), `msg="stopped with samples that not every scraper had taken; another one has them" samples=1`)
+	assert.NotContains(t, hub.log.String(), "they are gone")
+}
+
 func TestStopHasAnEnd(t *testing.T) {
 	hub := startProcess(t, "--web.stop-timeout=50ms")
 	hub.tell(t, syscall.SIGTERM)
