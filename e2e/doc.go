@@ -50,7 +50,7 @@
 //	abandoned_test.go a scrape that was given up takes nothing
 //	badpush_test.go   malformed pushes and contradictions harm nobody
 //	promtool_test.go  promtool reads every scrape
-//	stop_test.go      SIGTERM finishes what is under way
+//	stop_test.go      SIGTERM loses nothing, with servers that are late or halted
 //	small_test.go     one hub, one Prometheus, nothing else
 //	split_test.go     a scrape in ten parts, and a pair of servers
 //	outage_test.go    a server is down: catching up, full hubs, a flood

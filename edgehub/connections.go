@@ -38,6 +38,7 @@ type connection struct {
 	sender bool      // it pushed
 	since  time.Time // it was opened, or the last handler ended
 	gone   bool      // closed, perhaps by the hub before the server knows
+	taken  bool      // from the server, by the hub itself (parting.go)
 
 	mu   sync.Mutex
 	owed []*handover
@@ -66,7 +67,12 @@ func (h *Hub) hooks(server *http.Server) {
 			conn.written()
 		case http.StateActive: // the next request is there
 			conn.alive()
-		case http.StateClosed, http.StateHijacked:
+		case http.StateHijacked:
+			if h.connections.isTaken(conn) {
+				return // the hub goes on with it
+			}
+			fallthrough
+		case http.StateClosed:
 			h.connections.forget(conn)
 			conn.closed()
 		case http.StateNew:
@@ -197,6 +203,19 @@ func (cs *connections) end(c *connection) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c.busy, c.since = false, time.Now()
+}
+
+// take notes whether the hub itself takes a connection from the server.
+func (cs *connections) take(c *connection, by bool) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	c.taken = by
+}
+
+func (cs *connections) isTaken(c *connection) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return c.taken
 }
 
 // maySend makes a connection a sender's until it is closed. It returns false if

@@ -127,6 +127,7 @@ func (l *log) advance(c *cursor, a *arrangement) (passed tally, moved bool) {
 	c.held, c.shared = a.rest, false
 	c.position = max(c.position, a.view.to)
 	l.dropLocked()
+	l.movedLocked()
 	return passed, true
 }
 

@@ -29,7 +29,10 @@
 // ?cursor=a says which scraper it is, where there are several; ?part=2&parts=10
 // asks for one tenth of the series, which then has a cursor of its own.
 //
-// The log is in memory and ends with the process.
+// The log is in memory and ends with the process. Drain stops a hub so that its
+// scrapers have everything before.
+//
+// GET /gateways lists the gateways that the hub knows, as metrics.
 //
 // Where to read on: server.go (routes); the way in: connections.go (who may
 // connect), push.go (a push and its refusal), body.go (its memory and time),
@@ -38,5 +41,7 @@
 // gateway.go (whose room it is), log.go, cursor.go and arrivals.go (samples, who
 // has read them and since when they wait), expire.go (what goes); the way out:
 // request.go, scrape.go, bite.go (how much), arrange.go (in which order),
-// response.go (as text), handover.go (when a cursor may move).
+// response.go (as text), handover.go (when a cursor may move); the end: entrance.go
+// and drain.go, parting.go (the last scrape); beside it: gateways.go (their list),
+// pages.go, metrics.go.
 package edgehub

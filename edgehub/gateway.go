@@ -12,6 +12,7 @@ type gateway struct {
 	arriving int      // samples of the push that is being appended
 	last     *segment // the newest that holds samples of it, or nil
 	lastRun  int      // its place in last.runs
+	pushed   int64    // when a push of it was last taken in, in milliseconds
 }
 
 // member is a gateway in a table, whose lock guards it. It gets a number with

@@ -19,6 +19,9 @@ import (
 // a scraper that is still there has what was written: one that scrapes so rarely
 // would get the same again and again.
 //
+// A hub that drains does not wait for the next scrape of each scraper; see
+// parting.go for what it goes by.
+//
 // Some can't be told by that. Who asks with ?drain=1 takes what is written. Where
 // the connection was to be closed after the response anyway, or the hub itself
 // closes it because it stops, the response was written and that has to do.
@@ -46,7 +49,10 @@ func (h *Hub) whenTaken(r *http.Request, explicit bool, commit, lost func()) {
 		commit() // served without HTTPServer's hooks: nothing more will be known
 		return
 	}
-	o := &handover{commit: commit, lost: lost, explicit: explicit, closing: r.Close || h.retired.Load()}
+	o := &handover{commit: commit, lost: lost, explicit: explicit}
+	if !h.connections.isTaken(conn) {
+		o.closing = r.Close || h.retired.Load() || h.drains()
+	}
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	conn.owed = append(conn.owed, o)
@@ -117,8 +123,8 @@ func (o *handover) stop() {
 // Retire tells the hub that its server is about to be shut down, which closes
 // connections that say nothing more. From then on the hub reports that it is not
 // ready, and believes that a scraper whose connection is open has what was
-// written to it. Call it before Shutdown; Shutdown calls it as well, but does
-// not wait for it.
+// written to it. Call it before Shutdown, after Drain if what waits is to be
+// scraped first; Shutdown calls it as well, but does not wait for it.
 func (h *Hub) Retire() {
 	h.retired.Store(true)
 	for _, conn := range h.connections.all() {

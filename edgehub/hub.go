@@ -18,6 +18,7 @@ type Hub struct {
 	scrapers  map[string]*scraper
 	metrics   *metrics
 	ingesters sync.Pool     // of *ingester
+	entrance  entrance      // of pushes
 	pushes    chan struct{} // a place for each push that is taken in
 	bodies    room          // memory for the pushes that are read
 	scrapes   chan struct{} // a place for each scrape
@@ -27,9 +28,10 @@ type Hub struct {
 	connections connections
 	confirmTime time.Duration // see handover.go
 
-	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
-	retired   atomic.Bool
-	warned    sync.Map // what was said once and need not be again
+	lastSweep  atomic.Int64 // when series were last expired, in Unix seconds
+	lastScrape atomic.Int64 // when a scraper last came, in milliseconds; 0 before
+	retired    atomic.Bool
+	warned     sync.Map // what was said once and need not be again
 }
 
 // New makes a hub from a config. It starts nothing. Its error names every fault

@@ -69,6 +69,7 @@ type log struct {
 	reserved int // samples that were admitted and are still to be written
 	holding  int // gateways with samples in segments
 	arrivals arrivals
+	moved    chan struct{} // closed when a cursor moves; nil while nobody waits for that
 }
 
 func newLog(cfg Config, t *table, scrapers []*scraper) *log {
@@ -158,15 +159,17 @@ func (l *log) writeLocked(batch *columns, runs []run, now int64) {
 				rest, runs = runs[0], runs[1:]
 			}
 			part := min(n, rest.samples)
-			l.holdLocked(tail, rest.gateway, part)
+			l.holdLocked(tail, rest.gateway, part, now)
 			rest.samples -= part
 			n -= part
 		}
 	}
 }
 
-// holdLocked notes that the last segment has so many more samples of a gateway.
-func (l *log) holdLocked(tail *segment, g *gateway, samples int) {
+// holdLocked notes that the last segment has so many more samples of a gateway,
+// which arrived now, in milliseconds.
+func (l *log) holdLocked(tail *segment, g *gateway, samples int, now int64) {
+	g.pushed = now
 	if g.held == 0 {
 		l.holding++
 	}
@@ -188,6 +191,7 @@ func (l *log) letGoLocked(samples int) int {
 		}
 	}
 	l.dropLocked()
+	l.movedLocked()
 	return most
 }
 
@@ -245,6 +249,25 @@ func (l *log) waiting() (samples int, since int64) {
 		since = l.arrivals.of(floor)
 	}
 	return l.pendingLocked(), since
+}
+
+// left is the number of samples that some scraper has not got, and a channel that
+// is closed when a cursor moves next.
+func (l *log) left() (samples int, moved <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.moved == nil {
+		l.moved = make(chan struct{})
+	}
+	return l.pendingLocked(), l.moved
+}
+
+// movedLocked tells whoever waits that a cursor has moved.
+func (l *log) movedLocked() {
+	if l.moved != nil {
+		close(l.moved)
+		l.moved = nil
+	}
 }
 
 // pendingLocked is the number of samples that the scraper furthest behind has not got.

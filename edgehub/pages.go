@@ -63,6 +63,7 @@ code { background: #f3f3f3; padding: 0 .3em }
 <ul>
 <li><a href="/metrics">/metrics</a>: push with POST; a scraper takes, looking here takes nothing
 <li><a href="/debug">/debug</a>, <a href="/debug?verbose">/debug?verbose</a>: what waits for a scrape
+<li><a href="/gateways">/gateways</a>: the gateways that the hub knows, as metrics
 <li><a href="/internal">/internal</a>: the hub's own metrics
 <li><a href="/-/healthy">/-/healthy</a>, <a href="/-/ready">/-/ready</a>
 </ul>

@@ -33,7 +33,7 @@ func (r *refusal) Error() string { return r.text }
 var reasons = []string{
 	"malformed", "body_too_large", "encoding", "content_type", "unreadable",
 	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
-	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes",
+	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }
 
 // push serves POST /metrics.
@@ -53,6 +53,10 @@ func (h *Hub) push(c echo.Context) error {
 // take reads a push into the log and returns the number of its samples, which
 // are those that were refused if there is an error.
 func (h *Hub) take(c echo.Context) (samples int, err error) {
+	if !h.entrance.enter() {
+		return 0, errStopping
+	}
+	defer h.entrance.leave()
 	if err := h.mayPush(c.Request()); err != nil {
 		return 0, err
 	}
@@ -65,6 +69,12 @@ func (h *Hub) take(c echo.Context) (samples int, err error) {
 		samples = samplesIn(b.bytes())
 	}
 	return samples, err
+}
+
+// errStopping is the answer to a push after Drain was called.
+var errStopping = &refusal{
+	status: http.StatusServiceUnavailable, reason: "stopping", unread: true,
+	text: "the hub is stopping and takes no more; push to another one",
 }
 
 // mayPush says whether a push is to be read.

@@ -19,9 +19,14 @@ var deflaters = sync.Pool{New: func() any {
 	return z
 }}
 
-// answer writes an arrangement as the response to r, compressed if r asks for
-// that. An error means that the response is not whole.
+// answer writes an arrangement as the response to r.
 func answer(r *http.Request, w http.ResponseWriter, a *arrangement, q request) error {
+	return respond(r, w, func(out io.Writer) error { return a.write(out, q.legacy) })
+}
+
+// respond has a text in the text format written as the response to r, compressed if r
+// asks for that. An error means that the response is not whole.
+func respond(r *http.Request, w http.ResponseWriter, write func(io.Writer) error) error {
 	w.Header().Set("Content-Type", exposition.ContentType)
 	w.Header().Add("Vary", "Accept-Encoding")
 	var out io.Writer = w
@@ -32,7 +37,7 @@ func answer(r *http.Request, w http.ResponseWriter, a *arrangement, q request) e
 		z.Reset(w)
 		out = z
 	}
-	if err := a.write(out, q.legacy); err != nil {
+	if err := write(out); err != nil {
 		return err
 	}
 	if z, ok := out.(*gzip.Writer); ok {

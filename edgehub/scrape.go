@@ -28,12 +28,15 @@ func (h *Hub) scrape(c echo.Context) error {
 		return err
 	}
 	defer leave()
+	h.lastScrape.Store(start.UnixMilli())
+	last := h.parting(c, q)
+	defer last.close()
 	v, t, most := h.log.read(cur)
 	what := h.choice(q, start)
 	what.most = most
 	a := arrange(v, t.ranked(), what)
 	samples := a.view.held.len() + a.passed
-	if err := answer(c.Request(), c.Response(), a, q); err != nil {
+	if err := answer(c.Request(), last.or(c.Response()), a, q); err != nil {
 		h.cutOff(c, cur, samples, err)
 	}
 	elapsed := time.Since(start)
@@ -46,6 +49,7 @@ func (h *Hub) scrape(c echo.Context) error {
 		h.metrics.aborted.Inc()
 		h.log.cutOff(cur, samples)
 	})
+	last.part()
 	return nil
 }
 

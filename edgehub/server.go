@@ -11,8 +11,9 @@ import (
 )
 
 // HTTPServer returns a server with the hub's routes, limits and hooks. The
-// caller serves it on listeners of its own, and ends it with Shutdown, which
-// lets pushes and scrapes finish, or Close, which cuts them off.
+// caller serves it on listeners of its own, and ends it with Drain, after which
+// scrapers have everything, and Shutdown, or with Close, which cuts off what is
+// under way.
 func (h *Hub) HTTPServer() *http.Server {
 	server := &http.Server{
 		Handler:           h.Handler(),
@@ -40,6 +41,7 @@ func (h *Hub) Handler() http.Handler {
 	e.HTTPErrorHandler = h.failed
 	e.POST("/metrics", h.push)
 	e.GET("/metrics", h.scrape)
+	e.GET("/gateways", h.gatewayList)
 	e.GET("/debug", h.debug)
 	e.GET("/internal", echo.WrapHandler(h.internal()))
 	e.GET("/", h.home)
@@ -55,7 +57,7 @@ func (h *Hub) healthy(c echo.Context) error {
 }
 
 func (h *Hub) ready(c echo.Context) error {
-	if h.retired.Load() {
+	if h.retired.Load() || h.drains() {
 		return c.String(http.StatusServiceUnavailable, "edgehub is stopping.\n")
 	}
 	return c.String(http.StatusOK, "edgehub is ready.\n")

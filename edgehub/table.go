@@ -42,6 +42,7 @@ type table struct {
 	families map[string]*family
 	homes    map[string]*family         // by the name of a series
 	members  map[string]*member         // by the name of the gateway
+	enlisted []*member                  // by number, less one
 	gateways atomic.Pointer[[]*gateway] // by number; read without the lock
 	rank     *ranking                   // nil when it must be made anew
 	replaced bool                       // by another table
@@ -162,6 +163,7 @@ func (t *table) enlist(m *member) {
 		gateways := append(*t.gateways.Load(), m.gateway)
 		t.gateways.Store(&gateways)
 		m.number = uint32(len(gateways))
+		t.enlisted = append(t.enlisted, m)
 	}
 	m.series++
 }

@@ -41,11 +41,17 @@ type node struct {
 
 // Every value has its place in the schema and says there what it is, and the schema has no other ones.
 func TestSchemaHasEveryValue(t *testing.T) {
+	root := readSchema(t)
+	assert.Empty(t, undescribed(t, &root, root, defaults(t), ""), "values that the schema does not describe")
+}
+
+func readSchema(t *testing.T) node {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
 	require.NoError(t, err)
 	var root node
 	require.NoError(t, json.Unmarshal(text, &root))
-	assert.Empty(t, undescribed(t, &root, root, defaults(t), ""), "values that the schema does not describe")
+	return root
 }
 
 // defaults returns what is in values.yaml.
@@ -101,44 +107,4 @@ func (n *node) resolve(at node) node {
 	default:
 		return n.Definitions[name]
 	}
-}
-
-// The README's table has every value.
-func TestReadmeHasEveryValue(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
-	require.NoError(t, err)
-	for _, path := range leaves(defaults(t), "") {
-		assert.True(t, documented(string(text), path), "%s is not in the README", path)
-	}
-}
-
-// documented tells whether a README names a value, or a group that it belongs to.
-func documented(readme, path string) bool {
-	for {
-		if strings.Contains(readme, "`"+path+"`") || strings.Contains(readme, "`"+path+".*`") {
-			return true
-		}
-		at := strings.LastIndex(path, ".")
-		if at < 0 {
-			return false
-		}
-		path = path[:at]
-		if !strings.Contains(path, ".") {
-			return strings.Contains(readme, "`"+path+".*`")
-		}
-	}
-}
-
-// leaves returns the paths of all values that are no groups.
-func leaves(values map[string]any, path string) []string {
-	var all []string
-	for key, value := range values {
-		if below, ok := value.(map[string]any); ok && len(below) > 0 {
-			all = append(all, leaves(below, path+key+".")...)
-		} else {
-			all = append(all, path+key)
-		}
-	}
-	slices.Sort(all)
-	return all
 }

@@ -43,7 +43,10 @@
 //	distributed_test.go a querier for each shard
 //	running_test.go     containers as processes on the loopback
 //	programs_test.go    promtool, edgehub and the flags of the others
+//	stopping_test.go    the last scrape of a hub that stops
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
-//	chart_test.go       helm lint, the README, the schema
+//	notes_test.go       NOTES.txt
+//	chart_test.go       helm lint, the schema
+//	readme_test.go      the README and its table of values
 package charttest

@@ -127,6 +127,22 @@ func (s scrapeConfig) takesOff(label, value string) bool {
 	return false
 }
 
+// Every server asks its hub for the list of its gateways, at a pace of its own, and the list says which hub it is.
+func TestServersListGateways(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		hubs := r.hubs(t)
+		for _, s := range r.paired(t) {
+			jobs := s.jobs("/gateways")
+			require.Len(t, jobs, 1, s.name)
+			assert.Equal(t, []string{hubs[s.number(t)].address}, jobs[0].StaticConfigs[0].Targets, s.name)
+			assert.Equal(t, time.Minute, time.Duration(jobs[0].ScrapeInterval), s.name)
+			assert.GreaterOrEqual(t, jobs[0].ScrapeInterval, s.Global.ScrapeTimeout, s.name)
+			assert.False(t, jobs[0].takesOff("instance", jobs[0].StaticConfigs[0].Targets[0]), s.name)
+			assert.False(t, jobs[0].HonorLabels, s.name)
+		}
+	})
+}
+
 // A gateway's own instance and job stay, even if they look like a hub's.
 func TestRelabellingLeavesGatewaysAlone(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
@@ -217,19 +233,6 @@ func TestHubsStayInTheDNS(t *testing.T) {
 			assert.True(t, service.Spec.PublishNotReadyAddresses)
 			assert.True(t, hasServicePort(service, func(p corev1.ServicePort) bool { return p.Name == "http" && p.Port == 9091 }),
 				"the SRV record _http._tcp.%s", service.Name)
-		}
-	})
-}
-
-// A hub has the time that it takes to stop.
-func TestHubsHaveTimeToStop(t *testing.T) {
-	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
-		for _, h := range r.hubs(t) {
-			needs, err := time.ParseDuration(flagValue(t, h.args, "web.stop-timeout", "25s"))
-			require.NoError(t, err)
-			has := h.template.Spec.TerminationGracePeriodSeconds
-			require.NotNil(t, has, "terminationGracePeriodSeconds")
-			assert.Greater(t, time.Duration(*has)*time.Second, needs)
 		}
 	})
 }

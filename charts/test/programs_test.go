@@ -40,14 +40,25 @@ func TestMain(m *testing.M) {
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
 		ownFolder = dir
-		return m.Run()
+		code := m.Run()
+		if err := stopServers(); err != nil {
+			fmt.Fprintln(os.Stderr, "charttest:", err)
+			return 1
+		}
+		return code
 	}()
 	os.Exit(code)
 }
 
-// realPrograms returns the folder of the real programs, and builds what is missing.
-var realPrograms = sync.OnceValues(func() (string, error) {
-	cmd := exec.Command("go", "run", "./e2e/cmd/realbin")
+// realPrograms returns the folder of the suite's real programs, and builds what is missing.
+var realPrograms = sync.OnceValues(func() (string, error) { return programsFor() })
+
+// clusterPrograms returns the folder of the real programs around the chart, and builds what is missing.
+var clusterPrograms = sync.OnceValues(func() (string, error) { return programsFor("cluster") })
+
+// programsFor returns the folder of a set of real programs, and builds what is missing.
+func programsFor(set ...string) (string, error) {
+	cmd := exec.Command("go", append([]string{"run", "./e2e/cmd/realbin"}, set...)...)
 	cmd.Dir = checkout
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -56,7 +67,7 @@ var realPrograms = sync.OnceValues(func() (string, error) {
 		return "", fmt.Errorf("find the real programs: %w: %s", err, stderr.Bytes())
 	}
 	return strings.TrimSpace(string(out)), nil
-})
+}
 
 // edgehubProgram returns the path of the hub, built from the checkout.
 var edgehubProgram = builtOnce("edgehub")
@@ -77,12 +88,24 @@ func builtOnce(name string) func() (string, error) {
 // needsPrograms leaves a test out where only what needs none is to run.
 func needsPrograms(t *testing.T) string {
 	t.Helper()
+	return needs(t, realPrograms)
+}
+
+// needsClusterPrograms is needsPrograms for those around the chart.
+func needsClusterPrograms(t *testing.T) string {
+	t.Helper()
+	return needs(t, clusterPrograms)
+}
+
+// needs returns what is built or started once, or leaves the test out.
+func needs[T any](t *testing.T, once func() (T, error)) T {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs the real programs")
 	}
-	dir, err := realPrograms()
+	it, err := once()
 	require.NoError(t, err)
-	return dir
+	return it
 }
 
 // mustRun runs a program and returns what it says.

@@ -54,7 +54,7 @@ type scrapeConfig struct {
 	ScrapeInterval       model.Duration      `json:"scrape_interval"`
 	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
 	StaticConfigs        []staticConfig      `json:"static_configs"`
-	DNSConfigs           []dnsConfig         `json:"dns_sd_configs"`
+	DNSSDConfigs         []dnsSDConfig       `json:"dns_sd_configs"`
 	RelabelConfigs       []relabelConfig     `json:"relabel_configs"`
 	MetricRelabelConfigs []relabelConfig     `json:"metric_relabel_configs"`
 }
@@ -64,9 +64,10 @@ type staticConfig struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-type dnsConfig struct {
+type dnsSDConfig struct {
 	Names []string `json:"names"`
 	Type  string   `json:"type"`
+	Port  int      `json:"port"`
 }
 
 type relabelConfig struct {
@@ -80,6 +81,17 @@ type relabelConfig struct {
 // handsOver tells whether a job takes a hub's samples, and not its own metrics.
 func (s scrapeConfig) handsOver() bool {
 	return s.HonorLabels && (s.MetricsPath == "" || s.MetricsPath == "/metrics")
+}
+
+// jobs returns those that ask for a path.
+func (c prometheusConfig) jobs(path string) []scrapeConfig {
+	var found []scrapeConfig
+	for _, s := range c.ScrapeConfigs {
+		if cmp.Or(s.MetricsPath, "/metrics") == path {
+			found = append(found, s)
+		}
+	}
+	return found
 }
 
 // targets returns the addresses of all jobs, or of those that a condition is true for.

@@ -20,6 +20,8 @@ rules:
           annotations: {summary: No gateway reports.}
 `
 
+const someDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
 // A wrong value is refused, and the sentence names the value, what it is, and what to do.
 func TestWrongValuesAreRefused(t *testing.T) {
 	cases := []struct {
@@ -44,6 +46,10 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"a window as long as the hub's", `{prometheus: {outOfOrderTimeWindow: 70m}}`, []string{"outOfOrderTimeWindow is 70m", "longer"}},
 		{"a hub that hands over older samples", `{edgehub: {maxAge: 3h}}`, []string{"outOfOrderTimeWindow", "3h"}},
 		{"a scrape that takes too long", `{prometheus: {scrapeTimeout: 20s}}`, []string{"scrapeTimeout is 20s", "scrapeInterval"}},
+		{"a list more often than it may take", `{prometheus: {gatewaysInterval: 10s}}`, []string{"gatewaysInterval is 10s", "scrapeTimeout, 14s"}},
+		{"a digest of nobody knows which release", `{prometheus: {image: {tag: "", digest: "` + someDigest + `"}}}`, []string{"prometheus.image.digest", "prometheus.image.tag is empty", "name there the release"}},
+		{"any Thanos", `{create_thanos: true, thanos: {image: {tag: ""}}}`, []string{"thanos.image.tag", "name a release"}},
+		{"any Alertmanager", `{alertmanager: {enabled: true, image: {tag: ""}}}`, []string{"alertmanager.image.tag", "name a release"}},
 		{"a label that is taken", `{prometheus: {externalLabels: {shard: mine}}}`, []string{"externalLabels", "shard", "another name"}},
 		{"two kinds of Alertmanager", `{alertmanager: {enabled: true, existingURLs: ["http://am:9093"]}}`, []string{"alertmanager.enabled", "existingURLs", "choose one"}},
 		{"an Alertmanager without a scheme", `{alertmanager: {existingURLs: ["am:9093"]}}`, []string{"existingURLs", "am:9093", "http://"}},

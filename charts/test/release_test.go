@@ -18,11 +18,12 @@ import (
 
 // release is what was rendered.
 type release struct {
-	name    string
-	objects []object
-	foreign []string // manifests of kinds that have no Go type here
-	notes   string
-	domain  string // of the cluster's DNS
+	name      string
+	manifests []string // all, as they were rendered
+	objects   []object
+	foreign   []string // manifests of kinds that have no Go type here
+	notes     string
+	domain    string // of the cluster's DNS
 }
 
 // find returns the object of a type and name, or nil.

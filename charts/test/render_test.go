@@ -128,6 +128,7 @@ func manifestsOf(text string) []string {
 
 // add decodes a manifest.
 func (r *release) add(manifest string) error {
+	r.manifests = append(r.manifests, manifest)
 	asJSON, err := yaml.YAMLToJSONStrict([]byte(manifest))
 	if err != nil {
 		return fmt.Errorf("read it as YAML: %w", err)

@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -114,9 +115,10 @@ func TestSidecarsBelongToTheirServer(t *testing.T) {
 			own, its := volumeAt(s.container("prometheus"), folder), volumeAt(sidecar, folder)
 			assert.NotEmpty(t, own, "%s: what is mounted on %s", s.name, folder)
 			assert.Equal(t, own, its, "%s: what is mounted on %s in both containers", s.name, folder)
-			url := flagValue(t, args, "prometheus.url", "")
-			_, port, _ := strings.Cut(strings.TrimPrefix(url, "http://"), ":")
-			assert.True(t, hasPort(*s.container("prometheus"), intOrString(port)), "%s: --prometheus.url=%s", s.name, url)
+			asks, err := url.Parse(flagValue(t, args, "prometheus.url", ""))
+			require.NoError(t, err)
+			assert.Equal(t, "localhost", asks.Hostname(), "%s: --prometheus.url=%s", s.name, asks)
+			assert.True(t, hasPort(*s.container("prometheus"), intOrString(asks.Port())), "%s: --prometheus.url=%s", s.name, asks)
 		}
 	})
 }
@@ -259,8 +261,8 @@ func TestRulerAsksAndTells(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
 		_, c, args := r.component("rule")
 		require.NotNil(t, c, "ruler")
-		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config-file")), "whom the ruler asks")
-		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config-file"))
+		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config")), "whom the ruler asks")
+		tells := slices.Concat(flagValues(args, "alertmanagers.url"), flagValues(args, "alertmanagers.config"))
 		assert.Equal(t, len(tells) == 0, strings.Contains(r.notes, "nobody is told"), "the ruler tells %q, and NOTES.txt:\n%s", tells, r.notes)
 		assert.NotEmpty(t, flagValues(args, "rule-file"), "what the ruler evaluates")
 		assert.NotEmpty(t, flagValues(args, "label"), "a ruler without labels of its own cannot be told from another one")

@@ -65,7 +65,7 @@ func assertFindsEveryPod(t *testing.T, r *release, job scrapeConfig) {
 		assert.Equal(t, pod, static.Labels["instance"], job.JobName)
 		targets = append(targets, pod)
 	}
-	for _, dns := range job.DNSConfigs {
+	for _, dns := range job.DNSSDConfigs {
 		assert.Equal(t, "SRV", dns.Type, job.JobName)
 		for _, name := range dns.Names {
 			match := srv.FindStringSubmatch("dnssrv+" + name)

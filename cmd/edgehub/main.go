@@ -40,14 +40,30 @@ type options struct {
 func main() {
 	o := parse(os.Args[1:])
 	logger := promslog.New(o.log)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, o, logger)
-	stop()
-	if err != nil {
+	stop, now := signals()
+	if err := run(stop, now, o, logger); err != nil {
 		logger.Error("edgehub failed", "error", err)
 		os.Exit(1)
 	}
 }
+
+// signals returns a context that ends with the first SIGTERM or SIGINT, and one
+// that ends with the second. They are for the whole life of the process.
+func signals() (stop, now context.Context) {
+	stop, first := context.WithCancel(context.Background())
+	now, second := context.WithCancelCause(context.Background())
+	told := make(chan os.Signal, 2)
+	signal.Notify(told, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-told
+		first()
+		<-told
+		second(errHurry)
+	}()
+	return stop, now
+}
+
+var errHurry = errors.New("told a second time to stop")
 
 // parse reads the command line; a wrong one ends the process with status 2, as
 // it does in Prometheus.
@@ -85,7 +101,7 @@ func parse(args []string) options {
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
 	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&o.pprof)
-	app.Flag("web.stop-timeout", "How long pushes and scrapes under way may take after SIGTERM.").Default("25s").DurationVar(&o.stopTimeout)
+	app.Flag("web.stop-timeout", "Time for a stop as a whole: after SIGTERM or SIGINT no more pushes are taken, and scrapers get what waits. Give it more than their interval and timeout together. A second signal stops at once.").Default("75s").DurationVar(&o.stopTimeout)
 	promslogflag.AddFlags(app, o.log)
 	app.Version(version.Print("edgehub"))
 	app.HelpFlag.Short('h')
@@ -115,8 +131,9 @@ func withPprof(hub http.Handler) http.Handler {
 	})
 }
 
-// run serves a hub until ctx ends, and then lets what is under way finish.
-func run(ctx context.Context, o options, logger *slog.Logger) error {
+// run serves a hub until stop ends. Then it has the time that the options say to let
+// scrapers take what waits, and what is under way finish, unless now ends, too.
+func run(stop, now context.Context, o options, logger *slog.Logger) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		versioncollector.NewCollector("edgehub"),
@@ -139,13 +156,15 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve: %w", err)
-	case <-ctx.Done():
+	case <-stop.Done():
 	}
 
-	logger.Info("stopping; pushes and scrapes under way may finish", "timeout", o.stopTimeout)
-	hub.Retire()
-	deadline, cancel := context.WithTimeout(context.Background(), o.stopTimeout)
+	logger.Info("stopping; no more pushes are taken, scrapers may take what waits; once more to stop at once", "timeout", o.stopTimeout)
+	deadline, cancel := context.WithTimeout(now, o.stopTimeout)
 	defer cancel()
+	if err := hub.Drain(deadline); err != nil {
+		logger.Warn("stopping without the rest", "error", err)
+	}
 	if err := server.Shutdown(deadline); err != nil {
 		logger.Warn("requests were cut off", "error", err)
 		server.Close()

@@ -20,6 +20,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -139,7 +140,7 @@ func start(t *testing.T, args ...string) *running {
 	o := parse(append(args, "--web.listen-address=127.0.0.1:0"))
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{log: &logged{written: make(chan struct{}, 1)}, stop: stop, ended: make(chan error, 1)}
-	go func() { r.ended <- run(ctx, o, slog.New(slog.NewTextHandler(r.log, nil))) }()
+	go func() { r.ended <- run(ctx, t.Context(), o, slog.New(slog.NewTextHandler(r.log, nil))) }()
 	r.address = r.log.await(t, `msg="Listening on" address=(\S+)`)
 	return r
 }
@@ -218,7 +219,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	// The hub has the request when the connection is a sender's.
 	require.Eventually(t, func() bool { return underWay(t, hub.address) }, 20*time.Second, 5*time.Millisecond)
 	hub.stop()
-	hub.log.await(t, `(stopping; pushes and scrapes under way may finish)`)
+	hub.log.await(t, `(waiting for a scrape of what was pushed.* pushes_under_way=1)`)
 	_, err = io.WriteString(write, "x 2\n")
 	require.NoError(t, err)
 	require.NoError(t, write.Close())
@@ -226,8 +227,88 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	got := <-answered
 	require.NoError(t, got.err)
 	assert.Equal(t, http.StatusOK, got.status)
+	assert.Regexp(t, `^x 2 \d+\n$`, scrape(t, hub.address))
 	require.NoError(t, <-hub.ended)
-	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=2 series=1`)
+	assert.Contains(t, hub.log.String(), "every sample was scraped")
+}
+
+// scrape does what a Prometheus does, once.
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, "http://"+address+"/metrics", nil)
+	require.NoError(t, err)
+	r.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	return string(text)
+}
+
+// process is an edgehub of its own, so that signals reach it.
+type process struct {
+	*exec.Cmd
+	log     *logged
+	address string
+}
+
+// startProcess starts one that holds a sample.
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: edgehubCommand(append(args, "--web.listen-address=127.0.0.1:0")...), log: &logged{written: make(chan struct{}, 1)}}
+	p.Stdout, p.Stderr = p.log, p.log
+	require.NoError(t, p.Start())
+	t.Cleanup(func() { _ = p.Process.Kill() }) // it has ended, unless the test failed
+	p.address = p.log.await(t, `msg="Listening on" address=(\S+)`)
+	answer, err := http.Post("http://"+p.address+"/metrics", "text/plain", strings.NewReader("x 1\n"))
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	return p
+}
+
+func (p *process) tell(t *testing.T, signal os.Signal) {
+	t.Helper()
+	require.NoError(t, p.Process.Signal(signal))
+}
+
+// After SIGTERM the hub refuses pushes, gives the next scrape what it has, and ends.
+func TestSIGTERMWaitsForAScrape(t *testing.T) {
+	hub := startProcess(t)
+	hub.tell(t, syscall.SIGTERM)
+	hub.log.await(t, `(waiting for a scrape of what was pushed.* samples=1 .*last_scrape=never up_to=1m15s)`)
+	answer, err := http.Post("http://"+hub.address+"/metrics", "text/plain", strings.NewReader("x 2\n"))
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+	assert.Equal(t, "stopping", answer.Header.Get("Hubring-Reason"))
+	assert.Regexp(t, `^x 1 \d+\n$`, scrape(t, hub.address))
+	require.NoError(t, hub.Wait())
+	assert.Contains(t, hub.log.String(), "every sample was scraped")
+	assert.NotContains(t, hub.log.String(), "level=WARN")
+}
+
+// Whoever is in a hurry says it twice.
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	hub := startProcess(t)
+	hub.tell(t, os.Interrupt)
+	hub.log.await(t, `(once more to stop at once" timeout=1m15s)`)
+	hub.log.await(t, `(waiting for a scrape)`)
+	begin := time.Now()
+	hub.tell(t, os.Interrupt)
+	require.NoError(t, hub.Wait())
+	assert.Less(t, time.Since(begin), 30*time.Second)
+	assert.Contains(t, hub.log.String(), `1 samples wait for a scrape, 0 pushes are under way: told a second time to stop`)
+	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=1 series=1`)
+}
+
+func TestStopHasAnEnd(t *testing.T) {
+	hub := startProcess(t, "--web.stop-timeout=50ms")
+	hub.tell(t, syscall.SIGTERM)
+	require.NoError(t, hub.Wait())
+	assert.Contains(t, hub.log.String(), "they are gone\" samples=1 series=1")
 }
 
 // underWay says whether the hub at an address has a sender.

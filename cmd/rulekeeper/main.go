@@ -40,6 +40,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
@@ -63,6 +64,7 @@ type options struct {
 	rules    []string
 	to       string
 	reload   string
+	client   string // file with how to log in there
 	interval time.Duration
 	once     bool
 	features []string
@@ -95,6 +97,7 @@ func parse(args []string) (options, error) {
 	app.Flag("rules", "Rule files: a pattern as Thanos' --rule-file takes it; repeatable.").Required().PlaceHolder("GLOB").StringsVar(&o.rules)
 	app.Flag("to", "Folder to publish in, on a volume that outlives the container. The ruler reads DIR/current/*.yaml.").Required().PlaceHolder("DIR").StringVar(&o.to)
 	app.Flag("reload-url", "Where the ruler is told to load its rules, with a POST.").Default("http://localhost:10902/-/reload").StringVar(&o.reload)
+	app.Flag("reload-http-config", "HTTP client configuration file for --reload-url, with TLS and basic auth: what Prometheus has in a scrape job.").PlaceHolder("FILE").StringVar(&o.client)
 	app.Flag("interval", "How often the rule files are looked at.").Default("30s").DurationVar(&o.interval)
 	app.Flag("once", "Publish, tell no ruler, and exit: for an init container. Bad rules are no failure.").BoolVar(&o.once)
 	app.Flag("partial-response", "What groups that name no partial_response_strategy get: warn, or nothing with abort and keep. Thanos then aborts: no alert while one server behind the querier does not answer.").Default(string(check.Warn)).EnumVar((*string)(&o.check.Partial), string(check.Warn), string(check.Abort), string(check.Keep))
@@ -155,7 +158,10 @@ func build(o options, registry *prometheus.Registry, logger *slog.Logger) (*keep
 	if err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport, err := rulerTransport(o.client)
+	if err != nil {
+		return nil, err
+	}
 	r, err := ruler.New(o.reload, transport)
 	if err != nil {
 		return nil, err
@@ -169,6 +175,22 @@ func build(o options, registry *prometheus.Registry, logger *slog.Logger) (*keep
 		Registerer: registry,
 		Logger:     logger,
 	}), nil
+}
+
+// rulerTransport returns how requests go to the ruler, with what the file says if there is one.
+func rulerTransport(file string) (http.RoundTripper, error) {
+	if file == "" {
+		return http.DefaultTransport.(*http.Transport).Clone(), nil
+	}
+	client, _, err := config.LoadHTTPConfigFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read --reload-http-config: %w", err)
+	}
+	transport, err := config.NewRoundTripperFromConfig(*client, "ruler")
+	if err != nil {
+		return nil, fmt.Errorf("use --reload-http-config %s: %w", file, err)
+	}
+	return transport, nil
 }
 
 // serve keeps the rules and tells of it, until ctx ends or the address cannot be had.

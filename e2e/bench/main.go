@@ -161,7 +161,7 @@ func (w *workshop) hub(flags ...string) server.Spec {
 	return server.Spec{
 		Name: "edgehub", Path: w.edgehub, Ready: "/-/ready",
 		Args: func(address, _ string) []string {
-			return append([]string{"--web.listen-address=" + address}, flags...)
+			return append([]string{"--web.listen-address=" + address, "--web.stop-timeout=1s"}, flags...)
 		},
 	}
 }

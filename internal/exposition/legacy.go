@@ -14,6 +14,19 @@ func AppendName(dst []byte, name string) []byte {
 	return appendQuoted(dst, name)
 }
 
+// AppendLabelName appends a label's name as it stands between the braces of a
+// series: in quotes when it is not a classic one.
+func AppendLabelName(dst []byte, name string) []byte {
+	if ValidLabelName(name) {
+		return append(dst, name...)
+	}
+	return appendQuoted(dst, name)
+}
+
+// AppendLegacyLabelName appends a label's name as a classic one, as AppendLegacyName
+// does a metric's; a colon is written by its number.
+func AppendLegacyLabelName(dst []byte, name string) []byte { return appendLegacy(dst, name, inLabel) }
+
 // AppendLegacyName appends a metric name as a classic one, by the scheme that
 // Prometheus calls values: U__, then letters and digits as they are, an underscore
 // doubled, and any other character as its number in hexadecimal between

@@ -21,6 +21,17 @@ func TestAppendName(t *testing.T) {
 	f("say \"x\"\n\\", `"say \"x\"\n\\"`)
 }
 
+func TestAppendLabelName(t *testing.T) {
+	f := func(name, want, legacy string) {
+		t.Helper()
+		assert.Equal(t, want, string(AppendLabelName(nil, name)))
+		assert.Equal(t, legacy, string(AppendLegacyLabelName(nil, name)))
+	}
+	f("gatewayID", "gatewayID", "gatewayID")
+	f("gateway.id", `"gateway.id"`, "U__gateway_2e_id")
+	f(`a:"b"`, `"a:\"b\""`, "U__a_3a__22_b_22_")
+}
+
 func TestAppendLegacy(t *testing.T) {
 	f := func(text, want string) {
 		t.Helper()

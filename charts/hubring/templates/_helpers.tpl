@@ -121,14 +121,30 @@ env:
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- end -}}
 
-{{/* hubring.probes: call with (dict "port" "http"). */}}
+{{/* hubring.probes: call with (dict "root" $ "port" "http"). The kubelet takes any certificate but has no
+     password. Where one is needed, readiness is asked over "grpc", its number, or by "command", a list, and if
+     there is neither, it is enough that the port is open. */}}
 {{- define "hubring.probes" -}}
+{{- $locked := include "hubring.locked" .root -}}
+{{- $http := dict "port" .port "scheme" (include "hubring.scheme" .root | upper) -}}
 readinessProbe:
-  httpGet: {path: /-/ready, port: {{ .port }}}
+  {{- if not $locked }}
+  httpGet: {{ set $http "path" "/-/ready" | toJson }}
+  {{- else if get . "command" }}
+  exec: {command: {{ toJson .command }}}
+  {{- else if get . "grpc" }}
+  grpc: {port: {{ .grpc }}}
+  {{- else }}
+  tcpSocket: {port: {{ .port }}}
+  {{- end }}
   periodSeconds: 5
   timeoutSeconds: 3
 livenessProbe:
-  httpGet: {path: /-/healthy, port: {{ .port }}}
+  {{- if $locked }}
+  tcpSocket: {port: {{ .port }}}
+  {{- else }}
+  httpGet: {{ set $http "path" "/-/healthy" | toJson }}
+  {{- end }}
   periodSeconds: 10
   timeoutSeconds: 10
   # A busy machine is no reason to kill what holds samples in memory.
@@ -168,6 +184,25 @@ volumeClaimTemplates:
 {{- printf "%s-%d.%s.%s:9091" $service (int .shard) $service (include "hubring.domain" .root) -}}
 {{- end -}}
 
+{{/* hubring.stopTimeout: seconds in which a stopping hub is scraped for the last time. */}}
+{{- define "hubring.stopTimeout" -}}
+{{- $p := .Values.prometheus -}}
+{{- $scraped := add (include "hubring.seconds" $p.scrapeInterval) (include "hubring.seconds" $p.scrapeTimeout) 5 -}}
+{{- default $scraped (int .Values.edgehub.stopTimeout) -}}
+{{- end -}}
+
+{{/* hubring.handoverSleep: seconds for which a stopping Prometheus goes on scraping, since its hub may be
+     stopping, too: the number shrinks, or an upgrade changes both. None where nothing would keep the samples. */}}
+{{- define "hubring.handoverSleep" -}}
+{{- if or .Values.prometheus.persistence.enabled .Values.prometheus.remoteWrite }}{{ include "hubring.stopTimeout" . }}{{ else }}0{{ end -}}
+{{- end -}}
+
+{{- define "hubring.handoverLifecycle" -}}
+{{- with int (include "hubring.handoverSleep" .) -}}
+lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
+{{- end -}}
+{{- end -}}
+
 {{/* hubring.servers: how many numbers Prometheus servers have, with those whose hub is gone. */}}
 {{- define "hubring.servers" -}}
 {{- add (int .Values.prometheus_servers_count) (int .Values.prometheus.retired) -}}
@@ -190,7 +225,7 @@ prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- if .Values.alertmanager.enabled -}}
 {{- $service := printf "%s-alertmanager" (include "hubring.fullname" .) -}}
 {{- range $i := until (int .Values.alertmanager.replicas) -}}
-{{- $urls = append $urls (printf "http://%s-%d.%s.%s:9093" $service $i $service (include "hubring.domain" $)) -}}
+{{- $urls = append $urls (printf "%s://%s-%d.%s.%s:9093" (include "hubring.scheme" $) $service $i $service (include "hubring.domain" $)) -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $urls -}}

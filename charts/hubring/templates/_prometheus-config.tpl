@@ -1,9 +1,10 @@
 {{/* hubring.prometheusConfig: the configuration of one server. Call with
      (dict "root" $ "shard" 2 "replica" "a"). */}}
 {{- define "hubring.prometheusConfig" -}}
+{{- $root := .root -}}
 {{- $v := .root.Values -}}
 {{- $name := include "hubring.fullname" .root -}}
-{{- $pod := printf "%s-%s-%d" $name (include "hubring.prometheusName" .replica) (int .shard) -}}
+{{- $pod := printf "%s-%s-%d" $name (include "hubring.prometheusName" .replica) (int .shard) }}
 global:
   scrape_interval: {{ $v.prometheus.scrapeInterval }}
   scrape_timeout: {{ $v.prometheus.scrapeTimeout }}
@@ -34,6 +35,9 @@ alerting:
   alertmanagers:
     {{- range $alertmanagers }}
     - scheme: {{ regexFind "^https?" . }}
+      {{- if $v.alertmanager.enabled }}
+      {{- include "hubring.clientConfig" $root | nindent 6 }}
+      {{- end }}
       static_configs: [{targets: [{{ regexReplaceAll "^https?://" . "" | quote }}]}]
     {{- end }}
 {{- end }}
@@ -46,14 +50,24 @@ scrape_configs:
   {{- include "hubring.scrapeHub" . | nindent 2 }}
   - job_name: edgehub-internal
     metrics_path: /internal
+    {{- include "hubring.scrapeWeb" $root | nindent 4 }}
+    static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
+  # Which gateways there are, for lists that need not look through all series. Its instance stays: it
+  # is the hub.
+  - job_name: edgehub-gateways
+    metrics_path: /gateways
+    {{- include "hubring.scrapeWeb" $root | nindent 4 }}
+    scrape_interval: {{ $v.prometheus.gatewaysInterval }}
     static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
   {{- end }}
   - job_name: prometheus
+    {{- include "hubring.localWeb" $root | nindent 4 }}
     static_configs:
       # Named by the pod: localhost is the same everywhere, and the querier takes shards off.
       - {targets: ["localhost:9090"], labels: {instance: {{ $pod }}}}
   {{- if $v.create_thanos }}
   - job_name: thanos-sidecar
+    {{- include "hubring.localWeb" $root | nindent 4 }}
     static_configs:
       - {targets: ["localhost:10902"], labels: {instance: {{ $pod }}}}
   {{- end }}
@@ -71,6 +85,7 @@ scrape_configs:
   # Gateways bring their own times, and may bring their own job and instance.
   honor_labels: true
   honor_timestamps: true
+  {{- include "hubring.scrapeWeb" .root | nindent 2 }}
   # Within a cluster bandwidth costs less than compressing.
   enable_compression: false
   {{- if or (gt $parts 1) (eq (int $v.prometheus_replicas) 2) }}

@@ -5,10 +5,17 @@
   imagePullPolicy: {{ .Values.thanos.image.pullPolicy }}
   args:
     - sidecar
-    - --prometheus.url=http://localhost:9090
+    - --prometheus.url={{ include "hubring.scheme" . }}://localhost:9090
+    {{- if include "hubring.localConfig" . }}
+    - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
+    {{- end }}
     - --tsdb.path=/prometheus
+    # It starts before Prometheus listens, and asks again no sooner. Thanos' own default, 30 s,
+    # is how long queries would miss a server after each of its starts.
+    - --prometheus.get_config_interval=5s
     - --grpc-address=:10901
     - --http-address=:10902
+    {{- include "hubring.thanosWeb" . | nindent 4 }}
     {{- if .Values.objectStorage.enabled }}
     - {{ include "hubring.bucketFlag" . }}
     {{- end }}
@@ -16,10 +23,11 @@
     {{- range .Values.thanos.sidecar.extraArgs }}
     - {{ quote . }}
     {{- end }}
+  {{- include "hubring.handoverLifecycle" . | nindent 2 }}
   ports:
     - {name: grpc, containerPort: 10901, protocol: TCP}
     - {name: http-sidecar, containerPort: 10902, protocol: TCP}
-  {{- include "hubring.probes" (dict "port" "http-sidecar") | nindent 2 }}
+  {{- include "hubring.probes" (dict "root" . "port" "http-sidecar" "grpc" 10901) | nindent 2 }}
   resources:
     {{- toYaml .Values.thanos.sidecar.resources | nindent 4 }}
   {{- include "hubring.containerSecurity" . | nindent 2 }}
@@ -28,6 +36,9 @@
     {{- if .Values.objectStorage.enabled }}
     {{- include "hubring.bucketMounts" . | nindent 4 }}
     {{- end }}
+    {{- include "hubring.webMount" . | nindent 4 }}
+    {{- include "hubring.webClientMount" . | nindent 4 }}
+    {{- include "hubring.localMount" . | nindent 4 }}
 {{- end -}}
 
 {{/* hubring.srv: how Thanos finds all pods of a headless service. Call with
@@ -104,6 +115,7 @@ spec:
 {{- define "hubring.watchPods" -}}
 {{- $service := printf "%s-%s" (include "hubring.fullname" .root) .name -}}
 - job_name: {{ .job }}
+  {{- include "hubring.scrapeWeb" .root | nindent 2 }}
   static_configs:
     {{- range $i := until (int .replicas) }}
     - {targets: ["{{ $service }}-{{ $i }}.{{ $service }}.{{ include "hubring.domain" $.root }}:{{ $.port }}"], labels: {instance: {{ $service }}-{{ $i }}}}
@@ -112,6 +124,7 @@ spec:
 
 {{- define "hubring.watchService" -}}
 - job_name: {{ .job }}
+  {{- include "hubring.scrapeWeb" .root | nindent 2 }}
   dns_sd_configs: [{names: [_http._tcp.{{ include "hubring.fullname" .root }}-{{ .name }}.{{ include "hubring.domain" .root }}], type: SRV}]
 {{- end -}}
 
@@ -131,13 +144,19 @@ spec:
     {{- if .once }}
     - --once
     {{- else }}
-    - --reload-url=http://localhost:10902/-/reload
+    - --reload-url={{ include "hubring.scheme" .root }}://localhost:10902/-/reload
     - --web.listen-address=:10903
+    {{- if include "hubring.localConfig" .root }}
+    - --reload-http-config=/etc/hubring/localhost/http.yml
+    {{- end }}
+    {{- if .root.Values.web.configSecret }}
+    - --web.config.file=/etc/hubring/web/web.yml
+    {{- end }}
     {{- end }}
   {{- if not .once }}
   ports:
     - {name: http-keeper, containerPort: 10903, protocol: TCP}
-  {{- include "hubring.probes" (dict "port" "http-keeper") | nindent 2 }}
+  {{- include "hubring.probes" (dict "root" .root "port" "http-keeper") | nindent 2 }}
   {{- end }}
   resources:
     {{- toYaml $keeper.resources | nindent 4 }}
@@ -145,4 +164,9 @@ spec:
   volumeMounts:
     - {name: data, mountPath: /data}
     {{- include "hubring.ruleMounts" .root | nindent 4 }}
+    {{- if not .once }}
+    {{- include "hubring.webMount" .root | nindent 4 }}
+    {{- include "hubring.webClientMount" .root | nindent 4 }}
+    {{- include "hubring.localMount" .root | nindent 4 }}
+    {{- end }}
 {{- end -}}

@@ -22,6 +22,7 @@
 {{- if and (gt (int $v.prometheus_servers_count) 1) (not $v.create_thanos) -}}
 {{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
 {{- end -}}
+{{- include "hubring.validateImages" . -}}
 {{- if and $v.prometheus.retired (not $v.create_thanos) -}}
 {{- fail (printf "prometheus.retired is %d and create_thanos is false: nobody would query those servers; set create_thanos to true, or prometheus.retired to 0" (int $v.prometheus.retired)) -}}
 {{- end -}}
@@ -31,17 +32,37 @@
 {{- include "hubring.validatePrometheus" . -}}
 {{- include "hubring.validateAlerting" . -}}
 {{- include "hubring.validateBucket" . -}}
+{{- include "hubring.validateWeb" . -}}
+{{- include "hubring.validateMonitors" . -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.pushers is empty: nobody could push to a hub; list the controllers' pods there" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.enabled (or $v.serviceMonitor.enabled $v.podMonitor.enabled) (not $v.networkPolicy.monitors) -}}
+{{- fail "networkPolicy.enabled is true and networkPolicy.monitors is empty: nobody could scrape what serviceMonitor and podMonitor are for; list the operator's Prometheus pods there" -}}
 {{- end -}}
 {{- if and $v.thanos.queryFrontend.enabled (not $v.create_thanos) -}}
 {{- fail "thanos.queryFrontend.enabled is true and create_thanos is false: set create_thanos to true, or leave the query frontend out" -}}
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.validateImages: an image without a tag is whatever is the latest today. */}}
+{{- define "hubring.validateImages" -}}
+{{- $images := dict -}}
+{{- if .Values.create_thanos }}{{ $_ := set $images "thanos" .Values.thanos.image }}{{ end -}}
+{{- if .Values.alertmanager.enabled }}{{ $_ := set $images "alertmanager" .Values.alertmanager.image }}{{ end -}}
+{{- range $name, $image := $images -}}
+{{- if not (or $image.tag $image.digest) -}}
+{{- fail (printf "%s.image.tag and %s.image.digest are empty: name a release, or the image would be another one every time" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "hubring.validatePrometheus" -}}
 {{- $p := .Values.prometheus -}}
 {{- $tag := toString $p.image.tag -}}
+{{- if and $p.image.digest (not $tag) -}}
+{{- fail "prometheus.image.digest is set and prometheus.image.tag is empty: name there the release that the digest is of, since some lose samples" -}}
+{{- end -}}
 {{- if not (regexMatch "^v?[0-9]+\\.[0-9]+\\.[0-9]+" $tag) -}}
 {{- fail (printf "prometheus.image.tag is %q: name a release such as v3.15.0, since some lose samples" $tag) -}}
 {{- end -}}
@@ -59,10 +80,36 @@
 {{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.scrapeInterval)) -}}
 {{- fail (printf "prometheus.scrapeTimeout is %s, longer than prometheus.scrapeInterval, %s: make it no longer" $p.scrapeTimeout $p.scrapeInterval) -}}
 {{- end -}}
+{{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.gatewaysInterval)) -}}
+{{- fail (printf "prometheus.gatewaysInterval is %s, shorter than prometheus.scrapeTimeout, %s: make it no shorter" $p.gatewaysInterval $p.scrapeTimeout) -}}
+{{- end -}}
 {{- range list "shard" "prometheus_replica" "ruler_replica" -}}
 {{- if hasKey $p.externalLabels . -}}
 {{- fail (printf "prometheus.externalLabels has %s, which the chart sets for each server: choose another name" .) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "hubring.validateWeb" -}}
+{{- $web := .Values.web -}}
+{{- $asks := or $web.tls $web.username -}}
+{{- if and $asks (not $web.configSecret) -}}
+{{- fail "web.tls or web.username is set and web.configSecret is empty: name there the Secret that has web.yml, with which all parts serve" -}}
+{{- end -}}
+{{- if and $asks (not $web.clientSecret) -}}
+{{- fail "web.tls or web.username is set and web.clientSecret is empty: name there the Secret that has ca.crt for web.tls, and password for web.username" -}}
+{{- end -}}
+{{- range list "clientCertificate" "serverName" -}}
+{{- if and (get $web .) (not $web.tls) -}}
+{{- fail (printf "web.%s is set and web.tls is false: set web.tls to true, or leave web.%s out" . .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A monitor finds pods by their addresses, which no certificate has. */}}
+{{- define "hubring.validateMonitors" -}}
+{{- if and .Values.web.tls (not .Values.web.serverName) (or .Values.serviceMonitor.enabled .Values.podMonitor.enabled) -}}
+{{- fail "serviceMonitor or podMonitor is enabled, web.tls is true and web.serverName is empty: pods are scraped by their addresses, so set web.serverName to a name that all certificates are for" -}}
 {{- end -}}
 {{- end -}}
 

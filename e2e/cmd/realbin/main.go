@@ -1,5 +1,6 @@
-// Command realbin builds the real programs of the end-to-end suite, unless
-// they are there already, and prints the folder that holds them. Run it before
+// Command realbin builds real programs, unless they are there already, and
+// prints the folder that holds them: those of the end-to-end suite, or with the
+// argument "cluster" those that the chart's tests need beside them. Run it before
 // "go test" where the cache may be cold: the build alone can outlast the ten
 // minutes that "go test" allows by default.
 package main
@@ -7,6 +8,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,10 +30,26 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	dir, err := realbin.Dir(ctx, checkout, os.Stderr)
+	programs, err := chosen(os.Args[1:])
+	if err != nil {
+		return err
+	}
+	dir, err := programs(ctx, checkout, os.Stderr)
 	if err != nil {
 		return err
 	}
 	fmt.Println(dir)
 	return nil
+}
+
+// chosen returns what builds the programs that the arguments name.
+func chosen(args []string) (func(context.Context, string, io.Writer) (string, error), error) {
+	switch {
+	case len(args) == 0:
+		return realbin.Dir, nil
+	case len(args) == 1 && args[0] == "cluster":
+		return realbin.ClusterDir, nil
+	default:
+		return nil, fmt.Errorf("choose what to build: %q is not a set of programs; give nothing or \"cluster\"", args)
+	}
 }

@@ -5,6 +5,7 @@ type component struct {
 	module   string            // folder below e2e/tools
 	tags     string            // comma separated, may be empty
 	version  string            // stamped where the program reads its version, may be empty
+	stamp    string            // the variable that is stamped, if it is not versionVar
 	programs map[string]string // name of the binary: its package
 }
 
@@ -78,6 +79,35 @@ var peers = group{
 		programs: map[string]string{
 			VictoriaMetrics: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",
 			VMAgent:         "github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent",
+		},
+	},
+}
+
+// cluster are the programs around the chart: what judges its manifests, what its
+// alerts go to, and a stand-in for object storage. etcd has its version in its source.
+var cluster = group{
+	{
+		module:  "alertmanager",
+		version: "0.31.1",
+		programs: map[string]string{
+			Alertmanager: "github.com/prometheus/alertmanager/cmd/alertmanager",
+			Amtool:       "github.com/prometheus/alertmanager/cmd/amtool",
+		},
+	},
+	{
+		module: "gofakes3",
+		programs: map[string]string{
+			GoFakeS3: "github.com/johannesboyne/gofakes3/cmd/gofakes3",
+		},
+	},
+	{
+		module: "kube",
+		// Without it the server calls itself v0.0.0-master.
+		version: "v1.36.3",
+		stamp:   "k8s.io/component-base/version.gitVersion",
+		programs: map[string]string{
+			Etcd:          "go.etcd.io/etcd/server/v3",
+			KubeAPIServer: "k8s.io/kubernetes/cmd/kube-apiserver",
 		},
 	},
 }

@@ -1,5 +1,5 @@
-// Package realbin builds the real programs of the end-to-end suite and of the
-// benchmark, once.
+// Package realbin builds the real programs of the end-to-end suite, of the
+// benchmark and of the chart's tests, once.
 //
 // Dir looks for them in the user's cache, in a folder named by a hash of all
 // that decides what they are: their go.mod and go.sum files, the build flags
@@ -9,6 +9,7 @@
 package realbin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,11 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -36,6 +40,15 @@ const (
 	Pushgateway       = "pushgateway"
 	VictoriaMetrics   = "victoria-metrics"
 	VMAgent           = "vmagent"
+)
+
+// The names of the binaries in the folder that ClusterDir returns.
+const (
+	Alertmanager  = "alertmanager"
+	Amtool        = "amtool"
+	Etcd          = "etcd"
+	GoFakeS3      = "gofakes3"
+	KubeAPIServer = "kube-apiserver"
 )
 
 // unusedAfter is how long a folder of another key is kept after its last use.
@@ -58,6 +71,12 @@ func Dir(ctx context.Context, checkout string, progress io.Writer) (string, erro
 // PeersDir is Dir for the programs that the benchmark measures a hub beside.
 func PeersDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
 	return peers.dir(ctx, checkout, progress)
+}
+
+// ClusterDir is Dir for the programs that the chart is tried with: a Kubernetes
+// API server and its etcd, Alertmanager, and an S3 server.
+func ClusterDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
+	return cluster.dir(ctx, checkout, progress)
 }
 
 func (g group) dir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
@@ -175,7 +194,7 @@ func (c component) build(ctx context.Context, checkout, dir string, progress io.
 	}
 	defer func() { _ = os.RemoveAll(work) }() // else removeBroken will
 
-	fmt.Fprintf(progress, "realbin: building %s %s: %v\n", c.module, c.version, c.names())
+	fmt.Fprintf(progress, "realbin: building %s: %v\n", strings.TrimSpace(c.module+" "+c.version), c.names())
 	begin := time.Now()
 	cmd := exec.CommandContext(ctx, "go", c.buildArgs(work)...)
 	cmd.Dir = filepath.Join(toolsDir(checkout), c.module)
@@ -186,13 +205,24 @@ func (c component) build(ctx context.Context, checkout, dir string, progress io.
 		return fmt.Errorf("build %s in %s: %w\n%s", c.module, cmd.Dir, err, tail(out, 4000))
 	}
 	for name, pkg := range c.programs {
-		if err := os.Rename(filepath.Join(work, filepath.Base(pkg)), filepath.Join(dir, name)); err != nil {
+		if err := os.Rename(filepath.Join(work, builtName(pkg)), filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("build %s: %w", c.module, err)
 		}
 	}
 	fmt.Fprintf(progress, "realbin: built %s in %s\n", c.module, time.Since(begin).Round(time.Second))
 	return nil
 }
+
+// builtName is how go names the binary of a package: by the last part of its path
+// that is no major version.
+func builtName(pkg string) string {
+	if majorVersion.MatchString(pkg) {
+		pkg = path.Dir(pkg)
+	}
+	return path.Base(pkg)
+}
+
+var majorVersion = regexp.MustCompile(`/v[0-9]+$`)
 
 func (c component) names() []string {
 	var names []string
@@ -207,7 +237,7 @@ func (c component) names() []string {
 func (c component) buildArgs(out string) []string {
 	ldflags := "-s -w"
 	if c.version != "" {
-		ldflags += " -X " + versionVar + "=" + c.version
+		ldflags += " -X " + cmp.Or(c.stamp, versionVar) + "=" + c.version
 	}
 	args := []string{"build", "-trimpath", "-ldflags", ldflags}
 	if c.tags != "" {

@@ -36,17 +36,28 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 		"prometheusedgehub": "github.com/facebookincubator/prometheus-edge-hub v1.1.0 ",
 		"pushgateway":       "github.com/prometheus/pushgateway v1.11.3 ",
 		"victoriametrics":   "github.com/VictoriaMetrics/VictoriaMetrics v1.110.0 ",
+
+		"alertmanager": "github.com/prometheus/alertmanager v0.31.1 ",
+		"gofakes3":     "github.com/johannesboyne/gofakes3 v1.2.0 ",
+		"kube":         "k8s.io/kubernetes v1.36.3 ",
 	}
 	stamped := map[string]string{
 		"nodeexporter": "1.12.1", "prometheus": "3.15.0", "prometheus253": "2.53.1", "thanos": "0.42.4",
 		"prometheusedgehub": "1.1.0", "pushgateway": "1.11.3", "victoriametrics": "1.110.0",
+		"alertmanager": "0.31.1", "gofakes3": "", "kube": "v1.36.3",
 	}
-	for _, c := range slices.Concat(suite, peers) {
+	for _, c := range slices.Concat(suite, peers, cluster) {
 		content, err := os.ReadFile(filepath.Join(toolsDir(root), c.module, "go.mod"))
 		require.NoError(t, err)
 		require.Contains(t, string(content), module[c.module])
 		require.Equal(t, stamped[c.module], c.version)
 	}
+}
+
+func TestBuiltNameIsGos(t *testing.T) {
+	require.Equal(t, "kube-apiserver", builtName("k8s.io/kubernetes/cmd/kube-apiserver"))
+	require.Equal(t, "server", builtName("go.etcd.io/etcd/server/v3"))
+	require.Equal(t, "gofakes3", builtName("github.com/johannesboyne/gofakes3/cmd/gofakes3"))
 }
 
 func TestKeyFollowsWhatDecides(t *testing.T) {

@@ -1,0 +1,75 @@
+{{/* hubring.connections: who may open a connection to which port of whom, a component each. In from are
+     components, and the lists of values networkPolicy has: pushers, queriers, monitors. What is not installed
+     is left out where it is read. */}}
+{{- define "hubring.connections" -}}
+{{- $distributed := .Values.thanos.query.distributed.enabled -}}
+{{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query" $distributed -}}
+edgehub:
+  # What a hub has is for its Prometheus. A push and a scrape are on the same port, so who may push
+  # could scrape, too.
+  - {ports: [http], from: [prometheus, pushers, monitors]}
+prometheus:
+  - {ports: [http], from: [queriers, monitors]}
+  - {ports: [grpc], from: [{{ ternary "thanos-query-shard" "thanos-query" $distributed }}]}
+  - {ports: [http-sidecar], from: [monitors]}
+alertmanager:
+  - {ports: [http], from: [prometheus, thanos-rule, queriers, monitors]}
+  {{- if gt (int .Values.alertmanager.replicas) 1 }}
+  - {ports: [cluster-tcp, cluster-udp], from: [alertmanager]}
+  {{- end }}
+# With Thanos the first Prometheus scrapes what the others are made of.
+thanos-query:
+  - {ports: [http], from: [prometheus, thanos-rule, thanos-query-frontend, queriers, monitors]}
+thanos-query-shard:
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http], from: [prometheus, monitors]}
+thanos-query-global:
+  - {ports: [grpc], from: [thanos-query]}
+  - {ports: [http], from: [prometheus, monitors]}
+thanos-query-frontend:
+  - {ports: [http], from: [prometheus, queriers, monitors]}
+thanos-rule:
+  - {ports: [grpc], from: [{{ ternary "thanos-query-global" "thanos-query" $distributed }}]}
+  - {ports: [http, http-keeper], from: [prometheus, monitors]}
+thanos-store:
+  - {ports: [grpc], from: [{{ $leaves }}]}
+  - {ports: [http], from: [prometheus, monitors]}
+thanos-compact:
+  - {ports: [http], from: [prometheus, monitors]}
+{{- end -}}
+
+{{/* hubring.installed: the components that there are, a JSON list. */}}
+{{- define "hubring.installed" -}}
+{{- $v := .Values -}}
+{{- $installed := list "edgehub" "prometheus" -}}
+{{- if $v.alertmanager.enabled }}{{ $installed = append $installed "alertmanager" }}{{ end -}}
+{{- if $v.create_thanos }}{{ $installed = concat $installed (list "thanos-query" "thanos-rule") }}{{ end -}}
+{{- if $v.thanos.query.distributed.enabled }}{{ $installed = concat $installed (list "thanos-query-shard" "thanos-query-global") }}{{ end -}}
+{{- if $v.thanos.queryFrontend.enabled }}{{ $installed = append $installed "thanos-query-frontend" }}{{ end -}}
+{{- if $v.objectStorage.enabled }}{{ $installed = concat $installed (list "thanos-store" "thanos-compact") }}{{ end -}}
+{{- toJson $installed -}}
+{{- end -}}
+
+{{/* hubring.policyPeers: a list of NetworkPolicyPeers, or nothing. Call with (dict "root" $ "from" list). */}}
+{{- define "hubring.policyPeers" -}}
+{{- $root := .root -}}
+{{- $installed := include "hubring.installed" $root | fromJsonArray -}}
+{{- range .from }}
+{{- if hasKey $root.Values.networkPolicy . }}
+{{- with get $root.Values.networkPolicy . }}
+{{ toYaml . }}
+{{- end }}
+{{- else if has . $installed }}
+- podSelector:
+    matchLabels:
+      {{- include "hubring.selectorLabels" (dict "root" $root "component" .) | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* hubring.policyPorts: call with the names of ports, a list. */}}
+{{- define "hubring.policyPorts" -}}
+{{- $ports := list -}}
+{{- range . }}{{ $ports = append $ports (dict "port" . "protocol" (hasSuffix "-udp" . | ternary "UDP" "TCP")) }}{{ end -}}
+{{- toJson $ports -}}
+{{- end -}}

@@ -1,0 +1,2 @@
+// Package names is a DNS server for a cluster's names.
+package names

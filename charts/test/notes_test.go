@@ -1,0 +1,35 @@
+package charttest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// NOTES.txt tells whoever installs what to do next, and what they have not thought of.
+func TestNotes(t *testing.T) {
+	const lossy = "a hub that stops may lose what it still has"
+	cases := []struct {
+		name, values string
+		says, not    []string
+	}{
+		{"a hub that has no time to stop", `{edgehub: {stopTimeout: 29}}`, []string{"edgehub.stopTimeout is 29 s", lossy}, nil},
+		{"a hub that has", `{edgehub: {stopTimeout: 30}}`, nil, []string{lossy}},
+		{"no volumes", `{prometheus: {persistence: {enabled: false}}}`, []string{"prometheus.persistence.enabled is false"}, nil},
+		{"nobody is told", `{}`, []string{"nobody is told", "statefulset/edge-hubring-prometheus 9090"}, []string{"pair"}},
+		{"somebody is", `{alertmanager: {enabled: true}}`, nil, []string{"nobody is told"}},
+		{"a pair", `{prometheus_replicas: 2}`, []string{"a pair of Prometheus servers"}, nil},
+		{"Thanos", fiveShards, []string{"5 hubs", "service/edge-hubring-thanos-query 10902"}, []string{"set create_thanos to true"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			notes := mustRender(t, c.values).notes
+			for _, words := range c.says {
+				assert.Contains(t, notes, words)
+			}
+			for _, words := range c.not {
+				assert.NotContains(t, notes, words)
+			}
+		})
+	}
+}

@@ -1,0 +1,166 @@
+//go:build linux
+
+package charttest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// quick are values that make waiting short. Nothing else differs from what a user has.
+const quick = `
+edgehub: {minReadySeconds: 6}
+prometheus:
+  scrapeInterval: 1s
+  scrapeTimeout: 1s
+  evaluationInterval: 1s
+  extraArgs: [--scrape.discovery-reload-interval=200ms, --config.auto-reload-interval=1s]
+thanos:
+  ruler: {evaluationInterval: 1s, extraArgs: [--query.sd-dns-interval=1s]}
+`
+
+const threeServers = `{prometheus_servers_count: 3, create_thanos: true}`
+
+// fleetSize is how many gateways there are.
+const fleetSize = 200
+
+// soon is when what is promised after a change must be so, on a slow machine.
+const soon = 45 * time.Second
+
+// One hub and one Prometheus, as they are without any values: exporters find the hub by the name
+// in the notes, queries count the fleet, and the server evaluates the rules.
+func TestRunOneServer(t *testing.T) {
+	inCluster(t, []string{quick, fleetRules}, func(t *testing.T, r *liveRelease) {
+		fleet := startFleet(t, r, fleetSize)
+		server := ask(t, r.address("prometheus/0", 9090), "")
+		eventually(t, soon, func(ctx context.Context) error { return server.countsAll(ctx, fleetSize) })
+		fleet.raise(gatewayID(7))
+		eventually(t, soon, func(ctx context.Context) error { return server.alertsOf(ctx, gatewayID(7)) })
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error { return server.hasAll(ctx, fleet) })
+	})
+}
+
+// From 3 servers to 5 and back: gateways spread over all hubs, the querier counts each of them once
+// all the while, or says that a server is missing when some stop, each alert reaches
+// Alertmanager once, and nothing that a hub has taken is lost.
+func TestRunRescale(t *testing.T) {
+	three := []string{quick, fleetRules, toldAlertmanager, threeServers}
+	five := join(three, `{prometheus_servers_count: 5}`)
+	inCluster(t, three, func(t *testing.T, r *liveRelease) {
+		alerts := openInbox(t)
+		fleet := startFleet(t, r, fleetSize)
+		global := ask(t, r.address("thanos-query", 10902), "")
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		everyHubTakesPart(t, r, 3)
+		observer := observe(t, global)
+		fleet.raise(gatewayID(0))
+		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0)) })
+
+		r.upgrade(t, five...)
+		everyHubTakesPart(t, r, 5)
+		assertComplete(t, observer.take(), fleetSize)
+		fleet.raise(gatewayID(1))
+		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1)) })
+
+		r.upgrade(t, three...)
+		everyHubTakesPart(t, r, 3)
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		assertHonest(t, observer.take(), fleetSize)
+		fleet.raise(gatewayID(2))
+		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1), gatewayID(2)) })
+		require.NoError(t, alertmanagerHas(t.Context(), r.address("alertmanager/0", 9093), gatewayID(0), gatewayID(1), gatewayID(2)))
+
+		// What the servers with the highest numbers had is on their volumes.
+		fleet.stop()
+		r.upgrade(t, five...)
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// An upgrade that starts every hub and every server anew loses nothing that a hub has taken.
+func TestRunRollingUpgrade(t *testing.T) {
+	values := []string{quick, threeServers}
+	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+		fleet := startFleet(t, r, fleetSize)
+		everyHubTakesPart(t, r, 3)
+		before := r.Lives()
+		r.upgrade(t, join(values, `{edgehub: {podAnnotations: {release: "2"}}, prometheus: {podAnnotations: {release: "2"}}}`)...)
+		for _, component := range []string{"edgehub", "prometheus"} {
+			for i := range 3 {
+				name := fmt.Sprintf("%s-hubring-%s-%d", releaseName, component, i)
+				assert.Equal(t, before[name]+1, r.Lives()[name], "lives of %s", name)
+			}
+		}
+		everyHubTakesPart(t, r, 3)
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// While a server is gone alerts about the gateways of the others arrive, and when it is back
+// so do those about its own, and all that its hub has kept for it.
+func TestRunDeadServer(t *testing.T) {
+	inCluster(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease) {
+		alerts := openInbox(t)
+		fleet := startFleet(t, r, fleetSize)
+		global := ask(t, r.address("thanos-query", 10902), "")
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		everyHubTakesPart(t, r, 3)
+		homes, err := everything(t, r).homes(t.Context())
+		require.NoError(t, err)
+		observer := observe(t, global)
+		alive, dead := homes["edgehub-0"][0], homes["edgehub-1"][0]
+
+		server := releaseName + "-hubring-prometheus-1"
+		require.NoError(t, r.Fail(server))
+		fleet.raise(alive)
+		fleet.raise(dead)
+		eventually(t, soon, func(context.Context) error { return alerts.has(alive) })
+		eventually(t, soon, func(ctx context.Context) error {
+			return global.countsAll(ctx, float64(fleetSize-len(homes["edgehub-1"])))
+		})
+
+		require.NoError(t, r.Recover(server))
+		r.settle(t)
+		eventually(t, soon, func(context.Context) error { return alerts.has(alive, dead) })
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		assertNeverMore(t, observer.take(), fleetSize)
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// everything asks the querier for what all servers have, each of them for itself.
+func everything(t *testing.T, r *liveRelease) queries {
+	t.Helper()
+	return ask(t, r.address("thanos-query", 10902), "&dedup=false")
+}
+
+// everyHubTakesPart waits until each shard has its gateways, and all of them together the fleet.
+func everyHubTakesPart(t *testing.T, r *liveRelease, hubs int) {
+	t.Helper()
+	shards := everything(t, r)
+	eventually(t, soon, func(ctx context.Context) error {
+		by, err := shards.by(ctx, "shard", "count by (shard) (last_over_time(gateway_up[4s]))")
+		if err != nil {
+			return err
+		}
+		total := 0.0
+		for _, n := range by {
+			total += n
+			if n < fleetSize/float64(2*hubs) {
+				return fmt.Errorf("gateways by shard: %v", by)
+			}
+		}
+		if len(by) != hubs || total != fleetSize {
+			return fmt.Errorf("gateways by shard: %v, want %d shards with %d", by, hubs, fleetSize)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,117 @@
+package edgehub
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// drainReport is how often a hub that drains says what it waits for.
+const drainReport = 5 * time.Second
+
+// Drain stops the hub so that nothing is lost: it takes no more pushes, waits for
+// those under way, and then until every scraper has everything, which it goes on
+// serving. From the call on a push is answered with 503 and the reason "stopping",
+// so that its sender turns to another hub at once, and the hub is not ready. One
+// scrape of each cursor or part is enough, unless it is further behind than one response
+// holds. What was handed over before and is not confirmed yet the scraper confirms by
+// coming again; if it comes in another way it gets it again.
+//
+// Without samples that wait Drain returns nil at once. When ctx ends before it is
+// done the hub believes, as Retire does, that scrapers have what was written to
+// them, and if samples are left Drain returns an error that says how many and
+// wraps the cause of ctx. Meanwhile it logs every five seconds what it waits for.
+//
+// The server has to go on accepting connections until Drain returns; then shut it down. A hub that
+// drains does not take pushes again. Drain may be called from several
+// goroutines, and each call waits.
+func (h *Hub) Drain(ctx context.Context) error {
+	wait := &vigil{hub: h, ctx: ctx, report: time.NewTicker(drainReport)}
+	defer wait.report.Stop()
+	pushed := h.entrance.close()
+	wait.log()
+	err := wait.until(pushed)
+	for err == nil {
+		left, moved := h.log.left()
+		if left == 0 {
+			return nil
+		}
+		err = wait.until(moved)
+	}
+	h.Retire()
+	left, _ := h.log.waiting()
+	if pushes := h.entrance.count(); left > 0 || pushes > 0 {
+		return fmt.Errorf("drain the hub: %d samples wait for a scrape, %d pushes are under way: %w", left, pushes, err)
+	}
+	return nil
+}
+
+// vigil is a wait that says now and then what it waits for.
+type vigil struct {
+	hub    *Hub
+	ctx    context.Context
+	report *time.Ticker
+}
+
+// until waits for a channel to be closed. Its error is the cause of the context's end.
+func (v *vigil) until(closed <-chan struct{}) error {
+	for {
+		select {
+		case <-closed:
+			return nil
+		case <-v.ctx.Done():
+			return context.Cause(v.ctx)
+		case <-v.report.C:
+			v.log()
+		}
+	}
+}
+
+// log says what is waited for, if anything is.
+func (v *vigil) log() {
+	left, _ := v.hub.log.waiting()
+	pushes := v.hub.entrance.count()
+	if left == 0 && pushes == 0 {
+		return
+	}
+	args := []any{"samples", left, "pushes_under_way", pushes, "last_scrape", v.hub.lastScrapeAge()}
+	if behind := v.behind(); behind != "" {
+		args = append(args, "behind", behind)
+	}
+	if end, ok := v.ctx.Deadline(); ok {
+		args = append(args, "up_to", time.Until(end).Round(time.Second))
+	}
+	v.hub.cfg.Logger.Info("waiting for a scrape of what was pushed", args...)
+}
+
+// behind names the cursors, and of split ones the parts, that lack something. A
+// hub with one whole cursor names none.
+func (v *vigil) behind() string {
+	var names []string
+	for _, l := range v.hub.log.lags() {
+		if l.samples == 0 {
+			continue
+		}
+		name := l.scraper
+		if l.parts > 1 {
+			name = strings.TrimSpace(fmt.Sprintf("%s %d/%d", name, l.part, l.parts))
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// lastScrapeAge says how long ago a scraper came, in words.
+func (h *Hub) lastScrapeAge() string {
+	last := h.lastScrape.Load()
+	if last == 0 {
+		return "never"
+	}
+	return time.Since(time.UnixMilli(last)).Round(time.Second).String() + " ago"
+}
+
+// drains says whether the hub takes no more pushes.
+func (h *Hub) drains() bool { return h.entrance.closed() }

@@ -1,0 +1,374 @@
+package edgehub
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// drain begins a Drain that a test can wait for, and waits until no push is let in.
+func (s *server) drain() <-chan error {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		done <- s.Drain(ctx)
+	}()
+	require.Eventually(s.t, s.drains, 10*time.Second, time.Millisecond)
+	s.t.Cleanup(cancel)
+	return done
+}
+
+// still says that a Drain goes on. It must not end by what the test did before.
+func still(t *testing.T, done <-chan error) {
+	t.Helper()
+	select {
+	case err := <-done:
+		t.Fatal("the drain is over:", err)
+	default:
+	}
+}
+
+// From the call on pushes are refused, so that their senders go elsewhere at
+// once; one scrape takes what there is, and that is all.
+func TestDrainRefusesPushesAndWaitsForAScrape(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	done := s.drain()
+
+	answer, text := s.do("POST", "/metrics", at("x", 2, 1))
+	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+	assert.Equal(t, "stopping", answer.Header.Get(exposition.ReasonHeader))
+	assert.Equal(t, "5", answer.Header.Get("Retry-After"))
+	assert.True(t, answer.Close)
+	assert.Equal(t, "the hub is stopping and takes no more; push to another one\n", text)
+	answer, text = s.do("GET", "/-/ready", "")
+	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+	assert.Equal(t, "edgehub is stopping.\n", text)
+	assert.Equal(t, "edgehub is healthy.\n", s.get("/-/healthy"))
+	assert.Equal(t, at("x", 1, 0), s.get("/metrics"), "who looks takes nothing")
+	s.rejected("stopping", 1, 0)
+	still(t, done)
+
+	answer, text = s.do("GET", "/metrics", "", timeoutHeader, "10")
+	assert.Equal(t, at("x", 1, 0), text)
+	assert.True(t, answer.Close)
+	require.NoError(t, <-done)
+	assert.Zero(t, s.Stats().Pending)
+	require.NoError(t, s.Drain(t.Context()), "once more")
+}
+
+func TestDrainOfAnEmptyHubIsQuickAndQuiet(t *testing.T) {
+	var log bytes.Buffer
+	h, err := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	assert.NoError(t, h.Drain(ctx))
+	assert.Empty(t, log.String())
+}
+
+// A push that is under way is finished and scraped.
+func TestDrainFinishesPushes(t *testing.T) {
+	s := serve(t, Config{})
+	c := s.dial()
+	c.announce(len(at("x", 1, 0)))
+	done := s.drain()
+	assert.Empty(t, s.scrape())
+	still(t, done)
+	c.send(at("x", 1, 0))
+	answer, _ := c.answer()
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	still(t, done)
+	assert.Equal(t, at("x", 1, 0), s.scrape())
+	require.NoError(t, <-done)
+}
+
+// What was handed over just before is neither believed at once nor given up: the
+// scraper confirms it with its next scrape, or gets it again.
+func TestDrainWaitsForTheConfirmation(t *testing.T) {
+	for _, comesBack := range []bool{true, false} {
+		s := serve(t, Config{})
+		s.push(at("x", 1, 0))
+		scraper := s.another()
+		assert.Equal(t, at("x", 1, 0), scraper.scrape())
+		done := s.drain()
+		still(t, done)
+		assert.Equal(t, 1, s.Stats().Pending)
+		if comesBack {
+			assert.Empty(t, scraper.scrape())
+		} else {
+			scraper.client.CloseIdleConnections()
+			assert.Equal(t, at("x", 1, 0), s.scrape())
+		}
+		require.NoError(t, <-done)
+		assert.EqualValues(t, 1, s.Stats().Scraped)
+	}
+}
+
+// All parts of all scrapers have to have everything.
+func TestDrainWaitsForEveryCursorAndPart(t *testing.T) {
+	s := serve(t, Config{Cursors: []string{"a", "b"}})
+	s.push(string(fleet(50, 1, base)))
+	scrape := func(path string) {
+		t.Helper()
+		answer, _ := s.do("GET", path, "", timeoutHeader, "10")
+		require.Equal(t, http.StatusOK, answer.StatusCode)
+	}
+	done := s.drain()
+	scrape("/metrics?cursor=a")
+	scrape(partPath(1, 2, "&cursor=b"))
+	wait := vigil{hub: s.Hub}
+	require.Eventually(t, func() bool { return wait.behind() == "b 2/2" }, 10*time.Second, time.Millisecond, wait.behind())
+	still(t, done)
+	scrape(partPath(2, 2, "&cursor=b"))
+	require.NoError(t, <-done)
+	assert.EqualValues(t, 100, s.Stats().Scraped)
+}
+
+// Several responses are needed where one does not hold everything.
+func TestDrainInBites(t *testing.T) {
+	s := serve(t, Config{MaxScrapeSamples: 2})
+	s.push(at("x", 1, 0) + at("x", 2, 1) + at("x", 3, 2))
+	done := s.drain()
+	assert.Equal(t, at("x", 1, 0)+at("x", 2, 1), s.scrape())
+	s.await(1)
+	still(t, done)
+	assert.Equal(t, at("x", 3, 2), s.scrape())
+	require.NoError(t, <-done)
+}
+
+// A scraper that gives up while the last response lies in its socket's buffer has
+// nothing, and gets it again.
+func TestLastScrapeThatIsGivenUpComesAgain(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	done := s.drain()
+	conn, _ := rawScrape(t, s, 10, "")
+	s.awaitScrapes(1)
+	require.NoError(t, conn.Close()) // unread
+	s.awaitAborted(1)
+	still(t, done)
+	assert.Equal(t, 1, s.Stats().Pending)
+	assert.Equal(t, at("x", 1, 0), s.scrape())
+	require.NoError(t, <-done)
+}
+
+// awaitAborted waits until the hub knows of so many scrapes that nobody took.
+func (s *server) awaitAborted(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrapes_aborted_total %d\n", n))
+	}, 10*time.Second, time.Millisecond)
+}
+
+// Under TLS a scraper says that it closes the connection, whether or not it has
+// read what came.
+func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(tls.NewListener(listener, certified.TLS)) }()
+	done := s.drain()
+	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com" // which the certificate is for
+	conn, err := tls.Dial("tcp", listener.Addr().String(), trust)
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
+	require.NoError(t, err)
+	s.awaitScrapes(1)
+	require.NoError(t, conn.Close()) // unread
+	s.awaitAborted(1)
+	still(t, done)
+	assert.Equal(t, at("x", 1, 0), s.scrape())
+	require.NoError(t, <-done)
+	s.http.Close()
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+}
+
+// The last response is a whole one for any client, compressed and over TLS, too.
+func TestLastScrapeIsComplete(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	var body strings.Builder
+	for i := range int64(20_000) { // several writes
+		body.WriteString(at("x", i, i))
+	}
+	for _, encrypted := range []bool{false, true} {
+		h := newHub(t, Config{})
+		ingestAt(t, h, []byte(body.String()))
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		server, url, client := h.HTTPServer(), "http://"+listener.Addr().String(), &http.Client{Transport: &http.Transport{}}
+		if encrypted {
+			listener = tls.NewListener(listener, certified.TLS)
+			url, client = strings.Replace(url, "http:", "https:", 1), certified.Client()
+		}
+		served := make(chan error, 1)
+		go func() { served <- server.Serve(listener) }()
+		done := make(chan error, 1)
+		go func() { done <- h.Drain(t.Context()) }()
+		require.Eventually(t, h.drains, 10*time.Second, time.Millisecond)
+		assert.Equal(t, body.String(), scrapeFor(t, client, url)) // the client asks for gzip by itself
+		require.NoError(t, <-done)
+		client.CloseIdleConnections()
+		require.NoError(t, server.Shutdown(t.Context()))
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+		require.Eventually(t, func() bool { return len(h.connections.all()) == 0 }, 10*time.Second, time.Millisecond)
+	}
+}
+
+// scrapeFor scrapes the hub at a URL for the last time.
+func scrapeFor(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, url+"/metrics", nil)
+	require.NoError(t, err)
+	r.Header.Set(timeoutHeader, "10")
+	answer, err := client.Do(r)
+	require.NoError(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	assert.True(t, answer.Close)
+	assert.NotEmpty(t, answer.Header.Get("Date"))
+	assert.Equal(t, exposition.ContentType, answer.Header.Get("Content-Type"))
+	return string(text)
+}
+
+// One that asks with ?drain=1, in HTTP/1.0 or over somebody else's server has what
+// is written.
+func TestDrainBelievesWhatIsWrittenWhereItHasTo(t *testing.T) {
+	for _, request := range []string{"GET /metrics?drain=1 HTTP/1.1\r\nHost: hub\r\n\r\n", "GET /metrics HTTP/1.0\r\n" + timeoutHeader + ": 10\r\n\r\n"} {
+		s := serve(t, Config{})
+		s.push(at("x", 1, 0))
+		done := s.drain()
+		c := s.dial()
+		c.send(request)
+		_, text := c.answer()
+		assert.Equal(t, at("x", 1, 0), text)
+		require.NoError(t, <-done)
+	}
+	h := newHub(t, Config{})
+	ingestAt(t, h, []byte(at("x", 1, 0)))
+	h.entrance.close()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set(timeoutHeader, "10")
+	w := httptest.NewRecorder()
+	h.Handler().ServeHTTP(w, r)
+	assert.Equal(t, at("x", 1, 0), w.Body.String())
+	assert.Equal(t, "close", w.Header().Get("Connection"))
+	assert.NoError(t, h.Drain(t.Context()))
+}
+
+// Where no scraper comes the hub says all the time what it waits for, and in the
+// end what is lost.
+func TestDrainWithoutAScraper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		h, err := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Cursors: []string{"a", "b"}})
+		require.NoError(t, err)
+		ingestAt(t, h, []byte("x 1\ny 1\n"))
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		err = h.Drain(ctx)
+		assert.ErrorIs(t, err, context.DeadlineExceeded)
+		assert.ErrorContains(t, err, "drain the hub: 2 samples wait for a scrape, 0 pushes are under way: ")
+		assert.Equal(t, 12*time.Second, time.Since(begin))
+		assert.Equal(t, 3, strings.Count(log.String(), "waiting for a scrape of what was pushed"), log.String())
+		assert.Contains(t, log.String(), `samples=2 pushes_under_way=0 last_scrape=never behind="a, b" up_to=7s`)
+	})
+}
+
+// At the end of its time the hub believes that a scraper has what was written to it,
+// which is all that is left to do.
+func TestDrainBelievesWhatIsWrittenAtTheEnd(t *testing.T) {
+	for name, scraped := range map[string]struct{ before, since bool }{"before": {before: true}, "since": {since: true}} {
+		t.Run("handed over "+name, func(t *testing.T) {
+			overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+				scrape := func(really bool) {
+					if really {
+						c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+						_, text := c.answer()
+						assert.NotEmpty(t, text)
+					}
+					synctest.Wait()
+				}
+				ingestAt(t, h, []byte("x 1\n"))
+				scrape(scraped.before)
+				ctx, end := context.WithCancel(t.Context())
+				done := make(chan error, 1)
+				go func() { done <- h.Drain(ctx) }()
+				synctest.Wait()
+				scrape(scraped.since)
+				still(t, done)
+				require.Equal(t, 1, h.Stats().Pending)
+				end()
+				require.NoError(t, <-done)
+				assert.Zero(t, h.Stats().Pending)
+			})
+		})
+	}
+}
+
+// A scraper that neither closes the connection nor goes on, as one that is halted,
+// has nothing once its time is over.
+func TestLastScrapeOfAHaltedScraper(t *testing.T) {
+	overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+		ingestAt(t, h, []byte("x 1\n"))
+		ctx, end := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- h.Drain(ctx) }()
+		synctest.Wait()
+		begin := time.Now()
+		c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+		c.answer()
+		_, err := c.in.ReadByte() // until the hub closes the connection
+		assert.ErrorIs(t, err, io.EOF)
+		assert.Equal(t, 10*time.Second+lingering, time.Since(begin))
+		synctest.Wait()
+		still(t, done)
+		assert.Equal(t, 1, h.Stats().Pending)
+		end()
+		assert.ErrorContains(t, <-done, "1 samples wait")
+	})
+}
+
+func TestEntrance(t *testing.T) {
+	var e entrance
+	require.True(t, e.enter())
+	require.True(t, e.enter())
+	empty := e.close()
+	assert.False(t, e.enter())
+	assert.Equal(t, 2, e.count())
+	e.leave()
+	select {
+	case <-empty:
+		t.Fatal("somebody is in")
+	default:
+	}
+	e.leave()
+	<-empty
+	<-e.close() // closing it twice changes nothing
+	assert.True(t, e.closed())
+}
