@@ -40,7 +40,7 @@ func TestFirstServerWatchesThanos(t *testing.T) {
 		for _, s := range r.servers(t) {
 			watched := map[string]bool{}
 			for _, job := range s.ScrapeConfigs {
-				if !slices.Contains([]string{"edgehub", "edgehub-internal", "prometheus", "thanos-sidecar"}, job.JobName) {
+				if !slices.Contains([]string{"edgehub", "edgehub-internal", "edgehub-gateways", "prometheus", "thanos-sidecar"}, job.JobName) {
 					watched[job.JobName] = true
 					assertFindsEveryPod(t, r, job)
 				}
