@@ -29,13 +29,12 @@ func TestEachShardHasItsQuerier(t *testing.T) {
 			return
 		}
 		assert.NotContains(t, flagValues(args, "query.replica-label"), "shard", "it tells the queriers below apart")
-		assert.Len(t, flagValues(args, "endpoint"), 2)
 		var asked []string
 		for _, p := range shards {
 			below := p.commandLine(p.container("thanos-query-shard"))
 			assert.Equal(t, []string{"prometheus_replica"}, flagValues(below, "query.replica-label"))
-			for _, endpoint := range flagValues(below, "endpoint") {
-				if server, _, named := strings.Cut(endpoint, "."); named && !strings.HasPrefix(endpoint, "dnssrv+") {
+			for _, endpoint := range r.endpoints(t, p, p.container("thanos-query-shard")) {
+				if server := endpoint.pod(); server != "" {
 					assert.Equal(t, p.number(t), pod{server, workloadOf(t, r, server)}.number(t), "%s asks %s", p.name, server)
 					asked = append(asked, server)
 				}

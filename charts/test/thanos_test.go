@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -65,42 +64,6 @@ func TestQuerierTakesServersForReplicas(t *testing.T) {
 			assert.Equal(t, rest[0], labels, "%s: what is left of its external labels", s.name)
 		}
 	})
-}
-
-// srv is an address that a querier asks the DNS for.
-var srv = regexp.MustCompile(`^dnssrv\+_([a-z0-9-]+)\._tcp\.([a-z0-9-]+)\.` + namespace + `\.svc(?:\.[a-z0-9-]+)*$`)
-
-// The querier finds the sidecar of every server, by one name each.
-func TestQuerierFindsEverySidecar(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
-		_, _, args := r.component("query")
-		if isDistributed(args) {
-			return // see distributed_test.go
-		}
-		var found []string
-		for _, endpoint := range flagValues(args, "endpoint") {
-			match := srv.FindStringSubmatch(endpoint)
-			require.NotNil(t, match, "--endpoint=%s", endpoint)
-			service := find[*corev1.Service](r, match[2])
-			require.NotNil(t, service, "--endpoint=%s: no such Service", endpoint)
-			assert.Equal(t, corev1.ClusterIPNone, service.Spec.ClusterIP, "--endpoint=%s: only a headless Service gives each pod", endpoint)
-			assert.True(t, hasServicePort(service, func(p corev1.ServicePort) bool { return p.Name == match[1] }), "--endpoint=%s: no such port", endpoint)
-			found = append(found, podNames(r.behind(service))...)
-		}
-		for _, s := range r.servers(t) {
-			assert.Equal(t, 1, count(found, s.name), "how often the querier asks %s", s.name)
-		}
-	})
-}
-
-func count(in []string, what string) int {
-	n := 0
-	for _, s := range in {
-		if s == what {
-			n++
-		}
-	}
-	return n
 }
 
 // A sidecar reads the folder that its Prometheus writes, and asks the port that it listens on.
