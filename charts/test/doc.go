@@ -37,6 +37,9 @@
 //	pods_test.go        containers and what they mount
 //	pairing_test.go     hubs, their Prometheus servers, the controllers' list
 //	thanos_test.go      querier, ruler, Alertmanager
+//	policies_test.go    who may connect to whom
+//	monitors_test.go    what an operator's Prometheus finds
+//	web_test.go         TLS and passwords, with real programs; web_keys_test.go makes the keys
 //	rules_test.go       the rule keeper, the built-in alerts
 //	watch_test.go       who watches the ruler; shards and rulers that die
 //	bucket_test.go      object storage: from sidecars to the store gateway

@@ -72,6 +72,29 @@ func TestProbesAskPortsThatAreThere(t *testing.T) {
 	})
 }
 
+// A probe asks with the scheme that is served, and where a password is needed it does without one.
+func TestProbesGetIn(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, s scenario, r *release) {
+		scheme, locked := corev1.URISchemeHTTP, strings.Contains(s.values, "\nweb:") && strings.Contains(s.values, "username:")
+		if strings.Contains(s.values, "tls: true") {
+			scheme = corev1.URISchemeHTTPS
+		}
+		for _, w := range r.workloads() {
+			for _, c := range w.template.Spec.Containers {
+				for _, probe := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe} {
+					require.Equal(t, locked, probe.HTTPGet == nil, "%s, container %s", keyOf(w), c.Name)
+					if !locked {
+						assert.Equal(t, scheme, probe.HTTPGet.Scheme, "%s, container %s", keyOf(w), c.Name)
+					}
+				}
+				if locked && c.Name == "prometheus" { // it listens long before it has read its log
+					assert.NotNil(t, c.ReadinessProbe.Exec, "%s, container %s", keyOf(w), c.Name)
+				}
+			}
+		}
+	})
+}
+
 func assertPorts(t *testing.T, what string, c corev1.Container) {
 	t.Helper()
 	seen := map[string]bool{}

@@ -182,7 +182,7 @@ func (r *release) discovered(t *testing.T, s server) []port {
 	t.Helper()
 	var all []port
 	for _, job := range s.ScrapeConfigs {
-		for _, dns := range job.DNSSDConfigs {
+		for _, dns := range job.DNSConfigs {
 			for _, name := range dns.Names {
 				match := address.FindStringSubmatch(name)
 				require.NotNil(t, match, "%s, job %s: %s", s.name, job.JobName, name)

@@ -119,6 +119,7 @@ func mustRun(t *testing.T, program string, args ...string) string {
 func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 	promtool := filepath.Join(needsPrograms(t), "promtool")
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		newKeys(t).addTo(r, nil) // promtool looks whether they are there
 		args := []string{"check", "config", "--lint=all", "--lint-fatal"}
 		servers := r.servers(t)
 		for _, s := range servers {
@@ -187,12 +188,17 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 // pathOf returns where a program is: among the real ones, or built from the checkout.
 func pathOf(t *testing.T, programs, program string) string {
 	t.Helper()
-	if program != "rulekeeper" {
+	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram}[program]
+	switch {
+	case built != nil:
+		path, err := built()
+		require.NoError(t, err)
+		return path
+	case program == "alertmanager":
+		return filepath.Join(needsClusterPrograms(t), program)
+	default:
 		return filepath.Join(programs, program)
 	}
-	path, err := rulekeeperProgram()
-	require.NoError(t, err)
-	return path
 }
 
 // programOf returns the name of the program in a container's image.

@@ -54,7 +54,7 @@ type scrapeConfig struct {
 	ScrapeInterval       model.Duration      `json:"scrape_interval"`
 	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
 	StaticConfigs        []staticConfig      `json:"static_configs"`
-	DNSSDConfigs         []dnsSDConfig       `json:"dns_sd_configs"`
+	DNSConfigs           []dnsConfig         `json:"dns_sd_configs"`
 	RelabelConfigs       []relabelConfig     `json:"relabel_configs"`
 	MetricRelabelConfigs []relabelConfig     `json:"metric_relabel_configs"`
 }
@@ -64,7 +64,7 @@ type staticConfig struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-type dnsSDConfig struct {
+type dnsConfig struct {
 	Names []string `json:"names"`
 	Type  string   `json:"type"`
 	Port  int      `json:"port"`

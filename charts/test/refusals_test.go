@@ -54,10 +54,54 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"two kinds of Alertmanager", `{alertmanager: {enabled: true, existingURLs: ["http://am:9093"]}}`, []string{"alertmanager.enabled", "existingURLs", "choose one"}},
 		{"an Alertmanager without a scheme", `{alertmanager: {existingURLs: ["am:9093"]}}`, []string{"existingURLs", "am:9093", "http://"}},
 		{"a policy that shuts everybody out", `{networkPolicy: {enabled: true}}`, []string{"networkPolicy.pushers", "nobody could push"}},
+		{"TLS without a certificate", `{web: {tls: true, clientSecret: asking}}`, []string{"web.configSecret is empty", "web.yml"}},
+		{"TLS that nobody can check", `{web: {tls: true, configSecret: served}}`, []string{"web.clientSecret is empty", "ca.crt"}},
+		{"a user without a password", `{web: {username: hubring, configSecret: served}}`, []string{"web.clientSecret is empty", "password for web.username"}},
+		{"a certificate of clients without TLS", `{web: {clientCertificate: true}}`, []string{"web.clientCertificate", "set web.tls to true"}},
+		{"a name on no certificate", `{web: {serverName: x.example.org}}`, []string{"web.serverName", "set web.tls to true"}},
+		{"monitors that no certificate is for", `{web: {tls: true, configSecret: served, clientSecret: asking}, podMonitor: {enabled: true}}`, []string{"web.serverName is empty", "by their addresses"}},
+		{"monitors that are kept out", `{networkPolicy: {enabled: true, pushers: [{podSelector: {}}]}, serviceMonitor: {enabled: true}}`, []string{"networkPolicy.monitors is empty", "list the operator's Prometheus"}},
 		{"a frontend of nothing", `{thanos: {queryFrontend: {enabled: true}}}`, []string{"thanos.queryFrontend.enabled", "create_thanos to true"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			_, err := render(releaseName, c.values)
+			require.Error(t, err)
+			for _, words := range c.says {
+				assert.Contains(t, err.Error(), words)
+			}
+		})
+	}
+}
+
+// A value of a wrong type is refused by the schema, in words that name the value and what it must be.
+func TestWrongTypesAreRefused(t *testing.T) {
+	cases := []struct {
+		values string
+		says   []string
+	}{
+		{`{edgehub: {limitSamples: many}}`, []string{"/edgehub/limitSamples", "got string, want integer"}},
+		{`{edgehub: {limitSeries: 0}}`, []string{"/edgehub/limitSeries", "minimum", "1"}},
+		{`{edgehub: {parts: 65}}`, []string{"/edgehub/parts", "maximum", "64"}},
+		{`{edgehub: {stopTimeout: 30s}}`, []string{"/edgehub/stopTimeout", "want integer"}},
+		{`{edgehub: {maxAge: 60}}`, []string{"/edgehub/maxAge", "want string"}},
+		{`{edgehub: {maxAge: 1 hour}}`, []string{`edgehub.maxAge is "1 hour": write a duration such as 30s, 90m or 1h30m`}},
+		{`{edgehub: {maxAge: 1d}}`, []string{`edgehub.maxAge is "1d": write a duration such as 30s, 90m or 1h30m`}},
+		{`{prometheus: {scrapeInterval: ""}}`, []string{`prometheus.scrapeInterval is "": write a duration`}},
+		{`{edgehub: {extraArgs: --log.level=debug}}`, []string{"/edgehub/extraArgs", "want array"}},
+		{`{edgehub: {nodeSelector: {pool: 1}}}`, []string{"/edgehub/nodeSelector/pool", "want string"}},
+		{`{edgehub: {image: {digest: "0123"}}}`, []string{"/edgehub/image/digest", "sha256:"}},
+		{`{prometheus: {retention: 15 days}}`, []string{`prometheus.retention is "15 days": write a duration such as 15s, 90m or 15d`}},
+		{`{prometheus: {persistence: {enabled: "yes"}}}`, []string{"/prometheus/persistence/enabled", "want boolean"}},
+		{`{prometheus: {remoteWrite: [{tenant: a}]}}`, []string{"/prometheus/remoteWrite/0", "missing property", "url"}},
+		{`{alertmanager: {replicas: 1.5}}`, []string{"/alertmanager/replicas", "want integer"}},
+		{`{web: {tls: web-config}}`, []string{"/web/tls", "want boolean"}},
+		{`{web: {username: "a:b"}}`, []string{"/web/username", "a:b"}},
+		{`{networkPolicy: {monitors: {app: prometheus}}}`, []string{"/networkPolicy/monitors", "want array"}},
+		{`{podMonitor: {interval: 30}}`, []string{"/podMonitor/interval", "want string"}},
+	}
+	for _, c := range cases {
+		t.Run(c.values, func(t *testing.T) {
 			_, err := render(releaseName, c.values)
 			require.Error(t, err)
 			for _, words := range c.says {

@@ -124,13 +124,16 @@ func (c *cluster) named(podName, port string) int {
 	return 0
 }
 
-// replacer replaces the container's mounts by folders.
+// replacer replaces the container's mounts by folders, where a path begins: /alertmanager is no mount
+// in /etc/alertmanager.
 func (c *cluster) replacer(p pod, container *corev1.Container) *strings.Replacer {
 	mounts := slices.Clone(container.VolumeMounts)
 	slices.SortFunc(mounts, func(a, b corev1.VolumeMount) int { return len(b.MountPath) - len(a.MountPath) })
 	var pairs []string
 	for _, mount := range mounts {
-		pairs = append(pairs, mount.MountPath, c.folder(p, mount.Name))
+		for _, before := range []string{"=", " ", `"`, "'", "["} {
+			pairs = append(pairs, before+mount.MountPath, before+c.folder(p, mount.Name))
+		}
 	}
 	return strings.NewReplacer(pairs...)
 }

@@ -50,9 +50,28 @@ func TestFirstServerWatchesThanos(t *testing.T) {
 				continue
 			}
 			assert.Equal(t, want, watched, "jobs of %s", s.name)
-			assert.Equal(t, flagValues(ruler, "alertmanagers.url"), s.alertmanagers(), s.name)
+			assert.Equal(t, told(t, ruler), s.alertmanagers(), s.name)
 		}
 	})
+}
+
+// told returns the Alertmanagers that a ruler's command line names, one way or the other.
+func told(t *testing.T, args []string) []string {
+	t.Helper()
+	urls := flagValues(args, "alertmanagers.url")
+	var config struct {
+		Alertmanagers []struct {
+			Scheme        string   `json:"scheme"`
+			StaticConfigs []string `json:"static_configs"`
+		} `json:"alertmanagers"`
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(flagValue(t, args, "alertmanagers.config", "{}")), &config))
+	for _, group := range config.Alertmanagers {
+		for _, host := range group.StaticConfigs {
+			urls = append(urls, group.Scheme+"://"+host)
+		}
+	}
+	return urls
 }
 
 // assertFindsEveryPod asserts that a job has a target for each pod with a container of its name.
@@ -65,7 +84,7 @@ func assertFindsEveryPod(t *testing.T, r *release, job scrapeConfig) {
 		assert.Equal(t, pod, static.Labels["instance"], job.JobName)
 		targets = append(targets, pod)
 	}
-	for _, dns := range job.DNSSDConfigs {
+	for _, dns := range job.DNSConfigs {
 		assert.Equal(t, "SRV", dns.Type, job.JobName)
 		for _, name := range dns.Names {
 			match := address.FindStringSubmatch(name)

@@ -9,6 +9,8 @@
     {{- if include "hubring.localConfig" . }}
     - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
     {{- end }}
+    # Both start at once, and a sidecar that finds no Prometheus yet asks again after so long.
+    - --prometheus.get_config_interval=5s
     - --tsdb.path=/prometheus
     # It starts before Prometheus listens, and asks again no sooner. Thanos' own default, 30 s,
     # is how long queries would miss a server after each of its starts.
@@ -43,8 +45,7 @@
 
 {{/* hubring.queryURL: where people ask. Within the cluster only, unless a value says better. */}}
 {{- define "hubring.queryURL" -}}
-{{- $name := ternary "thanos-query-frontend" "thanos-query" .Values.thanos.queryFrontend.enabled -}}
-{{- $inside := printf "%s://%s-%s.%s:10902" (include "hubring.scheme" .) (include "hubring.fullname" .) $name (include "hubring.domain" .) -}}
+{{- $inside := printf "%s://%s-thanos-query.%s:10902" (include "hubring.scheme" .) (include "hubring.fullname" .) (include "hubring.domain" .) -}}
 {{- default $inside .Values.thanos.ruler.queryURL -}}
 {{- end -}}
 

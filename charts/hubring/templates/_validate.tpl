@@ -10,6 +10,36 @@
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.validateDurations: a schema would answer with a regular expression. Go's durations, which edgehub and
+     Alertmanager read, have no days. */}}
+{{- define "hubring.validateDurations" -}}
+{{- $v := .Values -}}
+{{- range $name, $value := dict "edgehub.maxAge" $v.edgehub.maxAge "edgehub.maxAhead" $v.edgehub.maxAhead "alertmanager.retention" $v.alertmanager.retention -}}
+{{- if not (regexMatch "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$" $value | and $value) -}}
+{{- fail (printf "%s is %q: write a duration such as 30s, 90m or 1h30m" $name $value) -}}
+{{- end -}}
+{{- end -}}
+{{- $durations := dict
+  "prometheus.scrapeInterval" $v.prometheus.scrapeInterval
+  "prometheus.scrapeTimeout" $v.prometheus.scrapeTimeout
+  "prometheus.gatewaysInterval" $v.prometheus.gatewaysInterval
+  "prometheus.evaluationInterval" $v.prometheus.evaluationInterval
+  "prometheus.outOfOrderTimeWindow" $v.prometheus.outOfOrderTimeWindow
+  "prometheus.retention" $v.prometheus.retention
+  "thanos.compact.retentionRaw" $v.thanos.compact.retentionRaw
+  "thanos.compact.retention5m" $v.thanos.compact.retention5m
+  "thanos.compact.retention1h" $v.thanos.compact.retention1h
+  "thanos.ruler.evaluationInterval" $v.thanos.ruler.evaluationInterval
+  "thanos.ruler.retention" $v.thanos.ruler.retention
+  "serviceMonitor.interval" $v.serviceMonitor.interval
+  "podMonitor.interval" $v.podMonitor.interval -}}
+{{- range $name, $value := $durations -}}
+{{- if not (regexMatch "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$" $value | and $value) -}}
+{{- fail (printf "%s is %q: write a duration such as 15s, 90m or 15d" $name $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* hubring.validate: what the schema cannot say, or not in a sentence. The hubs' StatefulSet
      includes it, which every release has. */}}
 {{- define "hubring.validate" -}}
@@ -22,6 +52,7 @@
 {{- if and (gt (int $v.prometheus_servers_count) 1) (not $v.create_thanos) -}}
 {{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
 {{- end -}}
+{{- include "hubring.validateDurations" . -}}
 {{- include "hubring.validateImages" . -}}
 {{- if and $v.prometheus.retired (not $v.create_thanos) -}}
 {{- fail (printf "prometheus.retired is %d and create_thanos is false: nobody would query those servers; set create_thanos to true, or prometheus.retired to 0" (int $v.prometheus.retired)) -}}
