@@ -9,8 +9,6 @@
     {{- if include "hubring.localConfig" . }}
     - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
     {{- end }}
-    # Both start at once, and a sidecar that finds no Prometheus yet asks again after so long.
-    - --prometheus.get_config_interval=5s
     - --tsdb.path=/prometheus
     # It starts before Prometheus listens, and asks again no sooner. Thanos' own default, 30 s,
     # is how long queries would miss a server after each of its starts.
