@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 )
@@ -239,4 +240,29 @@ func TestRulerAsksAndTells(t *testing.T) {
 // isDistributed tells whether a querier lets others work out what it can.
 func isDistributed(query []string) bool {
 	return slices.Contains(query, "--query.mode=distributed")
+}
+
+// Of what has several pods one at a time may be evicted, and one that does not work holds up nobody.
+func TestEvictionsOfThanos(t *testing.T) {
+	several := `{create_thanos: true, thanos: {query: {replicas: 2}, ruler: {replicas: 2}, queryFrontend: {enabled: true, replicas: 2}, store: {replicas: 2}}}`
+	r := mustRender(t, withBucket, several)
+	for _, container := range []string{"thanos-query", "thanos-query-frontend", "thanos-rule", "thanos-store"} {
+		budget := find[*policyv1.PodDisruptionBudget](r, r.name+"-hubring-"+container)
+		require.NotNil(t, budget, container)
+		assert.Len(t, r.selected(t, budget.Spec.Selector), 1, container)
+		assert.Equal(t, 1, budget.Spec.MaxUnavailable.IntValue(), container)
+		require.NotNil(t, budget.Spec.UnhealthyPodEvictionPolicy, container)
+		assert.Equal(t, policyv1.AlwaysAllow, *budget.Spec.UnhealthyPodEvictionPolicy, container)
+	}
+	for _, budget := range every[*policyv1.PodDisruptionBudget](mustRender(t, withBucket)) {
+		assert.NotContains(t, budget.Name, "-thanos-", "of one pod it would keep a node")
+	}
+}
+
+// Links in alerts lead to the querier, or where the values say that people reach it.
+func TestAlertsLinkToTheQuerier(t *testing.T) {
+	_, _, inside := mustRender(t, fiveShards).component("rule")
+	assert.Equal(t, []string{"http://edge-hubring-thanos-query." + namespace + ".svc.cluster.local:10902"}, flagValues(inside, "alert.query-url"))
+	_, _, outside := mustRender(t, fiveShards, `{thanos: {ruler: {queryURL: "https://thanos.example.org"}}}`).component("rule")
+	assert.Equal(t, []string{"https://thanos.example.org"}, flagValues(outside, "alert.query-url"))
 }
