@@ -1,6 +1,9 @@
 package charttest
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,4 +126,30 @@ func TestQuerierNoticesAnotherNumber(t *testing.T) {
 	}
 	args := before.commandLine(before.container("thanos-query"))
 	assert.Equal(t, "5s", flagValue(t, args, "endpoint.sd-config-reload-interval", "5m"))
+}
+
+// isDown returns an error unless a querier has found out that it does not reach a server. From then on Thanos
+// asks it only if it is strict.
+func isDown(ctx context.Context, querier, server string) error {
+	body, err := get(ctx, "http://"+querier+"/api/v1/stores")
+	if err != nil {
+		return err
+	}
+	var stores struct {
+		Data map[string][]struct {
+			Name      string `json:"name"`
+			LastError any    `json:"lastError"`
+		} `json:"data"`
+	}
+	if err := json.Unmarshal([]byte(body), &stores); err != nil {
+		return fmt.Errorf("read the querier's servers: %w", err)
+	}
+	for _, all := range stores.Data {
+		for _, one := range all {
+			if strings.HasPrefix(one.Name, server) && one.LastError != nil {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%s is up: %s", server, body)
 }

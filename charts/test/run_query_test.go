@@ -4,12 +4,10 @@ package charttest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -135,32 +133,6 @@ func (q queries) stored(ctx context.Context, metric string) (map[string]map[int6
 		}
 	}
 	return times, nil
-}
-
-// isDown returns an error unless a querier has found out that it does not reach a server. From then on Thanos
-// asks it only if it is strict.
-func isDown(ctx context.Context, querier, server string) error {
-	body, err := get(ctx, "http://"+querier+"/api/v1/stores")
-	if err != nil {
-		return err
-	}
-	var stores struct {
-		Data map[string][]struct {
-			Name      string `json:"name"`
-			LastError any    `json:"lastError"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal([]byte(body), &stores); err != nil {
-		return fmt.Errorf("read the querier's servers: %w", err)
-	}
-	for _, all := range stores.Data {
-		for _, one := range all {
-			if strings.HasPrefix(one.Name, server+".") && one.LastError != nil {
-				return nil
-			}
-		}
-	}
-	return fmt.Errorf("%s is up: %s", server, body)
 }
 
 // homes returns the gateways of each shard, in order.

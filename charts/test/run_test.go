@@ -123,7 +123,7 @@ func TestRunDeadServer(t *testing.T) {
 		fleet.raise(alive)
 		fleet.raise(dead)
 		eventually(t, soon, func(context.Context) error { return alerts.has(alive) })
-		eventually(t, soon, func(ctx context.Context) error { return isDown(ctx, r.address("thanos-query", 10902), server) })
+		eventually(t, soon, func(ctx context.Context) error { return isDown(ctx, r.address("thanos-query", 10902), server+".") })
 		rest, warnings, err := global.value(t.Context(), "count(gateway_up)")
 		require.NoError(t, err)
 		assert.InDelta(t, fleetSize-len(homes["edgehub-1"]), rest, 0)
