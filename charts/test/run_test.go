@@ -142,6 +142,33 @@ func TestRunDeadServer(t *testing.T) {
 	})
 }
 
+// A server whose machine is cut off keeps no query for long, and after a while none at all.
+func TestRunSilentServer(t *testing.T) {
+	inCluster(t, []string{quick, `{prometheus_servers_count: 2, create_thanos: true}`}, func(t *testing.T, r *liveRelease) {
+		global := ask(t, r.address("thanos-query", 10902), "")
+		servers := func(ctx context.Context, want float64, warned bool) error {
+			n, warnings, err := global.value(ctx, `count(up{job="prometheus"})`)
+			if err == nil && (n != want || (len(warnings) > 0) != warned) {
+				err = fmt.Errorf("%v servers %q", n, warnings)
+			}
+			return err
+		}
+		eventually(t, soon, func(ctx context.Context) error { return servers(ctx, 2, false) })
+
+		require.NoError(t, r.Mute(releaseName+"-hubring-prometheus-1"))
+		eventually(t, soon, func(ctx context.Context) error {
+			asked := time.Now()
+			require.NoError(t, servers(ctx, 1, true))
+			took := time.Since(asked)
+			assert.Less(t, took, 30*time.Second, "thanos.query.responseTimeout")
+			if took > time.Second {
+				return fmt.Errorf("an answer after %s", took)
+			}
+			return nil
+		})
+	})
+}
+
 // everything asks the querier for what all servers have, each of them for itself.
 func everything(t *testing.T, r *liveRelease) queries {
 	t.Helper()
