@@ -79,10 +79,13 @@ func TestBucketGetsEveryBlock(t *testing.T) {
 			assert.Equal(t, store != nil, shortest == "2h", "%s: blocks of %s", s.name, shortest)
 			assert.Equal(t, store != nil, slices.Contains(s.args, "--no-storage.tsdb.allow-overlapping-compaction"), s.name)
 		}
-		_, _, query := r.component("query")
-		asks := slices.ContainsFunc(flagValues(query, "endpoint"), func(e string) bool { return strings.Contains(e, "-thanos-store.") })
 		_, _, compact := r.component("compact")
-		assert.Equal(t, store != nil, asks || isDistributed(query), "whether the querier asks the store gateway")
+		for name, p := range r.queriers() {
+			asks := slices.ContainsFunc(r.endpoints(t, p, p.container(name)), func(e endpoint) bool { return strings.Contains(e.Address, "-thanos-store.") })
+			_, shards := r.queriers()["thanos-query-shard"]
+			others := shards && name == "thanos-query" // ask it
+			assert.Equal(t, store != nil && !others, asks, "whether %s asks the store gateway", name)
+		}
 		assert.Equal(t, store != nil, compact != nil, "whether there is a compactor")
 		if compact != nil {
 			assert.Contains(t, compact, "--compact.enable-vertical-compaction", "late samples overlap")

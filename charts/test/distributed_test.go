@@ -29,13 +29,12 @@ func TestEachShardHasItsQuerier(t *testing.T) {
 			return
 		}
 		assert.NotContains(t, flagValues(args, "query.replica-label"), "shard", "it tells the queriers below apart")
-		assert.Len(t, flagValues(args, "endpoint"), 2)
 		var asked []string
 		for _, p := range shards {
 			below := p.commandLine(p.container("thanos-query-shard"))
 			assert.Equal(t, []string{"prometheus_replica"}, flagValues(below, "query.replica-label"))
-			for _, endpoint := range flagValues(below, "endpoint") {
-				if server, _, named := strings.Cut(endpoint, "."); named && !strings.HasPrefix(endpoint, "dnssrv+") {
+			for _, endpoint := range r.endpoints(t, p, p.container("thanos-query-shard")) {
+				if server := endpoint.pod(); server != "" {
 					assert.Equal(t, p.number(t), pod{server, workloadOf(t, r, server)}.number(t), "%s asks %s", p.name, server)
 					asked = append(asked, server)
 				}
@@ -72,17 +71,18 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 	name := c.r.name + "-hubring-"
 	now := time.Now().Truncate(2 * time.Hour)
 	recent, old := now.Add(-8*time.Hour), now.Add(-80*time.Hour).Truncate(8*time.Hour)
+	running := map[string]*process{}
 	for server, gateways := range map[string][]string{"prometheus-0": {"gw-a", "gw-moved"}, "prometheus-b-0": {"gw-a", "gw-moved"}, "prometheus-1": {"gw-b", "gw-moved"}} {
 		for _, gateway := range gateways {
 			c.put(name+server, gateway, recent, time.Minute)
 		}
 		c.startReady(name+server, "prometheus")
-		c.startReady(name+server, "thanos-sidecar")
+		running[server] = c.startReady(name+server, "thanos-sidecar")
 	}
 	c.upload("gw-a", old, `shard="edgehub-0"`)
 	store := c.startReady(name+"thanos-store-0", "thanos-store")
 	for _, querier := range []string{"thanos-query-shard-0", "thanos-query-shard-1", "thanos-query-global-0", "thanos-query-0"} {
-		c.startReady(name+querier, querier[:len(querier)-2])
+		running[querier] = c.startReady(name+querier, querier[:len(querier)-2])
 	}
 	inRecent, inOld := instant(recent.Add(3*time.Hour)), instant(old.Add(3*time.Hour))
 	root := c.address(name+"thanos-query-0", 10902)
@@ -132,6 +132,21 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 		address := c.address(name+below, 10902)
 		assert.Positive(t, c.calls(address, "server", "Query"), "queries that %s worked out", below)
 		c.awaitValues(address, "put", inOld, own)
+	}
+
+	// The shard's server is down, then its querier, too: answers tell, or fail where that is asked for.
+	for _, down := range []struct{ what, asks string }{{"prometheus-1", "thanos-query-shard-1"}, {"thanos-query-shard-1", "thanos-query-0"}} {
+		running[down.what].end(t)
+		await(t, down.what+" is down", func() error {
+			return isDown(t.Context(), c.address(name+down.asks, 10902), c.address(name+down.what, 10901))
+		})
+		a, err := query(t.Context(), root, `sum(put{gatewayID!="gw-moved"})`, inRecent)
+		require.NoError(t, err, down.what)
+		assert.NotEmpty(t, a.Warnings, "without %s", down.what)
+		whole := maps.Clone(inRecent)
+		whole.Set("partial_response", "false")
+		_, err = query(t.Context(), root, `sum(put{gatewayID!="gw-moved"})`, whole)
+		assert.Error(t, err, "without %s", down.what)
 	}
 }
 

@@ -156,6 +156,13 @@ func (r *release) opens(t *testing.T, w workload) []port {
 		for _, c := range w.containers() {
 			texts = append(texts, p.commandLine(&c)...)
 		}
+		for name, querier := range r.queriers() {
+			if querier.name == p.name {
+				for _, e := range r.endpoints(t, p, p.container(name)) {
+					texts = append(texts, e.Address)
+				}
+			}
+		}
 		for _, s := range servers {
 			if s.name == p.name {
 				texts = append(texts, s.text)

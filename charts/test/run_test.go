@@ -125,8 +125,9 @@ func TestRunRollingUpgrade(t *testing.T) {
 	})
 }
 
-// While a server is gone alerts about the gateways of the others arrive, and when it is back
-// so do those about its own, and all that its hub has kept for it.
+// While a server is gone alerts about the gateways of the others arrive, and every answer says that it lacks a
+// part, or fails where that is asked for. When it is back alerts about its own arrive, and all that its hub has
+// kept for it.
 func TestRunDeadServer(t *testing.T) {
 	inCluster(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease) {
 		alerts := openInbox(t)
@@ -144,17 +145,49 @@ func TestRunDeadServer(t *testing.T) {
 		fleet.raise(alive)
 		fleet.raise(dead)
 		eventually(t, soon, func(context.Context) error { return alerts.has(alive) })
-		eventually(t, soon, func(ctx context.Context) error {
-			return global.countsAll(ctx, float64(fleetSize-len(homes["edgehub-1"])))
-		})
+		eventually(t, soon, func(ctx context.Context) error { return isDown(ctx, r.address("thanos-query", 10902), server+".") })
+		rest, warnings, err := global.value(t.Context(), "count(gateway_up)")
+		require.NoError(t, err)
+		assert.InDelta(t, fleetSize-len(homes["edgehub-1"]), rest, 0)
+		assert.NotEmpty(t, warnings, "a part of the gateways")
+		whole := queriesTo(t, r.address("thanos-query", 10902), "&partial_response=false")
+		_, _, err = whole.value(t.Context(), "count(gateway_up)")
+		require.ErrorContains(t, err, server)
 
 		require.NoError(t, r.Recover(server))
 		r.settle(t)
 		eventually(t, soon, func(context.Context) error { return alerts.has(alive, dead) })
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
-		assertNeverMore(t, observer.take(), fleetSize)
+		assertHonest(t, observer.take(), fleetSize)
 		fleet.stop()
 		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
+	})
+}
+
+// A server whose machine is cut off keeps no query for long, and after a while none at all.
+func TestRunSilentServer(t *testing.T) {
+	inCluster(t, []string{quick, `{prometheus_servers_count: 2, create_thanos: true}`}, func(t *testing.T, r *liveRelease) {
+		global := queriesTo(t, r.address("thanos-query", 10902), "")
+		servers := func(ctx context.Context, want float64, warned bool) error {
+			n, warnings, err := global.value(ctx, `count(up{job="prometheus"})`)
+			if err == nil && (n != want || (len(warnings) > 0) != warned) {
+				err = fmt.Errorf("%v servers %q", n, warnings)
+			}
+			return err
+		}
+		eventually(t, soon, func(ctx context.Context) error { return servers(ctx, 2, false) })
+
+		require.NoError(t, r.Mute(releaseName+"-hubring-prometheus-1"))
+		eventually(t, soon, func(ctx context.Context) error {
+			asked := time.Now()
+			require.NoError(t, servers(ctx, 1, true))
+			took := time.Since(asked)
+			assert.Less(t, took, 30*time.Second, "thanos.query.responseTimeout")
+			if took > time.Second {
+				return fmt.Errorf("an answer after %s", took)
+			}
+			return nil
+		})
 	})
 }
 

@@ -102,13 +102,6 @@ func (c *cluster) args(p pod, container *corev1.Container) []string {
 	folders := c.replacer(p, container)
 	var args []string
 	for _, arg := range p.commandLine(container) {
-		if flag, name, found := strings.Cut(arg, "="); found && srv.MatchString(name) {
-			match := srv.FindStringSubmatch(name)
-			for _, behind := range c.behind(match[2]) {
-				args = append(args, flag+"="+c.address(behind, c.named(behind, match[1])))
-			}
-			continue
-		}
 		if match := listens.FindStringSubmatch(arg); match != nil {
 			port, _ := strconv.Atoi(match[2])
 			arg = match[1] + c.address(p.name, port)

@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/yaml"
 )
@@ -65,42 +65,6 @@ func TestQuerierTakesServersForReplicas(t *testing.T) {
 			assert.Equal(t, rest[0], labels, "%s: what is left of its external labels", s.name)
 		}
 	})
-}
-
-// srv is an address that a querier asks the DNS for.
-var srv = regexp.MustCompile(`^dnssrv\+_([a-z0-9-]+)\._tcp\.([a-z0-9-]+)\.` + namespace + `\.svc(?:\.[a-z0-9-]+)*$`)
-
-// The querier finds the sidecar of every server, by one name each.
-func TestQuerierFindsEverySidecar(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
-		_, _, args := r.component("query")
-		if isDistributed(args) {
-			return // see distributed_test.go
-		}
-		var found []string
-		for _, endpoint := range flagValues(args, "endpoint") {
-			match := srv.FindStringSubmatch(endpoint)
-			require.NotNil(t, match, "--endpoint=%s", endpoint)
-			service := find[*corev1.Service](r, match[2])
-			require.NotNil(t, service, "--endpoint=%s: no such Service", endpoint)
-			assert.Equal(t, corev1.ClusterIPNone, service.Spec.ClusterIP, "--endpoint=%s: only a headless Service gives each pod", endpoint)
-			assert.True(t, hasServicePort(service, func(p corev1.ServicePort) bool { return p.Name == match[1] }), "--endpoint=%s: no such port", endpoint)
-			found = append(found, podNames(r.behind(service))...)
-		}
-		for _, s := range r.servers(t) {
-			assert.Equal(t, 1, count(found, s.name), "how often the querier asks %s", s.name)
-		}
-	})
-}
-
-func count(in []string, what string) int {
-	n := 0
-	for _, s := range in {
-		if s == what {
-			n++
-		}
-	}
-	return n
 }
 
 // A sidecar reads the folder that its Prometheus writes, and asks the port that it listens on.
@@ -276,4 +240,29 @@ func TestRulerAsksAndTells(t *testing.T) {
 // isDistributed tells whether a querier lets others work out what it can.
 func isDistributed(query []string) bool {
 	return slices.Contains(query, "--query.mode=distributed")
+}
+
+// Of what has several pods one at a time may be evicted, and one that does not work holds up nobody.
+func TestEvictionsOfThanos(t *testing.T) {
+	several := `{create_thanos: true, thanos: {query: {replicas: 2}, ruler: {replicas: 2}, queryFrontend: {enabled: true, replicas: 2}, store: {replicas: 2}}}`
+	r := mustRender(t, withBucket, several)
+	for _, container := range []string{"thanos-query", "thanos-query-frontend", "thanos-rule", "thanos-store"} {
+		budget := find[*policyv1.PodDisruptionBudget](r, r.name+"-hubring-"+container)
+		require.NotNil(t, budget, container)
+		assert.Len(t, r.selected(t, budget.Spec.Selector), 1, container)
+		assert.Equal(t, 1, budget.Spec.MaxUnavailable.IntValue(), container)
+		require.NotNil(t, budget.Spec.UnhealthyPodEvictionPolicy, container)
+		assert.Equal(t, policyv1.AlwaysAllow, *budget.Spec.UnhealthyPodEvictionPolicy, container)
+	}
+	for _, budget := range every[*policyv1.PodDisruptionBudget](mustRender(t, withBucket)) {
+		assert.NotContains(t, budget.Name, "-thanos-", "of one pod it would keep a node")
+	}
+}
+
+// Links in alerts lead to the querier, or where the values say that people reach it.
+func TestAlertsLinkToTheQuerier(t *testing.T) {
+	_, _, inside := mustRender(t, fiveShards).component("rule")
+	assert.Equal(t, []string{"http://edge-hubring-thanos-query." + namespace + ".svc.cluster.local:10902"}, flagValues(inside, "alert.query-url"))
+	_, _, outside := mustRender(t, fiveShards, `{thanos: {ruler: {queryURL: "https://thanos.example.org"}}}`).component("rule")
+	assert.Equal(t, []string{"https://thanos.example.org"}, flagValues(outside, "alert.query-url"))
 }

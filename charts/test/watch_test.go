@@ -87,9 +87,9 @@ func assertFindsEveryPod(t *testing.T, r *release, job scrapeConfig) {
 	for _, dns := range job.DNSConfigs {
 		assert.Equal(t, "SRV", dns.Type, job.JobName)
 		for _, name := range dns.Names {
-			match := srv.FindStringSubmatch("dnssrv+" + name)
+			match := address.FindStringSubmatch(name)
 			require.NotNil(t, match, "%s: %s", job.JobName, name)
-			service := find[*corev1.Service](r, match[2])
+			service := find[*corev1.Service](r, match[3])
 			require.NotNil(t, service, "%s: %s: no such Service", job.JobName, name)
 			assert.Equal(t, corev1.ClusterIPNone, service.Spec.ClusterIP, "%s: only a headless Service has each pod", job.JobName)
 			targets = append(targets, podNames(r.behind(service))...)

@@ -11,8 +11,6 @@
     {{- if include "hubring.localConfig" . }}
     - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
     {{- end }}
-    # Both start at once, and a sidecar that finds no Prometheus yet asks again after so long.
-    - --prometheus.get_config_interval=5s
     - --tsdb.path=/prometheus
     - --grpc-address=:10901
     - --http-address=:10902
@@ -43,10 +41,45 @@
 {{- end -}}
 {{- end -}}
 
-{{/* hubring.srv: how Thanos finds all pods of a headless service. Call with
-     (dict "root" $ "port" "grpc" "name" "prometheus"). */}}
-{{- define "hubring.srv" -}}
-dnssrv+_{{ .port }}._tcp.{{ include "hubring.fullname" .root }}-{{ .name }}.{{ include "hubring.domain" .root }}
+{{/* hubring.queryURL: where people ask. Within the cluster only, unless a value says better. */}}
+{{- define "hubring.queryURL" -}}
+{{- $inside := printf "%s://%s-thanos-query.%s:10902" (include "hubring.scheme" .) (include "hubring.fullname" .) (include "hubring.domain" .) -}}
+{{- default $inside .Values.thanos.ruler.queryURL -}}
+{{- end -}}
+
+{{/* hubring.endpoint: whom a querier asks, in any case: strict. Thanos forgets others as soon as they do not
+     answer, and then the answer lacks a part and nobody is told. Only what is named can be strict. Call with
+     (dict "root" $ "service" "prometheus" "pod" "prometheus-b-2"), or without a pod for one whose pods all
+     have the same: a group, of which one is asked. */}}
+{{- define "hubring.endpoint" -}}
+{{- $name := printf "%s-%s.%s:10901" (include "hubring.fullname" .root) .service (include "hubring.domain" .root) -}}
+{{- with get . "pod" }}{{ $name = printf "%s-%s.%s" (include "hubring.fullname" $.root) . $name }}{{ end -}}
+{{- $endpoint := dict "address" $name "strict" true -}}
+{{- if not (get . "pod") }}{{ $endpoint = set $endpoint "group" true }}{{ end -}}
+{{- toJson $endpoint -}}
+{{- end -}}
+
+{{/* hubring.shardEndpoints: the flag of a shard's querier, which knows its number. */}}
+{{- define "hubring.shardEndpoints" -}}
+{{- $endpoints := list -}}
+{{- range $replica := include "hubring.replicas" . | fromJsonArray -}}
+{{- $pod := printf "%s-$(SHARD)" (include "hubring.prometheusName" $replica) -}}
+{{- $endpoints = append $endpoints (include "hubring.endpoint" (dict "root" $ "service" "prometheus" "pod" $pod) | fromJson) -}}
+{{- end -}}
+{{- if .Values.objectStorage.enabled -}}
+{{- $endpoints = append $endpoints (include "hubring.endpoint" (dict "root" . "service" "thanos-store") | fromJson) -}}
+{{- end -}}
+--endpoint.sd-config={{ dict "endpoints" $endpoints | toJson }}
+{{- end -}}
+
+{{/* hubring.globalEndpoints: those that belong to no server, a YAML list. */}}
+{{- define "hubring.globalEndpoints" -}}
+{{- range $i := until (int .Values.thanos.ruler.replicas) }}
+- {{ include "hubring.endpoint" (dict "root" $ "service" "thanos-rule" "pod" (printf "thanos-rule-%d" $i)) }}
+{{- end }}
+{{- if .Values.objectStorage.enabled }}
+- {{ include "hubring.endpoint" (dict "root" . "service" "thanos-store") }}
+{{- end }}
 {{- end -}}
 
 {{/* Object storage. hubring.bucketFlag: where a component finds the bucket's configuration. */}}
@@ -85,6 +118,8 @@ metadata:
   {{- include "hubring.metadata" (dict "root" .root "component" .name "name" .name) | nindent 2 }}
 spec:
   maxUnavailable: 1
+  # A pod that does not work anyhow is no reason to keep a node.
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:
       {{- include "hubring.selectorLabels" (dict "root" .root "component" .name) | nindent 6 }}

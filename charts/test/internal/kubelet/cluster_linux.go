@@ -216,6 +216,18 @@ func (c *Cluster) Fail(name string) error {
 	return nil
 }
 
+// Mute drops all that a pod sends from now on, so that others wait for its answers.
+func (c *Cluster) Mute(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.pods[name]
+	if p == nil || p.link == nil {
+		return fmt.Errorf("mute pod %s: there is none", name)
+	}
+	c.eventLocked("pod %s: what it sends is dropped", name)
+	return p.link.Mute()
+}
+
 // Recover takes a failed pod away, so that its workload makes a new one.
 func (c *Cluster) Recover(name string) error {
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // Interface is a pod's part of the network.
@@ -69,4 +70,28 @@ func newNamespace() (netns.NsHandle, error) {
 	}()
 	r := <-made
 	return r.handle, r.err
+}
+
+// Mute drops all that the pod sends, as a machine that lost its power does without anybody being told:
+// what is sent to it is never answered.
+func (i *Interface) Mute() error {
+	in, err := netlink.NewHandleAt(i.namespace)
+	if err != nil {
+		return fmt.Errorf("mute %s: %w", i.addr, err)
+	}
+	defer in.Close()
+	routes, err := in.RouteList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return fmt.Errorf("find the routes of %s: %w", i.addr, err)
+	}
+	for _, route := range routes {
+		if err := in.RouteDel(&route); err != nil {
+			return fmt.Errorf("mute %s: %w", i.addr, err)
+		}
+		hole := netlink.Route{Dst: route.Dst, Type: unix.RTN_BLACKHOLE}
+		if err := in.RouteAdd(&hole); err != nil {
+			return fmt.Errorf("mute %s: %w", i.addr, err)
+		}
+	}
+	return nil
 }
