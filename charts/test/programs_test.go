@@ -218,7 +218,7 @@ func TestHubStartsWithItsFlags(t *testing.T) {
 		for _, h := range r.hubs(t) {
 			c := h.container("edgehub")
 			key := strings.Join(h.args, " ")
-			if tried[key] {
+			if tried[key] || len(flagValues(h.args, "web.config.file")) > 0 { // web_test.go has the files for those
 				continue
 			}
 			tried[key] = true
