@@ -50,6 +50,7 @@
 //	placement_test.go   which nodes pods like
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
+//	links_test.go       links in alerts lead outside
 //	notes_test.go       NOTES.txt
 //	dashboards_test.go  the dashboards as ConfigMaps, and what they show of the running programs (_live)
 //	chart_test.go       helm lint, the schema

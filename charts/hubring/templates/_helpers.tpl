@@ -151,6 +151,13 @@ livenessProbe:
   failureThreshold: 6
 {{- end -}}
 
+{{/* hubring.evictUnhealthy: of a budget. Otherwise two pods that crash would keep all nodes from being drained. An
+     eviction costs a pod that is not ready nothing: a hub that still runs is scraped to the end as always,
+     and a server has its volume. */}}
+{{- define "hubring.evictUnhealthy" -}}
+unhealthyPodEvictionPolicy: AlwaysAllow
+{{- end -}}
+
 {{/* hubring.claims: the volume claim of a StatefulSet, or nothing. Call with .persistence. */}}
 {{- define "hubring.claims" -}}
 {{- if .enabled -}}
@@ -165,6 +172,14 @@ volumeClaimTemplates:
       {{- end }}
       resources: {requests: {storage: {{ .size }}}}
 {{- end }}
+{{- end -}}
+
+{{/* hubring.externalURL: the flags for links to a server from outside. Within the cluster its paths stay as they are. */}}
+{{- define "hubring.externalURL" -}}
+{{- with . -}}
+- {{ printf "--web.external-url=%s" . | quote }}
+- --web.route-prefix=/
+{{- end -}}
 {{- end -}}
 
 {{/* hubring.seconds: a duration such as 1h10m in seconds. */}}
@@ -269,7 +284,7 @@ preferredDuringSchedulingIgnoredDuringExecution:
 {{- define "hubring.rulePatterns" -}}
 {{- $patterns := list "/etc/hubring/rules/chart/*.yaml" -}}
 {{- range .Values.rules.configMaps -}}
-{{- $patterns = append $patterns (printf "/etc/hubring/rules/%s/*.yaml" .) -}}
+{{- $patterns = append $patterns (printf "/etc/hubring/rules/configmap-%s/*.yaml" .) -}}
 {{- end -}}
 {{- if .Values.rules.volume -}}
 {{- $patterns = append $patterns "/etc/hubring/rules/volume/*.yaml" -}}
@@ -302,7 +317,7 @@ rules.yaml: |
 {{- define "hubring.ruleMounts" -}}
 - {name: rules, mountPath: /etc/hubring/rules/chart, readOnly: true}
 {{- range $i, $name := .Values.rules.configMaps }}
-- {name: rules-{{ $i }}, mountPath: /etc/hubring/rules/{{ $name }}, readOnly: true}
+- {name: rules-{{ $i }}, mountPath: /etc/hubring/rules/configmap-{{ $name }}, readOnly: true}
 {{- end }}
 {{- if .Values.rules.volume }}
 - {name: rules-volume, mountPath: /etc/hubring/rules/volume, readOnly: true}
