@@ -82,7 +82,7 @@ const withMonitors = `{serviceMonitor: {enabled: true, labels: {release: operato
 
 // An operator's Prometheus has the metrics of every container that has some, and takes no hub's samples.
 func TestMonitorsFindEverything(t *testing.T) {
-	inEveryScenario(t, func(t *testing.T, s scenario, plain *release) {
+	inEveryScenario(t, func(t *testing.T, s scenario, _ *release) {
 		name := `""`
 		if strings.Contains(s.values, "tls: true") {
 			name = "hubring.example.org"

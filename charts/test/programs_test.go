@@ -119,6 +119,7 @@ func mustRun(t *testing.T, program string, args ...string) string {
 func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 	promtool := filepath.Join(needsPrograms(t), "promtool")
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		newKeys(t).addTo(r, nil) // promtool looks whether they are there
 		args := []string{"check", "config", "--lint=all", "--lint-fatal"}
 		servers := r.servers(t)
 		for _, s := range servers {
