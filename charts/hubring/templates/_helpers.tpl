@@ -192,6 +192,30 @@ volumeClaimTemplates:
 {{- $sum -}}
 {{- end -}}
 
+{{/* hubring.bytes: a size in bytes, as Kubernetes writes it, 50Gi, or Prometheus, whose 45GB are powers of 2, too. */}}
+{{- define "hubring.bytes" -}}
+{{- $power := dict "k" 1 "K" 1 "M" 2 "G" 3 "T" 4 "P" 5 "E" 6 -}}
+{{- $step := ternary 1000.0 1024.0 (regexMatch "[kMGTPE]$" .) -}}
+{{- $bytes := regexFind "^[0-9.]+" . | float64 -}}
+{{- range until (get $power (regexFind "[kKMGTPE]" .) | int) -}}
+{{- $bytes = mulf $bytes $step -}}
+{{- end -}}
+{{- int64 $bytes -}}
+{{- end -}}
+
+{{/* hubring.retentionSize: how much a server keeps, or nothing for no bound. 80 % of its volume, unless said otherwise:
+     blocks that are joined are there twice for a while, up to a tenth of the retention. */}}
+{{- define "hubring.retentionSize" -}}
+{{- $p := .Values.prometheus -}}
+{{- $said := toString $p.retentionSize -}}
+{{- if and (not $said) $p.persistence.enabled -}}
+{{- $mebibytes := div (include "hubring.bytes" $p.persistence.size | int64) 1048576 -}}
+{{- printf "%dMB" (div (mul $mebibytes 8) 10) -}}
+{{- else if ne $said "0" -}}
+{{- $said -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Hubs. hubring.hubAddress: host:port of a hub, which is its name on the exporters' ring, the
      same as the SRV record gives. Call with (dict "root" $ "shard" 2). */}}
 {{- define "hubring.hubAddress" -}}

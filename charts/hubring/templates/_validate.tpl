@@ -140,6 +140,10 @@
 {{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.gatewaysInterval)) -}}
 {{- fail (printf "prometheus.gatewaysInterval is %s, shorter than prometheus.scrapeTimeout, %s: make it no shorter" $p.gatewaysInterval $p.scrapeTimeout) -}}
 {{- end -}}
+{{- $keeps := include "hubring.retentionSize" . -}}
+{{- if and $keeps $p.persistence.enabled (gt (include "hubring.bytes" $keeps | int64) (include "hubring.bytes" $p.persistence.size | int64)) -}}
+{{- fail (printf "prometheus.retentionSize is %s, more than prometheus.persistence.size, %s: make it some 80 %% of the volume, or leave it empty" $keeps $p.persistence.size) -}}
+{{- end -}}
 {{- range list "shard" "prometheus_replica" "ruler_replica" -}}
 {{- if hasKey $p.externalLabels . -}}
 {{- fail (printf "prometheus.externalLabels has %s, which the chart sets for each server: choose another name" .) -}}
