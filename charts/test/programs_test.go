@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path"
@@ -269,15 +268,4 @@ func startHub(t *testing.T, args []string, use func(address string)) {
 	err = cmd.Wait()
 	require.NoError(t, err, "edgehub %s:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
 	require.True(t, used, "edgehub %s never listened:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
-}
-
-func assertOK(t *testing.T, url string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	require.NoError(t, err)
-	resp, err := http.DefaultClient.Do(req)
-	if assert.NoError(t, err) {
-		_ = resp.Body.Close()
-		assert.Equal(t, http.StatusOK, resp.StatusCode, url)
-	}
 }
