@@ -169,11 +169,21 @@ func TestPoliciesMeanPods(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		for _, budget := range every[*policyv1.PodDisruptionBudget](r) {
 			assert.NotEmpty(t, r.selected(t, budget.Spec.Selector), "PodDisruptionBudget %s means no pods", budget.Name)
+			assertDrains(t, r, budget)
 		}
 		for _, policy := range every[*networkingv1.NetworkPolicy](r) {
 			assertPolicy(t, r, policy)
 		}
 	})
+}
+
+// assertDrains looks whether pods that crash keep no node from being drained. Thanos' budgets are elsewhere.
+func assertDrains(t *testing.T, r *release, budget *policyv1.PodDisruptionBudget) {
+	t.Helper()
+	if strings.Contains(budget.Name, "-thanos-") {
+		return
+	}
+	assert.Equal(t, new(policyv1.AlwaysAllow), budget.Spec.UnhealthyPodEvictionPolicy, "PodDisruptionBudget %s of %s", budget.Name, r.name)
 }
 
 // assertPolicy looks for what a NetworkPolicy means: pods, and ports that they have.

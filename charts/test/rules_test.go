@@ -111,3 +111,15 @@ func TestGatewaysAreNoServers(t *testing.T) {
 		assert.NotContains(t, string(text), `gatewayID=""`)
 	}
 }
+
+// A ConfigMap may have any name: its files do not get in the way of the chart's own, nor of the volume's.
+func TestRuleConfigMapsHaveAnyName(t *testing.T) {
+	names := `{rules: {configMaps: [chart, volume], volume: {persistentVolumeClaim: {claimName: rules}}}}`
+	for _, values := range []string{`{}`, fiveShards} {
+		r := mustRender(t, values, names)
+		for _, w := range r.workloads() {
+			references{t: t, what: keyOf(w), r: r, values: names}.volumes(w)
+		}
+	}
+	assert.Len(t, mustRender(t, names).servers(t)[0].RuleFiles, 4)
+}

@@ -66,6 +66,30 @@ func newKeys(t *testing.T) keys {
 	return k
 }
 
+// webConfig returns what a web.yml has that fits the values.
+func (k keys) webConfig(t *testing.T, values string) map[string]any {
+	t.Helper()
+	var of struct {
+		Web struct {
+			TLS, ClientCertificate bool
+			Username               string
+		}
+	}
+	require.NoError(t, yaml.Unmarshal([]byte(values), &of))
+	config := map[string]any{}
+	if of.Web.TLS {
+		served := map[string]string{"cert_file": "server.crt", "key_file": "server.key"}
+		if of.Web.ClientCertificate {
+			served["client_auth_type"], served["client_ca_file"] = "RequireAndVerifyClientCert", "ca.crt"
+		}
+		config["tls_server_config"] = served
+	}
+	if of.Web.Username != "" {
+		config["basic_auth_users"] = map[string]string{of.Web.Username: k.hash}
+	}
+	return config
+}
+
 // addTo adds the Secrets that the values web-config and web-client name.
 func (k keys) addTo(r *release, config map[string]any) {
 	text, err := yaml.Marshal(config)

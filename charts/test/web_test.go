@@ -41,13 +41,7 @@ web: {configSecret: web-config, tls: true, username: hubring, clientSecret: web-
 func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 	r := mustRender(t, locked)
 	keys := newKeys(t)
-	keys.addTo(r, map[string]any{
-		"tls_server_config": map[string]string{
-			"cert_file": "server.crt", "key_file": "server.key",
-			"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "ca.crt",
-		},
-		"basic_auth_users": map[string]string{user: keys.hash},
-	})
+	keys.addTo(r, keys.webConfig(t, locked))
 	c := newCluster(t, r)
 	name := r.hubs(t)[0].GetName()
 	name = strings.TrimSuffix(name, "edgehub")

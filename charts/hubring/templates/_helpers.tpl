@@ -151,6 +151,13 @@ livenessProbe:
   failureThreshold: 6
 {{- end -}}
 
+{{/* hubring.evictUnhealthy: of a budget. Otherwise two pods that crash would keep all nodes from being drained. An
+     eviction costs a pod that is not ready nothing: a hub that still runs is scraped to the end as always,
+     and a server has its volume. */}}
+{{- define "hubring.evictUnhealthy" -}}
+unhealthyPodEvictionPolicy: AlwaysAllow
+{{- end -}}
+
 {{/* hubring.claims: the volume claim of a StatefulSet, or nothing. Call with .persistence. */}}
 {{- define "hubring.claims" -}}
 {{- if .enabled -}}
@@ -167,6 +174,14 @@ volumeClaimTemplates:
 {{- end }}
 {{- end -}}
 
+{{/* hubring.externalURL: the flags for links to a server from outside. Within the cluster its paths stay as they are. */}}
+{{- define "hubring.externalURL" -}}
+{{- with . -}}
+- {{ printf "--web.external-url=%s" . | quote }}
+- --web.route-prefix=/
+{{- end -}}
+{{- end -}}
+
 {{/* hubring.seconds: a duration such as 1h10m in seconds. */}}
 {{- define "hubring.seconds" -}}
 {{- $unit := dict "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
@@ -175,6 +190,30 @@ volumeClaimTemplates:
 {{- $sum = add $sum (mul (regexFind "[0-9]+" .) (get $unit (regexFind "[smhd]" .))) -}}
 {{- end -}}
 {{- $sum -}}
+{{- end -}}
+
+{{/* hubring.bytes: a size in bytes, as Kubernetes writes it, 50Gi, or Prometheus, whose 45GB are powers of 2, too. */}}
+{{- define "hubring.bytes" -}}
+{{- $power := dict "k" 1 "K" 1 "M" 2 "G" 3 "T" 4 "P" 5 "E" 6 -}}
+{{- $step := ternary 1000.0 1024.0 (regexMatch "[kMGTPE]$" .) -}}
+{{- $bytes := regexFind "^[0-9.]+" . | float64 -}}
+{{- range until (get $power (regexFind "[kKMGTPE]" .) | int) -}}
+{{- $bytes = mulf $bytes $step -}}
+{{- end -}}
+{{- int64 $bytes -}}
+{{- end -}}
+
+{{/* hubring.retentionSize: how much a server keeps, or nothing for no bound. 80 % of its volume, unless said otherwise:
+     blocks that are joined are there twice for a while, up to a tenth of the retention. */}}
+{{- define "hubring.retentionSize" -}}
+{{- $p := .Values.prometheus -}}
+{{- $said := toString $p.retentionSize -}}
+{{- if and (not $said) $p.persistence.enabled -}}
+{{- $mebibytes := div (include "hubring.bytes" $p.persistence.size | int64) 1048576 -}}
+{{- printf "%dMB" (div (mul $mebibytes 8) 10) -}}
+{{- else if ne $said "0" -}}
+{{- $said -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Hubs. hubring.hubAddress: host:port of a hub, which is its name on the exporters' ring, the
@@ -269,7 +308,7 @@ preferredDuringSchedulingIgnoredDuringExecution:
 {{- define "hubring.rulePatterns" -}}
 {{- $patterns := list "/etc/hubring/rules/chart/*.yaml" -}}
 {{- range .Values.rules.configMaps -}}
-{{- $patterns = append $patterns (printf "/etc/hubring/rules/%s/*.yaml" .) -}}
+{{- $patterns = append $patterns (printf "/etc/hubring/rules/configmap-%s/*.yaml" .) -}}
 {{- end -}}
 {{- if .Values.rules.volume -}}
 {{- $patterns = append $patterns "/etc/hubring/rules/volume/*.yaml" -}}
@@ -302,7 +341,7 @@ rules.yaml: |
 {{- define "hubring.ruleMounts" -}}
 - {name: rules, mountPath: /etc/hubring/rules/chart, readOnly: true}
 {{- range $i, $name := .Values.rules.configMaps }}
-- {name: rules-{{ $i }}, mountPath: /etc/hubring/rules/{{ $name }}, readOnly: true}
+- {name: rules-{{ $i }}, mountPath: /etc/hubring/rules/configmap-{{ $name }}, readOnly: true}
 {{- end }}
 {{- if .Values.rules.volume }}
 - {name: rules-volume, mountPath: /etc/hubring/rules/volume, readOnly: true}

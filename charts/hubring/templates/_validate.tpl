@@ -53,6 +53,7 @@
 {{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
 {{- end -}}
 {{- include "hubring.validateDurations" . -}}
+{{- include "hubring.validateLabels" . -}}
 {{- include "hubring.validateImages" . -}}
 {{- if and $v.prometheus.retired (not $v.create_thanos) -}}
 {{- fail (printf "prometheus.retired is %d and create_thanos is false: nobody would query those servers; set create_thanos to true, or prometheus.retired to 0" (int $v.prometheus.retired)) -}}
@@ -73,6 +74,31 @@
 {{- end -}}
 {{- if and $v.thanos.queryFrontend.enabled (not $v.create_thanos) -}}
 {{- fail "thanos.queryFrontend.enabled is true and create_thanos is false: set create_thanos to true, or leave the query frontend out" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.validateLabels: labels that the chart sets itself. Selectors need those of pods and can never be
+     changed. */}}
+{{- define "hubring.validateLabels" -}}
+{{- $v := .Values -}}
+{{- $selecting := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "prometheus-replica" -}}
+{{- $describing := list "app.kubernetes.io/version" "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
+{{- range $name, $labels := dict "edgehub.podLabels" $v.edgehub.podLabels "prometheus.podLabels" $v.prometheus.podLabels -}}
+{{- include "hubring.freeLabels" (dict "name" $name "labels" $labels "taken" $selecting) -}}
+{{- end -}}
+{{- range $name, $labels := dict "commonLabels" $v.commonLabels "serviceMonitor.labels" $v.serviceMonitor.labels "podMonitor.labels" $v.podMonitor.labels "dashboards.labels" $v.dashboards.labels -}}
+{{- include "hubring.freeLabels" (dict "name" $name "labels" $labels "taken" (concat $selecting $describing)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.freeLabels: call with (dict "name" "commonLabels" "labels" .Values.commonLabels "taken" (list ...)). */}}
+{{- define "hubring.freeLabels" -}}
+{{- $name := .name -}}
+{{- $taken := .taken -}}
+{{- range $label, $_ := .labels -}}
+{{- if has $label $taken -}}
+{{- fail (printf "%s has %s, which the chart sets itself: choose another name" $name $label) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -113,6 +139,10 @@
 {{- end -}}
 {{- if gt (int (include "hubring.seconds" $p.scrapeTimeout)) (int (include "hubring.seconds" $p.gatewaysInterval)) -}}
 {{- fail (printf "prometheus.gatewaysInterval is %s, shorter than prometheus.scrapeTimeout, %s: make it no shorter" $p.gatewaysInterval $p.scrapeTimeout) -}}
+{{- end -}}
+{{- $keeps := include "hubring.retentionSize" . -}}
+{{- if and $keeps $p.persistence.enabled (gt (include "hubring.bytes" $keeps | int64) (include "hubring.bytes" $p.persistence.size | int64)) -}}
+{{- fail (printf "prometheus.retentionSize is %s, more than prometheus.persistence.size, %s: make it some 80 %% of the volume, or leave it empty" $keeps $p.persistence.size) -}}
 {{- end -}}
 {{- range list "shard" "prometheus_replica" "ruler_replica" -}}
 {{- if hasKey $p.externalLabels . -}}
