@@ -177,12 +177,9 @@ func TestPoliciesMeanPods(t *testing.T) {
 	})
 }
 
-// assertDrains looks whether pods that crash keep no node from being drained. Thanos' budgets are elsewhere.
+// assertDrains looks whether pods that crash keep no node from being drained.
 func assertDrains(t *testing.T, r *release, budget *policyv1.PodDisruptionBudget) {
 	t.Helper()
-	if strings.Contains(budget.Name, "-thanos-") {
-		return
-	}
 	assert.Equal(t, new(policyv1.AlwaysAllow), budget.Spec.UnhealthyPodEvictionPolicy, "PodDisruptionBudget %s of %s", budget.Name, r.name)
 }
 

@@ -74,6 +74,7 @@ func TestSidecarsBelongToTheirServer(t *testing.T) {
 			sidecar := s.sidecar()
 			require.NotNil(t, sidecar, "%s has no sidecar", s.name)
 			args := s.commandLine(sidecar)
+			assert.Equal(t, "5s", flagValue(t, args, "prometheus.get_config_interval", ""), "both start at once: Thanos' own 30 s pass before it asks again")
 			folder := flagValue(t, s.args, "storage.tsdb.path", "data/")
 			assert.Equal(t, folder, flagValue(t, args, "tsdb.path", ""), "%s: --tsdb.path", s.name)
 			own, its := volumeAt(s.container("prometheus"), folder), volumeAt(sidecar, folder)

@@ -11,6 +11,8 @@
     {{- if include "hubring.localConfig" . }}
     - --prometheus.http-client-file=/etc/hubring/localhost/http.yml
     {{- end }}
+    # Both start at once, and a sidecar that finds no Prometheus yet asks again after so long.
+    - --prometheus.get_config_interval=5s
     - --tsdb.path=/prometheus
     - --grpc-address=:10901
     - --http-address=:10902
