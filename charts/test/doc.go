@@ -56,6 +56,7 @@
 //	rules_test.go       the rule keeper, the built-in alerts
 //	watch_test.go       who watches the ruler; shards and rulers that die
 //	bucket_test.go      object storage: from sidecars to the store gateway
+//	remotewrite_test.go long-term storage elsewhere
 //	distributed_test.go a querier for each shard
 //	running_test.go     containers as processes on the loopback
 //	programs_test.go    promtool, edgehub and the flags of the others
