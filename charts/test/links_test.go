@@ -28,8 +28,9 @@ func TestLinksOfAlertsLeadOutside(t *testing.T) {
 		}
 	}))
 	defer alertmanager.Close()
+	// The first alert may come before Prometheus knows its Alertmanagers, and is sent anew after a minute only.
 	c := newCluster(t, mustRender(t, `
-prometheus: {externalURL: "https://metrics.example.org/$(POD_NAME)", evaluationInterval: 1s}
+prometheus: {externalURL: "https://metrics.example.org/$(POD_NAME)", evaluationInterval: 1s, extraArgs: [--rules.alert.resend-delay=1s]}
 alertmanager: {existingURLs: ["`+alertmanager.URL+`"]}
 rules: {builtin: false, groups: [{name: g, rules: [{alert: Always, expr: vector(1)}]}]}`))
 	c.startReady("edge-hubring-prometheus-0", "prometheus")

@@ -72,9 +72,10 @@ func (o *observer) take() []observation {
 	return taken
 }
 
-// complete tells whether every gateway was counted once, by an answer of all servers.
+// complete tells whether every gateway was counted once. There may be a warning: of a server that is named and not
+// up yet, and has nothing.
 func (a observation) complete(truth float64) bool {
-	return a.count == truth && a.sum == truth && len(a.warnings) == 0 && a.err == nil
+	return a.count == truth && a.sum == truth && a.err == nil
 }
 
 // assertNeverMore fails the test if an answer counted something twice.
