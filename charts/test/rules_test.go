@@ -77,6 +77,14 @@ func TestPartialResponseIsForTheRuleKeeper(t *testing.T) {
 	assert.Contains(t, err.Error(), "partialResponse")
 }
 
+// What rules may be is said to the rule keeper in the same way before the ruler starts and beside it.
+func TestRuleKeepersFlags(t *testing.T) {
+	p, _, _ := mustRender(t, fiveShards, `{thanos: {ruler: {rulekeeper: {extraArgs: [--limit.files=5]}}}}`).component("rule")
+	for _, c := range slices.Concat(p.template.Spec.InitContainers, []corev1.Container{*p.container("rulekeeper")}) {
+		assert.Equal(t, "--limit.files=5", c.Args[len(c.Args)-1], c.Name)
+	}
+}
+
 // New rules restart no ruler: the rule keeper has it load them.
 func TestRulesRestartNobody(t *testing.T) {
 	before, after := mustRender(t, fiveShards), mustRender(t, fiveShards, ownRule)

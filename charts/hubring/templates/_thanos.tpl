@@ -192,6 +192,9 @@ spec:
     - --web.config.file=/etc/hubring/web/web.yml
     {{- end }}
     {{- end }}
+    {{- range $keeper.extraArgs }}
+    - {{ quote . }}
+    {{- end }}
   {{- if not .once }}
   ports:
     - {name: http-keeper, containerPort: 10903, protocol: TCP}
