@@ -54,11 +54,3 @@ func TestPairsAffinityLeavesTheUsers(t *testing.T) {
 		assert.Equal(t, "zone", apart.RequiredDuringSchedulingIgnoredDuringExecution[0].TopologyKey, s.name)
 	}
 }
-
-// A server that becomes one of a pair is not restarted for it.
-func TestASecondReplicaDoesNotRestartTheFirst(t *testing.T) {
-	for _, values := range []string{`{}`, fiveShards} {
-		single, pair := mustRender(t, values), mustRender(t, values, `{prometheus_replicas: 2}`)
-		assert.Equal(t, single.servers(t)[0].template, pair.servers(t)[0].template)
-	}
-}

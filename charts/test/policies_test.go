@@ -115,12 +115,30 @@ func TestPoliciesKeepServersApart(t *testing.T) {
 	assert.Equal(t, 2, servers)
 }
 
+// When the number shrinks, Helm takes the policies of the hubs above it away while these hubs still run: each waits for
+// its server's last scrape.
+func TestPoliciesLetHubsStop(t *testing.T) {
+	r := mustRender(t, fiveShards, `{prometheus_servers_count: 3}`, withPolicies)
+	hub := port{keyOf(r.hubs(t)[0].workload), "http"}
+	for _, w := range r.workloads() {
+		for number := range 5 {
+			of := client{keyOf(w), w.template.Labels}.pod(number)
+			for stopping := 3; stopping < 5; stopping++ {
+				its := w.container("prometheus") != nil && number >= 3
+				assert.Equal(t, its, r.allows(t, of, hub, stopping), "%s-%d to edgehub-%d, which stops", w.GetName(), number, stopping)
+			}
+		}
+	}
+	assert.False(t, r.allows(t, client{"stranger", labels.Set{"is": "stranger"}}.pod(4), hub, 4))
+	assert.True(t, r.allows(t, client{"pusher", labels.Set{"is": "pusher"}}, hub, 4))
+}
+
 // A pod can always ask itself, and the kubelet can always ask it, so neither is a rule's affair. Nor
 // is what a pod asks outside of the release.
 func TestPoliciesLeaveEgressOpen(t *testing.T) {
 	r := mustRender(t, fiveShards, withPolicies)
 	policies := every[*networkingv1.NetworkPolicy](r)
-	require.Len(t, policies, len(r.workloads())+5, "one for each component and each hub")
+	require.Len(t, policies, len(r.workloads())+6, "one for each component and each hub, and one for hubs that leave")
 	for _, policy := range policies {
 		assert.Equal(t, []networkingv1.PolicyType{networkingv1.PolicyTypeIngress}, policy.Spec.PolicyTypes, policy.Name)
 		assert.Empty(t, policy.Spec.Egress, policy.Name)

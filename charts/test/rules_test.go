@@ -77,6 +77,14 @@ func TestPartialResponseIsForTheRuleKeeper(t *testing.T) {
 	assert.Contains(t, err.Error(), "partialResponse")
 }
 
+// What rules may be is said to the rule keeper in the same way before the ruler starts and beside it.
+func TestRuleKeepersFlags(t *testing.T) {
+	p, _, _ := mustRender(t, fiveShards, `{thanos: {ruler: {rulekeeper: {extraArgs: [--limit.files=5]}}}}`).component("rule")
+	for _, c := range slices.Concat(p.template.Spec.InitContainers, []corev1.Container{*p.container("rulekeeper")}) {
+		assert.Equal(t, "--limit.files=5", c.Args[len(c.Args)-1], c.Name)
+	}
+}
+
 // New rules restart no ruler: the rule keeper has it load them.
 func TestRulesRestartNobody(t *testing.T) {
 	before, after := mustRender(t, fiveShards), mustRender(t, fiveShards, ownRule)
@@ -104,12 +112,41 @@ func TestExpectedServers(t *testing.T) {
 
 // A gateway's own up is told by the gateways' label, whatever its name.
 func TestGatewaysAreNoServers(t *testing.T) {
-	r := mustRender(t, fiveShards, `{edgehub: {gatewayLabel: site}}`)
-	for _, file := range r.rulersFiles(t) {
-		text, err := os.ReadFile(file)
-		require.NoError(t, err)
-		assert.NotContains(t, string(text), `gatewayID=""`)
+	for label, written := range map[string]string{"site": `, site=""`, "site.id": `, "site.id"=""`} {
+		text := texts(t, mustRender(t, fiveShards, `{edgehub: {gatewayLabel: `+label+`}}`).rulersFiles(t))
+		assert.Contains(t, text, written)
+		assert.NotContains(t, text, `gatewayID=""`)
 	}
+}
+
+// A server that is scraped seldom is not behind because of that.
+func TestServersMayBeBehindByScrapes(t *testing.T) {
+	for interval, want := range map[string]string{"15s": "_lag_seconds) > 120\n", "2m": "_lag_seconds) > 480\n"} {
+		r := mustRender(t, `{prometheus: {gatewaysInterval: 2m, scrapeInterval: `+interval+`}}`)
+		assert.Contains(t, texts(t, r.servers(t)[0].rules(t, r)), want)
+	}
+}
+
+// The same groups serve a ruler and a single server, which does not start with a strategy of Thanos'.
+func TestStrategiesAreForTheRuler(t *testing.T) {
+	const own = `{rules: {groups: [{name: fleet, partial_response_strategy: abort, rules: [{record: a, expr: b}]}]}}`
+	single, thanos := mustRender(t, own), mustRender(t, own, fiveShards)
+	text := texts(t, single.servers(t)[0].rules(t, single))
+	assert.Contains(t, text, "name: fleet")
+	assert.NotContains(t, text, "partial_response_strategy")
+	assert.Contains(t, texts(t, thanos.rulersFiles(t)), "partial_response_strategy: abort")
+}
+
+// texts returns what is in files.
+func texts(t *testing.T, paths []string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		all.Write(text)
+	}
+	return all.String()
 }
 
 // A ConfigMap may have any name: its files do not get in the way of the chart's own, nor of the volume's.

@@ -97,20 +97,29 @@ func byKey(r *release) map[string]object {
 	return all
 }
 
-// A server that becomes one of a pair keeps its name, labels and volume.
-func TestASecondReplicaLeavesTheFirstItsVolume(t *testing.T) {
-	single, pair := mustRender(t), mustRender(t, `{prometheus_replicas: 2}`)
-	first := single.servers(t)[0]
-	var names []string
-	for _, s := range pair.servers(t) {
-		names = append(names, s.name)
-		if s.name == first.name {
-			assert.Equal(t, first.Global.ExternalLabels, s.Global.ExternalLabels)
-			assert.Equal(t, first.claims, s.claims)
+// A server that becomes one of a pair, or is the only one again, goes on as it was: with its volume, and scraping its
+// hub, be that one restarted already or not. What it said otherwise to a hub of before would be refused until the
+// hub stops, which takes what it has along.
+func TestASecondReplicaLeavesTheFirstAsItIs(t *testing.T) {
+	for _, values := range []string{`{}`, fiveShards} {
+		single, pair := mustRender(t, values), mustRender(t, values, `{prometheus_replicas: 2}`)
+		paired := map[string]server{}
+		for _, s := range pair.servers(t) {
+			paired[s.name] = s
+		}
+		assert.Len(t, paired, 2*len(single.servers(t)))
+		for _, first := range single.servers(t) {
+			s, there := paired[first.name]
+			require.True(t, there, first.name)
+			assert.Equal(t, first.text, s.text, "configuration of %s", first.name)
+			assert.Equal(t, first.template, s.template, "%s would restart", first.name)
+			assert.Equal(t, first.claims, s.claims, first.name)
+		}
+		for i, h := range single.hubs(t) {
+			assert.NotEmpty(t, h.cursors(), "a hub without names would refuse the name of one of a pair")
+			assert.Subset(t, pair.hubs(t)[i].cursors(), h.cursors())
 		}
 	}
-	assert.Len(t, names, 2)
-	assert.Contains(t, names, first.name)
 }
 
 // By default there is one hub and one Prometheus, and no other pod.

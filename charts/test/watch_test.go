@@ -85,6 +85,7 @@ func assertFindsEveryPod(t *testing.T, r *release, job scrapeConfig) {
 		targets = append(targets, pod)
 	}
 	for _, dns := range job.DNSConfigs {
+		assert.NotEqual(t, "StatefulSet", kindOf(r.pods(job.JobName)[0]), "%s: a pod that is not ready has no SRV record, and would not be missed", job.JobName)
 		assert.Equal(t, "SRV", dns.Type, job.JobName)
 		for _, name := range dns.Names {
 			match := address.FindStringSubmatch(name)

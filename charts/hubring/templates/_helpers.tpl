@@ -319,7 +319,7 @@ preferredDuringSchedulingIgnoredDuringExecution:
 {{- define "hubring.ruleFiles" -}}
 {{- if .Values.rules.builtin -}}
 hubring.yaml: |
-  {{- .Files.Get "files/alerts.yaml" | replace "gatewayID=\"\"" (printf "%s=\"\"" .Values.edgehub.gatewayLabel) | nindent 2 }}
+  {{- include "hubring.alerts" . | nindent 2 }}
 {{ if .Values.create_thanos -}}
 expected.yaml: |
   # How many Prometheus servers there should be, for the alert HubringServerMissing.
@@ -335,7 +335,25 @@ bucket.yaml: |
 {{ end -}}
 {{ end -}}
 rules.yaml: |
-  {{- dict "groups" .Values.rules.groups | toYaml | nindent 2 }}
+  {{- include "hubring.ruleGroups" . | nindent 2 }}
+{{- end -}}
+
+{{/* hubring.alerts: those about hubs. In the file are the defaults: the gateways' label, which PromQL wants in quotes where
+     it is no plain name, and a server is behind for longer than some scrapes take to come. */}}
+{{- define "hubring.alerts" -}}
+{{- $label := .Values.edgehub.gatewayLabel -}}
+{{- if not (regexMatch "^[a-zA-Z_][a-zA-Z0-9_]*$" $label) }}{{ $label = quote $label }}{{ end -}}
+{{- $behind := max 120 (mul 4 (include "hubring.seconds" .Values.prometheus.scrapeInterval)) -}}
+{{- .Files.Get "files/alerts.yaml" | replace "gatewayID=\"\"" (printf "%s=\"\"" $label) | replace "edgehub_cursor_lag_seconds) > 120" (printf "edgehub_cursor_lag_seconds) > %d" $behind) -}}
+{{- end -}}
+
+{{/* hubring.ruleGroups: the user's. Only a ruler knows of parts of an answer; a single server would not start. */}}
+{{- define "hubring.ruleGroups" -}}
+{{- $groups := list -}}
+{{- range .Values.rules.groups -}}
+{{- $groups = append $groups (ternary . (omit . "partial_response_strategy") $.Values.create_thanos) -}}
+{{- end -}}
+{{- dict "groups" $groups | toYaml -}}
 {{- end -}}
 
 {{- define "hubring.ruleMounts" -}}

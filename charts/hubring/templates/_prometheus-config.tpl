@@ -88,15 +88,11 @@ scrape_configs:
   {{- include "hubring.scrapeWeb" .root | nindent 2 }}
   # Within a cluster bandwidth costs less than compressing.
   enable_compression: false
-  {{- if or (gt $parts 1) (eq (int $v.prometheus_replicas) 2) }}
   params:
-    {{- if eq (int $v.prometheus_replicas) 2 }}
     cursor: [{{ .replica }}]
-    {{- end }}
     {{- if gt $parts 1 }}
     parts: ["{{ $parts }}"]
     {{- end }}
-  {{- end }}
   {{- if gt $parts 1 }}
   static_configs:
     - targets:

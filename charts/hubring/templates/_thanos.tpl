@@ -136,7 +136,7 @@ spec:
 {{ include "hubring.watchPods" (dict "root" . "job" "rulekeeper" "name" "thanos-rule" "replicas" $v.thanos.ruler.replicas "port" 10903) }}
 {{ include "hubring.watchService" (dict "root" . "job" "thanos-query" "name" "thanos-query-pods") }}
 {{- if $v.thanos.query.distributed.enabled }}
-{{ include "hubring.watchService" (dict "root" . "job" "thanos-query-shard" "name" "thanos-query-shard") }}
+{{ include "hubring.watchPods" (dict "root" . "job" "thanos-query-shard" "name" "thanos-query-shard" "replicas" (include "hubring.servers" .) "port" 10902) }}
 {{ include "hubring.watchService" (dict "root" . "job" "thanos-query-global" "name" "thanos-query-global") }}
 {{- end }}
 {{- if $v.thanos.queryFrontend.enabled }}
@@ -191,6 +191,9 @@ spec:
     {{- if .root.Values.web.configSecret }}
     - --web.config.file=/etc/hubring/web/web.yml
     {{- end }}
+    {{- end }}
+    {{- range $keeper.extraArgs }}
+    - {{ quote . }}
     {{- end }}
   {{- if not .once }}
   ports:
