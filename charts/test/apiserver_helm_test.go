@@ -47,6 +47,7 @@ func TestHelmScalesARelease(t *testing.T) {
 // Helm goes from the defaults to each scenario, as far as Kubernetes lets it: a volume
 // of a StatefulSet cannot change, and nothing else may stand in the way.
 func TestHelmUpgradesToEveryScenario(t *testing.T) {
+	t.Parallel()
 	c := needsAPIServer(t)
 	for _, s := range scenarios(t) {
 		t.Run(s.name, func(t *testing.T) {

@@ -153,6 +153,7 @@ func fakeS3(t *testing.T) string {
 // Blocks of a pair reach the bucket, those of late samples too, and the compactor makes one of them, which has
 // each sample once; the store gateway answers from that one.
 func TestBlocksReachTheBucketAndComeBack(t *testing.T) {
+	t.Parallel()
 	needsPrograms(t)
 	pairs := `{prometheus_replicas: 2, prometheus: {retention: 30d}, thanos: {compact: {extraArgs: ["--consistency-delay=0s"]}, store: {extraArgs: ["--ignore-deletion-marks-delay=0s"]}}}`
 	for name, values := range map[string]func(*testing.T) string{

@@ -38,6 +38,7 @@ import (
 // Every panel of every dashboard shows something where the real programs run as the chart starts them: what a
 // query asks for exists, names, labels and types, and the querier, whom Grafana asks, gives an answer.
 func TestDashboardsShowWhatThereIs(t *testing.T) {
+	t.Parallel()
 	programs := needsPrograms(t)
 	r := mustRender(t, `
 create_thanos: true

@@ -30,6 +30,7 @@ func TestFrontendKeepsWhatIsSettled(t *testing.T) {
 // What the query frontend answers is what the querier answers, whether a part will do or not, while a
 // server is down and when it is back: a part is not kept. What is whole is.
 func TestFrontendAnswersAsTheQuerier(t *testing.T) {
+	t.Parallel()
 	for _, partial := range []bool{true, false} {
 		t.Run(fmt.Sprintf("partialResponse %t", partial), func(t *testing.T) {
 			t.Parallel()

@@ -2,7 +2,6 @@ package charttest
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,13 +57,4 @@ func startProgram(t *testing.T, path string, args ...string) {
 	require.NoError(t, cmd.Start())
 	s := &process{filepath.Base(path), cmd, log}
 	t.Cleanup(func() { s.end(t) })
-}
-
-// freeAddress returns a port of the loopback on which nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, l.Close())
-	return l.Addr().String()
 }

@@ -57,10 +57,10 @@ func (c *cluster) pod(name string) pod {
 func (c *cluster) address(podName string, port int) string {
 	key := podName + ":" + strconv.Itoa(port)
 	if c.ports[key] == 0 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		_, free, err := net.SplitHostPort(freeAddress(c.t))
 		require.NoError(c.t, err)
-		c.ports[key] = l.Addr().(*net.TCPAddr).Port
-		require.NoError(c.t, l.Close())
+		c.ports[key], err = strconv.Atoi(free)
+		require.NoError(c.t, err)
 	}
 	return "127.0.0.1:" + strconv.Itoa(c.ports[key])
 }

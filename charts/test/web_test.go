@@ -39,6 +39,7 @@ web: {configSecret: web-config, tls: true, username: hubring, clientSecret: web-
 
 // The parts find each other with certificates and passwords, from a push to an alert, and nobody else gets in.
 func TestPartsSpeakTLSWithPasswords(t *testing.T) {
+	t.Parallel()
 	r := mustRender(t, locked)
 	keys := newKeys(t)
 	keys.addTo(r, keys.webConfig(t, locked))
@@ -118,6 +119,7 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 
 // With TLS alone the kubelet can ask, and with a password alone the parts log in over plain HTTP.
 func TestPartsSpeakTLSOrWithPasswords(t *testing.T) {
+	t.Parallel()
 	keys := newKeys(t)
 	for _, c := range []struct {
 		name, values, scheme string

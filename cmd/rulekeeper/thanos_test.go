@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,13 +33,17 @@ func thanosProgram(t *testing.T) string {
 	return filepath.Join(strings.TrimSpace(string(out)), "thanos")
 }
 
-// freeAddress returns an address that was free a moment ago.
+// freeAddress returns an address on which nobody listens. Its port is below those that kernels
+// give to sockets that ask for none, so that no connection takes it in the meantime.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for {
+		address := "127.0.0.1:" + strconv.Itoa(15000+rand.IntN(10000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, l.Close())
+			return address
+		}
+	}
 }
 
 // pod is a ruler and its keeper, with what outlives them.
