@@ -102,6 +102,17 @@ func TestDrainFinishesPushes(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// Where its sender stalls to the end that is said, since it has no answer.
+func TestDrainDuringAPush(t *testing.T) {
+	s := serve(t, Config{})
+	s.dial().announce(10)
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	err := s.Drain(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "0 samples wait for a scrape, 1 pushes are under way")
+}
+
 // What was handed over just before is neither believed at once nor given up: the
 // scraper confirms it with its next scrape, or gets it again.
 func TestDrainWaitsForTheConfirmation(t *testing.T) {
@@ -248,6 +259,11 @@ func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// byteByByte is a connection of which nothing is read before it is needed.
+type byteByByte struct{ net.Conn }
+
+func (c byteByByte) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
+
 // underTLS serves the hub under TLS, too, and returns a client's connection.
 func (s *server) underTLS() *tls.Conn {
 	s.t.Helper()
@@ -259,8 +275,9 @@ func (s *server) underTLS() *tls.Conn {
 	go func() { served <- s.http.Serve(tls.NewListener(listener, certified.TLS)) }()
 	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	trust.ServerName = "example.com" // which the certificate is for
-	conn, err := tls.Dial("tcp", listener.Addr().String(), trust)
+	plain, err := net.Dial("tcp", listener.Addr().String())
 	require.NoError(s.t, err)
+	conn := tls.Client(byteByByte{plain}, trust)
 	s.t.Cleanup(func() {
 		conn.Close()
 		s.http.Close()
