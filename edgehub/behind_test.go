@@ -293,6 +293,26 @@ func TestHeldSamplesThatTheOtherHasNotReached(t *testing.T) {
 	assert.Zero(t, h.Stats().Pending, "what is held for a is with b")
 }
 
+// Of three servers the first one has what is held for the second, and that is so until
+// room is made, though making it leaves the first one behind, too.
+func TestTwoAreLeftBehindAtOnce(t *testing.T) {
+	h := newHub(t, Config{Cursors: []string{"a", "b", "c"}, MaxSamples: 20})
+	b := h.scrapers["b"]
+	ingestAt(t, h, []byte(strings.Join(lines("x", 0, 10), "\n")))
+	assert.Len(t, drainPart(h, h.started, b, b.parts[0], request{parts: 1, onlyFirst: true}), 1)
+	pass(h, "a")
+	h.scrapers["c"].gaps = true // long ago
+	pass(h, "c")
+	ingestAt(t, h, []byte(strings.Join(lines("x", 10, 15), "\n")))
+	pass(h, "c")
+	assert.Zero(t, h.Stats().Pending)
+
+	ingestAt(t, h, []byte(strings.Join(lines("x", 15, 31), "\n")))
+	assert.Zero(t, h.Stats().LetGo)
+	assert.EqualValues(t, 1+10, h.Stats().LeftBehind)
+	assert.Equal(t, 20, h.Stats().Behind)
+}
+
 // It is said once when a scraper is left behind, and once when it has caught up; a
 // scraper that is only slow does not end it.
 func TestLeavingBehindIsLoggedOnce(t *testing.T) {
