@@ -176,6 +176,26 @@ func TestLeftBehindDuringAScrape(t *testing.T) {
 	assert.EqualValues(t, 15, h.Stats().LeftBehind)
 }
 
+// So it is where samples are held for it.
+func TestLeftBehindDuringAScrapeOfTheFirstOnes(t *testing.T) {
+	h := newHub(t, Config{Cursors: pair, MaxSamples: 10})
+	c := h.scrapers["b"].parts[0]
+	ingestAt(t, h, []byte(strings.Join(lines("x", 0, 5), "\n")))
+	pass(h, "a")
+	v, table, most := h.log.read(c)
+	what := everything
+	what.most, what.onlyFirst = most, true
+	slow := arrange(v, table.ranked(), what)
+	require.Len(t, pointsOf(slow), 1)
+	for i := range int64(20) {
+		ingestAt(t, h, []byte(at("x", 5+i, 5+i)))
+		pass(h, "a")
+	}
+	require.EqualValues(t, 15, c.position)
+	h.handedOver(h.scrapers["b"], c, slow)
+	assert.EqualValues(t, 15, c.position)
+}
+
 // While one server is dead a gateway that floods is refused as ever, and what the other
 // server has is held against nobody.
 func TestFloodBesideADeadServer(t *testing.T) {

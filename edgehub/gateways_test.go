@@ -95,6 +95,17 @@ func TestGatewaysLastPush(t *testing.T) {
 	is("b", now)
 }
 
+// Between the table and the log a push has no time yet.
+func TestGatewayWhoseFirstPushIsBeingTakenIn(t *testing.T) {
+	h := newHub(t, Config{})
+	in, table := h.ingesters.Get().(*ingester), h.table.Load()
+	in.reset([]byte("x{gatewayID=\"a\"} 1\n"))
+	require.NoError(t, in.read(table, 0))
+	require.NoError(t, table.learn(&in.names, h.started, func() error { return nil }))
+	assert.Equal(t, 1, h.Stats().Series)
+	assert.Empty(t, h.gateways())
+}
+
 // A gateway is there as long as one of its series is, over any number of tables.
 func TestGatewaysExpire(t *testing.T) {
 	h := newHub(t, Config{})

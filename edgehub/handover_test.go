@@ -138,6 +138,17 @@ func TestRetiredHubBelievesTheLastScrape(t *testing.T) {
 	s.await(0)
 }
 
+// Nor does the server keep the connection of a scrape that comes after it began to
+// shut down.
+func TestScrapeWhileTheServerShutsDown(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	s.Retire()
+	s.http.SetKeepAlivesEnabled(false)
+	assert.Equal(t, at("x", 1, 0), s.another().scrape())
+	s.await(0)
+}
+
 // Retire finds a response that is not out yet. It is believed once it is.
 func TestWrittenAfterRetire(t *testing.T) {
 	h := newHub(t, Config{})
