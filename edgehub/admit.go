@@ -60,7 +60,7 @@ func (l *log) makeRoomLocked(lead uint64, coming int) (m made) {
 			continue
 		}
 		held := 0
-		if l.spareLocked(s) {
+		if s.spare {
 			held = s.holding()
 		}
 		if spare := min(over, held+int(lead-s.floor())); spare > 0 {
@@ -78,14 +78,16 @@ func (l *log) makeRoomLocked(lead uint64, coming int) (m made) {
 	return m
 }
 
-// standingLocked looks at all scrapers.
+// standingLocked looks at all scrapers, and notes whether what is held for them is
+// spare: that must not change while room is made.
 func (l *log) standingLocked() (n standing) {
 	n.lead = l.leadLocked()
 	kept := 0 // for the one that most is held for
 	for _, s := range l.scrapers {
 		n.most = max(n.most, s.behind(l.end))
-		if held := s.holding(); held > kept && !l.spareLocked(s) {
-			kept = held
+		held := s.holding()
+		if s.spare = held > 0 && l.spareLocked(s); !s.spare {
+			kept = max(kept, held)
 		}
 	}
 	n.pending = int(l.end-n.lead) + kept

@@ -176,6 +176,26 @@ func TestLeftBehindDuringAScrape(t *testing.T) {
 	assert.EqualValues(t, 15, h.Stats().LeftBehind)
 }
 
+// So it is where samples are held for it.
+func TestLeftBehindDuringAScrapeOfTheFirstOnes(t *testing.T) {
+	h := newHub(t, Config{Cursors: pair, MaxSamples: 10})
+	c := h.scrapers["b"].parts[0]
+	ingestAt(t, h, []byte(strings.Join(lines("x", 0, 5), "\n")))
+	pass(h, "a")
+	v, table, most := h.log.read(c)
+	what := everything
+	what.most, what.onlyFirst = most, true
+	slow := arrange(v, table.ranked(), what)
+	require.Len(t, pointsOf(slow), 1)
+	for i := range int64(20) {
+		ingestAt(t, h, []byte(at("x", 5+i, 5+i)))
+		pass(h, "a")
+	}
+	require.EqualValues(t, 15, c.position)
+	h.handedOver(h.scrapers["b"], c, slow)
+	assert.EqualValues(t, 15, c.position)
+}
+
 // While one server is dead a gateway that floods is refused as ever, and what the other
 // server has is held against nobody.
 func TestFloodBesideADeadServer(t *testing.T) {
@@ -291,6 +311,26 @@ func TestHeldSamplesThatTheOtherHasNotReached(t *testing.T) {
 	assert.Equal(t, 19, h.Stats().Pending, "nobody is known to have what is held for both")
 	pass(h, "b")
 	assert.Zero(t, h.Stats().Pending, "what is held for a is with b")
+}
+
+// Of three servers the first one has what is held for the second, and that is so until
+// room is made, though making it leaves the first one behind, too.
+func TestTwoAreLeftBehindAtOnce(t *testing.T) {
+	h := newHub(t, Config{Cursors: []string{"a", "b", "c"}, MaxSamples: 20})
+	b := h.scrapers["b"]
+	ingestAt(t, h, []byte(strings.Join(lines("x", 0, 10), "\n")))
+	assert.Len(t, drainPart(h, h.started, b, b.parts[0], request{parts: 1, onlyFirst: true}), 1)
+	pass(h, "a")
+	h.scrapers["c"].gaps = true // long ago
+	pass(h, "c")
+	ingestAt(t, h, []byte(strings.Join(lines("x", 10, 15), "\n")))
+	pass(h, "c")
+	assert.Zero(t, h.Stats().Pending)
+
+	ingestAt(t, h, []byte(strings.Join(lines("x", 15, 31), "\n")))
+	assert.Zero(t, h.Stats().LetGo)
+	assert.EqualValues(t, 1+10, h.Stats().LeftBehind)
+	assert.Equal(t, 20, h.Stats().Behind)
 }
 
 // It is said once when a scraper is left behind, and once when it has caught up; a

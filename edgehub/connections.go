@@ -65,6 +65,9 @@ func (h *Hub) hooks(server *http.Server) {
 		switch state {
 		case http.StateIdle: // the response is written
 			conn.written()
+			if h.retired.Load() { // Retire may have come before
+				conn.alive()
+			}
 		case http.StateActive: // the next request is there
 			conn.alive()
 		case http.StateHijacked:
@@ -148,12 +151,16 @@ func (c *connection) rank() int {
 
 // cutOff closes a connection without a word. Under TLS a word could block.
 func (c *connection) cutOff() {
-	under := c.conn
-	if t, ok := under.(interface{ NetConn() net.Conn }); ok {
-		under = t.NetConn()
-	}
-	under.Close()
+	bare(c.conn).Close()
 	c.closed()
+}
+
+// bare is the connection that a TLS connection runs over, or c itself.
+func bare(c net.Conn) net.Conn {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok {
+		return t.NetConn()
+	}
+	return c
 }
 
 func (cs *connections) find(c net.Conn) (*connection, bool) {

@@ -13,6 +13,7 @@ type scraper struct {
 	trails     bool    // it is left behind now
 	trailing   float64 // leftBehind when that began
 	gaps       bool    // it was left behind, ever
+	spare      bool    // another one is known to have what is held for it
 }
 
 // cursor is how far one part of a scraper has read. The log's lock guards it.

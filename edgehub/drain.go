@@ -36,13 +36,15 @@ func (h *Hub) Drain(ctx context.Context) error {
 	for err == nil {
 		left, moved := h.log.left()
 		if left == 0 {
-			h.moving.Lock() // what moved last is counted then
-			defer h.moving.Unlock()
-			return nil
+			break
 		}
 		err = wait.until(moved)
 	}
-	h.Retire()
+	if err != nil {
+		h.Retire()
+	}
+	h.moving.Lock() // what moved last is counted then
+	defer h.moving.Unlock()
 	left := h.log.behind()
 	if pushes := h.entrance.count(); left > 0 || pushes > 0 {
 		return fmt.Errorf("drain the hub: %d samples wait for a scrape, %d pushes are under way: %w", left, pushes, err)

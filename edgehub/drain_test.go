@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -100,6 +102,17 @@ func TestDrainFinishesPushes(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// Where its sender stalls to the end that is said, since it has no answer.
+func TestDrainDuringAPush(t *testing.T) {
+	s := serve(t, Config{})
+	s.dial().announce(10)
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	err := s.Drain(ctx)
+	assert.ErrorIs(t, err, context.Canceled)
+	assert.ErrorContains(t, err, "0 samples wait for a scrape, 1 pushes are under way")
+}
+
 // What was handed over just before is neither believed at once nor given up: the
 // scraper confirms it with its next scrape, or gets it again.
 func TestDrainWaitsForTheConfirmation(t *testing.T) {
@@ -170,6 +183,57 @@ func TestLastScrapeThatIsGivenUpComesAgain(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// One that gave up before its response was on the way closed the connection in order,
+// since there was nothing left unread; what is written then does not arrive.
+func TestLastScrapeThatIsGivenUpBefore(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	done := s.drain()
+	table := s.table.Load()
+	table.mu.Lock() // which the response needs
+	conn, _ := rawScrape(t, s, 10, "")
+	require.Eventually(t, func() bool { return slices.ContainsFunc(s.connections.all(), s.connections.isTaken) }, 10*time.Second, time.Millisecond)
+	require.NoError(t, conn.Close())
+	table.mu.Unlock()
+	s.awaitAborted(1)
+	still(t, done)
+	assert.Equal(t, 1, s.Stats().Pending)
+	assert.Equal(t, at("x", 1, 0), s.scrape())
+	require.NoError(t, <-done)
+}
+
+// A response that began before the hub drains is one like any other: the scraper
+// keeps the connection, and closing it says that it has not got what was written.
+func TestScrapeUnderWayWhenTheDrainBegins(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+			ingestAt(t, h, []byte("x 1\n"))
+			c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+			synctest.Wait() // it is to be read
+			done := make(chan error, 1)
+			ctx, end := context.WithCancel(t.Context())
+			go func() { done <- h.Drain(ctx) }()
+			synctest.Wait()
+			answer, _ := c.answer()
+			assert.False(t, answer.Close)
+			synctest.Wait()
+			still(t, done)
+			if taken {
+				c.send("GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
+				require.NoError(t, <-done)
+				c.answer()
+			} else {
+				c.Close()
+				synctest.Wait()
+				still(t, done)
+				end()
+				assert.ErrorContains(t, <-done, "1 samples wait")
+			}
+			end()
+		})
+	}
+}
+
 // awaitAborted waits until the hub knows of so many scrapes that nobody took.
 func (s *server) awaitAborted(n int) {
 	s.t.Helper()
@@ -183,18 +247,9 @@ func (s *server) awaitAborted(n int) {
 func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {
 	s := serve(t, Config{})
 	s.push(at("x", 1, 0))
-	certified := httptest.NewTLSServer(nil)
-	defer certified.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(tls.NewListener(listener, certified.TLS)) }()
+	conn := s.underTLS()
 	done := s.drain()
-	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	trust.ServerName = "example.com" // which the certificate is for
-	conn, err := tls.Dial("tcp", listener.Addr().String(), trust)
-	require.NoError(t, err)
-	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
+	_, err := fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
 	require.NoError(t, err)
 	s.awaitScrapes(1)
 	require.NoError(t, conn.Close()) // unread
@@ -202,8 +257,59 @@ func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {
 	still(t, done)
 	assert.Equal(t, at("x", 1, 0), s.scrape())
 	require.NoError(t, <-done)
-	s.http.Close()
-	require.ErrorIs(t, <-served, http.ErrServerClosed)
+}
+
+// byteByByte is a connection of which nothing is read before it is needed.
+type byteByByte struct{ net.Conn }
+
+func (c byteByByte) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
+
+// underTLS serves the hub under TLS, too, and returns a client's connection.
+func (s *server) underTLS() *tls.Conn {
+	s.t.Helper()
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(s.t, err)
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(tls.NewListener(listener, certified.TLS)) }()
+	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com" // which the certificate is for
+	plain, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(s.t, err)
+	conn := tls.Client(byteByByte{plain}, trust)
+	s.t.Cleanup(func() {
+		conn.Close()
+		s.http.Close()
+		assert.ErrorIs(s.t, <-served, http.ErrServerClosed)
+	})
+	return conn
+}
+
+// Under TLS, too, a scraper that has read the response closes the connection in order.
+// The hub must have sent it nothing more, since that would lie unread.
+func TestLastScrapeUnderTLS(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	scraper := s.underTLS()
+	done := s.drain()
+	fmt.Fprintf(scraper, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
+	answer, err := http.ReadResponse(bufio.NewReader(scraper), nil)
+	require.NoError(t, err)
+	text, err := io.ReadAll(answer.Body)
+	require.NoError(t, err)
+	require.Equal(t, at("x", 1, 0), string(text))
+	require.Eventually(t, func() bool { return slices.ContainsFunc(s.connections.all(), (*connection).allWritten) }, 10*time.Second, time.Millisecond)
+	require.NoError(t, scraper.Close())
+	require.NoError(t, <-done)
+	assert.Contains(t, s.get("/internal"), "edgehub_scrapes_aborted_total 0\n")
+}
+
+// allWritten says whether a scraper owes an answer to what was written.
+func (c *connection) allWritten() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.owed, func(o *handover) bool { return o.written })
 }
 
 // The last response is a whole one for any client, compressed and over TLS, too.

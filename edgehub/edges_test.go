@@ -66,7 +66,7 @@ func TestTimeDoesNotConfirmWhatIsNotWritten(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 		r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, conn))
 		taken, lost := 0, 0
-		h.whenTaken(r, false, func() { taken++ }, func() { lost++ })
+		h.whenTaken(r, &handover{commit: func() { taken++ }, lost: func() { lost++ }})
 		time.Sleep(time.Minute) // of the bubble's clock
 		conn.alive()
 		assert.Zero(t, taken)

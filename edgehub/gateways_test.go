@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +95,17 @@ func TestGatewaysLastPush(t *testing.T) {
 	is("b", now)
 }
 
+// Between the table and the log a push has no time yet.
+func TestGatewayWhoseFirstPushIsBeingTakenIn(t *testing.T) {
+	h := newHub(t, Config{})
+	in, table := h.ingesters.Get().(*ingester), h.table.Load()
+	in.reset([]byte("x{gatewayID=\"a\"} 1\n"))
+	require.NoError(t, in.read(table, 0))
+	require.NoError(t, table.learn(&in.names, h.started, func() error { return nil }))
+	assert.Equal(t, 1, h.Stats().Series)
+	assert.Empty(t, h.gateways())
+}
+
 // A gateway is there as long as one of its series is, over any number of tables.
 func TestGatewaysExpire(t *testing.T) {
 	h := newHub(t, Config{})
@@ -127,6 +140,76 @@ func TestManyGateways(t *testing.T) {
 	for i, g := range all {
 		require.Equal(t, fmt.Sprintf("gw%06d", i), g.name)
 	}
+}
+
+// While many push, gateways that are new and others, and tables are replaced, each list
+// has every gateway once that was there before it.
+func TestGatewaysWhileManyPush(t *testing.T) {
+	const pushers, batches, batch = 4, 60, 50
+	h := newHub(t, Config{})
+	later := h.started.Add(2 * time.Hour)
+	name := func(pusher, i int) string { return fmt.Sprintf("%d-%06d", pusher, i) }
+	var known [pushers]atomic.Int64
+	var pushing, others sync.WaitGroup
+	for p := range pushers {
+		pushing.Go(func() {
+			for n := range batches {
+				var body strings.Builder
+				for i := range (n + 1) * batch { // the former ones, too
+					fmt.Fprintf(&body, "x{gatewayID=%q} 1\n", name(p, i))
+				}
+				_, err := h.ingest([]byte(body.String()), later)
+				assert.NoError(t, err)
+				known[p].Store(int64((n + 1) * batch))
+			}
+		})
+	}
+	ended, tables := make(chan struct{}), 0
+	until := func(f func()) {
+		others.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+					f()
+				}
+			}
+		})
+	}
+	until(func() {
+		_, err := h.ingest([]byte("x{gatewayID=\"gone\"} 1\n"), h.started)
+		assert.NoError(t, err)
+		c := h.scrapers[""].parts[0]
+		h.log.advance(c, reading(h, c, 0, 1))
+		tables += h.expire(h.started.Add(time.Hour))
+	})
+	until(func() {
+		var before [pushers]int
+		for p := range before {
+			before[p] = int(known[p].Load())
+		}
+		all := h.gateways()
+		listed := map[string]bool{}
+		for i, g := range all {
+			listed[g.name] = true
+			assert.Equal(t, 1, g.series, g.name)
+			assert.NotZero(t, g.pushed, g.name)
+			assert.True(t, i == 0 || all[i-1].name < g.name, g.name)
+		}
+		for p, n := range before {
+			for i := range n {
+				if !listed[name(p, i)] {
+					assert.Fail(t, "a gateway is not listed", name(p, i))
+					return
+				}
+			}
+		}
+	})
+	pushing.Wait()
+	close(ended)
+	others.Wait()
+	assert.Positive(t, tables)
 }
 
 func TestGatewaysEmpty(t *testing.T) {

@@ -34,25 +34,28 @@ const confirmTime = idleTimeout - 10*time.Second
 type handover struct {
 	commit    func()      // the scraper has it
 	lost      func()      // it has not, as far as can be told
-	written   bool        // out of the hub's hands
 	explicit  bool        // asked for with ?drain=1
-	closing   bool        // the connection was to be closed after it
+	closing   bool        // the server closes the connection after it
+	written   bool        // out of the hub's hands
 	confirmed *time.Timer // runs out when the connection has outlived it for long
 }
 
+// closes says whether net/http closes the connection behind the response to r, which
+// has these headers and no length.
+func closes(r *http.Request, response http.Header) bool {
+	return r.Close || !r.ProtoAtLeast(1, 1) || response.Get(connectionHeader) == "close"
+}
+
 // whenTaken calls commit once the scraper that sent r has the response, or lost
-// once it is clear that it has not. An explicit request is one with ?drain=1. The
-// handler must have flushed what it wrote and return.
-func (h *Hub) whenTaken(r *http.Request, explicit bool, commit, lost func()) {
+// once it is clear that it has not. The handler must have flushed what it wrote
+// and return.
+func (h *Hub) whenTaken(r *http.Request, o *handover) {
 	conn, ok := connectionOf(r)
 	if !ok {
-		commit() // served without HTTPServer's hooks: nothing more will be known
+		o.commit() // served without HTTPServer's hooks: nothing more will be known
 		return
 	}
-	o := &handover{commit: commit, lost: lost, explicit: explicit}
-	if !h.connections.isTaken(conn) {
-		o.closing = r.Close || h.retired.Load() || h.drains()
-	}
+	o.closing = !h.connections.isTaken(conn) && (o.closing || h.retired.Load())
 	conn.mu.Lock()
 	defer conn.mu.Unlock()
 	conn.owed = append(conn.owed, o)

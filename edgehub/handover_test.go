@@ -84,7 +84,7 @@ func TestClockAloneSaysNothingForLong(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 			r = r.WithContext(context.WithValue(r.Context(), connectionKey{}, conn))
 			var taken, lost atomic.Int32
-			h.whenTaken(r, false, func() { taken.Add(1) }, func() { lost.Add(1) })
+			h.whenTaken(r, &handover{commit: func() { taken.Add(1) }, lost: func() { lost.Add(1) }})
 			conn.written()
 			time.Sleep(confirmTime - time.Nanosecond) // of the bubble's clock
 			synctest.Wait()
@@ -110,6 +110,19 @@ func TestScrapeOverAClosingConnectionTakes(t *testing.T) {
 	s.await(0)
 }
 
+// So does one in HTTP/1.0, whose connection is closed whatever it asked for.
+func TestScrapeInHTTP10Takes(t *testing.T) {
+	for _, header := range []string{"", "Connection: keep-alive\r\n"} {
+		s := serve(t, Config{})
+		s.push(at("x", 1, 0))
+		c := s.dial()
+		c.send("GET /metrics HTTP/1.0\r\n" + timeoutHeader + ": 10\r\n" + header + "\r\n")
+		_, text := c.answer()
+		assert.Equal(t, at("x", 1, 0), text)
+		s.await(0)
+	}
+}
+
 // A hub that stops closes its scraper's connection itself.
 func TestRetiredHubBelievesTheLastScrape(t *testing.T) {
 	s := serve(t, Config{})
@@ -123,6 +136,35 @@ func TestRetiredHubBelievesTheLastScrape(t *testing.T) {
 	s.scrape()
 	require.NoError(t, s.http.Shutdown(t.Context()))
 	s.await(0)
+}
+
+// Nor does the server keep the connection of a scrape that comes after it began to
+// shut down.
+func TestScrapeWhileTheServerShutsDown(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	s.Retire()
+	s.http.SetKeepAlivesEnabled(false)
+	assert.Equal(t, at("x", 1, 0), s.another().scrape())
+	s.await(0)
+}
+
+// Retire finds a response that is not out yet. It is believed once it is.
+func TestWrittenAfterRetire(t *testing.T) {
+	h := newHub(t, Config{})
+	server := h.HTTPServer()
+	client, conn := net.Pipe()
+	defer client.Close()
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r = r.WithContext(server.ConnContext(r.Context(), conn))
+	taken := 0
+	h.whenTaken(r, &handover{commit: func() { taken++ }, lost: func() {}})
+	h.Retire()
+	assert.Zero(t, taken)
+	server.ConnState(conn, http.StateIdle)
+	assert.Equal(t, 1, taken)
+	server.ConnState(conn, http.StateClosed)
+	assert.Equal(t, 1, taken)
 }
 
 // Under a server of somebody else's the handler's end has to do.

@@ -33,6 +33,8 @@ type parting struct {
 	begun  bool
 }
 
+const connectionHeader = "Connection"
+
 // parting takes the connection of a scrape from the server, if the hub drains. It
 // returns nil, whose methods do nothing, if it does not, or if what is written has
 // to do: because the scraper takes just that, or the server keeps its connections.
@@ -40,7 +42,7 @@ func (h *Hub) parting(c echo.Context, q request) *parting {
 	if !h.drains() {
 		return nil
 	}
-	c.Response().Header().Set("Connection", "close")
+	c.Response().Header().Set(connectionHeader, "close")
 	conn, ok := connectionOf(c.Request())
 	if !ok || q.explicit || !c.Request().ProtoAtLeast(1, 1) {
 		return nil
@@ -102,14 +104,16 @@ func (p *parting) begin() error {
 	return errors.Join(err, err2)
 }
 
-// end writes the end of the response.
+// end writes the end of the response and of the connection. Under TLS that has a word
+// of its own, which is left out: a scraper that closes the connection behind the
+// response would leave it unread.
 func (p *parting) end() error {
 	err := p.body.Close()
 	_, err2 := p.out.WriteString("\r\n")
 	if err = errors.Join(err, err2, p.out.Flush()); err != nil {
 		return err
 	}
-	if half, ok := p.conn.(interface{ CloseWrite() error }); ok {
+	if half, ok := bare(p.conn).(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return nil
@@ -135,13 +139,15 @@ func (p *parting) part() {
 
 // closedInOrder waits until the scraper closes the connection, as it was told to, and
 // says whether it had read everything. Under TLS its last word comes before the
-// end of the connection, which alone tells.
+// end of the connection, which alone tells. One that closed the connection before the
+// response was there closed it in order, too, but what came then its system has not
+// acknowledged.
 func (p *parting) closedInOrder() bool {
 	_, err := io.Copy(io.Discard, p.in)
-	if under, ok := p.conn.(interface{ NetConn() net.Conn }); ok && err == nil {
-		_, err = io.Copy(io.Discard, under.NetConn())
+	if conn := bare(p.conn); conn != p.conn && err == nil {
+		_, err = io.Copy(io.Discard, conn)
 	}
-	return err == nil
+	return err == nil && acknowledged(bare(p.conn))
 }
 
 // close closes the connection, which cuts off a response that is not whole.

@@ -42,12 +42,17 @@ func (h *Hub) scrape(c echo.Context) error {
 	elapsed := time.Since(start)
 	h.metrics.scrapeSeconds.Observe(elapsed.Seconds())
 	a.points = nil // written; until the next scrape only the counts are needed
-	h.whenTaken(c.Request(), q.explicit, func() {
-		h.log.took(cur, samples, elapsed, q.timeout)
-		h.handedOver(q.scraper, cur, a)
-	}, func() {
-		h.metrics.aborted.Inc()
-		h.log.cutOff(cur, samples)
+	h.whenTaken(c.Request(), &handover{
+		explicit: q.explicit,
+		closing:  closes(c.Request(), c.Response().Header()),
+		commit: func() {
+			h.log.took(cur, samples, elapsed, q.timeout)
+			h.handedOver(q.scraper, cur, a)
+		},
+		lost: func() {
+			h.metrics.aborted.Inc()
+			h.log.cutOff(cur, samples)
+		},
 	})
 	last.part()
 	return nil

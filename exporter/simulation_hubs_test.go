@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/exportertest"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // mischief changes what one hub does, or who the hubs are.
@@ -91,11 +92,30 @@ func (s *schedule) mischief() {
 		hub.Ready(exportertest.Reply{Status: 503, Header: header, Hang: rnd.IntN(3) == 0})
 	case 22, 23:
 		s.changeMembers()
+	case 24:
+		seen("stop")
+		s.stop(name)
 	default:
 		status := []int{302, 400, 413, 415, 422, 429, 429, 500, 503}[rnd.IntN(9)]
 		header.Set("Location", "http://elsewhere/metrics")
 		replies("answers "+strconv.Itoa(status), exportertest.Reply{Status: status, Header: header, Body: "no\n"})
 	}
+}
+
+// stop stops a hub as a rolling upgrade does: it refuses pushes and is not ready until
+// its scraper has everything, ends, and comes back under the same name.
+func (s *schedule) stop(name string) {
+	hub := s.net.hubs[name]
+	hub.Always(exportertest.Reply{
+		Status: http.StatusServiceUnavailable, Body: "the hub is stopping\n",
+		Header: http.Header{exposition.ReasonHeader: {"stopping"}, "Retry-After": {"5"}, "Connection": {"close"}},
+	})
+	hub.Ready(exportertest.Reply{Status: http.StatusServiceUnavailable, Body: "edgehub is stopping.\n"})
+	s.pass(time.Duration(s.rnd.IntN(20_000)) * time.Millisecond)
+	s.net.Kill(name)
+	s.pass(time.Duration(s.rnd.IntN(5_000)) * time.Millisecond)
+	s.net.Start(name)
+	hub.Recover()
 }
 
 // changeMembers changes the truth.
