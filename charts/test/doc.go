@@ -64,6 +64,8 @@
 //	placement_test.go   which nodes pods like
 //	scale_test.go       from 1 server to 5 and back
 //	refusals_test.go    wrong values
+//	values_test.go      every value changes something
+//	upgrades_test.go    what restarts, in which order, and which volumes stay
 //	links_test.go       links in alerts lead outside
 //	notes_test.go       NOTES.txt
 //	run_test.go         rescales, upgrades and a dead server, running; run_cluster_test.go

@@ -33,7 +33,8 @@ type prometheusConfig struct {
 	RuleFiles     []string       `json:"rule_files"`
 	ScrapeConfigs []scrapeConfig `json:"scrape_configs"`
 	Alerting      struct {
-		Alertmanagers []struct {
+		AlertRelabelConfigs []relabelConfig `json:"alert_relabel_configs"`
+		Alertmanagers       []struct {
 			Scheme        string         `json:"scheme"`
 			StaticConfigs []staticConfig `json:"static_configs"`
 		} `json:"alertmanagers"`

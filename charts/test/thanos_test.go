@@ -67,6 +67,40 @@ func TestQuerierTakesServersForReplicas(t *testing.T) {
 	})
 }
 
+// What tells rulers apart is not counted twice, and is not in alerts, of which two rulers send the same.
+func TestRulersAreReplicas(t *testing.T) {
+	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+		_, _, ruler := r.component("rule")
+		var apart []string
+		for _, label := range flagValues(ruler, "label") {
+			name, _, _ := strings.Cut(label, "=")
+			apart = append(apart, name)
+		}
+		require.NotEmpty(t, apart)
+		assert.Equal(t, apart, flagValues(ruler, "alert.label-drop"))
+		for name, p := range r.queriers() {
+			if name != "thanos-query-shard" { // which asks no ruler
+				assert.Subset(t, flagValues(p.commandLine(p.container(name)), "query.replica-label"), apart, name)
+			}
+		}
+	})
+}
+
+// How long a server may be silent holds for all queriers, and whether a part will do is the first one's to say.
+func TestQueriersWaitAsTheyAreTold(t *testing.T) {
+	const patient = `{thanos: {query: {responseTimeout: 77s}}}`
+	for _, mode := range []string{`{}`, `{thanos: {query: {distributed: {enabled: true}}}}`} {
+		for name, p := range mustRender(t, fiveShards, mode, patient).queriers() {
+			assert.Equal(t, []string{"77s"}, flagValues(p.commandLine(p.container(name)), "store.response-timeout"), name)
+		}
+		_, _, args := mustRender(t, fiveShards, mode).component("query")
+		assert.Contains(t, args, "--query.partial-response")
+		_, _, args = mustRender(t, fiveShards, mode, `{thanos: {query: {partialResponse: false}}}`).component("query")
+		assert.Contains(t, args, "--no-query.partial-response")
+		assert.NotContains(t, args, "--query.partial-response")
+	}
+}
+
 // A sidecar reads the folder that its Prometheus writes, and asks the port that it listens on.
 func TestSidecarsBelongToTheirServer(t *testing.T) {
 	inEveryThanosScenario(t, func(t *testing.T, r *release) {
