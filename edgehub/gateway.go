@@ -61,11 +61,14 @@ func fair(runs []run, limit, active int, passed func(*gateway) int) error {
 	share := fairShare * limit / max(active, 1)
 	var err error
 	for _, r := range runs {
-		g := r.gateway
-		if held := g.held - passed(g); g.arriving > 0 && held+g.arriving > share && err == nil {
-			err = &fullError{"gateway_share", fmt.Sprintf(
-				"the hub has little room left and keeps it for others: %s holds %d samples that wait to be scraped, this push brings %d, "+
-					"and twice its even share is %d", g, held, g.arriving, share)}
+		g, held := r.gateway, r.gateway.held
+		if err == nil && g.arriving > 0 && held+g.arriving > share {
+			held -= passed(g) // which takes a search
+			if held+g.arriving > share {
+				err = &fullError{"gateway_share", fmt.Sprintf(
+					"the hub has little room left and keeps it for others: %s holds %d samples that wait to be scraped, this push brings %d, "+
+						"and twice its even share is %d", g, held, g.arriving, share)}
+			}
 		}
 		g.arriving = 0
 	}
