@@ -105,6 +105,13 @@ func TestMonitorsFindEverything(t *testing.T) {
 		for _, m := range r.podMonitors(t) {
 			assert.Equal(t, "operator", m.Labels["release"])
 			assert.Equal(t, "app.kubernetes.io/component", m.Spec.JobLabel, "whose metrics they are")
+			for _, e := range m.Spec.PodMetricsEndpoints { // a second container's, by the names that alerts and dashboards have
+				job := map[string]string{"http-sidecar": "thanos-sidecar", "http-keeper": "rulekeeper"}[*e.Port]
+				require.Equal(t, job != "", len(e.RelabelConfigs) == 1, *e.Port)
+				if job != "" {
+					assert.Equal(t, [2]string{"job", job}, [2]string{e.RelabelConfigs[0].TargetLabel, *e.RelabelConfigs[0].Replacement})
+				}
+			}
 		}
 		assertNamesAndLabels(t, r)
 	})

@@ -125,6 +125,30 @@ func TestRunRollingUpgrade(t *testing.T) {
 	})
 }
 
+// When each hub gets a second server, and loses it again, hubs restart one by one while the servers read
+// what is new at some moment of it. Nothing that a hub has taken is lost.
+func TestRunPairsOnAndOff(t *testing.T) {
+	values := []string{quick, threeServers, `{prometheus: {secondStopDelay: 5}}`}
+	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+		fleet := startFleet(t, r, fleetSize)
+		everyHubTakesPart(t, r, 3)
+		r.upgrade(t, join(values, `{prometheus_replicas: 2}`)...)
+		eventually(t, soon, func(ctx context.Context) error {
+			by, err := everything(t, r).by(ctx, "prometheus_replica", "count by (prometheus_replica) (last_over_time(gateway_up[4s]))")
+			if err == nil && (by["a"] != fleetSize || by["b"] != fleetSize) {
+				err = fmt.Errorf("gateways by server: %v, want %d on each", by, fleetSize)
+			}
+			return err
+		})
+		r.upgrade(t, values...)
+		everyHubTakesPart(t, r, 3)
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error {
+			return everything(t, r).hasAll(ctx, fleet, `{prometheus_replica="a"}`)
+		})
+	})
+}
+
 // While a server is gone alerts about the gateways of the others arrive, and every answer says that it lacks a
 // part, or fails where that is asked for. When it is back alerts about its own arrive, and all that its hub has
 // kept for it.

@@ -1,13 +1,13 @@
 package charttest
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 )
 
 // Volumes stay when their pods go, be it for good, and the files of a large one are not looked at in each start.
@@ -27,34 +27,12 @@ func TestVolumesOutliveTheirPods(t *testing.T) {
 	assert.Equal(t, 6, kept, "both servers of a pair, Alertmanager, ruler, store gateway, compactor")
 }
 
-// What a program reads once restarts it when it changes, and no other one.
-func TestWhatIsReadOnceRestartsItsReaders(t *testing.T) {
-	const bucket = `{create_thanos: true, objectStorage: {enabled: true, config: {type: S3, config: {bucket: BUCKET}}}}`
-	cases := []struct {
-		before, after string
-		restart       []string // containers
-	}{
-		{`{alertmanager: {enabled: true}}`, `{alertmanager: {enabled: true, config: {route: {receiver: nobody, group_wait: 1s}}}}`, []string{"alertmanager"}},
-		{bucket, `{objectStorage: {config: {config: {bucket: other}}}}`, []string{"prometheus", "thanos-compact", "thanos-rule", "thanos-store"}},
-	}
-	for _, c := range cases {
-		before, after := mustRender(t, c.before), map[string]workload{}
-		for _, w := range mustRender(t, c.before, c.after).workloads() {
-			after[keyOf(w)] = w
-		}
-		var restart []string
-		for _, w := range before.workloads() {
-			if !assert.ObjectsAreEqual(w.template, after[keyOf(w)].template) {
-				restart = append(restart, w.template.Spec.Containers[len(w.template.Spec.Containers)-1].Name)
-			}
-		}
-		for i, name := range restart {
-			if name == "thanos-sidecar" {
-				restart[i] = "prometheus"
-			}
-		}
-		slices.Sort(restart)
-		assert.Equal(t, c.restart, restart)
+// Alertmanager reads its configuration once, so another one restarts it, and nobody else.
+func TestAlertmanagersRestartWithTheirConfiguration(t *testing.T) {
+	const before, changed = `{alertmanager: {enabled: true}}`, `{alertmanager: {config: {route: {receiver: nobody, group_wait: 1s}}}}`
+	after := byKey(mustRender(t, before, changed))
+	for _, w := range mustRender(t, before).workloads() {
+		assert.Equal(t, w.container("alertmanager") == nil, assert.ObjectsAreEqual(w.object, after[keyOf(w)]), keyOf(w))
 	}
 }
 
@@ -65,6 +43,26 @@ func TestWhoWaitsForWhom(t *testing.T) {
 		ordered := set.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
 		of := set.Labels["app.kubernetes.io/component"]
 		assert.Equal(t, of == "thanos-rule" || of == "thanos-compact", ordered, set.Name)
+	}
+}
+
+// Where there are several pods of a kind that may be evicted, one at a time goes. A single one keeps no node.
+func TestBudgetsAreForSeveral(t *testing.T) {
+	for values, want := range map[string][]string{
+		`{}`:                       nil,
+		`{prometheus_replicas: 2}`: {"edge-hubring-prometheus"},
+		`{create_thanos: true, prometheus: {retired: 1}}`:                                     {"edge-hubring-prometheus"},
+		`{create_thanos: true, prometheus_servers_count: 2}`:                                  {"edge-hubring-edgehub", "edge-hubring-prometheus"},
+		`{alertmanager: {enabled: true, replicas: 3}}`:                                        {"edge-hubring-alertmanager"},
+		`{create_thanos: true, thanos: {query: {replicas: 2}, ruler: {replicas: 2}}}`:         {"edge-hubring-thanos-query", "edge-hubring-thanos-rule"},
+		`{create_thanos: true, thanos: {queryFrontend: {enabled: true, replicas: 2}}}`:        {"edge-hubring-thanos-query-frontend"},
+		`{create_thanos: true, thanos: {store: {replicas: 2}, queryFrontend: {replicas: 2}}}`: nil,
+	} {
+		var names []string
+		for _, budget := range every[*policyv1.PodDisruptionBudget](mustRender(t, values)) {
+			names = append(names, budget.Name)
+		}
+		assert.ElementsMatch(t, want, names, values)
 	}
 }
 
