@@ -57,6 +57,8 @@ import (
 const (
 	stopTime    = 5 * time.Second // for what is under way
 	headerTime  = 10 * time.Second
+	answerTime  = 30 * time.Second
+	idleTime    = 5 * time.Minute                 // longer than scrapes are apart
 	experiments = "promql-experimental-functions" // as Thanos calls them
 )
 
@@ -200,7 +202,7 @@ func serve(ctx context.Context, o options, k *keeper.Keeper, registry *prometheu
 	mux := http.NewServeMux()
 	mux.Handle("/", k.Handler())
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Registry: registry}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTime}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, WriteTimeout: answerTime, IdleTimeout: idleTime}
 	served, kept := make(chan error, 1), make(chan struct{})
 	go func() { served <- web.ListenAndServe(server, o.web, logger) }()
 	go func() { defer close(kept); k.Run(ctx) }()
