@@ -28,10 +28,10 @@ func (c *Columns) Grow(n int) {
 func (c *Columns) Reset() { c.IDs, c.Times, c.Values = c.IDs[:0], c.Times[:0], c.Values[:0] }
 
 // Len is the number of samples.
-func (c *Columns) Len() int { return len(c.IDs) }
+func (c Columns) Len() int { return len(c.IDs) }
 
 // part returns a stretch of the samples, in place.
-func (c *Columns) part(from, to int) Columns {
+func (c Columns) part(from, to int) Columns {
 	return Columns{c.IDs[from:to], c.Times[from:to], c.Values[from:to]}
 }
 

@@ -64,7 +64,8 @@ func (l *Log) Take(o *Offer) (passed Tally, moved bool) {
 }
 
 // Withdraw notes that the scraper has not got what it was offered. It returns how many
-// samples are gone for good, since they had to make room meanwhile.
+// samples are gone for good, since they had to make room meanwhile and nobody else has
+// them. Those that another scraper has it was left behind.
 func (l *Log) Withdraw(o *Offer) (letGo int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,12 +75,23 @@ func (l *Log) Withdraw(o *Offer) (letGo int) {
 func (l *Log) withdrawLocked(o *Offer) (letGo int) {
 	open := !o.closed && !o.void
 	l.closeLocked(o)
-	if open && o.to <= o.c.position && !slices.ContainsFunc(o.c.offers, func(other *Offer) bool { return !other.void && other.from == o.from }) {
-		letGo = o.tally.Passed
+	again := func(other *Offer) bool { return !other.void && other.from == o.from }
+	if open && o.to <= o.c.position && !slices.ContainsFunc(o.c.offers, again) {
+		of := o.c.part.split.of
+		if l.othersHave(of, o.to) {
+			of.leftBehind += float64(o.tally.Passed)
+		} else {
+			letGo = o.tally.Passed
+		}
 	}
 	l.dropLocked()
 	l.movedLocked()
 	return letGo
+}
+
+// othersHave says whether another scraper has every sample before a position.
+func (l *Log) othersHave(s *scraper, position uint64) bool {
+	return slices.ContainsFunc(l.scrapers, func(o *scraper) bool { return o != s && o.floor() >= position })
 }
 
 func (l *Log) closeLocked(o *Offer) {

@@ -1,13 +1,16 @@
-package edgehub
+package render
 
 import (
 	"math"
 	"math/rand/v2"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+var base = time.Now().UnixMilli() - 60_000
 
 // Whatever was written before, each timestamp is written as strconv does.
 func TestStampsAreExact(t *testing.T) {
