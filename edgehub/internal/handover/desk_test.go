@@ -1,0 +1,230 @@
+package handover
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what has to come.
+const patience = 10 * time.Second
+
+// hub is a server whose scrapes are handed over.
+type hub struct {
+	t        *testing.T
+	desk     *Desk
+	server   *http.Server
+	addr     string
+	tls      *tls.Config // of clients, if it is served under TLS
+	outcomes chan string // one for each response: what became of which
+
+	mu      sync.Mutex
+	scrapes int
+	closing bool
+	before  func() // each response is written
+	notices []Notice
+}
+
+type option func(*hub, *Config)
+
+// underTLS serves the hub under TLS of a version.
+func underTLS(version uint16) option {
+	return func(h *hub, _ *Config) { h.tls = &tls.Config{MaxVersion: version} }
+}
+
+func serve(t *testing.T, options ...option) *hub {
+	h := &hub{t: t, outcomes: make(chan string, 1000)}
+	cfg := Config{MaxSenders: 100, Spare: 20}
+	for _, o := range options {
+		o(h, &cfg)
+	}
+	cfg.Notice = func(n Notice) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.notices = append(h.notices, n)
+	}
+	h.desk = NewDesk(cfg)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h.addr = l.Addr().String()
+	l = h.desk.Listen(l)
+	if h.tls != nil {
+		certified := httptest.NewTLSServer(nil)
+		certified.Close()
+		max := h.tls.MaxVersion
+		h.tls = certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+		h.tls.ServerName = "example.com" // which the certificate is for
+		h.tls.MaxVersion = max
+		l = tls.NewListener(l, certified.TLS)
+	}
+	h.server = &http.Server{Handler: h.desk.Handler(h), IdleTimeout: 5 * time.Minute, ReadHeaderTimeout: patience}
+	served := make(chan error, 1)
+	go func() { served <- h.server.Serve(l) }()
+	t.Cleanup(func() {
+		h.server.Close()
+		assert.ErrorIs(t, <-served, http.ErrServerClosed)
+		ended, end := context.WithCancel(context.Background())
+		end()
+		h.desk.Close(ended)
+		assert.Zero(t, h.desk.Open())
+		assert.Zero(t, h.desk.Senders())
+	})
+	return h
+}
+
+// ServeHTTP answers a scrape of /KEY with its number and that of the outcome, a push, or
+// a probe.
+func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path == "/probe":
+		io.WriteString(w, "ready")
+		return
+	case r.URL.Path == "/push":
+		if !h.desk.Of(r).MaySend() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		io.Copy(io.Discard, r.Body)
+		return
+	}
+	key := strings.TrimPrefix(r.URL.Path, "/")
+	h.desk.Settle(key, r)
+	h.mu.Lock()
+	h.scrapes++
+	n, closing, before := h.scrapes, h.closing, h.before
+	h.mu.Unlock()
+	out := h.desk.Response(w, r, time.Now().Add(patience), closing)
+	if before != nil {
+		before()
+	}
+	if _, err := fmt.Fprintf(out, "scrape %d\n", n); err != nil {
+		out.Abort()
+	}
+	if size := r.URL.Query().Get("size"); size != "" {
+		var bytes int
+		fmt.Sscan(size, &bytes)
+		if _, err := io.WriteString(out, strings.Repeat("x", bytes)); err != nil {
+			out.Abort()
+		}
+	}
+	if err := http.NewResponseController(out).Flush(); err != nil {
+		out.Abort()
+	}
+	out.Owe(&Response{
+		Key:   key,
+		Taken: func() { h.outcomes <- fmt.Sprintf("%d taken", n) },
+		Lost:  func(written bool) { h.outcomes <- fmt.Sprintf("%d lost, written: %v", n, written) },
+	})
+}
+
+// becomes waits for what becomes of one response, and then the next.
+func (h *hub) becomes(want ...string) {
+	h.t.Helper()
+	for _, w := range want {
+		select {
+		case got := <-h.outcomes:
+			assert.Equal(h.t, w, got)
+		case <-time.After(patience):
+			h.t.Fatal("nothing tells what became of a response, want:", w)
+		}
+	}
+}
+
+// undecided says that nothing has become of any response so far.
+func (h *hub) undecided() {
+	h.t.Helper()
+	select {
+	case got := <-h.outcomes:
+		h.t.Fatal("too early:", got)
+	default:
+	}
+}
+
+func (h *hub) noticed(kind Kind) (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, notice := range h.notices {
+		if notice.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// peer is a client with one connection.
+type peer struct {
+	net.Conn
+	t   *testing.T
+	tcp *net.TCPConn
+	in  *bufio.Reader
+}
+
+func (h *hub) dial() *peer {
+	h.t.Helper()
+	conn, err := net.Dial("tcp", h.addr)
+	require.NoError(h.t, err)
+	p := &peer{Conn: conn, t: h.t, tcp: conn.(*net.TCPConn)}
+	if h.tls != nil {
+		p.Conn = tls.Client(byteByByte{conn}, h.tls)
+	}
+	p.in = bufio.NewReader(p.Conn)
+	require.NoError(h.t, p.SetDeadline(time.Now().Add(patience)))
+	h.t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// byteByByte is a connection of which nothing is read before it is needed.
+type byteByByte struct{ net.Conn }
+
+func (c byteByByte) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
+
+func (p *peer) send(text string) {
+	p.t.Helper()
+	_, err := io.WriteString(p, text)
+	require.NoError(p.t, err)
+}
+
+// get sends a request with headers.
+func (p *peer) get(path string, headers ...string) {
+	p.t.Helper()
+	p.send("GET " + path + " HTTP/1.1\r\nHost: hub\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n")
+}
+
+// read reads an answer to its end.
+func (p *peer) read() (text string, answer *http.Response) {
+	p.t.Helper()
+	answer, err := http.ReadResponse(p.in, nil)
+	require.NoError(p.t, err)
+	body, err := io.ReadAll(answer.Body)
+	require.NoError(p.t, err)
+	return string(body), answer
+}
+
+func (p *peer) scrape(path string, headers ...string) string {
+	p.t.Helper()
+	p.get(path, headers...)
+	text, answer := p.read()
+	require.Equal(p.t, http.StatusOK, answer.StatusCode)
+	return text
+}
+
+// everywhere runs a test over plain connections and under TLS.
+func everywhere(t *testing.T, test func(t *testing.T, options ...option)) {
+	t.Run("plain", func(t *testing.T) { test(t) })
+	t.Run("TLS 1.2", func(t *testing.T) { test(t, underTLS(tls.VersionTLS12)) })
+	t.Run("TLS 1.3", func(t *testing.T) { test(t, underTLS(tls.VersionTLS13)) })
+}

@@ -1,0 +1,159 @@
+package handover
+
+import (
+	"net/http"
+	"time"
+)
+
+const (
+	// maxLedgers bounds the keys that are remembered. The caller has far fewer; should
+	// it not, the one is forgotten that was not scraped for longest.
+	maxLedgers = 1 << 13
+	// finishing is how long a newer scrape waits for the server to write the last
+	// bytes of an older response, whose handler has returned.
+	finishing = 100 * time.Millisecond
+)
+
+// ledger is the account of a key. Desk.mu guards it.
+type ledger struct {
+	owed        map[*owed]struct{} // those whose function has not returned yet
+	unconfirmed int                // responses that were written and lost, running
+	visited     uint64
+	clients     turns[client]
+	conns       turns[*Conn]
+}
+
+func (d *Desk) ledgerLocked(key any) *ledger {
+	if l, ok := d.ledgers[key]; ok {
+		return l
+	}
+	if len(d.ledgers) >= maxLedgers {
+		d.forgetOldestLocked()
+	}
+	l := &ledger{owed: map[*owed]struct{}{}}
+	d.ledgers[key] = l
+	return l
+}
+
+func (d *Desk) forgetOldestLocked() {
+	var oldest *ledger
+	var of any
+	for key, l := range d.ledgers {
+		if len(l.owed) == 0 && (oldest == nil || l.visited < oldest.visited) {
+			oldest, of = l, key
+		}
+	}
+	delete(d.ledgers, of)
+}
+
+// Settle notes that a scrape of key begins: r is that. Call it before what the scrape
+// will hold is read. When it returns the same client's older responses of the key are
+// settled, and their functions have returned: on the same connection it has what was
+// written; of what was written to another one it has what its system has acknowledged.
+// The caller must hold no lock that those functions need.
+func (d *Desk) Settle(key any, r *http.Request) {
+	c := d.Of(r)
+	who := clientOf(c, r)
+	d.mu.Lock()
+	d.visits++
+	visit := d.visits
+	l := d.ledgerLocked(key)
+	l.visited = visit
+	notices := d.noticesLocked(l, key, c, who, r)
+	var older []*owed
+	for o := range l.owed {
+		if o.client == who {
+			older = append(older, o)
+		}
+	}
+	d.mu.Unlock()
+	c.scrapes(key, visit)
+	for _, o := range older {
+		d.settle(o, c)
+	}
+	for _, n := range notices {
+		d.cfg.Notice(n)
+	}
+}
+
+// settle settles a response since its client scrapes again, over c.
+func (d *Desk) settle(o *owed, c *Conn) {
+	if o.conn != c {
+		o.awaitWritten()
+	}
+	o.conn.mu.Lock()
+	known := false
+	done := o.conn.settleLocked(func(other *owed) (settled, taken bool) {
+		if other != o {
+			return false, false
+		}
+		known = true
+		if o.conn == c {
+			return o.written && !c.pipelined, true
+		}
+		return true, o.written && (o.acknowledged || o.conn.acknowledgedLocked())
+	})
+	o.conn.mu.Unlock()
+	d.report(done)
+	if !known { // somebody else is about to report it
+		<-o.told
+	}
+}
+
+// awaitWritten waits until the server has written the end of a response, for a moment.
+func (o *owed) awaitWritten() {
+	timer := time.NewTimer(finishing)
+	defer timer.Stop()
+	select {
+	case <-o.out:
+	case <-o.told:
+	case <-timer.C:
+	}
+}
+
+// owe puts a response on the account of its key and on that of its connection. It is
+// lost at once if the client has scraped the key again already, since the scrape that
+// the response belongs to.
+func (d *Desk) owe(o *owed, visit uint64) []outcome {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.ledgerLocked(o.Key)
+	l.owed[o] = struct{}{}
+	superseded := visit > 0 && l.clients.visited(o.client) > visit
+	c := o.conn
+	c.mu.Lock() // not later: who finds it on the one account finds it on the other
+	defer c.mu.Unlock()
+	c.owed = append(c.owed, o)
+	lost := o
+	switch {
+	case c.broken || c.closed:
+		return c.breakLocked()
+	case superseded:
+	case len(c.owed) > maxOwed:
+		lost = c.owed[0]
+	default:
+		return nil
+	}
+	return c.settleLocked(func(other *owed) (settled, taken bool) { return other == lost, false })
+}
+
+// close takes a response off the account of its key.
+func (d *Desk) close(o outcome) {
+	d.mu.Lock()
+	l := d.ledgerLocked(o.Key)
+	delete(l.owed, o.owed)
+	var notices []Notice
+	switch {
+	case o.taken:
+		l.unconfirmed = 0
+	case o.written:
+		if l.unconfirmed++; l.unconfirmed == unconfirmedRunning {
+			l.unconfirmed = 0
+			notices = append(notices, Notice{Kind: Unconfirmed, Key: o.Key, Text: o.client.String()})
+		}
+	}
+	d.mu.Unlock()
+	for _, n := range notices {
+		d.cfg.Notice(n)
+	}
+}
