@@ -55,9 +55,12 @@ func New(cfg Config) (*Hub, error) {
 			IdleSeries: cfg.IdleSeries,
 			Scrapers:   cfg.Cursors,
 		}),
-		desk: handover.NewDesk(handover.Config{MaxSenders: cfg.MaxConnections, Spare: spareConnections, Idle: idleTimeout}),
 		room: body.NewRoom(cfg.MaxBodiesBytes),
 	}
+	h.desk = handover.NewDesk(handover.Config{
+		MaxSenders: cfg.MaxConnections, Spare: spareConnections,
+		Notice: func(n handover.Notice) { h.web.Noticed(n) },
+	})
 	in := intake.New(intake.Config{
 		Limits:       exposition.Limits{SeriesBytes: cfg.MaxSeriesBytes, Labels: cfg.MaxLabels},
 		GatewayLabel: cfg.GatewayLabel,
@@ -75,7 +78,7 @@ func New(cfg Config) (*Hub, error) {
 		Own: own(cfg.Registerer), PushSeconds: pushSeconds, ReadSeconds: scrapeSeconds, Logger: cfg.Logger,
 	})
 	if err := h.register(in, pushSeconds, scrapeSeconds); err != nil {
-		h.Close()
+		h.Close(context.Background())
 		return nil, fmt.Errorf("register the hub's metrics: %w", err)
 	}
 	return h, nil
@@ -89,11 +92,12 @@ func own(r prometheus.Registerer) http.Handler {
 	return http.NotFoundHandler()
 }
 
-// Close ends what the hub does by itself, which is to ask servers what they have stored,
-// and waits for it. Call it when nothing is served any more.
-func (h *Hub) Close() {
+// Close ends what the hub does by itself: it asks servers what they have stored, and
+// waits for the other end of connections that the server has closed, which it does a last
+// time here, until ctx ends. Call it when nothing is served any more.
+func (h *Hub) Close(ctx context.Context) {
+	h.desk.Close(ctx)
 	h.web.Close()
-	h.desk.Close()
 }
 
 // Format says how the bytes of a push are to be read.

@@ -19,12 +19,12 @@ var texts = sync.Pool{New: func() any {
 	return &buf
 }}
 
-// Text writes an arrangement in the text format, and tail behind it. For a scraper that
-// knows only the classic names, others are escaped.
-func Text(out io.Writer, a *arrange.Arrangement, legacy bool, tail []byte) error {
+// Text writes an arrangement in the text format, and tail behind it. Names that are not
+// classic are escaped as the scraper wants.
+func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, tail []byte) error {
 	pooled := texts.Get().(*[]byte)
 	defer texts.Put(pooled)
-	w := lineWriter{out: out, buf: (*pooled)[:0], escape: legacy && a.Rank.Quoted}
+	w := lineWriter{out: out, buf: (*pooled)[:0], escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted}
 	family, described := 0, -1
 	var next ahead
 	for from := 0; from < len(a.Rank.Order); from = next.to {
@@ -99,16 +99,17 @@ func (h *ahead) look(a *arrange.Arrangement, from int) {
 
 // lineWriter writes the lines of a response.
 type lineWriter struct {
-	out    io.Writer
-	buf    []byte
-	escape bool // names that are not classic
-	stamp  stampCache
+	out      io.Writer
+	buf      []byte
+	escapes  bool // there are names that are not classic, and they are escaped
+	escaping exposition.Escaping
+	stamp    stampCache
 }
 
 // series writes the points of a series.
 func (w *lineWriter) series(text string, points []arrange.Point) error {
-	if w.escape {
-		text = string(exposition.AppendLegacy(nil, []byte(text)))
+	if w.escapes {
+		text = string(w.escaping.AppendSeries(nil, []byte(text)))
 	}
 	buf := w.buf
 	for _, p := range points {
@@ -131,8 +132,8 @@ func (w *lineWriter) series(text string, points []arrange.Point) error {
 // describe writes the HELP and TYPE lines of a family.
 func (w *lineWriter) describe(f *series.Family) {
 	name := f.Name
-	if w.escape && !exposition.ValidMetricName(name) {
-		name = string(exposition.AppendLegacyName(nil, name))
+	if w.escapes {
+		name = string(w.escaping.AppendName(nil, name))
 	}
 	w.buf = AppendMetadata(w.buf, name, f.Type, f.Help)
 }

@@ -62,12 +62,13 @@ func (s *scraper) floor() (floor uint64) {
 	return floor
 }
 
-// handed is the position before which it has, or was handed, everything.
-func (s *scraper) handed() (handed uint64) {
+// handed is the position before which it has, or was handed, everything. What is on its
+// way counts up to a limit, so that the log is bounded whatever becomes of it.
+func (s *scraper) handed(limit int) (handed uint64) {
 	for _, sp := range s.splits {
 		handed = max(handed, sp.least((*Cursor).handed))
 	}
-	return handed
+	return min(handed, s.floor()+uint64(limit))
 }
 
 // least is the least position of a split's cursors.

@@ -76,12 +76,12 @@ func (l *Log) withdrawLocked(o *Offer) (letGo int) {
 	open := !o.closed && !o.void
 	l.closeLocked(o)
 	again := func(other *Offer) bool { return !other.void && other.from == o.from }
-	if open && o.to <= o.c.position && !slices.ContainsFunc(o.c.offers, again) {
-		of := o.c.part.split.of
-		if l.othersHave(of, o.to) {
-			of.leftBehind += float64(o.tally.Passed)
+	if gone := min(o.c.position, o.to); open && gone > o.from && !slices.ContainsFunc(o.c.offers, again) {
+		lost := int(uint64(o.tally.Passed) * (gone - o.from) / (o.to - o.from))
+		if of := o.c.part.split.of; l.othersHave(of, gone) {
+			of.leftBehind += float64(lost)
 		} else {
-			letGo = o.tally.Passed
+			letGo = lost
 		}
 	}
 	l.dropLocked()

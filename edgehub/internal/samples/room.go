@@ -58,7 +58,7 @@ func (l *Log) admitLocked(generation uint64, samples int, runs []Run) (m Made, e
 // are too many for it, those first that another one has.
 func (l *Log) makeRoomLocked(lead uint64, coming int) (m Made) {
 	for _, s := range l.scrapers {
-		handed := s.handed()
+		handed := s.handed(l.limit)
 		over := int(l.end-handed) + coming - l.limit
 		if over <= 0 {
 			continue
@@ -109,7 +109,7 @@ func (s *scraper) giveUp(to uint64) (samples float64) {
 func (l *Log) standingLocked() (n standing) {
 	_, n.lead = l.leadLocked()
 	for _, s := range l.scrapers {
-		n.most = max(n.most, int(l.end-s.handed()))
+		n.most = max(n.most, int(l.end-s.handed(l.limit)))
 	}
 	n.pending = int(l.end - n.lead)
 	return n
@@ -120,7 +120,7 @@ func (l *Log) standingLocked() (n standing) {
 func (l *Log) leadLocked() (lead, handed uint64) {
 	lead, handed = l.first, l.first
 	for _, s := range l.scrapers {
-		lead, handed = max(lead, s.floor()), max(handed, s.handed())
+		lead, handed = max(lead, s.floor()), max(handed, s.handed(l.limit))
 	}
 	return lead, max(handed, lead)
 }

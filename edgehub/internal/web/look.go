@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/render"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // enterLook finds a place among the looks that are under way and bounds the time of this
@@ -136,7 +137,7 @@ func (s *Server) debug(c echo.Context) error {
 	if c.QueryParams().Has("verbose") {
 		fmt.Fprintln(out)
 		v, rank := s.store.ReadWaiting()
-		if err := render.Text(out, arrange.Arrange(v, rank, arrange.Everything), 0, nil); err != nil {
+		if err := render.Text(out, arrange.Arrange(v, rank, arrange.Everything), exposition.AllowUTF8, nil); err != nil {
 			return fmt.Errorf("write the pending samples: %w", err)
 		}
 	}

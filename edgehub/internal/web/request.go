@@ -55,8 +55,8 @@ func (s *Server) parse(r *http.Request) (request, error) {
 	}
 	q.one = q.one || query.Get("one") == "1"
 	q.escaping, q.contentType = exposition.Negotiate(r.Header)
-	if !q.takes() && r.Header.Get("Accept") == "" {
-		q.escaping = exposition.AllowUTF8 // a person
+	if !q.prometheus && q.contentType == exposition.ContentType {
+		q.escaping = exposition.AllowUTF8 // no scraper that may choke on it
 	}
 	var errs [3]error
 	q.scraper, errs[0] = s.scraperOf(query)

@@ -33,7 +33,7 @@ func (s *Server) scrape(c echo.Context) error {
 	}
 	defer leave()
 	s.lastScrape.Store(start.UnixMilli())
-	s.notice(l, c.Request(), q)
+	s.notice(l, q)
 	if err := setDeadline(c.Response(), start.Add(q.timeout)); err != nil {
 		return fmt.Errorf("set the deadline of a scrape: %w", err)
 	}
@@ -50,7 +50,6 @@ func (s *Server) scrape(c echo.Context) error {
 	if err != nil {
 		s.cutOff(l, resp, c.Request(), err)
 		out.Abort()
-		return nil
 	}
 	s.cfg.ReadSeconds.Observe(elapsed.Seconds())
 	l.offered(resp, elapsed)
@@ -108,8 +107,30 @@ func (s *Server) choice(q request, now time.Time) arrange.Choice {
 	}
 }
 
-// notice says what is to be known of a scraper, once.
-func (s *Server) notice(l *line, r *http.Request, q request) {
+// Noticed takes what the desk notices of a scraper, and says it once.
+func (s *Server) Noticed(n handover.Notice) {
+	k, ok := n.Key.(key)
+	if !ok {
+		return
+	}
+	cursor := s.cfg.Cursors[k.scraper]
+	switch n.Kind {
+	case handover.Conflict:
+		s.conflict(cursor, n.Text)
+	case handover.Proxied:
+		s.Counts.Proxied.add(cursor, 1)
+		if s.cfg.Servers[cursor] == nil && s.notes.first("proxied "+cursor) {
+			s.cfg.Logger.Warn("a scraper comes through a proxy, and what the proxy has read the scraper may not have; "+
+				"scrape the hub directly, or name the server with --scrape.server",
+				"cursor", cursor, "seen", n.Text)
+		}
+	case handover.Unconfirmed:
+		// gone says it, with what it knows besides.
+	}
+}
+
+// notice says once that a scraper gets one sample at a time.
+func (s *Server) notice(l *line, q request) {
 	if q.one {
 		s.Counts.OneAtATime.Add(1)
 		if q.keepsOne != "" && s.notes.first("one "+l.name+" "+q.keepsOne) {
