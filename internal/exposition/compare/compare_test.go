@@ -327,7 +327,8 @@ func roundTrip(t require.TestingT, body []byte) {
 		return
 	}
 	var kept []sample
-	var out, legacy []byte
+	var out []byte
+	escaped := map[exposition.Escaping][]byte{exposition.Values: nil, exposition.Underscores: nil, exposition.Dots: nil}
 	samples := 0
 	for i, s := range read {
 		if s.ms < 0 {
@@ -340,16 +341,20 @@ func roundTrip(t require.TestingT, body []byte) {
 		}
 		samples++
 		out = appendSample(append(out, texts[i]...), s)
-		legacy = appendSample(exposition.AppendLegacy(legacy, []byte(texts[i])), s)
+		for e, text := range escaped {
+			escaped[e] = appendSample(e.AppendSeries(text, []byte(texts[i])), s)
+		}
 	}
 	again, err := theirs(out)
 	require.NoError(t, err, "%q", out)
 	require.Equal(t, kept, again, "%q", out)
 
-	old, err := theirs(legacy)
-	require.NoError(t, err, "%q", legacy)
-	require.Len(t, old, samples, "%q", legacy)
-	requireClassicNames(t, legacy)
+	for e, text := range escaped {
+		old, err := theirs(text)
+		require.NoError(t, err, "%s: %q", e, text)
+		require.Len(t, old, samples, "%s: %q", e, text)
+		requireClassicNames(t, text)
+	}
 }
 
 func appendSample(dst []byte, s sample) []byte {
