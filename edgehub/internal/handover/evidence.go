@@ -28,9 +28,11 @@ const (
 // evidence is what a connection has shown so far. Bytes and calls are those of the
 // connection itself, below TLS.
 type evidence struct {
-	mu sync.Mutex // guards what follows; nothing is waited for under it
+	mu   sync.Mutex // guards what follows; nothing is waited for under it
+	idle sync.Cond  // of mu: nobody reads
 
 	handling bool    // a handler is at work
+	reading  bool    // for the server
 	closed   bool    // by the server
 	broken   bool    // a response was cut off
 	fin      bool    // our half is closed
@@ -166,7 +168,7 @@ func (c *Conn) answered(r *http.Request, returned bool) {
 	}
 	c.mu.Lock()
 	c.handling = false
-	c.quiet = c.early == none
+	c.quiet = c.early == none && !c.pipelined
 	var done []outcome
 	if !returned {
 		done = c.breakLocked()
@@ -237,6 +239,7 @@ func (c *Conn) beforeRead() (held []byte, err error) {
 	if !c.handling {
 		c.desk.reportLater(c.writtenLocked())
 	}
+	c.reading = true
 	return held, nil
 }
 
@@ -245,6 +248,8 @@ func (c *Conn) beforeRead() (held []byte, err error) {
 func (c *Conn) afterRead(b []byte, err error) (open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reading = false
+	c.idle.Broadcast()
 	if len(b) > 0 {
 		c.cameLocked(b)
 	}

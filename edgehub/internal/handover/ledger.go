@@ -9,9 +9,10 @@ const (
 	// maxLedgers bounds the keys that are remembered. The caller has far fewer; should
 	// it not, the one is forgotten that was not scraped for longest.
 	maxLedgers = 1 << 13
-	// finishing is how long a newer scrape waits for the server to write the last
-	// bytes of an older response, whose handler has returned.
-	finishing = 100 * time.Millisecond
+	// finishing is how long a newer scrape waits for what the server is doing anyway
+	// with another connection: write the last bytes of a response whose handler has
+	// returned, or read its end.
+	finishing = 500 * time.Millisecond
 )
 
 // ledger is the account of a key. Desk.mu guards it.
@@ -49,7 +50,7 @@ func (d *Desk) forgetOldestLocked() {
 // Settle notes that a scrape of key begins: r is that. Call it before what the scrape
 // will hold is read. When it returns the same client's older responses of the key are
 // settled, and their functions have returned: on the same connection it has what was
-// written; of what was written to another one it has what its system has acknowledged.
+// written; on another one that it still holds, what its system has acknowledged.
 // The caller must hold no lock that those functions need.
 func (d *Desk) Settle(key any, r *http.Request) {
 	c := d.Of(r)
@@ -78,34 +79,40 @@ func (d *Desk) Settle(key any, r *http.Request) {
 
 // settle settles a response since its client scrapes again, over c.
 func (d *Desk) settle(o *owed, c *Conn) {
-	if o.conn != c {
-		o.awaitWritten()
+	over := o.conn
+	if over != c {
+		o.await(o.out)
+		if ends(bare(over.conn)) { // who reads it is about to tell how
+			o.await(o.told)
+		}
 	}
-	o.conn.mu.Lock()
+	over.mu.Lock()
 	known := false
-	done := o.conn.settleLocked(func(other *owed) (settled, taken bool) {
+	done := over.settleLocked(func(other *owed) (settled, taken bool) {
 		if other != o {
 			return false, false
 		}
 		known = true
-		if o.conn == c {
+		if over == c {
 			return o.written && !c.pipelined, true
 		}
-		return true, o.written && (o.acknowledged || o.conn.acknowledgedLocked())
+		// The order matters: what is acknowledged may be thrown away, which ends the connection.
+		has := o.written && (o.acknowledged || over.acknowledgedLocked())
+		return true, has && !ends(bare(over.conn))
 	})
-	o.conn.mu.Unlock()
+	over.mu.Unlock()
 	d.report(done)
 	if !known { // somebody else is about to report it
 		<-o.told
 	}
 }
 
-// awaitWritten waits until the server has written the end of a response, for a moment.
-func (o *owed) awaitWritten() {
+// await waits until something is told of a response, for a moment.
+func (o *owed) await(told <-chan struct{}) {
 	timer := time.NewTimer(finishing)
 	defer timer.Stop()
 	select {
-	case <-o.out:
+	case <-told:
 	case <-o.told:
 	case <-timer.C:
 	}
