@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type hub struct {
 	mu      sync.Mutex
 	scrapes int
 	closing bool
+	aborts  bool
 	limit   time.Duration       // of a response
 	before  func(*http.Request) // a response is written
 	after   func(*http.Request) // it is owed
@@ -144,7 +146,7 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.desk.Settle(key, r)
 	h.mu.Lock()
 	h.scrapes++
-	n, limit, closing, before, after := h.scrapes, h.limit, h.closing, h.before, h.after
+	n, limit, closing, aborts, before, after := h.scrapes, h.limit, h.closing, h.aborts, h.before, h.after
 	h.mu.Unlock()
 	out := h.desk.Response(w, r, time.Now().Add(limit), closing)
 	if before != nil {
@@ -155,7 +157,7 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil && r.URL.Query().Get("flush") != "no" {
 		err = http.NewResponseController(out).Flush()
 	}
-	if err != nil {
+	if err != nil || aborts {
 		h.outcomes <- fmt.Sprintf("%d aborted", n)
 		out.Abort()
 	}
@@ -180,6 +182,25 @@ func (h *hub) becomes(want ...string) {
 		case <-time.After(patience):
 			h.t.Fatal("nothing tells what became of a response, want:", w)
 		}
+	}
+}
+
+// become waits for what becomes of responses, in any order.
+func (h *hub) become(want ...string) {
+	h.t.Helper()
+	var all []string
+	for range want {
+		select {
+		case got := <-h.outcomes:
+			all = append(all, got)
+		case <-time.After(patience):
+			h.t.Fatal("nothing tells what became of a response, want:", want, "got:", all)
+		}
+	}
+	slices.Sort(all)
+	slices.Sort(want)
+	for i, w := range want {
+		assert.True(h.t, strings.HasPrefix(all[i], w), "want: %s, got: %s", want, all)
 	}
 }
 
