@@ -254,7 +254,7 @@ func (h *hub) dial() *peer {
 	conn := h.dialer()
 	p := &peer{Conn: conn, t: h.t}
 	if h.tls != nil {
-		p.Conn = tls.Client(byteByByte{conn}, h.tls)
+		p.Conn = tls.Client(bitByBit{conn}, h.tls)
 	}
 	p.in = bufio.NewReader(p.Conn)
 	require.NoError(h.t, p.SetDeadline(time.Now().Add(patience)))
@@ -262,10 +262,10 @@ func (h *hub) dial() *peer {
 	return p
 }
 
-// byteByByte is a connection of which nothing is read before it is needed.
-type byteByByte struct{ net.Conn }
+// bitByBit is a connection of which not much is read before it is needed.
+type bitByBit struct{ net.Conn }
 
-func (c byteByByte) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
+func (c bitByBit) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(512, len(b))]) }
 
 func (p *peer) send(text string) {
 	p.t.Helper()

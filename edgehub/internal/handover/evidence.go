@@ -96,7 +96,6 @@ type owed struct {
 	*Response
 	conn   *Conn
 	client client
-	out    chan struct{} // closed once it is written
 	told   chan struct{} // closed once its function has returned
 
 	// Guarded by conn.mu.
@@ -185,10 +184,7 @@ func (c *Conn) writtenLocked() []outcome {
 	}
 	c.early = none
 	for _, o := range c.owed {
-		if !o.written {
-			o.written = true
-			close(o.out)
-		}
+		o.written = true
 	}
 	if c.end == nil {
 		return nil
@@ -216,6 +212,15 @@ func (c *Conn) acknowledgedLocked() bool {
 	}
 	return left <= 0
 }
+
+// hasLocked says whether a response is written, and the other side's system has all
+// of it.
+func (c *Conn) hasLocked(o *owed) bool {
+	return o.written && (o.acknowledged || c.acknowledgedLocked())
+}
+
+// gaveUp says whether the client has ended the connection.
+func (c *Conn) gaveUp() bool { return c != nil && ends(bare(c.conn)) }
 
 // owes says whether a client may still be taking what was written.
 func (c *Conn) owes() bool {

@@ -9,10 +9,11 @@ const (
 	// maxLedgers bounds the keys that are remembered. The caller has far fewer; should
 	// it not, the one is forgotten that was not scraped for longest.
 	maxLedgers = 1 << 13
-	// finishing is how long a newer scrape waits for what the server is doing anyway
-	// with another connection: write the last bytes of a response whose handler has
-	// returned, or read its end.
-	finishing = 500 * time.Millisecond
+	// finishing is how long a newer scrape waits for what is about to happen with an
+	// older response: the server writes its last bytes, the other side's system
+	// acknowledges them, which it may put off for 200 ms, or the end of the
+	// connection is read.
+	finishing = 300 * time.Millisecond
 )
 
 // ledger is the account of a key. Desk.mu guards it.
@@ -52,8 +53,14 @@ func (d *Desk) forgetOldestLocked() {
 // settled, and their functions have returned: on the same connection it has what was
 // written; on another one that it still holds, what its system has acknowledged.
 // The caller must hold no lock that those functions need.
+//
+// A scrape whose client is gone already settles nothing: it may be older than what was
+// answered meanwhile.
 func (d *Desk) Settle(key any, r *http.Request) {
 	c := d.Of(r)
+	if c.gaveUp() {
+		return
+	}
 	who := clientOf(c, r)
 	d.mu.Lock()
 	d.visits++
@@ -79,13 +86,10 @@ func (d *Desk) Settle(key any, r *http.Request) {
 
 // settle settles a response since its client scrapes again, over c.
 func (d *Desk) settle(o *owed, c *Conn) {
-	over := o.conn
-	if over != c {
-		o.await(o.out)
-		if ends(bare(over.conn)) { // who reads it is about to tell how
-			o.await(o.told)
-		}
+	if o.conn != c {
+		o.awaitArrival()
 	}
+	over := o.conn
 	over.mu.Lock()
 	known := false
 	done := over.settleLocked(func(other *owed) (settled, taken bool) {
@@ -96,9 +100,7 @@ func (d *Desk) settle(o *owed, c *Conn) {
 		if over == c {
 			return o.written && !c.pipelined, true
 		}
-		// The order matters: what is acknowledged may be thrown away, which ends the connection.
-		has := o.written && (o.acknowledged || over.acknowledgedLocked())
-		return true, has && !ends(bare(over.conn))
+		return true, over.hasLocked(o) && !ends(bare(over.conn))
 	})
 	over.mu.Unlock()
 	d.report(done)
@@ -107,14 +109,26 @@ func (d *Desk) settle(o *owed, c *Conn) {
 	}
 }
 
-// await waits until something is told of a response, for a moment.
-func (o *owed) await(told <-chan struct{}) {
-	timer := time.NewTimer(finishing)
-	defer timer.Stop()
-	select {
-	case <-told:
-	case <-o.told:
-	case <-timer.C:
+// awaitArrival waits, for a moment, until a response is written and acknowledged, or
+// something is told of it: where its connection has ended, who reads it does that.
+func (o *owed) awaitArrival() {
+	over := o.conn
+	end := time.NewTimer(finishing)
+	defer end.Stop()
+	for {
+		over.mu.Lock()
+		arrived := over.hasLocked(o)
+		over.mu.Unlock()
+		if arrived && !ends(bare(over.conn)) {
+			return
+		}
+		select {
+		case <-o.told:
+			return
+		case <-end.C:
+			return
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

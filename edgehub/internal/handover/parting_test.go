@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -217,34 +218,43 @@ func TestServerIsClosedDuringAScrape(t *testing.T) {
 
 // Under TLS what looks like its last word is sent when something follows.
 func TestWordThatIsNotTheLast(t *testing.T) {
-	d := NewDesk(Config{MaxSenders: 1})
-	client, conn := net.Pipe()
-	defer client.Close()
-	c := d.watch(conn)
-	_, ok := d.admit(c)
-	require.True(t, ok)
-	w := &watched{Conn: conn, of: c}
-	c.tls, c.framed, c.owed = 0x0304, true, []*owed{{Response: &Response{Key: "a", Lost: func(bool) {}}, out: make(chan struct{}), told: make(chan struct{})}}
 	word := make([]byte, alertRecord)
 	word[0] = recordApplication
-	for _, next := range []func(){func() { w.Write([]byte("more")) }, func() { w.Read(make([]byte, 1)) }} {
-		n, err := w.Write(word)
-		require.NoError(t, err)
-		require.Equal(t, len(word), n)
-		done := make(chan bool)
-		go func() { next(); close(done) }()
-		_, err = io.ReadFull(client, make([]byte, len(word)))
-		require.NoError(t, err)
-		go io.Copy(io.Discard, client)
-		go client.Write([]byte("x"))
-		<-done
-		client, conn = net.Pipe()
-		c.conn, w.Conn = conn, conn
+	for name, next := range map[string]func(w net.Conn){
+		"a write follows": func(w net.Conn) { w.Write([]byte("more")) },
+		"a read follows":  func(w net.Conn) { w.Read(make([]byte, 1)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := NewDesk(Config{MaxSenders: 1})
+			client, conn := net.Pipe()
+			c := d.watch(conn)
+			remote, ok := d.admit(c)
+			require.True(t, ok)
+			c.tls, c.framed, c.owed = tls.VersionTLS13, true, []*owed{newOwed(c)}
+			w := &watched{conn, c, remote}
+			n, err := w.Write(word)
+			require.NoError(t, err)
+			require.Equal(t, len(word), n)
+			done := make(chan struct{})
+			go func() { defer close(done); next(w) }()
+			got := make([]byte, len(word))
+			_, err = io.ReadFull(client, got)
+			require.NoError(t, err)
+			assert.Equal(t, word, got)
+			client.Close()
+			<-done
+			d.forget(c)
+			c.cutOff()
+			d.crew.wait(t.Context())
+		})
 	}
-	client.Close()
-	d.forget(c)
-	c.cutOff()
-	d.crew.wait(t.Context())
+}
+
+func newOwed(c *Conn) *owed {
+	return &owed{
+		Response: &Response{Key: "a", Taken: func() {}, Lost: func(bool) {}},
+		conn:     c, told: make(chan struct{}),
+	}
 }
 
 // What is cut off is no end, also where a body ends with its connection.
