@@ -11,14 +11,33 @@ import (
 // system has not acknowledged, or 0 if that can't be told. The end of what is
 // written counts as one byte.
 func unacknowledged(c net.Conn) (left int) {
+	control(c, func(fd int) { left, _ = unix.IoctlGetInt(fd, unix.SIOCOUTQ) }) // 0 if that fails
+	return left
+}
+
+// ends says whether the other side has ended a connection, in order or not, which
+// may not have been read yet. It takes nothing from who reads it.
+func ends(c net.Conn) (ended bool) {
+	control(c, func(fd int) {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}
+		for {
+			_, err := unix.Poll(fds, 0)
+			if err != unix.EINTR {
+				break
+			}
+		}
+		ended = fds[0].Revents&(unix.POLLRDHUP|unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return ended
+}
+
+// control calls f with the descriptor of a connection that has one.
+func control(c net.Conn, f func(fd int)) {
 	socket, ok := c.(syscall.Conn)
 	if !ok {
-		return 0
+		return
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
-		return 0
+	if raw, err := socket.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { f(int(fd)) }) // it is closed, which is known elsewhere
 	}
-	_ = raw.Control(func(fd uintptr) { left, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }) // 0 if that fails
-	return left
 }

@@ -7,3 +7,7 @@ import "net"
 // unacknowledged is how many bytes that were written to a connection the other side's
 // system has not acknowledged, which only Linux tells.
 func unacknowledged(net.Conn) int { return 0 }
+
+// ends says whether the other side has ended a connection, which elsewhere is known
+// when it is read.
+func ends(net.Conn) bool { return false }

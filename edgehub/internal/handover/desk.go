@@ -71,9 +71,9 @@ func (d *Desk) Of(r *http.Request) *Conn {
 	return c
 }
 
-// Handler tells the desk which request is on which connection. It has to be the
-// outermost handler: the connection is found by the addresses that the server
-// noted, so nobody may have changed them, and a response ends when it returns.
+// Handler tells the desk which request is on which connection. The connection is
+// found by the addresses that the server noted, so what is wrapped around the handler
+// must leave them as they are, and write nothing when it has returned.
 //
 // It does not serve a request whose connection the desk has closed.
 func (d *Desk) Handler(next http.Handler) http.Handler {
@@ -132,8 +132,8 @@ func (d *Desk) Unwatched() uint64 { return d.unwatched.Load() }
 
 // Close waits until every connection that the server has closed is told from the
 // other side, too, or ctx ends. Then it closes what is still open, and everything
-// that is owed is lost. Call it when the server is shut down; no callback runs
-// after it.
+// that is owed is lost. Call it when the server is shut down and no handler is at work; no
+// function of a response runs after it.
 func (d *Desk) Close(ctx context.Context) {
 	d.crew.wait(ctx)
 	for _, c := range d.all() {

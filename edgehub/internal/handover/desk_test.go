@@ -6,9 +6,12 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,14 +32,18 @@ type hub struct {
 	t        *testing.T
 	desk     *Desk
 	server   *http.Server
-	addr     string
+	listener net.Listener
+	dialer   func() net.Conn
 	tls      *tls.Config // of clients, if it is served under TLS
 	outcomes chan string // one for each response: what became of which
 
 	mu      sync.Mutex
 	scrapes int
 	closing bool
-	before  func() // each response is written
+	aborts  bool
+	limit   time.Duration       // of a response
+	before  func(*http.Request) // a response is written
+	after   func(*http.Request) // it is owed
 	notices []Notice
 }
 
@@ -48,7 +55,22 @@ func underTLS(version uint16) option {
 }
 
 func serve(t *testing.T, options ...option) *hub {
-	h := &hub{t: t, outcomes: make(chan string, 1000)}
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h := serveOn(t, l, options...)
+	t.Cleanup(h.stop)
+	h.dialer = func() net.Conn {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		return conn
+	}
+	return h
+}
+
+// serveOn serves a hub until stop.
+func serveOn(t *testing.T, l net.Listener, options ...option) *hub {
+	h := &hub{t: t, outcomes: make(chan string, 10_000), limit: patience}
 	cfg := Config{MaxSenders: 100, Spare: 20}
 	for _, o := range options {
 		o(h, &cfg)
@@ -59,44 +81,63 @@ func serve(t *testing.T, options ...option) *hub {
 		h.notices = append(h.notices, n)
 	}
 	h.desk = NewDesk(cfg)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	h.addr = l.Addr().String()
-	l = h.desk.Listen(l)
+	h.listener = h.desk.Listen(l)
 	if h.tls != nil {
 		certified := httptest.NewTLSServer(nil)
 		certified.Close()
-		max := h.tls.MaxVersion
+		version := h.tls.MaxVersion
 		h.tls = certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 		h.tls.ServerName = "example.com" // which the certificate is for
-		h.tls.MaxVersion = max
-		l = tls.NewListener(l, certified.TLS)
+		h.tls.MaxVersion = version
+		h.listener = tls.NewListener(h.listener, certified.TLS)
 	}
-	h.server = &http.Server{Handler: h.desk.Handler(h), IdleTimeout: 5 * time.Minute, ReadHeaderTimeout: patience}
-	served := make(chan error, 1)
-	go func() { served <- h.server.Serve(l) }()
-	t.Cleanup(func() {
-		h.server.Close()
-		assert.ErrorIs(t, <-served, http.ErrServerClosed)
-		ended, end := context.WithCancel(context.Background())
-		end()
-		h.desk.Close(ended)
-		assert.Zero(t, h.desk.Open())
-		assert.Zero(t, h.desk.Senders())
-	})
+	h.server = &http.Server{
+		Handler: h.desk.Handler(h), IdleTimeout: 5 * time.Minute, ReadHeaderTimeout: patience,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	go h.server.Serve(h.listener)
 	return h
 }
 
-// ServeHTTP answers a scrape of /KEY with its number and that of the outcome, a push, or
-// a probe.
+func (h *hub) stop() {
+	h.server.Close()
+	ended, end := context.WithCancel(context.Background())
+	end()
+	h.desk.Close(ended)
+	assert.Zero(h.t, h.desk.Open())
+	assert.Zero(h.t, h.desk.Senders())
+	assert.Empty(h.t, h.desk.accounts())
+}
+
+// accounts are the responses about which nothing is told.
+func (d *Desk) accounts() (all []*owed) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range d.ledgers {
+		for o := range l.owed {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// set changes what the handler goes by.
+func (h *hub) set(change func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	change()
+}
+
+// ServeHTTP answers a scrape of /KEY with its number, a push, or a probe.
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path == "/probe":
+	switch r.URL.Path {
+	case "/probe":
 		io.WriteString(w, "ready")
 		return
-	case r.URL.Path == "/push":
+	case "/push":
 		if !h.desk.Of(r).MaySend() {
 			w.WriteHeader(http.StatusServiceUnavailable)
+			return
 		}
 		io.Copy(io.Discard, r.Body)
 		return
@@ -105,23 +146,19 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.desk.Settle(key, r)
 	h.mu.Lock()
 	h.scrapes++
-	n, closing, before := h.scrapes, h.closing, h.before
+	n, limit, closing, aborts, before, after := h.scrapes, h.limit, h.closing, h.aborts, h.before, h.after
 	h.mu.Unlock()
-	out := h.desk.Response(w, r, time.Now().Add(patience), closing)
+	out := h.desk.Response(w, r, time.Now().Add(limit), closing)
 	if before != nil {
-		before()
+		before(r)
 	}
-	if _, err := fmt.Fprintf(out, "scrape %d\n", n); err != nil {
-		out.Abort()
+	size, _ := strconv.Atoi(r.URL.Query().Get("size"))
+	_, err := fmt.Fprintf(out, "scrape %d\n%s", n, strings.Repeat("x", size))
+	if err == nil && r.URL.Query().Get("flush") != "no" {
+		err = http.NewResponseController(out).Flush()
 	}
-	if size := r.URL.Query().Get("size"); size != "" {
-		var bytes int
-		fmt.Sscan(size, &bytes)
-		if _, err := io.WriteString(out, strings.Repeat("x", bytes)); err != nil {
-			out.Abort()
-		}
-	}
-	if err := http.NewResponseController(out).Flush(); err != nil {
+	if err != nil || aborts {
+		h.outcomes <- fmt.Sprintf("%d aborted", n)
 		out.Abort()
 	}
 	out.Owe(&Response{
@@ -129,18 +166,41 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Taken: func() { h.outcomes <- fmt.Sprintf("%d taken", n) },
 		Lost:  func(written bool) { h.outcomes <- fmt.Sprintf("%d lost, written: %v", n, written) },
 	})
+	if after != nil {
+		after(r)
+	}
 }
 
-// becomes waits for what becomes of one response, and then the next.
+// becomes waits for what becomes of one response, and then the next. Want is how it
+// begins.
 func (h *hub) becomes(want ...string) {
 	h.t.Helper()
 	for _, w := range want {
 		select {
 		case got := <-h.outcomes:
-			assert.Equal(h.t, w, got)
+			assert.True(h.t, strings.HasPrefix(got, w), "want: %s, got: %s", w, got)
 		case <-time.After(patience):
 			h.t.Fatal("nothing tells what became of a response, want:", w)
 		}
+	}
+}
+
+// become waits for what becomes of responses, in any order.
+func (h *hub) become(want ...string) {
+	h.t.Helper()
+	var all []string
+	for range want {
+		select {
+		case got := <-h.outcomes:
+			all = append(all, got)
+		case <-time.After(patience):
+			h.t.Fatal("nothing tells what became of a response, want:", want, "got:", all)
+		}
+	}
+	slices.Sort(all)
+	slices.Sort(want)
+	for i, w := range want {
+		assert.True(h.t, strings.HasPrefix(all[i], w), "want: %s, got: %s", want, all)
 	}
 }
 
@@ -152,6 +212,23 @@ func (h *hub) undecided() {
 		h.t.Fatal("too early:", got)
 	default:
 	}
+}
+
+// awaitWritten waits until that many responses are written and owed.
+func (h *hub) awaitWritten(n int) {
+	h.t.Helper()
+	require.Eventually(h.t, func() bool { return h.written() == n }, patience, time.Millisecond)
+}
+
+func (h *hub) written() (n int) {
+	for _, o := range h.desk.accounts() {
+		o.conn.mu.Lock()
+		if o.written {
+			n++
+		}
+		o.conn.mu.Unlock()
+	}
+	return n
 }
 
 func (h *hub) noticed(kind Kind) (n int) {
@@ -168,18 +245,16 @@ func (h *hub) noticed(kind Kind) (n int) {
 // peer is a client with one connection.
 type peer struct {
 	net.Conn
-	t   *testing.T
-	tcp *net.TCPConn
-	in  *bufio.Reader
+	t  *testing.T
+	in *bufio.Reader
 }
 
 func (h *hub) dial() *peer {
 	h.t.Helper()
-	conn, err := net.Dial("tcp", h.addr)
-	require.NoError(h.t, err)
-	p := &peer{Conn: conn, t: h.t, tcp: conn.(*net.TCPConn)}
+	conn := h.dialer()
+	p := &peer{Conn: conn, t: h.t}
 	if h.tls != nil {
-		p.Conn = tls.Client(byteByByte{conn}, h.tls)
+		p.Conn = tls.Client(bitByBit{conn}, h.tls)
 	}
 	p.in = bufio.NewReader(p.Conn)
 	require.NoError(h.t, p.SetDeadline(time.Now().Add(patience)))
@@ -187,10 +262,10 @@ func (h *hub) dial() *peer {
 	return p
 }
 
-// byteByByte is a connection of which nothing is read before it is needed.
-type byteByByte struct{ net.Conn }
+// bitByBit is a connection of which not much is read before it is needed.
+type bitByBit struct{ net.Conn }
 
-func (c byteByByte) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
+func (c bitByBit) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(512, len(b))]) }
 
 func (p *peer) send(text string) {
 	p.t.Helper()

@@ -28,9 +28,11 @@ const (
 // evidence is what a connection has shown so far. Bytes and calls are those of the
 // connection itself, below TLS.
 type evidence struct {
-	mu sync.Mutex // guards what follows; nothing is waited for under it
+	mu   sync.Mutex // guards what follows; nothing is waited for under it
+	idle sync.Cond  // of mu: nobody reads
 
 	handling bool    // a handler is at work
+	reading  bool    // for the server
 	closed   bool    // by the server
 	broken   bool    // a response was cut off
 	fin      bool    // our half is closed
@@ -94,7 +96,6 @@ type owed struct {
 	*Response
 	conn   *Conn
 	client client
-	out    chan struct{} // closed once it is written
 	told   chan struct{} // closed once its function has returned
 
 	// Guarded by conn.mu.
@@ -166,7 +167,7 @@ func (c *Conn) answered(r *http.Request, returned bool) {
 	}
 	c.mu.Lock()
 	c.handling = false
-	c.quiet = c.early == none
+	c.quiet = c.early == none && !c.pipelined
 	var done []outcome
 	if !returned {
 		done = c.breakLocked()
@@ -183,10 +184,7 @@ func (c *Conn) writtenLocked() []outcome {
 	}
 	c.early = none
 	for _, o := range c.owed {
-		if !o.written {
-			o.written = true
-			close(o.out)
-		}
+		o.written = true
 	}
 	if c.end == nil {
 		return nil
@@ -215,6 +213,15 @@ func (c *Conn) acknowledgedLocked() bool {
 	return left <= 0
 }
 
+// hasLocked says whether a response is written, and the other side's system has all
+// of it.
+func (c *Conn) hasLocked(o *owed) bool {
+	return o.written && (o.acknowledged || c.acknowledgedLocked())
+}
+
+// gaveUp says whether the client has ended the connection.
+func (c *Conn) gaveUp() bool { return c != nil && ends(bare(c.conn)) }
+
 // owes says whether a client may still be taking what was written.
 func (c *Conn) owes() bool {
 	c.mu.Lock()
@@ -237,6 +244,7 @@ func (c *Conn) beforeRead() (held []byte, err error) {
 	if !c.handling {
 		c.desk.reportLater(c.writtenLocked())
 	}
+	c.reading = true
 	return held, nil
 }
 
@@ -245,6 +253,8 @@ func (c *Conn) beforeRead() (held []byte, err error) {
 func (c *Conn) afterRead(b []byte, err error) (open bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.reading = false
+	c.idle.Broadcast()
 	if len(b) > 0 {
 		c.cameLocked(b)
 	}

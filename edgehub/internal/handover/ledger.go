@@ -9,9 +9,11 @@ const (
 	// maxLedgers bounds the keys that are remembered. The caller has far fewer; should
 	// it not, the one is forgotten that was not scraped for longest.
 	maxLedgers = 1 << 13
-	// finishing is how long a newer scrape waits for the server to write the last
-	// bytes of an older response, whose handler has returned.
-	finishing = 100 * time.Millisecond
+	// finishing is how long a newer scrape waits for what is about to happen with an
+	// older response: the server writes its last bytes, the other side's system
+	// acknowledges them, which it may put off for 200 ms, or the end of the
+	// connection is read.
+	finishing = 300 * time.Millisecond
 )
 
 // ledger is the account of a key. Desk.mu guards it.
@@ -49,10 +51,16 @@ func (d *Desk) forgetOldestLocked() {
 // Settle notes that a scrape of key begins: r is that. Call it before what the scrape
 // will hold is read. When it returns the same client's older responses of the key are
 // settled, and their functions have returned: on the same connection it has what was
-// written; of what was written to another one it has what its system has acknowledged.
+// written; on another one that it still holds, what its system has acknowledged.
 // The caller must hold no lock that those functions need.
+//
+// A scrape whose client is gone already settles nothing: it may be older than what was
+// answered meanwhile.
 func (d *Desk) Settle(key any, r *http.Request) {
 	c := d.Of(r)
+	if c.gaveUp() {
+		return
+	}
 	who := clientOf(c, r)
 	d.mu.Lock()
 	d.visits++
@@ -79,35 +87,48 @@ func (d *Desk) Settle(key any, r *http.Request) {
 // settle settles a response since its client scrapes again, over c.
 func (d *Desk) settle(o *owed, c *Conn) {
 	if o.conn != c {
-		o.awaitWritten()
+		o.awaitArrival()
 	}
-	o.conn.mu.Lock()
+	over := o.conn
+	over.mu.Lock()
 	known := false
-	done := o.conn.settleLocked(func(other *owed) (settled, taken bool) {
+	done := over.settleLocked(func(other *owed) (settled, taken bool) {
 		if other != o {
 			return false, false
 		}
 		known = true
-		if o.conn == c {
+		if over == c {
 			return o.written && !c.pipelined, true
 		}
-		return true, o.written && (o.acknowledged || o.conn.acknowledgedLocked())
+		return true, over.hasLocked(o) && !ends(bare(over.conn))
 	})
-	o.conn.mu.Unlock()
+	over.mu.Unlock()
 	d.report(done)
 	if !known { // somebody else is about to report it
 		<-o.told
 	}
 }
 
-// awaitWritten waits until the server has written the end of a response, for a moment.
-func (o *owed) awaitWritten() {
-	timer := time.NewTimer(finishing)
-	defer timer.Stop()
-	select {
-	case <-o.out:
-	case <-o.told:
-	case <-timer.C:
+// awaitArrival waits, for a moment, until a response is written and acknowledged, or
+// something is told of it: where its connection has ended, who reads it does that.
+func (o *owed) awaitArrival() {
+	over := o.conn
+	end := time.NewTimer(finishing)
+	defer end.Stop()
+	for {
+		over.mu.Lock()
+		arrived := over.hasLocked(o)
+		over.mu.Unlock()
+		if arrived && !ends(bare(over.conn)) {
+			return
+		}
+		select {
+		case <-o.told:
+			return
+		case <-end.C:
+			return
+		case <-time.After(time.Millisecond):
+		}
 	}
 }
 

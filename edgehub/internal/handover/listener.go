@@ -35,6 +35,7 @@ func (d *Desk) watch(conn net.Conn) *Conn {
 	remote := conn.RemoteAddr().String()
 	c := &Conn{desk: d, conn: conn, host: hostOf(remote), at: addresses{remote, conn.LocalAddr().String()}}
 	c.early = none
+	c.idle.L = &c.mu
 	return c
 }
 
@@ -71,10 +72,11 @@ func (w *watched) NetConn() net.Conn { return w.Conn }
 // Read implements net.Conn.
 func (w *watched) Read(b []byte) (int, error) {
 	held, err := w.of.beforeRead()
-	if err == nil {
-		err = w.writeHeld(held)
-	}
 	if err != nil {
+		return 0, err
+	}
+	if err := w.writeHeld(held); err != nil {
+		w.of.afterRead(nil, nil)
 		return 0, err
 	}
 	n, err := w.Conn.Read(b)

@@ -53,6 +53,11 @@ func (c *Conn) linger(until time.Time) {
 	raw := bare(c.conn)
 	_ = c.closeWrite() // what can't be half closed is waited for all the same
 	err := raw.SetReadDeadline(until)
+	c.mu.Lock()
+	for c.reading { // a reset is told only once
+		c.idle.Wait()
+	}
+	c.mu.Unlock()
 	if err == nil {
 		_, err = io.Copy(io.Discard, raw)
 	}

@@ -11,7 +11,10 @@ import (
 // of their own, which leaves the spare ones to others. An idle connection costs its
 // client nothing, so it keeps nobody out: where all places are taken, the new
 // one gets that of an idle one. Only where all are at work the new one is closed.
-// The same goes for the places of senders.
+//
+// The same goes for the places of senders, as long as half of those who have one are idle:
+// so many senders can take turns, and a flood of pushes that never end leaves the
+// other half to those who were there.
 type place struct {
 	busy   int       // handlers that are at work: one, or with HTTP/2 several
 	served bool      // it sent a request and was not one too many
@@ -51,8 +54,8 @@ func (d *Desk) admit(c *Conn) (remote net.Addr, ok bool) {
 
 // MaySend makes a connection a sender's until it is closed. Where there are as
 // many as there may be, it gets the place of the one that is idle for longest, which
-// is closed. It returns false if all are at work. A connection that is not watched
-// may always send.
+// is closed. It returns false if too many are at work for that. A connection that is
+// not watched may always send.
 func (c *Conn) MaySend() bool {
 	if c == nil {
 		return true
@@ -62,9 +65,7 @@ func (c *Conn) MaySend() bool {
 	var leaves *Conn
 	if !c.sender && !c.gone {
 		if d.senders >= d.cfg.MaxSenders {
-			if leaves = d.idlestLocked(func(other *Conn) bool { return other.sender }); leaves != nil {
-				d.removeLocked(leaves)
-			}
+			leaves = d.idleSenderLocked()
 		}
 		if d.senders < d.cfg.MaxSenders {
 			c.sender = true
@@ -81,8 +82,25 @@ func (c *Conn) MaySend() bool {
 	return may
 }
 
-// idlestLocked is the connection, of those that may, whose place another one gets,
-// or nil.
+// idleSenderLocked takes the place of the sender that is idle for longest, if that may
+// be, and returns it.
+func (d *Desk) idleSenderLocked() *Conn {
+	idle := 0
+	idlest := d.idlestLocked(func(c *Conn) bool {
+		if c.sender {
+			idle++
+		}
+		return c.sender
+	})
+	if idlest == nil || 2*idle < d.senders {
+		return nil
+	}
+	d.removeLocked(idlest)
+	return idlest
+}
+
+// idlestLocked is the connection, of those that are idle and may, whose place
+// another one gets, or nil.
 func (d *Desk) idlestLocked(may func(*Conn) bool) *Conn {
 	var idlest *Conn
 	for _, c := range d.open {

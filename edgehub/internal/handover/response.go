@@ -57,7 +57,7 @@ func (a *Answer) Owe(r *Response) {
 		r.Taken()
 		return
 	}
-	o := &owed{Response: r, conn: c, client: clientOf(c, a.request), out: make(chan struct{}), told: make(chan struct{})}
+	o := &owed{Response: r, conn: c, client: clientOf(c, a.request), told: make(chan struct{})}
 	a.desk.reportLater(a.desk.owe(o, a.visit))
 }
 
