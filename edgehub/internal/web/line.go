@@ -187,10 +187,9 @@ func (l *line) prepare(r *http.Request, q request, now time.Time) *response {
 	l.mu.Unlock()
 	until, choice := uint64(math.MaxUint64), s.choice(q, now)
 	if l.trial != nil {
-		l.trial.SetMost(most)
 		resp.turn = l.trial.Next(now)
 		l.setAside(resp.turn)
-		resp.cursor, until, most = resp.turn.From, resp.turn.Until, resp.turn.Most
+		resp.cursor, until, most = resp.turn.From, resp.turn.Until, min(most, resp.turn.Most)
 		if admit := resp.turn.Admit; admit != nil {
 			choice.Admit = func(id series.ID) arrange.Verdict { return arrange.Verdict(admit(id)) }
 		}
