@@ -41,6 +41,7 @@ type line struct {
 	underWay map[string]int // scrapes by client
 	known    string         // the client whose response was taken last
 	lost     int            // responses running that were written whole and lost
+	said     time.Time      // when it was last said that a response was not stored
 }
 
 func (s *Server) newLine(c *samples.Cursor, q request) *line {
@@ -153,7 +154,7 @@ type response struct {
 	sample   witness
 	client   string
 	host     string // that the scraper asked
-	query    string // likewise
+	path     string // likewise, with the query
 	began    time.Time
 	elapsed  time.Duration // to write it
 	timeout  time.Duration
@@ -181,7 +182,7 @@ const (
 // prepare arranges what the next response holds.
 func (l *line) prepare(r *http.Request, q request, now time.Time) *response {
 	s := l.s
-	resp := &response{l: l, cursor: l.cursor, client: clientOf(r), host: r.Host, query: r.URL.RawQuery, began: now, timeout: q.timeout}
+	resp := &response{l: l, cursor: l.cursor, client: clientOf(r), host: r.Host, path: r.URL.RequestURI(), began: now, timeout: q.timeout}
 	l.mu.Lock()
 	most := l.pace.size
 	l.mu.Unlock()

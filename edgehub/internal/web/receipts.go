@@ -33,6 +33,7 @@ const (
 	askTime      = time.Second     // for a question while a scraper waits
 	pursuitTime  = 2 * time.Minute // after which nobody asks for a response any more
 	missingEvery = time.Minute     // receipts that are missing are looked for so often
+	sayEvery     = time.Minute     // what a server refuses is said so often at most
 )
 
 var queryResults = []string{"stored", "missing", "failed"}
@@ -286,13 +287,16 @@ func (l *line) refused(ctx context.Context, resp *response) {
 		l.receipts.judged = l.receipts.judged[1:]
 	}
 	l.lost++
-	lost := l.lost
+	say := time.Since(l.said) > sayEvery
+	if say {
+		l.said = time.Now()
+	}
 	l.mu.Unlock()
-	why, err := l.asker.Why(ctx, resp.host, resp.query)
+	why, err := l.asker.Why(ctx, resp.host, resp.path)
 	if err != nil {
 		why = receipt.Why{}
 	}
-	if lost == 1 {
+	if say {
 		said := why.Text
 		if said == "" {
 			said = "nothing; is its disk full?"
