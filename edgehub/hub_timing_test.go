@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// Both benchmarks report the time of one sample.
+// Both benchmarks report the time of one sample. A known series costs no allocation:
+// what is left of allocs/op is a segment now and then and a few objects a push.
 //
 //	go test ./edgehub -run '^$' -bench .
 func BenchmarkIngest(b *testing.B) {
@@ -88,21 +89,4 @@ func passAll(h *Hub) {
 
 func perSample(b *testing.B, samples int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
-}
-
-// A known series costs no allocation, however many samples a push has.
-func TestKnownSeriesDoNotAllocate(t *testing.T) {
-	h := newHub(t, Config{})
-	body := fleet(100, 20, base)
-	push := func() {
-		if _, err := h.ingest(body, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		passAll(h)
-	}
-	push()
-	// What is left is a segment now and then and a few objects a push.
-	if allocs := testing.AllocsPerRun(100, push); allocs > 20 {
-		t.Errorf("a push of 2,000 known samples allocates %v times", allocs)
-	}
 }
