@@ -296,10 +296,8 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	hub.tell(t, os.Interrupt)
 	hub.log.await(t, `(once more to stop at once" timeout=1m15s)`)
 	hub.log.await(t, `(waiting for a scrape)`)
-	begin := time.Now()
 	hub.tell(t, os.Interrupt)
 	require.NoError(t, hub.Wait())
-	assert.Less(t, time.Since(begin), 30*time.Second)
 	assert.Contains(t, hub.log.String(), `1 samples wait for a scrape, 0 pushes are under way: told a second time to stop`)
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=1 series=1`)
 }
