@@ -19,6 +19,7 @@ type host struct {
 	index  int
 	name   string
 	addr   string // host:port, known after the first start
+	shard  string // URL of the shard that scrapes it
 	logger *slog.Logger
 	wrap   func(http.Handler) http.Handler // nil except in tests of a faulty hub
 
@@ -31,9 +32,9 @@ type host struct {
 	graves []account.Grave
 }
 
-func newHost(index int, logger *slog.Logger) *host {
+func newHost(index int, shard string, logger *slog.Logger) *host {
 	name := fmt.Sprintf("edgehub-%d", index)
-	return &host{index: index, name: name, addr: "127.0.0.1:0", logger: logger.With("hub", name)}
+	return &host{index: index, name: name, addr: "127.0.0.1:0", shard: shard, logger: logger.With("hub", name)}
 }
 
 // start makes a new, empty hub and serves it on the host's port.
