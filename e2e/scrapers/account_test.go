@@ -33,17 +33,6 @@ func (a *arrivals) add(s sample, value float64) error {
 	return nil
 }
 
-// of returns those of a gateway.
-func (a arrivals) of(gateway string) int {
-	n := 0
-	for s := range a.values {
-		if s.gateway == gateway {
-			n++
-		}
-	}
-	return n
-}
-
 // account is what became of the samples that were pushed.
 type account struct {
 	pushed, lost, twice int

@@ -1,7 +1,6 @@
 package scrapers
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -37,7 +36,7 @@ func (d *disk) fill(t *testing.T) {
 	for err == nil {
 		_, err = f.Write(block)
 	}
-	require.True(t, errors.Is(err, syscall.ENOSPC), "%v", err)
+	require.ErrorIs(t, err, syscall.ENOSPC)
 }
 
 // free gives it back.

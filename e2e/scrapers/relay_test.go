@@ -73,7 +73,7 @@ func (y *relay) carry(client *net.TCPConn) {
 	server := conn.(*net.TCPConn)
 	var back sync.WaitGroup
 	back.Go(func() {
-		defer client.CloseWrite() //nolint:errcheck // it may be gone
+		defer client.CloseWrite()
 		buffer := make([]byte, 32<<10)
 		for {
 			n, err := server.Read(buffer)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -60,7 +61,7 @@ func (s *sender) report(ctx context.Context, times int) error {
 		for i := range s.series {
 			for ago := times - 1; ago >= 0; ago-- {
 				s.count++
-				id := sample{gateway, fmt.Sprint(i), now - int64(ago)}
+				id := sample{gateway, strconv.Itoa(i), now - int64(ago)}
 				fmt.Fprintf(&body, "%s{gatewayID=%q,n=%q%s} %v %d\n", called, id.gateway, id.n, s.label, s.count, id.at)
 				b.samples[id] = s.count
 			}

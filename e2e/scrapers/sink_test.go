@@ -96,8 +96,8 @@ func decoded(r *http.Request, read func([]byte) ([]point, error)) ([]point, erro
 	return read(content)
 }
 
-// remoteWrite reads a request of remote write 1.0: a WriteRequest whose field 1 are
-// series, of labels in field 1 and samples in field 2.
+// remoteWrite reads a request of remote write 1.0: a WriteRequest, whose field 1 is a
+// series.
 func remoteWrite(content []byte) ([]point, error) {
 	if len(content) == 0 {
 		return nil, nil // vmagent asks what it may send
@@ -107,72 +107,79 @@ func remoteWrite(content []byte) ([]point, error) {
 		return nil, err
 	}
 	var all []point
-	err = fields(content, func(number protowire.Number, value []byte, _ uint64) error {
-		if number != 1 {
+	err = fields(content, func(f field) error {
+		if f.number != 1 {
 			return nil
 		}
-		labels := map[string]string{}
-		var points []point
-		err := fields(value, func(number protowire.Number, value []byte, _ uint64) error {
-			switch number {
-			case 1:
-				var pair [3]string
-				err := fields(value, func(number protowire.Number, value []byte, _ uint64) error {
-					if number < 3 {
-						pair[number] = string(value)
-					}
-					return nil
-				})
-				labels[pair[1]] = pair[2]
-				return err
-			case 2:
-				p := point{labels: labels}
-				err := fields(value, func(number protowire.Number, _ []byte, value uint64) error {
-					switch number {
-					case 1:
-						p.value = math.Float64frombits(value)
-					case 2:
-						p.at = int64(value)
-					}
-					return nil
-				})
-				if !math.IsNaN(p.value) { // a stale marker
-					points = append(points, p)
-				}
-				return err
-			}
-			return nil
-		})
+		points, err := timeSeries(f.bytes)
 		all = append(all, points...)
 		return err
 	})
 	return all, err
 }
 
-// fields goes through the fields of a message: of bytes, or of a number.
-func fields(message []byte, each func(number protowire.Number, value []byte, n uint64) error) error {
+// timeSeries reads a series: labels are its field 1, samples its field 2. A stale marker
+// is none.
+func timeSeries(message []byte) ([]point, error) {
+	labels := map[string]string{}
+	var points []point
+	err := fields(message, func(f field) error {
+		var name, value string
+		p := point{labels: labels}
+		err := fields(f.bytes, func(in field) error {
+			switch [2]int{f.number, in.number} {
+			case [2]int{1, 1}:
+				name = string(in.bytes)
+			case [2]int{1, 2}:
+				value = string(in.bytes)
+			case [2]int{2, 1}:
+				p.value = math.Float64frombits(in.n)
+			case [2]int{2, 2}:
+				p.at = int64(in.n)
+			}
+			return nil
+		})
+		switch {
+		case f.number == 1:
+			labels[name] = value
+		case f.number == 2 && !math.IsNaN(p.value):
+			points = append(points, p)
+		}
+		return err
+	})
+	return points, err
+}
+
+// field is one of a protobuf message: of bytes, or a number.
+type field struct {
+	number int
+	bytes  []byte
+	n      uint64
+}
+
+// fields goes through the fields of a message.
+func fields(message []byte, each func(field) error) error {
 	for len(message) > 0 {
 		number, kind, length := protowire.ConsumeTag(message)
 		if length < 0 {
 			return protowire.ParseError(length)
 		}
 		message = message[length:]
-		var value []byte
-		var n uint64
+		f := field{number: int(number)}
 		switch kind {
 		case protowire.BytesType:
-			value, length = protowire.ConsumeBytes(message)
+			f.bytes, length = protowire.ConsumeBytes(message)
 		case protowire.VarintType:
-			n, length = protowire.ConsumeVarint(message)
+			f.n, length = protowire.ConsumeVarint(message)
 		case protowire.Fixed64Type:
-			n, length = protowire.ConsumeFixed64(message)
+			f.n, length = protowire.ConsumeFixed64(message)
 		default:
 			length = protowire.ConsumeFieldValue(number, kind, message)
 		}
 		if length < 0 {
 			return protowire.ParseError(length)
 		}
-		if err := each(number, value, n); err != nil {
+		if err := each(f); err != nil {
 			return err
 		}
 		message = message[length:]
