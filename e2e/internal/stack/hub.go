@@ -57,7 +57,7 @@ func (s *Stack) startHub(ctx context.Context, name string) (*Hub, error) {
 // run starts the process and waits until the hub is ready.
 func (h *Hub) run(ctx context.Context) error {
 	args := append([]string{"--web.listen-address=" + h.Address}, h.stack.cfg.HubArgs...)
-	p, err := h.stack.start(h.Name, h.stack.cfg.EdgeHub, args...)
+	p, err := h.stack.Run(h.Name, h.stack.cfg.EdgeHub, args...)
 	h.Process = p
 	if err != nil {
 		return err

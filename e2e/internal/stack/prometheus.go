@@ -52,7 +52,7 @@ func (s *Stack) startPrometheus(ctx context.Context, sh *Shard) error {
 
 // startNodeExporter starts a node exporter and returns its address.
 func (s *Stack) startNodeExporter(ctx context.Context, i int) (string, error) {
-	p, err := s.start(fmt.Sprintf("node-exporter-%d", i), filepath.Join(s.cfg.Programs, realbin.NodeExporter),
+	p, err := s.Run(fmt.Sprintf("node-exporter-%d", i), filepath.Join(s.cfg.Programs, realbin.NodeExporter),
 		"--web.listen-address=127.0.0.1:0")
 	if err != nil {
 		return "", err

@@ -128,8 +128,8 @@ func (s *Stack) startShard(ctx context.Context, sh *Shard) error {
 func logDir(cfg Config) string  { return filepath.Join(cfg.Dir, "logs") }
 func dataDir(cfg Config) string { return filepath.Join(cfg.Dir, "data") }
 
-// start starts one program of the stack.
-func (s *Stack) start(name, path string, args ...string) (*process.Process, error) {
+// Run starts a program. It ends with the stack, and DumpLogs has its log.
+func (s *Stack) Run(name, path string, args ...string) (*process.Process, error) {
 	p, err := process.Start(process.Spec{Name: name, Path: path, Args: args, LogDir: logDir(s.cfg)})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,89 @@
+package scrapers
+
+import (
+	"io"
+	"net"
+	"sync"
+
+	"github.com/stretchr/testify/require"
+)
+
+// relay stands between a scraper and its target as a network does that stalls: then
+// requests get through, and answers wait.
+type relay struct {
+	address string
+	target  string
+
+	mu      sync.Mutex
+	goes    sync.Cond
+	stalled bool
+}
+
+// startRelay starts a relay that ends with the row.
+func (r *row) startRelay(target string) *relay {
+	r.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(r, err)
+	y := &relay{address: listener.Addr().String(), target: target}
+	y.goes.L = &y.mu
+	var carried sync.WaitGroup
+	carried.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			carried.Go(func() { y.carry(client.(*net.TCPConn)) })
+		}
+	})
+	r.endsFirst(func() {
+		listener.Close()
+		y.stall(false)
+		carried.Wait() // both sides of each connection have ended
+	})
+	return y
+}
+
+// stall lets answers wait, or go on.
+func (y *relay) stall(stalled bool) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.stalled = stalled
+	y.goes.Broadcast()
+}
+
+// await returns when answers may go on.
+func (y *relay) await() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for y.stalled {
+		y.goes.Wait()
+	}
+}
+
+// carry carries a connection to the target and back until one side ends it. A client
+// that goes away is seen at the target at once, and what it did not get is not read: so
+// the target sees its connection reset, as it would without a relay.
+func (y *relay) carry(client *net.TCPConn) {
+	defer client.Close()
+	conn, err := net.Dial("tcp", y.target)
+	if err != nil {
+		return
+	}
+	server := conn.(*net.TCPConn)
+	var back sync.WaitGroup
+	back.Go(func() {
+		defer client.CloseWrite()
+		buffer := make([]byte, 32<<10)
+		for {
+			n, err := server.Read(buffer)
+			y.await()
+			if _, err2 := client.Write(buffer[:n]); err != nil || err2 != nil {
+				return
+			}
+		}
+	})
+	_, _ = io.Copy(server, client)
+	server.Close()
+	back.Wait()
+}
