@@ -114,12 +114,3 @@ func AppendName(dst []byte, name string) []byte { return AllowUTF8.AppendName(ds
 // AppendLabelName appends a label's name as it stands between the braces of a
 // series: in quotes when it is not a classic one.
 func AppendLabelName(dst []byte, name string) []byte { return AllowUTF8.AppendLabelName(dst, name) }
-
-// AppendLegacy is Values.AppendSeries.
-func AppendLegacy(dst, canonicalText []byte) []byte { return Values.AppendSeries(dst, canonicalText) }
-
-// AppendLegacyName is Values.AppendName.
-func AppendLegacyName(dst []byte, name string) []byte { return Values.AppendName(dst, name) }
-
-// AppendLegacyLabelName is Values.AppendLabelName.
-func AppendLegacyLabelName(dst []byte, name string) []byte { return Values.AppendLabelName(dst, name) }
