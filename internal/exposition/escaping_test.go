@@ -20,7 +20,7 @@ func TestEscapingAppendName(t *testing.T) {
 			assert.Equal(t, "# "+want, string(e.AppendName([]byte("# "), name)), "%s", e)
 		}
 		assert.Equal(t, utf8, string(AppendName(nil, name)))
-		assert.Equal(t, values, string(AppendLegacyName(nil, name)))
+		assert.Equal(t, values, string(Values.AppendName(nil, name)))
 	}
 	f("up", "up", "up", "up", "up")
 	f("job:up_time:sum", "job:up_time:sum", "job:up_time:sum", "job:up_time:sum", "job:up_time:sum")
@@ -38,7 +38,7 @@ func TestEscapingAppendLabelName(t *testing.T) {
 			assert.Equal(t, "{"+want, string(e.AppendLabelName([]byte("{"), name)), "%s", e)
 		}
 		assert.Equal(t, utf8, string(AppendLabelName(nil, name)))
-		assert.Equal(t, values, string(AppendLegacyLabelName(nil, name)))
+		assert.Equal(t, values, string(Values.AppendLabelName(nil, name)))
 	}
 	f("gatewayID", "gatewayID", "gatewayID", "gatewayID", "gatewayID")
 	f("gateway_id", "gateway_id", "gateway_id", "gateway_id", "gateway_id")
@@ -53,7 +53,7 @@ func TestEscapingAppendSeries(t *testing.T) {
 		for e, want := range map[Escaping]string{AllowUTF8: text, Values: values, Underscores: underscores, Dots: dots} {
 			assert.Equal(t, "# "+want, string(e.AppendSeries([]byte("# "), []byte(text))), "%s", e)
 		}
-		assert.Equal(t, values, string(AppendLegacy(nil, []byte(text))))
+		assert.Equal(t, values, string(Values.AppendSeries(nil, []byte(text))))
 	}
 	same := func(text string) { t.Helper(); f(text, text, text, text) }
 	same(`x_y`)

@@ -134,7 +134,9 @@ func (a *Arrangement) Samples() int { return len(a.points) }
 func (a *Arrangement) Count(id series.ID) int { return int(a.shares[id].count) }
 
 // Holds says whether a series has samples in the arrangement.
-func (a *Arrangement) Holds(id series.ID) bool { return int(id) < len(a.shares) && a.shares[id].count > 0 }
+func (a *Arrangement) Holds(id series.ID) bool {
+	return int(id) < len(a.shares) && a.shares[id].count > 0
+}
 
 // Last returns the point of a series that is the last by its time. The series has one.
 func (a *Arrangement) Last(id series.ID) Point {

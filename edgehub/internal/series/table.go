@@ -78,7 +78,9 @@ type Full struct {
 
 func (e *Full) Error() string { return e.text }
 
-func (t *Table) knows(text []byte) bool { return t.Index.Find(Text, t.Index.Hash(Text, text), text) != 0 }
+func (t *Table) knows(text []byte) bool {
+	return t.Index.Find(Text, t.Index.Hash(Text, text), text) != 0
+}
 
 // Learn takes in the names that a push brought: all of them, or none and an error
 // when there is no room for all, which is a *Full, or admit returns one. It calls admit

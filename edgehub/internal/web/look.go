@@ -143,4 +143,3 @@ func (s *Server) debug(c echo.Context) error {
 	}
 	return out.Flush()
 }
-
