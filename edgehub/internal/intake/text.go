@@ -119,7 +119,8 @@ func (t *text) read(table *series.Table, arrival int64) error {
 	var lines series.Chain
 	chunks := table.Index.Chunks()
 	owner, n := uint32(0), 0 // samples since the last run
-	room := min(cap(t.batch.IDs), t.in.cfg.MaxSamples)
+	batch, most := &t.batch, t.in.cfg.MaxSamples
+	room := min(batch.Len()+batch.Room(), most)
 	for {
 		expected, guess := "", lines.Guess()
 		var current *series.Spelling
@@ -133,15 +134,15 @@ func (t *text) read(table *series.Table, arrival int64) error {
 		number, guessed := guess, true
 		switch kind := t.scanner.Next(expected); kind {
 		case exposition.End:
-			t.batch.AddRun(owner, n)
+			batch.AddRun(owner, n)
 			return t.scanner.Err()
 		case exposition.Repeated:
 		case exposition.Sample:
-			if t.batch.Len() >= room {
+			if len(batch.IDs) >= room {
 				if err := t.grow(); err != nil {
 					return err
 				}
-				room = min(cap(t.batch.IDs), t.in.cfg.MaxSamples)
+				room = min(batch.Len()+batch.Room(), most)
 			}
 			if guessed = t.scanner.Guessed(); !guessed {
 				var err error
@@ -156,8 +157,8 @@ func (t *text) read(table *series.Table, arrival int64) error {
 				return t.seconds(ms)
 			}
 			if number == 0 {
-				t.batch.AddRun(owner, n)
-				t.batch.AddUnknown(ms, t.scanner.Value())
+				batch.AddRun(owner, n)
+				batch.AddUnknown(ms, t.scanner.Value())
 				n = 0
 				break
 			}
@@ -165,11 +166,11 @@ func (t *text) read(table *series.Table, arrival int64) error {
 				current = table.Index.At(number)
 			}
 			if gateway := current.Gateway(); gateway != owner {
-				t.batch.AddRun(owner, n)
+				batch.AddRun(owner, n)
 				owner, n = gateway, 0
 			}
 			n++
-			t.batch.Add(current.ID, ms, t.scanner.Value())
+			batch.Put(current.ID, ms, t.scanner.Value())
 		case exposition.Type, exposition.Help:
 			guessed = false
 			var err error

@@ -1,6 +1,9 @@
 package samples
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // account is what the log knows of one gateway. The log's lock guards it.
 type account struct {
@@ -12,12 +15,17 @@ type account struct {
 	pushed   int64    // when a push of it was last taken in, in milliseconds since the epoch
 }
 
-// accountLocked returns the account of the gateway with a number, from 1.
+// accountLocked returns the account of the gateway with a number, from 1. It stays where
+// it is until another one is asked for.
 func (l *Log) accountLocked(gateway uint32) *account {
-	for int(gateway) > len(l.accounts) {
-		l.accounts = append(l.accounts, &account{})
+	if int(gateway) > len(l.accounts) {
+		l.growLocked(int(gateway))
 	}
-	return l.accounts[gateway-1]
+	return &l.accounts[gateway-1]
+}
+
+func (l *Log) growLocked(n int) {
+	l.accounts = slices.Grow(l.accounts, n-len(l.accounts))[:n]
 }
 
 // Holds says whether samples of a gateway are in the log, or were a moment ago. One of

@@ -24,6 +24,16 @@ func (c *Columns) Grow(n int) {
 	c.IDs, c.Times, c.Values = slices.Grow(c.IDs, n), slices.Grow(c.Times, n), slices.Grow(c.Values, n)
 }
 
+// Room is how many samples Put may add before Grow.
+func (c *Columns) Room() int { return min(cap(c.IDs), cap(c.Times), cap(c.Values)) - len(c.IDs) }
+
+// Put appends a sample for which there is room.
+func (c *Columns) Put(id series.ID, ms int64, value float64) {
+	n := len(c.IDs)
+	c.IDs, c.Times, c.Values = c.IDs[:n+1], c.Times[:n+1], c.Values[:n+1]
+	c.IDs[n], c.Times[n], c.Values[n] = id, ms, value
+}
+
 // Reset empties the columns and keeps their memory.
 func (c *Columns) Reset() { c.IDs, c.Times, c.Values = c.IDs[:0], c.Times[:0], c.Values[:0] }
 

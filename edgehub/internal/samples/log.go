@@ -40,7 +40,7 @@ type Log struct {
 	released   int // segments, the first ones, that some scraper has or was handed
 	settled    int // of those, that some scraper has
 	holding    int // gateways with samples in the others
-	accounts   []*account
+	accounts   []account // by number, less one
 	arrivals   arrivals
 	moved      chan struct{} // closed when a cursor moves; nil while nobody waits for that
 }
