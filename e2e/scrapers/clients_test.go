@@ -21,6 +21,7 @@ func unasked(t *testing.T, proto, headers string, scrape func(c *client, unread 
 		}
 		r.while(func() error { return nil })
 		scrape(c, false)
+		scrape(c, false) // where the connection is kept, this confirms the one before
 		r.settle()
 		r.require(c.took)
 	})

@@ -42,6 +42,7 @@ type line struct {
 	known    string         // the client whose response was taken last
 	lost     int            // responses running that were written whole and lost
 	said     time.Time      // when it was last said that a response was not stored
+	shared   time.Time      // when two scrapers were last seen on the line
 }
 
 func (s *Server) newLine(c *samples.Cursor, q request) *line {

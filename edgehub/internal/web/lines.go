@@ -88,6 +88,17 @@ func (ls *lines) all() []*line {
 	return all
 }
 
+// shared notes that two scrapers were seen on a line.
+func (ls *lines) shared(k key) {
+	for _, l := range ls.all() {
+		if l.key() == k {
+			l.mu.Lock()
+			l.shared = time.Now()
+			l.mu.Unlock()
+		}
+	}
+}
+
 // forget forgets the series whose numbers become free.
 func (ls *lines) forget(keep []bool) {
 	for _, l := range ls.all() {

@@ -34,6 +34,7 @@ const (
 	pursuitTime  = 2 * time.Minute // after which nobody asks for a response any more
 	missingEvery = time.Minute     // receipts that are missing are looked for so often
 	sayEvery     = time.Minute     // what a server refuses is said so often at most
+	sharedSpan   = 5 * time.Minute // for so long nothing is judged after two scrapers were seen on a line
 )
 
 var queryResults = []string{"stored", "missing", "failed"}
@@ -96,6 +97,7 @@ func (l *line) pursue(resp *response) {
 		defer stop()
 		result, err := l.asker.Pursue(ctx, l.labels(), resp.number, written)
 		switch {
+		case errors.Is(ctx.Err(), context.Canceled): // settled by somebody else, who asks himself
 		case result == receipt.Stored:
 			l.answered("stored", nil)
 			l.sawReceipt()
@@ -103,18 +105,18 @@ func (l *line) pursue(resp *response) {
 		case result == receipt.Failed:
 			l.answered("failed", err)
 			l.unasked(resp, err)
-		case ctx.Err() != nil && l.s.ctx.Err() == nil:
-			l.expired(ctx, resp)
+		default:
+			l.expired(resp)
 		}
 	})
 }
 
 // expired settles a response for which nobody came again in all the time of its pursuit.
-func (l *line) expired(ctx context.Context, resp *response) {
+func (l *line) expired(resp *response) {
 	l.mu.Lock()
 	open := !resp.settled
 	l.mu.Unlock()
-	if open && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if open {
 		l.answered("missing", nil)
 		l.gone(resp)
 	}
@@ -246,6 +248,7 @@ func (l *line) judge(ctx context.Context, resp *response, client string) {
 	}
 	l.mu.Lock()
 	came, seen := resp.came, l.receipts.seen
+	shared := time.Since(l.shared) < sharedSpan
 	late := slices.ContainsFunc(l.receipts.judged, func(n receipt.Number) bool { _, is := slices.BinarySearch(numbers, n); return is })
 	l.mu.Unlock()
 	switch {
@@ -254,6 +257,10 @@ func (l *line) judge(ctx context.Context, resp *response, client string) {
 	case came == unknown && resp.client != client:
 		// Somebody else's: the pursuit goes on.
 	case came == cutOff || came == unread:
+		l.answered("missing", nil)
+		l.gone(resp)
+	case shared:
+		// It may have gone to somebody whom nobody asks, which says nothing against a series.
 		l.answered("missing", nil)
 		l.gone(resp)
 	case !seen && l.witnessed(ctx, resp):

@@ -116,6 +116,7 @@ func (s *Server) Noticed(n handover.Notice) {
 	cursor := s.cfg.Cursors[k.scraper]
 	switch n.Kind {
 	case handover.Conflict:
+		s.lines.shared(k)
 		s.conflict(cursor, n.Text)
 	case handover.Proxied:
 		s.Counts.Proxied.add(cursor, 1)
