@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -61,6 +62,10 @@ var (
 	errLost  = errors.New("samples are lost") // it was logged
 )
 
+// lastWords is how much of the time for a stop is kept for the end of connections, which
+// tells whether their last responses were read. Of a short time it is a fifth.
+const lastWords = 2 * time.Second
+
 // run serves a hub until it is told to stop. Then it has the time that the options say to
 // let scrapers take what waits, and what is under way finish, unless it is told to hurry. Its
 // error is errLost if a sample is lost by that.
@@ -102,7 +107,9 @@ func run(told told, o options, logger *slog.Logger) error {
 	logger.Info("stopping; no more pushes are taken, scrapers may take what waits; once more to stop at once", "timeout", o.stopTimeout)
 	deadline, cancel := context.WithTimeout(told.now, o.stopTimeout)
 	defer cancel()
-	if err := hub.Drain(deadline); err != nil {
+	drained, cancel := context.WithTimeout(deadline, o.stopTimeout-min(lastWords, o.stopTimeout/5))
+	defer cancel()
+	if err := hub.Drain(drained); err != nil {
 		logger.Warn("stopping without the rest", "error", err)
 	}
 	cut, err := serving.shutdown(deadline)

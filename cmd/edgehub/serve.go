@@ -54,20 +54,32 @@ func serve(hub *edgehub.Hub, o options, logger *slog.Logger) (*serving, error) {
 			return nil, err
 		}
 	}
-	s := &serving{}
-	var starts []func() error
+	s := &serving{ended: make(chan error)}
 	for _, d := range doors {
 		for _, l := range d.listeners {
-			server := d.newServer()
-			s.servers = append(s.servers, server)
-			starts = append(starts, func() error { return web.Serve(l, server, d.flags, d.logger) })
+			s.start(d, l)
 		}
 	}
-	s.ended = make(chan error, len(starts))
-	for _, start := range starts {
-		go func() { s.ended <- start() }()
-	}
 	return s, nil
+}
+
+// start serves one of a door's listeners, and returns when connections are accepted: so
+// the log names addresses in the order of the flags.
+func (s *serving) start(d *door, l net.Listener) {
+	server := d.server()
+	if d.pprof {
+		server.Handler = withPprof(server.Handler)
+	}
+	begun := make(chan struct{})
+	begin := sync.OnceFunc(func() { close(begun) })
+	beforeServing(server, begin, openProbes(server))
+	s.servers = append(s.servers, server)
+	go func() {
+		err := web.Serve(l, server, d.flags, d.logger)
+		begin()
+		s.ended <- err
+	}()
+	<-begun
 }
 
 // open checks the door's config file and listens on its addresses.
@@ -89,16 +101,6 @@ func (d *door) open(hub *edgehub.Hub) error {
 		d.listeners[i] = hub.Listener(l)
 	}
 	return nil
-}
-
-// newServer returns a server for one of the door's listeners.
-func (d *door) newServer() *http.Server {
-	server := d.server()
-	if d.pprof {
-		server.Handler = withPprof(server.Handler)
-	}
-	withOpenProbes(server)
-	return server
 }
 
 // systemdListeners returns the sockets that systemd opened for the process.
@@ -182,13 +184,22 @@ func (s *serving) wait(n int) error {
 	return errors.Join(errs...)
 }
 
-// withOpenProbes lets probes pass in front of the passwords and the rate limit of a web
-// config file, which a kubelet knows nothing of. The toolkit puts its handler in front of
-// the server's just before it serves; BaseContext is called after that, and before the
-// first connection.
-func withOpenProbes(server *http.Server) {
-	open := server.Handler
+// beforeServing calls functions when all is ready for the first connection.
+func beforeServing(server *http.Server, calls ...func()) {
 	server.BaseContext = func(net.Listener) context.Context {
+		for _, call := range calls {
+			call()
+		}
+		return context.Background()
+	}
+}
+
+// openProbes lets probes pass in front of the passwords and the rate limit of a web config
+// file, which a kubelet knows nothing of. The toolkit puts its handler in front of the
+// server's when it is told to serve, so what openProbes returns is called after that.
+func openProbes(server *http.Server) func() {
+	open := server.Handler
+	return func() {
 		guarded := server.Handler
 		server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if isProbe(r) {
@@ -197,7 +208,6 @@ func withOpenProbes(server *http.Server) {
 			}
 			guarded.ServeHTTP(w, r)
 		})
-		return context.Background()
 	}
 }
 
