@@ -76,10 +76,10 @@ func TestHelpVersionAndMistakes(t *testing.T) {
 	assert.Equal(t, 2, exit.ExitCode())
 	assert.Contains(t, string(out), "unknown long flag '--limit.sample'; try --help")
 
-	out, err = edgehubCommand("--limit.samples=-1").CombinedOutput()
+	out, err = edgehubCommand("--limit.samples=0").CombinedOutput()
 	require.ErrorAs(t, err, &exit)
-	assert.Equal(t, 1, exit.ExitCode())
-	assert.Contains(t, string(out), "MaxSamples is -1, it must not be negative")
+	assert.Equal(t, 2, exit.ExitCode())
+	assert.Contains(t, string(out), "edgehub: --limit.samples is 0, it must be more than 0; leave it out for 4000000; try --help")
 
 	out, err = edgehubCommand("--web.listen-address=127.0.0.1:none").CombinedOutput()
 	require.ErrorAs(t, err, &exit)
@@ -132,6 +132,7 @@ type running struct {
 	log     *logged
 	address string
 	stop    context.CancelFunc
+	reload  chan os.Signal
 	ended   chan error
 }
 
@@ -140,7 +141,10 @@ func start(t *testing.T, args ...string) *running {
 	o := parse(append(args, "--web.listen-address=127.0.0.1:0"))
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{log: &logged{written: make(chan struct{}, 1)}, stop: stop, ended: make(chan error, 1)}
-	go func() { r.ended <- run(ctx, t.Context(), o, slog.New(slog.NewTextHandler(r.log, nil))) }()
+	r.reload = make(chan os.Signal, 1)
+	go func() {
+		r.ended <- run(told{ctx, t.Context(), r.reload}, o, slog.New(slog.NewTextHandler(r.log, nil)))
+	}()
 	r.address = r.log.await(t, `msg="Listening on" address=(\S+)`)
 	return r
 }
