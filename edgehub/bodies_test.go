@@ -2,20 +2,19 @@ package edgehub
 
 import (
 	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"testing/iotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/edgehub/internal/body"
 )
 
 // sender is a push that goes out as a test says.
@@ -128,13 +127,13 @@ func TestSenderThatPausesIsRefused(t *testing.T) {
 	overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
 		start := time.Now()
 		c.send(pushHead + "x 1\n")
-		time.Sleep(maxPause - time.Second)
+		time.Sleep(body.MaxPause - time.Second)
 		c.send("x 2\n")
 		answer, text := c.answer()
 		assert.Equal(t, http.StatusRequestTimeout, answer.StatusCode)
 		assert.True(t, answer.Close)
 		assert.Equal(t, "the body paused for more than 10s or took more than 1m0s\n", text)
-		assert.Equal(t, 2*maxPause-time.Second, time.Since(start))
+		assert.Equal(t, 2*body.MaxPause-time.Second, time.Since(start))
 		assert.Zero(t, h.Stats().Received)
 		synctest.Wait()
 		assert.Zero(t, h.room.Used())
@@ -163,7 +162,7 @@ func TestSenderThatTakesItsTimeIsServed(t *testing.T) {
 		for range 2 { // on one connection: no deadline is left behind
 			c.send(pushHead)
 			for range 3 {
-				time.Sleep(maxPause - time.Nanosecond)
+				time.Sleep(body.MaxPause - time.Nanosecond)
 				c.send("x 1\n")
 			}
 			answer, text := c.answer()
@@ -263,7 +262,7 @@ func TestBodiesShareTheirMemory(t *testing.T) {
 // What was only announced takes half of the memory at most.
 func TestAnnouncementsLeaveRoom(t *testing.T) {
 	s := serve(t, Config{MaxBodyBytes: 2 << 20, MaxBodiesBytes: 4 << 20})
-	for _, want := range []int64{1 << 20, 2 << 20, 2<<20 + (16 << 10), 2<<20 + 2*(16 << 10)} {
+	for _, want := range []int64{1 << 20, 2 << 20, 2<<20 + (16 << 10), 2<<20 + 2*(16<<10)} {
 		slow := s.dial()
 		slow.announce(2 << 20)
 		s.holds(want)

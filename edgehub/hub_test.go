@@ -107,6 +107,14 @@ func (s *server) scrape() string {
 	return text
 }
 
+// confirm ends the client's connection in order, as who has read everything, and waits until the
+// hub knows.
+func (s *server) confirm() {
+	s.t.Helper()
+	s.client.CloseIdleConnections()
+	require.Eventually(s.t, func() bool { return s.Stats().Unsure == 0 }, 10*time.Second, time.Millisecond)
+}
+
 // at is a sample line with a time near now, so many milliseconds after base.
 func at(series string, value any, ms int64) string {
 	return fmt.Sprintf("%s %v %d\n", series, value, base+ms)
