@@ -128,6 +128,12 @@ func (h *hub) set(change func()) {
 	change()
 }
 
+func (h *hub) scraped() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.scrapes
+}
+
 // ServeHTTP answers a scrape of /KEY with its number, a push, or a probe.
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
@@ -266,6 +272,13 @@ func (h *hub) dial() *peer {
 type bitByBit struct{ net.Conn }
 
 func (c bitByBit) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(512, len(b))]) }
+
+func (p *peer) tcp() *net.TCPConn {
+	if t, ok := p.Conn.(*tls.Conn); ok {
+		return t.NetConn().(bitByBit).Conn.(*net.TCPConn)
+	}
+	return p.Conn.(*net.TCPConn)
+}
 
 func (p *peer) send(text string) {
 	p.t.Helper()

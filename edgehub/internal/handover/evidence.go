@@ -65,6 +65,7 @@ type protocol struct {
 	tls    uint16    // version, or 0
 	framed bool      // a response has an end of its own, and not the connection's
 	visit  uint64    // the scrape that it is, see ledger
+	ending bool      // its response has to end the connection
 	until  time.Time // when its response has to be out
 }
 

@@ -134,6 +134,34 @@ func TestUnreadIsLostWhereTheServerCloses(t *testing.T) {
 	})
 }
 
+// A proxy that resets idle connections does not get the same again and again: the hub
+// ends them itself, which it answers in order.
+func TestClientThatResetsIdleConnections(t *testing.T) {
+	everywhere(t, func(t *testing.T, options ...option) {
+		h := serve(t, options...)
+		scrape := func() (closed bool) {
+			p := h.dial()
+			p.get("/a")
+			_, answer := p.read()
+			h.awaitWritten(1)
+			if !answer.Close {
+				p.tcp().SetLinger(0)
+				p.tcp().Close()
+			}
+			p.Close()
+			return answer.Close
+		}
+		assert.False(t, scrape())
+		h.becomes("1 lost, written: true")
+		for n := range doubted {
+			require.True(t, scrape())
+			h.becomes(fmt.Sprintf("%d taken", n+2))
+		}
+		assert.False(t, scrape(), "it is tried again")
+		assert.Empty(t, h.texts(Unconfirmed))
+	})
+}
+
 // Nobody but the client itself says something, and it only of the same key.
 func TestRequestsOfOthersSayNothing(t *testing.T) {
 	everywhere(t, func(t *testing.T, options ...option) {
@@ -215,21 +243,21 @@ func (c *Conn) bytesIn() uint64 {
 func TestNewerScrapeOverAnotherConnection(t *testing.T) {
 	everywhere(t, func(t *testing.T, options ...option) {
 		for name, test := range map[string]struct {
-			leave func(h *hub, p *peer)
+			leave func(h *hub, p *peer, agent string)
 			want  string
 		}{
-			"which is open":           {func(*hub, *peer) {}, "taken"},
-			"which it has closed":     {func(_ *hub, p *peer) { p.Close() }, "taken"},
-			"which it closes unread":  {func(h *hub, p *peer) { p.get("/b"); h.awaitWritten(2); p.Close() }, "lost, written: true"},
-			"which somebody else has": {func(_ *hub, p *peer) { p.scrape("/c") }, "taken"},
+			"which is open":           {func(*hub, *peer, string) {}, "taken"},
+			"which it has closed":     {func(_ *hub, p *peer, _ string) { p.Close() }, "taken"},
+			"which it closes unread":  {func(h *hub, p *peer, agent string) { p.get("/b", agent); h.awaitWritten(2); p.Close() }, "lost, written: true"},
+			"which somebody else has": {func(_ *hub, p *peer, _ string) { p.scrape("/c") }, "taken"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				h := serve(t, options...)
-				for range 20 {
-					before := h.scrapes
+				for round := range 20 {
+					before, agent := h.scraped(), fmt.Sprintf("User-Agent: %d", round) // of which nothing is known
 					p, q := h.dial(), h.dial()
-					p.scrape("/a")
-					test.leave(h, p)
+					p.scrape("/a", agent)
+					test.leave(h, p, agent)
 					settled := make(chan string, 1)
 					h.set(func() {
 						h.before = func(r *http.Request) {
@@ -238,7 +266,7 @@ func TestNewerScrapeOverAnotherConnection(t *testing.T) {
 							}
 						}
 					})
-					q.scrape("/a")
+					q.scrape("/a", agent)
 					assert.Equal(t, fmt.Sprintf("%d %s", before+1, test.want), <-settled)
 					h.set(func() { h.before = nil })
 					p.Close()

@@ -67,14 +67,15 @@ func (t *traits) note(r *http.Request) {
 	t.requests++
 }
 
-// scrapes notes that the request that is under way is a scrape.
-func (c *Conn) scrapes(key any, visit uint64) {
+// scrapes notes that the request that is under way is a scrape, and whether its
+// response has to end the connection.
+func (c *Conn) scrapes(key any, visit uint64, ending bool) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.visit = visit
+	c.visit, c.ending = visit, ending
 	if c.key == nil {
 		c.key = key
 	}

@@ -19,18 +19,20 @@ type Answer struct {
 // until, which the caller sees to; where the connection ends behind it, its end is
 // waited for that long, and a second. With closing the client is told that the
 // connection ends, so that what became of the response is known when it has read it
-// and not an interval later.
+// and not an interval later. The desk does the same for a client that did not take
+// what it was given before.
 func (d *Desk) Response(w http.ResponseWriter, r *http.Request, until time.Time, closing bool) *Answer {
-	if closing {
-		w.Header().Set("Connection", "close")
-	}
 	a := &Answer{ResponseWriter: w, desk: d, request: r}
 	if c := d.Of(r); c != nil && r.ProtoMajor == 1 {
 		a.conn = c
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		a.visit = c.visit
 		c.until = until
+		closing = closing || c.ending
+		c.mu.Unlock()
+	}
+	if closing {
+		w.Header().Set("Connection", "close")
 	}
 	return a
 }
