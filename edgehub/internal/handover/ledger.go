@@ -15,10 +15,10 @@ const (
 	// connection is read.
 	finishing = 300 * time.Millisecond
 	// doubted is how many responses a client gets with the connection's end behind
-	// them, after one that was written is lost. Proxies may reset a
-	// connection that was idle, HAProxy does: that looks like a client that was halted
-	// and gives up, so the next scrape, an interval away, would never find it. The end that
-	// the hub brings about they answer in order, and at once.
+	// them, after one that was written is lost. Proxies may reset a connection that
+	// was idle, HAProxy does. That looks like a client that was halted and gives up, so
+	// the next scrape, an interval away, would never find the connection. The end that
+	// the hub brings about is answered in order, and at once.
 	doubted = 100
 )
 
