@@ -42,6 +42,7 @@ type hub struct {
 	closing bool
 	aborts  bool
 	limit   time.Duration       // of a response
+	first   func(*http.Request) // a scrape is noted
 	before  func(*http.Request) // a response is written
 	after   func(*http.Request) // it is owed
 	notices []Notice
@@ -149,6 +150,12 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := strings.TrimPrefix(r.URL.Path, "/")
+	h.mu.Lock()
+	first := h.first
+	h.mu.Unlock()
+	if first != nil {
+		first(r)
+	}
 	h.desk.Settle(key, r)
 	h.mu.Lock()
 	h.scrapes++

@@ -33,6 +33,7 @@ type evidence struct {
 
 	handling bool    // a handler is at work
 	reading  bool    // for the server
+	watches  bool    // it has begun to read beside the last request's handler
 	closed   bool    // by the server
 	broken   bool    // a response was cut off
 	fin      bool    // our half is closed
@@ -77,9 +78,10 @@ type ending struct {
 }
 
 // Response is what a client was given and may or may not have. Exactly one of its
-// functions is called, once. They run in Settle, in Owe or in a goroutine of the
-// desk where nothing recovers, and never under a lock of the desk. They must be
-// short, and must not call the desk.
+// functions is called, once. They run in Settle, in Owe where nothing can be told, or
+// in a goroutine of the desk, where nothing recovers, and never under a lock of the
+// desk. They must be short, and must not call the desk. Of several responses they run
+// in no particular order.
 type Response struct {
 	// Key says what the response is one of, such as a cursor and a part: a later
 	// response of the same key goes on where this one ends. It is comparable.
@@ -121,7 +123,7 @@ func (c *Conn) settleLocked(judge func(*owed) (settled, taken bool)) (done []out
 	})
 	if len(c.owed) == 0 && c.stretched {
 		c.stretched = false
-		c.conn.SetReadDeadline(c.asked)
+		_ = c.conn.SetReadDeadline(c.asked) // a closed one needs none
 	}
 	return done
 }
@@ -141,7 +143,7 @@ func (c *Conn) requested(r *http.Request) {
 		c.pipelined = true // something came behind it
 	}
 	c.began, c.early, c.bodyless = c.in, none, bodyless
-	c.handling, c.quiet = true, false
+	c.handling, c.quiet, c.watches = true, false, c.reading
 	c.protocol = protocol{framed: r.ProtoAtLeast(1, 1)}
 	if r.TLS != nil {
 		c.tls = r.TLS.Version
@@ -230,8 +232,9 @@ func (c *Conn) owes() bool {
 	return len(c.owed) > 0
 }
 
-// beforeRead notes that the server reads, and so has written what it had to. It
-// returns what is to be written first.
+// beforeRead notes that the server reads. It does so beside each handler, for the end of
+// the connection; when it reads once more, it has written what it had to. It returns
+// what is to be written first.
 func (c *Conn) beforeRead() (held []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,10 +245,10 @@ func (c *Conn) beforeRead() (held []byte, err error) {
 	if len(held) > 0 {
 		c.writes++
 	}
-	if !c.handling {
+	if !c.handling && c.watches {
 		c.desk.reportLater(c.writtenLocked())
 	}
-	c.reading = true
+	c.reading, c.watches = true, true
 	return held, nil
 }
 
@@ -289,7 +292,7 @@ func (c *Conn) cameLocked(b []byte) {
 	c.quiet = false
 	if c.stretched {
 		c.stretched = false
-		c.conn.SetReadDeadline(time.Now().Add(headerTime))
+		_ = c.conn.SetReadDeadline(time.Now().Add(headerTime)) // nor does it here
 	}
 }
 
@@ -372,12 +375,16 @@ func (d *Desk) reportLater(done []outcome) {
 // report tells the owners of responses what became of them.
 func (d *Desk) report(done []outcome) {
 	for _, o := range done {
-		if o.taken {
-			o.Taken()
-		} else {
-			o.Lost(o.written)
-		}
-		d.close(o)
-		close(o.told)
+		d.tell(o)
+	}
+}
+
+func (d *Desk) tell(o outcome) {
+	defer close(o.told) // a newer scrape may wait for it
+	defer d.close(o)
+	if o.taken {
+		o.Taken()
+	} else {
+		o.Lost(o.written)
 	}
 }

@@ -318,6 +318,41 @@ func TestOvertakenScrape(t *testing.T) {
 	h.becomes("2 taken")
 }
 
+// A scrape that its client has given up may be noted later than the one that it made
+// instead, and says nothing then.
+func TestScrapeThatIsGivenUpIsNotedLate(t *testing.T) {
+	h := serve(t)
+	p, q := h.dial(), h.dial()
+	begun, release := make(chan *Conn), make(chan bool)
+	h.set(func() { h.first = func(r *http.Request) { begun <- h.desk.Of(r); <-release } })
+	p.get("/a")
+	late := <-begun
+	h.set(func() { h.first = nil })
+	q.scrape("/a")
+	h.awaitWritten(1)
+	p.Close()
+	require.Eventually(t, late.gaveUp, patience, time.Millisecond)
+	release <- true
+	h.becomes("2 lost")
+	h.undecided()
+	q.scrape("/a")
+	h.becomes("1 taken")
+}
+
+// A function that panics leaves nobody waiting.
+func TestFunctionThatPanics(t *testing.T) {
+	d := NewDesk(Config{MaxSenders: 1})
+	client, conn := net.Pipe()
+	defer client.Close()
+	defer conn.Close()
+	o := newOwed(d.watch(conn))
+	o.Taken = func() { panic("no") }
+	d.ledgerLocked("a").owed[o] = struct{}{}
+	assert.Panics(t, func() { d.report([]outcome{{o, true, true}}) })
+	<-o.told
+	assert.Empty(t, d.accounts())
+}
+
 // A connection that owes too much loses the oldest.
 func TestOwedIsBounded(t *testing.T) {
 	h := serve(t)

@@ -88,18 +88,20 @@ func (d *Desk) Settle(key any, r *http.Request) {
 	}
 	d.mu.Unlock()
 	c.scrapes(key, visit, ending)
+	end := time.Now().Add(finishing)
 	for _, o := range older {
-		d.settle(o, c)
+		d.settle(o, c, end)
 	}
 	for _, n := range notices {
 		d.cfg.Notice(n)
 	}
 }
 
-// settle settles a response since its client scrapes again, over c.
-func (d *Desk) settle(o *owed, c *Conn) {
+// settle settles a response since its client scrapes again, over c. It waits until end
+// for what is about to happen.
+func (d *Desk) settle(o *owed, c *Conn, end time.Time) {
 	if o.conn != c {
-		o.awaitArrival()
+		o.awaitArrival(end)
 	}
 	over := o.conn
 	over.mu.Lock()
@@ -121,13 +123,11 @@ func (d *Desk) settle(o *owed, c *Conn) {
 	}
 }
 
-// awaitArrival waits, for a moment, until a response is written and acknowledged, or
-// something is told of it: where its connection has ended, who reads it does that.
-func (o *owed) awaitArrival() {
+// awaitArrival waits until a response is written and acknowledged, or something is told
+// of it: where its connection has ended, who reads it does that.
+func (o *owed) awaitArrival(end time.Time) {
 	over := o.conn
-	end := time.NewTimer(finishing)
-	defer end.Stop()
-	for {
+	for time.Now().Before(end) {
 		over.mu.Lock()
 		arrived := over.hasLocked(o)
 		over.mu.Unlock()
@@ -136,8 +136,6 @@ func (o *owed) awaitArrival() {
 		}
 		select {
 		case <-o.told:
-			return
-		case <-end.C:
 			return
 		case <-time.After(time.Millisecond):
 		}

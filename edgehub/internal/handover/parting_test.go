@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -291,6 +294,37 @@ func TestUnwatched(t *testing.T) {
 	h.becomes("1 taken")
 	assert.EqualValues(t, 1, h.desk.Unwatched())
 	assert.Zero(t, h.desk.Senders())
+}
+
+// So it does over HTTP/2, where others share the connection.
+func TestSharedConnections(t *testing.T) {
+	h := serve(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	shared := httptest.NewUnstartedServer(h.desk.Handler(h))
+	shared.Listener.Close()
+	shared.Listener = h.desk.Listen(l)
+	shared.EnableHTTP2 = true
+	shared.Config.ErrorLog = h.server.ErrorLog
+	shared.StartTLS()
+	defer shared.Close()
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			answer, err := shared.Client().Get(shared.URL + "/a")
+			if assert.NoError(t, err) {
+				assert.Equal(t, 2, answer.ProtoMajor)
+				answer.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+	h.become("1 taken", "2 taken", "3 taken", "4 taken", "5 taken")
+	answer, err := shared.Client().Post(shared.URL+"/push", "", strings.NewReader("x"))
+	require.NoError(t, err)
+	answer.Body.Close()
+	assert.Equal(t, 1, h.desk.Senders())
+	assert.Zero(t, h.desk.Unwatched())
 }
 
 // bareWriter can do nothing but write.

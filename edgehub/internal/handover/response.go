@@ -13,6 +13,7 @@ type Answer struct {
 	conn    *Conn // nil where nothing can be told
 	visit   uint64
 	request *http.Request
+	until   time.Time
 	closing bool // the connection ends behind it
 }
 
@@ -23,7 +24,7 @@ type Answer struct {
 // and not an interval later. The desk does the same for a client that did not take
 // what it was given before.
 func (d *Desk) Response(w http.ResponseWriter, r *http.Request, until time.Time, closing bool) *Answer {
-	a := &Answer{ResponseWriter: w, desk: d, request: r, closing: closing}
+	a := &Answer{ResponseWriter: w, desk: d, request: r, until: until, closing: closing}
 	if c := d.Of(r); c != nil && r.ProtoMajor == 1 {
 		a.conn = c
 		c.mu.Lock()
@@ -62,7 +63,7 @@ func (a *Answer) Owe(r *Response) {
 	}
 	o := &owed{Response: r, conn: c, client: clientOf(c, a.request), told: make(chan struct{})}
 	if a.closing {
-		c.pause(a.request.Context())
+		c.pause(a.request.Context(), time.Until(a.until))
 	}
 	if a.closing || a.request.Close {
 		cork(bare(c.conn))
