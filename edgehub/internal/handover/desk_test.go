@@ -236,21 +236,10 @@ func (h *hub) awaitWritten(n int) {
 func (h *hub) written() (n int) {
 	for _, o := range h.desk.accounts() {
 		o.conn.mu.Lock()
-		if o.written {
+		if o.written && slices.Contains(o.conn.owed, o) {
 			n++
 		}
 		o.conn.mu.Unlock()
-	}
-	return n
-}
-
-func (h *hub) noticed(kind Kind) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, notice := range h.notices {
-		if notice.Kind == kind {
-			n++
-		}
 	}
 	return n
 }

@@ -125,7 +125,7 @@ func TestOrderlyEndOfAConnectionThatTheServerCloses(t *testing.T) {
 }
 
 func TestUnreadIsLostWhereTheServerCloses(t *testing.T) {
-	everyClosing(t, func(t *testing.T, h *hub, p *peer, request string) {
+	everyClosing(t, func(_ *testing.T, h *hub, p *peer, request string) {
 		p.scrape("/probe")
 		p.send(request)
 		h.awaitWritten(1)
