@@ -2,9 +2,10 @@ package handover
 
 import "slices"
 
-// maxOwed is how many responses a connection may owe. One more, and the oldest is
+// maxOwed is how many responses a connection may owe: a scraper may ask for all parts of
+// several cursors over one. One more, and the oldest is
 // lost.
-const maxOwed = 8
+const maxOwed = 128
 
 // Response is what a client was given and may or may not have. Exactly one of its
 // functions is called, once. They run in Settle, in Owe where nothing can be told, or
