@@ -22,6 +22,9 @@ func (l *Log) Read(c *Cursor, until, generation uint64) (v View, ok bool) {
 	if generation != l.generation {
 		return View{}, false
 	}
+	// Its scraper may have read on in other parts since; series are forgotten by that, and their
+	// numbers given to others.
+	l.raiseLocked(c, c.part.split.of.floor())
 	from := min(c.position, l.end)
 	return l.viewLocked(from, max(from, min(until, l.end))), true
 }
