@@ -101,7 +101,7 @@ func TestLogIsASlice(t *testing.T) {
 				if newest {
 					require.NoError(t, err, "seed %d", seed)
 					require.Equal(t, max(0, before.pending+batch.Len()-limit), made.LetGo, "seed %d", seed)
-					require.LessOrEqual(t, l.standingLocked().most, limit)
+					require.LessOrEqual(t, l.standingLocked().most, 2*limit)
 					gone += made.LetGo
 				} else {
 					require.Equal(t, before.pending+batch.Len() <= limit, err == nil, "seed %d", seed)
@@ -127,7 +127,7 @@ func TestLogIsASlice(t *testing.T) {
 				offers = append(offers, open{i, l.Offer(cursors[i], v.From, to, Tally{Passed: int(to - v.From)})})
 			}
 			now := l.standingLocked()
-			require.LessOrEqual(t, int(l.end-l.floorLocked()), 2*limit, "what is on its way has as much room as the limit")
+			require.LessOrEqual(t, int(l.end-l.floorLocked()), 3*limit, "what is on its way to a scraper, and to the one in front of it, has as much room as the limit")
 			require.LessOrEqual(t, len(l.segments), int(l.end-l.floorLocked())/segmentSize+2, "segments that every cursor has passed are kept")
 			kept := int(l.end-l.first) - l.released*segmentSize
 			require.Equal(t, kept, l.accountLocked(1).held+l.accountLocked(2).held, "what the gateways hold is what is not released")

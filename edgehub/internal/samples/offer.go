@@ -53,7 +53,12 @@ func (l *Log) Take(o *Offer) (passed Tally, moved bool) {
 	}
 	l.closeLocked(o)
 	for _, other := range o.c.offers {
-		if other.from < o.to {
+		switch {
+		case !other.overlaps(o):
+		case other.to > o.to && o.c.position > o.to:
+			// The cursor had to give up more than this: the other may still bring it.
+			other.from, other.tally = o.to, other.tally.less(o.tally)
+		default:
 			other.void = true
 		}
 	}
@@ -61,6 +66,16 @@ func (l *Log) Take(o *Offer) (passed Tally, moved bool) {
 	l.dropLocked()
 	l.movedLocked()
 	return o.tally, true
+}
+
+// overlaps says whether an offer that may still move its cursor has samples of another.
+func (o *Offer) overlaps(other *Offer) bool {
+	return !o.void && o.from < other.to && other.from < o.to
+}
+
+// less is a tally without what another one that begins at the same place has counted.
+func (t Tally) less(u Tally) Tally {
+	return Tally{max(0, t.Passed-u.Passed), max(0, t.TooOld-u.TooOld), max(0, t.Ahead-u.Ahead), max(0, t.SetAside-u.SetAside)}
 }
 
 // Withdraw notes that the scraper has not got what it was offered. It returns how many
@@ -75,10 +90,15 @@ func (l *Log) Withdraw(o *Offer) (letGo int) {
 func (l *Log) withdrawLocked(o *Offer) (letGo int) {
 	open := !o.closed && !o.void
 	l.closeLocked(o)
-	again := func(other *Offer) bool { return !other.void && other.from == o.from }
-	if gone := min(o.c.position, o.to); open && gone > o.from && !slices.ContainsFunc(o.c.offers, again) {
-		lost := int(uint64(o.tally.Passed) * (gone - o.from) / (o.to - o.from))
-		if of := o.c.part.split.of; l.othersHave(of, gone) {
+	from := o.from // what no other response on its way may bring
+	for _, other := range o.c.offers {
+		if other.overlaps(o) {
+			from = max(from, other.to)
+		}
+	}
+	if gone := min(o.c.position, o.to); open && gone > from {
+		lost := int(uint64(o.tally.Passed) * (gone - from) / (o.to - o.from))
+		if of := o.c.part.split.of; l.othersHave(of, from, gone) {
 			of.leftBehind += float64(lost)
 		} else {
 			letGo = lost
@@ -89,9 +109,13 @@ func (l *Log) withdrawLocked(o *Offer) (letGo int) {
 	return letGo
 }
 
-// othersHave says whether another scraper has every sample before a position.
-func (l *Log) othersHave(s *scraper, position uint64) bool {
-	return slices.ContainsFunc(l.scrapers, func(o *scraper) bool { return o != s && o.floor() >= position })
+// othersHave says whether another scraper has every sample between two positions, as far as
+// is known: one that let samples go may have let these go as well. What one is left
+// behind for another has.
+func (l *Log) othersHave(s *scraper, from, to uint64) bool {
+	return slices.ContainsFunc(l.scrapers, func(o *scraper) bool {
+		return o != s && o.floor() >= to && o.letGo <= from
+	})
 }
 
 func (l *Log) closeLocked(o *Offer) {

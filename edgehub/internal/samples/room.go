@@ -12,7 +12,9 @@ import (
 // there is room to spare, and then leaves it behind: what another scraper has passed goes
 // first, oldest first, whatever the policy says. What is left counts as pending, and
 // for it the policy decides. What is on its way to a scraper has room besides, as much
-// as the limit at most.
+// as the limit at most; it may not arrive, so nobody is left behind for what is on its way
+// to another one. So the log holds three times the limit at most, and what is usual is
+// a little more than once.
 
 // standing is how far the scrapers of a log are, together.
 type standing struct {
@@ -49,21 +51,24 @@ func (l *Log) admitLocked(generation uint64, samples int, runs []Run) (m Made, e
 			n.pending+l.reserved, samples, l.limit)}
 	}
 	if n.most+coming > l.limit {
-		m = l.makeRoomLocked(n.lead, coming)
+		m = l.makeRoomLocked(coming)
 	}
 	return m, nil
 }
 
 // makeRoomLocked makes room for so many samples: each scraper gives up the oldest that
-// are too many for it, those first that another one has.
-func (l *Log) makeRoomLocked(lead uint64, coming int) (m Made) {
+// are too many for it, those first that another one has, but none that is only on its way
+// to another one.
+func (l *Log) makeRoomLocked(coming int) (m Made) {
+	lead, underWay := l.leadLocked()
 	for _, s := range l.scrapers {
 		handed := s.handed(l.limit)
 		over := int(l.end-handed) + coming - l.limit
+		over -= max(0, int(underWay-max(lead, handed)))
 		if over <= 0 {
 			continue
 		}
-		if spare := min(over, int(lead-handed)); spare > 0 {
+		if spare := min(over, int(lead)-int(handed)); spare > 0 {
 			begins := !s.trails
 			if begins {
 				s.trails, s.trailing = true, s.leftBehind
@@ -74,7 +79,8 @@ func (l *Log) makeRoomLocked(lead uint64, coming int) (m Made) {
 			over -= spare
 		}
 		if over > 0 {
-			m.LetGo = max(m.LetGo, int(math.Round(s.giveUp(handed+uint64(over)))))
+			s.letGo = handed + uint64(over)
+			m.LetGo = max(m.LetGo, int(math.Round(s.giveUp(s.letGo))))
 		}
 	}
 	l.dropLocked()

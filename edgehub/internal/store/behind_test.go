@@ -441,3 +441,80 @@ func TestPartsKeepTheirSeriesWhenRoomIsMade(t *testing.T) {
 	}
 	assert.Len(t, homes, 50)
 }
+
+// Nobody is left behind for what is only on its way to another: where both servers of a pair
+// read and store nothing, as with full disks, nothing that was taken in is lost.
+func TestPairThatStoresNothing(t *testing.T) {
+	const limit = 20
+	h := newHub(t, Config{Scrapers: pair, Samples: limit})
+	taken := int64(0)
+	fill := func() {
+		for {
+			if _, err := h.try(at("x", taken, taken)); err != nil {
+				return
+			}
+			taken++
+		}
+	}
+	for range 5 {
+		for scraper := range pair {
+			fill()
+			o := h.offer(h.read(scraper, most(limit/2)))
+			fill()
+			h.Log.Withdraw(o)
+		}
+	}
+	assert.Zero(t, h.Log.LeftBehind())
+	assert.Equal(t, lines("x", 0, taken), h.take(a, all))
+	assert.Equal(t, lines("x", 0, taken), h.take(b, all))
+}
+
+// Of several responses on their way from one place, what each alone would have brought counts
+// once, when all that would have are lost or one that is shorter arrives.
+func TestWhatIsLostOfSeveralResponses(t *testing.T) {
+	const limit = 10
+	setup := func() (h *hub, short, long *samples.Offer) {
+		h = newHub(t, Config{Scrapers: pair, Samples: limit})
+		h.push(body(lines("x", 0, limit)))
+		h.take(a, all)
+		short, long = h.offer(h.read(b, most(3))), h.offer(h.read(b, all))
+		for i := int64(limit); i < 4*limit; i++ {
+			h.push(at("x", i, i))
+			h.take(a, all)
+		}
+		require.EqualValues(t, 2*limit, h.Log.LeftBehind(), "what came behind them")
+		return h, short, long
+	}
+	h, short, long := setup()
+	h.Log.Withdraw(short)
+	assert.EqualValues(t, 2*limit, h.Log.LeftBehind(), "the other may bring it")
+	h.Log.Withdraw(long)
+	assert.EqualValues(t, 3*limit, h.Log.LeftBehind())
+
+	h, short, long = setup()
+	h.Log.Withdraw(long)
+	assert.EqualValues(t, 2*limit+7, h.Log.LeftBehind())
+	h.Log.Withdraw(short)
+	assert.EqualValues(t, 3*limit, h.Log.LeftBehind())
+
+	h, short, long = setup()
+	passed, moved := h.Log.Take(short)
+	assert.True(t, moved)
+	assert.Equal(t, 3, passed.Passed)
+	passed, moved = h.Log.Take(long)
+	assert.True(t, moved)
+	assert.Equal(t, limit-3, passed.Passed)
+	assert.EqualValues(t, 2*limit, h.Log.LeftBehind())
+
+	h, short, long = setup()
+	h.Log.Take(short)
+	h.Log.Withdraw(long)
+	assert.EqualValues(t, 2*limit+7, h.Log.LeftBehind())
+
+	h, short, long = setup()
+	h.Log.Take(long)
+	_, moved = h.Log.Take(short)
+	assert.False(t, moved)
+	assert.EqualValues(t, 2*limit, h.Log.LeftBehind())
+	assert.Equal(t, lines("x", 3*limit, 4*limit), h.take(b, all))
+}

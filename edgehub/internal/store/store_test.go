@@ -175,7 +175,8 @@ func (h *hub) readAt(c *samples.Cursor, choice arrange.Choice) *response {
 	r := &response{c: c, a: a}
 	for _, id := range rank.Order {
 		for _, p := range a.Of(id) {
-			r.text = append(r.text, fmt.Sprintf("%s %g %d", rank.Text(id), p.Value, p.Time))
+			line := strconv.AppendFloat([]byte(rank.Text(id)+" "), p.Value, 'g', -1, 64)
+			r.text = append(r.text, string(strconv.AppendInt(append(line, ' '), p.Time, 10)))
 		}
 	}
 	return r
