@@ -20,8 +20,10 @@ func TestDefaultsAreTheLibrarys(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	o, err := parse([]string{"--limit.samples=5", "--limit.body-bytes=2e+07", "--scrape.cursor=a", "--scrape.cursor=b", "--scrape.max-age=30m",
-		"--scrape.max-bytes=15000000", "--scrape.listen-address=:1", "--scrape.listen-address=:2", "--scrape.web.config.file=web.yml", "--log.level=debug"})
+	o, err := parse([]string{
+		"--limit.samples=5", "--limit.body-bytes=2e+07", "--scrape.cursor=a", "--scrape.cursor=b", "--scrape.max-age=30m",
+		"--scrape.max-bytes=15000000", "--scrape.listen-address=:1", "--scrape.listen-address=:2", "--scrape.web.config.file=web.yml", "--log.level=debug",
+	})
 	require.NoError(t, err)
 	assert.Equal(t, 5, o.hub.MaxSamples)
 	assert.EqualValues(t, 20_000_000, o.hub.MaxBodyBytes)
@@ -41,8 +43,10 @@ func TestWhatMustNotBeZero(t *testing.T) {
 		_, err := parse([]string{arg})
 		assert.EqualError(t, err, want)
 	}
-	for _, name := range []string{"limit.samples", "limit.series", "limit.gateway-series", "limit.table-bytes", "limit.labels", "limit.series-bytes",
-		"limit.body-bytes", "limit.bodies-bytes", "limit.pushes", "limit.connections", "scrape.max-samples"} {
+	for _, name := range []string{
+		"limit.samples", "limit.series", "limit.gateway-series", "limit.table-bytes", "limit.labels", "limit.series-bytes",
+		"limit.body-bytes", "limit.bodies-bytes", "limit.pushes", "limit.connections", "scrape.max-samples",
+	} {
 		for _, number := range []string{"0", "-7"} {
 			_, err := parse([]string{"--" + name + "=" + number})
 			assert.ErrorContains(t, err, "--"+name+" is "+number+", it must be more than 0; leave it out for ")
