@@ -1,11 +1,13 @@
 package scrapers
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // relay stands between a scraper and its target as a network does that stalls: then
@@ -76,8 +78,9 @@ func (y *relay) carry(client *net.TCPConn) {
 		defer client.CloseWrite()
 		buffer := make([]byte, 32<<10)
 		for {
-			n, err := server.Read(buffer)
+			arrives(server)
 			y.await()
+			n, err := server.Read(buffer)
 			if _, err2 := client.Write(buffer[:n]); err != nil || err2 != nil {
 				return
 			}
@@ -86,4 +89,16 @@ func (y *relay) carry(client *net.TCPConn) {
 	_, _ = io.Copy(server, client)
 	server.Close()
 	back.Wait()
+}
+
+// arrives waits until there is something to be read, and leaves it where it is.
+func arrives(conn *net.TCPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return // reading says more
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		return !errors.Is(err, unix.EAGAIN)
+	})
 }
