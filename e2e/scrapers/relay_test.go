@@ -15,6 +15,7 @@ import (
 type relay struct {
 	address string
 	target  string
+	from    net.Addr // of its connections to the target; nil is any
 
 	mu      sync.Mutex
 	goes    sync.Cond
@@ -22,11 +23,15 @@ type relay struct {
 }
 
 // startRelay starts a relay that ends with the row.
-func (r *row) startRelay(target string) *relay {
+func (r *row) startRelay(target string) *relay { return r.startRelayFrom(nil, target) }
+
+// startRelayFrom starts a relay whose connections come from an address of their own, as
+// those of another host would.
+func (r *row) startRelayFrom(from net.Addr, target string) *relay {
 	r.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(r, err)
-	y := &relay{address: listener.Addr().String(), target: target}
+	y := &relay{address: listener.Addr().String(), target: target, from: from}
 	y.goes.L = &y.mu
 	var carried sync.WaitGroup
 	carried.Go(func() {
@@ -68,7 +73,7 @@ func (y *relay) await() {
 // the target sees its connection reset, as it would without a relay.
 func (y *relay) carry(client *net.TCPConn) {
 	defer client.Close()
-	conn, err := net.Dial("tcp", y.target)
+	conn, err := (&net.Dialer{LocalAddr: y.from}).Dial("tcp", y.target)
 	if err != nil {
 		return
 	}

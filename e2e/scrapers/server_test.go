@@ -39,7 +39,7 @@ scrape_configs:
     metric_relabel_configs:
       - {source_labels: [instance], regex: "127\\.0\\.0\\.1:.+", target_label: instance, replacement: ""}
       - {source_labels: [job], regex: edgehub, target_label: job, replacement: ""}
-%s`, j.interval, j.timeout, j.extra, strings.ReplaceAll(j.targets, "HUB", hub), j.relabel)
+%s`, j.interval, j.timeout, j.extra, strings.ReplaceAll(j.targets, "HUB", j.target), j.relabel)
 }
 
 // startServer starts a Prometheus that scrapes the row's hub.
