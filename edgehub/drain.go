@@ -47,8 +47,11 @@ func (h *Hub) Drain(ctx context.Context) error {
 	h.web.Settled()
 	left := h.store.Log.Behind()
 	if pushes := h.web.PushesUnderWay(); left > 0 || pushes > 0 {
-		return fmt.Errorf("drain the hub: %d samples wait for a scrape, of which %d were handed over and are not known to have arrived, %d pushes are under way: %w",
-			left, h.store.Log.Unsure(), pushes, err)
+		handed := ""
+		if unsure := h.store.Log.Unsure(); unsure > 0 {
+			handed = fmt.Sprintf(" (%d were handed over and are not known to have arrived)", unsure)
+		}
+		return fmt.Errorf("drain the hub: %d samples wait for a scrape%s, %d pushes are under way: %w", left, handed, pushes, err)
 	}
 	return nil
 }

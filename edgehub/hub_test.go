@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/hubring/hubring/edgehub/internal/samples"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -104,6 +107,14 @@ func (s *server) scrape() string {
 	return text
 }
 
+// confirm ends the client's connection in order, as who has read everything, and waits until the
+// hub knows.
+func (s *server) confirm() {
+	s.t.Helper()
+	s.client.CloseIdleConnections()
+	require.Eventually(s.t, func() bool { return s.Stats().Unsure == 0 }, 10*time.Second, time.Millisecond)
+}
+
 // at is a sample line with a time near now, so many milliseconds after base.
 func at(series string, value any, ms int64) string {
 	return fmt.Sprintf("%s %v %d\n", series, value, base+ms)
@@ -160,4 +171,28 @@ func ingestAt(t testing.TB, h *Hub, body []byte) {
 	t.Helper()
 	_, err := h.Push(t.Context(), Text, body)
 	require.NoError(t, err)
+}
+
+// passAll moves the cursors to the end of the log without a scrape.
+func passAll(h *Hub) {
+	for i := range h.cfg.Cursors {
+		pass(h, i, 0, 1)
+	}
+}
+
+// pass moves one.
+func pass(h *Hub, scraper, part, parts int) {
+	c, _ := h.store.Log.Cursor(scraper, part, parts)
+	v, _ := h.store.Read(c, math.MaxUint64)
+	h.store.Log.Take(h.store.Log.Offer(c, v.From, v.To, samples.Tally{Passed: int(v.To - v.From)}))
+}
+
+// seriesOf is the number of series of a gateway.
+func seriesOf(h *Hub, gateway string) int {
+	for _, g := range h.store.Gateways() {
+		if g.Name == gateway {
+			return g.Series
+		}
+	}
+	return 0
 }

@@ -28,7 +28,7 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 	pending := func() float64 { n, _ := log.Pending(); return float64(n) }
 	oldest := func() float64 { _, age := log.Pending(); return age.Seconds() }
 	inFlight := func() float64 { n, _ := h.web.PushesInFlight(); return float64(n) }
-	collectors := append(histograms,
+	collectors := []prometheus.Collector{
 		counter("pushes_total", "Pushes that were taken.", counts.Pushes.Load),
 		counter("samples_received_total", "Samples that were taken into the log.", counts.Received.Load),
 		counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family.", h.store.Conflicts),
@@ -64,8 +64,8 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		gauge("limit_bodies_bytes", "The most memory for the bodies of pushes.", func() float64 { return float64(h.room.Limit()) }),
 		gauge("connections", "Open connections of senders, idle or not.", func() float64 { return float64(h.desk.Senders()) }),
 		gauge("limit_connections", "The most connections of senders.", func() float64 { return float64(h.cfg.MaxConnections) }),
-	)
-	for _, c := range collectors {
+	}
+	for _, c := range append(collectors, histograms...) {
 		if err := h.cfg.Registerer.Register(c); err != nil {
 			return err
 		}

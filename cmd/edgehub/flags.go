@@ -34,9 +34,8 @@ type options struct {
 // twoDoors says whether pushes have a port of their own.
 func (o options) twoDoors() bool { return len(*o.scrapeWeb.WebListenAddresses) > 0 }
 
-// parse reads the command line; a wrong one ends the process with status 2, as
-// it does in Prometheus.
-func parse(args []string) options {
+// parse reads the command line. --help and --version end the process.
+func parse(args []string) (options, error) {
 	o := options{log: &promslog.Config{}}
 	app := kingpin.New("edgehub", "Takes the metrics of edge gateways and hands each sample, once, to the Prometheus server that scrapes it.")
 	o.web = webflag.AddFlags(app, ":9091")
@@ -83,15 +82,10 @@ func parse(args []string) options {
 	app.Version(version.Print("edgehub"))
 	app.HelpFlag.Short('h')
 	app.UsageWriter(os.Stdout)
-	_, err := app.Parse(args)
-	if err == nil {
-		err = o.settle(servers)
+	if _, err := app.Parse(args); err != nil {
+		return options{}, err
 	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "edgehub: %v; try --help\n", err)
-		os.Exit(2)
-	}
-	return o
+	return o, o.settle(servers)
 }
 
 // settle reads the servers and reports what single flags cannot show.

@@ -22,9 +22,13 @@ import (
 )
 
 func main() {
-	o := parse(os.Args[1:])
+	o, err := parse(os.Args[1:])
+	if err != nil { // with Prometheus' status for it
+		fmt.Fprintf(os.Stderr, "edgehub: %v; try --help\n", err)
+		os.Exit(2)
+	}
 	logger := promslog.New(o.log)
-	err := run(signals(), o, logger)
+	err = run(signals(), o, logger)
 	if err != nil && !errors.Is(err, errLost) {
 		logger.Error("edgehub failed", "error", err)
 	}
@@ -133,14 +137,10 @@ func closeAtOnce(hub *edgehub.Hub) {
 // sayWhatIsLeft says what a hub takes along, and returns errLost if nobody else is known
 // to have it.
 func sayWhatIsLeft(stats edgehub.Stats, logger *slog.Logger) error {
-	if stats.Pending > 0 {
-		logger.Error("stopped with samples that no scrape had taken; they are gone", "samples", stats.Pending, "series", stats.Series)
-	}
-	if stats.Unsure > 0 {
-		logger.Error("stopped with samples that were handed over and are not known to have arrived; they may be gone", "samples", stats.Unsure)
-	}
+	lost := stats.Pending + stats.Unsure
 	switch {
-	case stats.Pending > 0 || stats.Unsure > 0:
+	case lost > 0:
+		logger.Error("stopped with samples that no scraper is known to have; they are gone", "samples", lost, "series", stats.Series)
 		return errLost
 	case stats.Behind > 0:
 		logger.Warn("stopped with samples that not every scraper had taken; another one has them", "samples", stats.Behind)

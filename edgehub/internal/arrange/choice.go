@@ -52,6 +52,7 @@ func (c *Choice) mark(rank *series.Ranking, place []uint32) {
 			place[id] = elsewhere
 		case Drop:
 			place[id] = setAside
+		case Write:
 		}
 	}
 }

@@ -122,7 +122,7 @@ func TestTakenMeansRead(t *testing.T) {
 			})
 		}
 		group.Wait()
-		require.Eventually(t, func() bool { return len(h.outcomes) == h.scrapes }, patience, time.Millisecond)
+		require.Eventually(t, func() bool { return h.desk.Open() == 0 && len(h.outcomes) == h.scraped() }, patience, time.Millisecond)
 		told := map[string]bool{}
 		for len(h.outcomes) > 0 {
 			n, what, _ := strings.Cut(<-h.outcomes, " ")
@@ -146,15 +146,16 @@ func wander(h *hub, random *rand.Rand, id int) (read []string, orderly bool) {
 	path := func() string {
 		return fmt.Sprintf("/%d?size=%d", random.IntN(2), random.IntN(2)*random.IntN(1<<18))
 	}
-	take := func() {
+	take := func() (last bool) {
 		answer, err := http.ReadResponse(p.in, nil)
 		if !assert.NoError(h.t, err) {
-			return
+			return true
 		}
 		text, err := io.ReadAll(answer.Body)
 		assert.NoError(h.t, err)
 		n, _, _ := strings.Cut(strings.TrimPrefix(string(text), "scrape "), "\n")
 		read = append(read, n)
+		return answer.Close
 	}
 	for range random.IntN(5) {
 		if random.IntN(4) == 0 {
@@ -164,7 +165,9 @@ func wander(h *hub, random *rand.Rand, id int) (read []string, orderly bool) {
 			continue
 		}
 		p.get(path(), agent)
-		take()
+		if take() {
+			return read, true
+		}
 	}
 	switch random.IntN(5) {
 	case 1:

@@ -42,6 +42,7 @@ type hub struct {
 	closing bool
 	aborts  bool
 	limit   time.Duration       // of a response
+	first   func(*http.Request) // a scrape is noted
 	before  func(*http.Request) // a response is written
 	after   func(*http.Request) // it is owed
 	notices []Notice
@@ -128,6 +129,12 @@ func (h *hub) set(change func()) {
 	change()
 }
 
+func (h *hub) scraped() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.scrapes
+}
+
 // ServeHTTP answers a scrape of /KEY with its number, a push, or a probe.
 func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
@@ -143,6 +150,12 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := strings.TrimPrefix(r.URL.Path, "/")
+	h.mu.Lock()
+	first := h.first
+	h.mu.Unlock()
+	if first != nil {
+		first(r)
+	}
 	h.desk.Settle(key, r)
 	h.mu.Lock()
 	h.scrapes++
@@ -223,21 +236,10 @@ func (h *hub) awaitWritten(n int) {
 func (h *hub) written() (n int) {
 	for _, o := range h.desk.accounts() {
 		o.conn.mu.Lock()
-		if o.written {
+		if o.written && slices.Contains(o.conn.owed, o) {
 			n++
 		}
 		o.conn.mu.Unlock()
-	}
-	return n
-}
-
-func (h *hub) noticed(kind Kind) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, notice := range h.notices {
-		if notice.Kind == kind {
-			n++
-		}
 	}
 	return n
 }
@@ -266,6 +268,13 @@ func (h *hub) dial() *peer {
 type bitByBit struct{ net.Conn }
 
 func (c bitByBit) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(512, len(b))]) }
+
+func (p *peer) tcp() *net.TCPConn {
+	if t, ok := p.Conn.(*tls.Conn); ok {
+		return t.NetConn().(bitByBit).Conn.(*net.TCPConn)
+	}
+	return p.Conn.(*net.TCPConn)
+}
 
 func (p *peer) send(text string) {
 	p.t.Helper()

@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// maxOwed is how many responses a connection may owe. One more, and the oldest
-	// is lost.
-	maxOwed = 8
 	// owedIdle is how long a connection that owes may be idle: longer than any
 	// interval between scrapes. TCP's keep-alive notices who is gone.
 	owedIdle = 24 * time.Hour
@@ -33,6 +30,7 @@ type evidence struct {
 
 	handling bool    // a handler is at work
 	reading  bool    // for the server
+	watches  bool    // it has begun to read beside the last request's handler
 	closed   bool    // by the server
 	broken   bool    // a response was cut off
 	fin      bool    // our half is closed
@@ -65,6 +63,7 @@ type protocol struct {
 	tls    uint16    // version, or 0
 	framed bool      // a response has an end of its own, and not the connection's
 	visit  uint64    // the scrape that it is, see ledger
+	ending bool      // its response has to end the connection
 	until  time.Time // when its response has to be out
 }
 
@@ -73,56 +72,6 @@ type ending struct {
 	orderly      bool
 	acknowledged bool // everything that was written
 	writes       int  // calls so far
-}
-
-// Response is what a client was given and may or may not have. Exactly one of its
-// functions is called, once. They run in Settle, in Owe or in a goroutine of the
-// desk where nothing recovers, and never under a lock of the desk. They must be
-// short, and must not call the desk.
-type Response struct {
-	// Key says what the response is one of, such as a cursor and a part: a later
-	// response of the same key goes on where this one ends. It is comparable.
-	Key any
-	// Taken is called when the client has the response.
-	Taken func()
-	// Lost is called when it has not, as far as can be told. Written says that all
-	// of it was written, though: then it was not too large, or too slow, for its
-	// client.
-	Lost func(written bool)
-}
-
-// owed is a response about which nothing is told yet.
-type owed struct {
-	*Response
-	conn   *Conn
-	client client
-	told   chan struct{} // closed once its function has returned
-
-	// Guarded by conn.mu.
-	written      bool // all of it
-	acknowledged bool // all of it, when a later request came
-}
-
-// outcome is what became of a response.
-type outcome struct {
-	*owed
-	taken, written bool
-}
-
-// settleLocked takes the responses off that judge has settled.
-func (c *Conn) settleLocked(judge func(*owed) (settled, taken bool)) (done []outcome) {
-	c.owed = slices.DeleteFunc(c.owed, func(o *owed) bool {
-		settled, taken := judge(o)
-		if settled {
-			done = append(done, outcome{o, taken, o.written})
-		}
-		return settled
-	})
-	if len(c.owed) == 0 && c.stretched {
-		c.stretched = false
-		c.conn.SetReadDeadline(c.asked)
-	}
-	return done
 }
 
 // requested notes that a request is there. What was answered before is written then.
@@ -140,12 +89,12 @@ func (c *Conn) requested(r *http.Request) {
 		c.pipelined = true // something came behind it
 	}
 	c.began, c.early, c.bodyless = c.in, none, bodyless
-	c.handling, c.quiet = true, false
+	c.handling, c.quiet, c.watches = true, false, c.reading
 	c.protocol = protocol{framed: r.ProtoAtLeast(1, 1)}
 	if r.TLS != nil {
 		c.tls = r.TLS.Version
 	}
-	c.traits.note(r)
+	c.note(r)
 	if len(c.owed) > 0 && c.acknowledgedLocked() {
 		for _, o := range c.owed {
 			o.acknowledged = true
@@ -222,15 +171,9 @@ func (c *Conn) hasLocked(o *owed) bool {
 // gaveUp says whether the client has ended the connection.
 func (c *Conn) gaveUp() bool { return c != nil && ends(bare(c.conn)) }
 
-// owes says whether a client may still be taking what was written.
-func (c *Conn) owes() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.owed) > 0
-}
-
-// beforeRead notes that the server reads, and so has written what it had to. It
-// returns what is to be written first.
+// beforeRead notes that the server reads. It does so beside each handler, for the end of
+// the connection; when it reads once more, it has written what it had to. It returns
+// what is to be written first.
 func (c *Conn) beforeRead() (held []byte, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,10 +184,10 @@ func (c *Conn) beforeRead() (held []byte, err error) {
 	if len(held) > 0 {
 		c.writes++
 	}
-	if !c.handling {
+	if !c.handling && c.watches {
 		c.desk.reportLater(c.writtenLocked())
 	}
-	c.reading = true
+	c.reading, c.watches = true, true
 	return held, nil
 }
 
@@ -288,7 +231,7 @@ func (c *Conn) cameLocked(b []byte) {
 	c.quiet = false
 	if c.stretched {
 		c.stretched = false
-		c.conn.SetReadDeadline(time.Now().Add(headerTime))
+		_ = c.conn.SetReadDeadline(time.Now().Add(headerTime)) // nor does it here
 	}
 }
 
@@ -358,25 +301,4 @@ func (c *Conn) isClosed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.closed
-}
-
-// reportLater reports what became of responses in a goroutine: the caller may be in
-// the middle of something, or hold a lock.
-func (d *Desk) reportLater(done []outcome) {
-	if len(done) > 0 {
-		d.crew.run(func() { d.report(done) })
-	}
-}
-
-// report tells the owners of responses what became of them.
-func (d *Desk) report(done []outcome) {
-	for _, o := range done {
-		if o.taken {
-			o.Taken()
-		} else {
-			o.Lost(o.written)
-		}
-		d.close(o)
-		close(o.told)
-	}
 }

@@ -125,12 +125,44 @@ func TestOrderlyEndOfAConnectionThatTheServerCloses(t *testing.T) {
 }
 
 func TestUnreadIsLostWhereTheServerCloses(t *testing.T) {
-	everyClosing(t, func(t *testing.T, h *hub, p *peer, request string) {
+	everyClosing(t, func(_ *testing.T, h *hub, p *peer, request string) {
 		p.scrape("/probe")
 		p.send(request)
 		h.awaitWritten(1)
 		p.Close()
 		h.becomes("1 lost, written: true")
+	})
+}
+
+// A proxy that resets idle connections does not get the same again and again: the hub
+// ends them itself, which it answers in order.
+func TestClientThatResetsIdleConnections(t *testing.T) {
+	everywhere(t, func(t *testing.T, options ...option) {
+		h := serve(t, options...)
+		scrape := func() (closed bool) {
+			p := h.dial()
+			p.get("/a")
+			_, answer := p.read()
+			h.awaitWritten(1)
+			if !answer.Close {
+				p.tcp().SetLinger(0)
+				p.tcp().Close()
+			}
+			p.Close()
+			return answer.Close
+		}
+		assert.False(t, scrape())
+		h.becomes("1 lost, written: true")
+		require.True(t, scrape())
+		h.becomes("2 taken")
+		h.desk.mu.Lock()
+		assert.Equal(t, doubted-1, h.desk.ledgers["a"].doubts)
+		h.desk.ledgers["a"].doubts = 1
+		h.desk.mu.Unlock()
+		require.True(t, scrape())
+		h.becomes("3 taken")
+		assert.False(t, scrape(), "it is tried again")
+		assert.Empty(t, h.texts(Unconfirmed))
 	})
 }
 
@@ -215,21 +247,21 @@ func (c *Conn) bytesIn() uint64 {
 func TestNewerScrapeOverAnotherConnection(t *testing.T) {
 	everywhere(t, func(t *testing.T, options ...option) {
 		for name, test := range map[string]struct {
-			leave func(h *hub, p *peer)
+			leave func(h *hub, p *peer, agent string)
 			want  string
 		}{
-			"which is open":           {func(*hub, *peer) {}, "taken"},
-			"which it has closed":     {func(_ *hub, p *peer) { p.Close() }, "taken"},
-			"which it closes unread":  {func(h *hub, p *peer) { p.get("/b"); h.awaitWritten(2); p.Close() }, "lost, written: true"},
-			"which somebody else has": {func(_ *hub, p *peer) { p.scrape("/c") }, "taken"},
+			"which is open":           {func(*hub, *peer, string) {}, "taken"},
+			"which it has closed":     {func(_ *hub, p *peer, _ string) { p.Close() }, "taken"},
+			"which it closes unread":  {func(h *hub, p *peer, agent string) { p.get("/b", agent); h.awaitWritten(2); p.Close() }, "lost, written: true"},
+			"which somebody else has": {func(_ *hub, p *peer, _ string) { p.scrape("/c") }, "taken"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				h := serve(t, options...)
-				for range 20 {
-					before := h.scrapes
+				for round := range 20 {
+					before, agent := h.scraped(), fmt.Sprintf("User-Agent: %d", round) // of which nothing is known
 					p, q := h.dial(), h.dial()
-					p.scrape("/a")
-					test.leave(h, p)
+					p.scrape("/a", agent)
+					test.leave(h, p, agent)
 					settled := make(chan string, 1)
 					h.set(func() {
 						h.before = func(r *http.Request) {
@@ -238,7 +270,7 @@ func TestNewerScrapeOverAnotherConnection(t *testing.T) {
 							}
 						}
 					})
-					q.scrape("/a")
+					q.scrape("/a", agent)
 					assert.Equal(t, fmt.Sprintf("%d %s", before+1, test.want), <-settled)
 					h.set(func() { h.before = nil })
 					p.Close()
@@ -284,6 +316,41 @@ func TestOvertakenScrape(t *testing.T) {
 	p.read()
 	q.scrape("/a")
 	h.becomes("2 taken")
+}
+
+// A scrape that its client has given up may be noted later than the one that it made
+// instead, and says nothing then.
+func TestScrapeThatIsGivenUpIsNotedLate(t *testing.T) {
+	h := serve(t)
+	p, q := h.dial(), h.dial()
+	begun, release := make(chan *Conn), make(chan bool)
+	h.set(func() { h.first = func(r *http.Request) { begun <- h.desk.Of(r); <-release } })
+	p.get("/a")
+	late := <-begun
+	h.set(func() { h.first = nil })
+	q.scrape("/a")
+	h.awaitWritten(1)
+	p.Close()
+	require.Eventually(t, late.gaveUp, patience, time.Millisecond)
+	release <- true
+	h.becomes("2 lost")
+	h.undecided()
+	q.scrape("/a")
+	h.becomes("1 taken")
+}
+
+// A function that panics leaves nobody waiting.
+func TestFunctionThatPanics(t *testing.T) {
+	d := NewDesk(Config{MaxSenders: 1})
+	client, conn := net.Pipe()
+	defer client.Close()
+	defer conn.Close()
+	o := newOwed(d.watch(conn))
+	o.Taken = func() { panic("no") }
+	d.ledgerLocked("a").owed[o] = struct{}{}
+	assert.Panics(t, func() { d.report([]outcome{{o, true, true}}) })
+	<-o.told
+	assert.Empty(t, d.accounts())
 }
 
 // A connection that owes too much loses the oldest.

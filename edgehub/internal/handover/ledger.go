@@ -14,6 +14,12 @@ const (
 	// acknowledges them, which it may put off for 200 ms, or the end of the
 	// connection is read.
 	finishing = 300 * time.Millisecond
+	// doubted is how many responses a client gets with the connection's end behind
+	// them, after one that was written is lost. Proxies may reset a connection that
+	// was idle, HAProxy does. That looks like a client that was halted and gives up, so
+	// the next scrape, an interval away, would never find the connection. The end that
+	// the hub brings about is answered in order, and at once.
+	doubted = 100
 )
 
 // ledger is the account of a key. Desk.mu guards it.
@@ -21,6 +27,8 @@ type ledger struct {
 	owed        map[*owed]struct{} // those whose function has not returned yet
 	unconfirmed int                // responses that were written and lost, running
 	visited     uint64
+	doubt       client // the last one that did not take what was written
+	doubts      int    // how many more of its responses end the connection
 	clients     turns[client]
 	conns       turns[*Conn]
 }
@@ -68,6 +76,10 @@ func (d *Desk) Settle(key any, r *http.Request) {
 	l := d.ledgerLocked(key)
 	l.visited = visit
 	notices := d.noticesLocked(l, key, c, who, r)
+	ending := l.doubts > 0 && l.doubt == who
+	if ending {
+		l.doubts--
+	}
 	var older []*owed
 	for o := range l.owed {
 		if o.client == who {
@@ -75,19 +87,21 @@ func (d *Desk) Settle(key any, r *http.Request) {
 		}
 	}
 	d.mu.Unlock()
-	c.scrapes(key, visit)
+	c.scrapes(key, visit, ending)
+	end := time.Now().Add(finishing)
 	for _, o := range older {
-		d.settle(o, c)
+		d.settle(o, c, end)
 	}
 	for _, n := range notices {
 		d.cfg.Notice(n)
 	}
 }
 
-// settle settles a response since its client scrapes again, over c.
-func (d *Desk) settle(o *owed, c *Conn) {
+// settle settles a response since its client scrapes again, over c. It waits until end
+// for what is about to happen.
+func (d *Desk) settle(o *owed, c *Conn, end time.Time) {
 	if o.conn != c {
-		o.awaitArrival()
+		o.awaitArrival(end)
 	}
 	over := o.conn
 	over.mu.Lock()
@@ -109,13 +123,11 @@ func (d *Desk) settle(o *owed, c *Conn) {
 	}
 }
 
-// awaitArrival waits, for a moment, until a response is written and acknowledged, or
-// something is told of it: where its connection has ended, who reads it does that.
-func (o *owed) awaitArrival() {
+// awaitArrival waits until a response is written and acknowledged, or something is told
+// of it: where its connection has ended, who reads it does that.
+func (o *owed) awaitArrival(end time.Time) {
 	over := o.conn
-	end := time.NewTimer(finishing)
-	defer end.Stop()
-	for {
+	for time.Now().Before(end) {
 		over.mu.Lock()
 		arrived := over.hasLocked(o)
 		over.mu.Unlock()
@@ -124,8 +136,6 @@ func (o *owed) awaitArrival() {
 		}
 		select {
 		case <-o.told:
-			return
-		case <-end.C:
 			return
 		case <-time.After(time.Millisecond):
 		}
@@ -168,6 +178,7 @@ func (d *Desk) close(o outcome) {
 	case o.taken:
 		l.unconfirmed = 0
 	case o.written:
+		l.doubt, l.doubts = o.client, doubted
 		if l.unconfirmed++; l.unconfirmed == unconfirmedRunning {
 			l.unconfirmed = 0
 			notices = append(notices, Notice{Kind: Unconfirmed, Key: o.Key, Text: o.client.String()})

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -67,14 +68,15 @@ func (t *traits) note(r *http.Request) {
 	t.requests++
 }
 
-// scrapes notes that the request that is under way is a scrape.
-func (c *Conn) scrapes(key any, visit uint64) {
+// scrapes notes that the request that is under way is a scrape, and whether its
+// response has to end the connection.
+func (c *Conn) scrapes(key any, visit uint64, ending bool) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.visit = visit
+	c.visit, c.ending = visit, ending
 	if c.key == nil {
 		c.key = key
 	}
@@ -130,13 +132,14 @@ func (d *Desk) noticesLocked(l *ledger, key any, c *Conn, who client, r *http.Re
 	if other, again := l.clients.take(who, l.visited, now); again {
 		notices = append(notices, Notice{Conflict, key, fmt.Sprintf("%s and %s take turns", who, other.who)})
 	}
-	if c == nil {
-		return notices
+	text := proxied(r)
+	if c != nil {
+		if other, again := l.conns.take(c, l.visited, now); again && len(notices) == 0 && other.who.serves(key) && c.servesBut(key) {
+			notices = append(notices, Notice{Conflict, key, fmt.Sprintf("two connections of %s take turns, and both stay open", who)})
+		}
+		text = cmp.Or(text, c.shared(c.sender))
 	}
-	if other, again := l.conns.take(c, l.visited, now); again && len(notices) == 0 && other.who.serves(key) && c.servesBut(key) {
-		notices = append(notices, Notice{Conflict, key, fmt.Sprintf("two connections of %s take turns, and both stay open", who)})
-	}
-	if text := c.proxied(r, c.sender); text != "" {
+	if text != "" {
 		notices = append(notices, Notice{Proxied, key, fmt.Sprintf("%s: %s", who, text)})
 	}
 	return notices
@@ -151,17 +154,23 @@ func (c *Conn) servesBut(key any) bool {
 }
 
 // proxied says what shows that a scrape comes through a proxy, or nothing.
-func (c *Conn) proxied(r *http.Request, sender bool) string {
+func proxied(r *http.Request) string {
 	for _, name := range []string{"Via", "X-Forwarded-For", "Forwarded"} {
 		if value := r.Header.Get(name); value != "" {
 			return fmt.Sprintf("%s: %.100q", name, value)
 		}
 	}
+	if !r.ProtoAtLeast(1, 1) {
+		return r.Proto
+	}
+	return ""
+}
+
+// shared says what shows that a connection is that of several clients, or nothing.
+func (c *Conn) shared(sender bool) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case !r.ProtoAtLeast(1, 1):
-		return r.Proto
 	case c.agents:
 		return fmt.Sprintf("the connection was %.100q's before", c.agent)
 	case sender:

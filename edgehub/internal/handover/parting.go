@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -66,6 +67,33 @@ func (c *Conn) linger(until time.Time) {
 	c.mu.Unlock()
 	c.desk.forget(c)
 	raw.Close()
+}
+
+// pause waits until the client has read what it was sent so far, as far as that can be
+// waited for. The end of the response, which corked comes together with that of the
+// connection, is then all that it finds. HAProxy sees the end of a connection only
+// then, and otherwise resets it as soon as it has the response. At most half of the
+// time that is left is spent.
+func (c *Conn) pause(ctx context.Context, left time.Duration) {
+	const step, read = time.Millisecond, 20 * time.Millisecond
+	most := min(left/2, finishing) - read
+	wait := func(d time.Duration) bool {
+		select {
+		case <-time.After(d):
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	if most < 0 {
+		return
+	}
+	for waited := time.Duration(0); waited < most && unacknowledged(bare(c.conn)) > 0; waited += step {
+		if !wait(step) {
+			return
+		}
+	}
+	wait(read)
 }
 
 // closeWrite closes the half of the connection that is written to. Under TLS that has

@@ -7,6 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -74,7 +77,7 @@ func (p *peer) endsAfter(d time.Duration) {
 // A client that has what it wants and neither closes the connection nor asks again
 // says nothing. It is waited for as long as its scrape may take, and a second.
 func TestEndThatNeverComes(t *testing.T) {
-	overPipes(t, func(t *testing.T, h *hub) {
+	overPipes(t, func(_ *testing.T, h *hub) {
 		p := h.forGood()
 		p.scrape("/a", "Connection: close")
 		synctest.Wait()
@@ -104,7 +107,7 @@ func TestClientThatSendsOn(t *testing.T) {
 // The server's bound for an idle connection is not for one that waits for the next
 // scrape.
 func TestIdleConnectionOfAScraper(t *testing.T) {
-	overPipes(t, func(t *testing.T, h *hub) {
+	overPipes(t, func(_ *testing.T, h *hub) {
 		p := h.forGood()
 		p.scrape("/probe")
 		p.endsAfter(h.server.IdleTimeout)
@@ -125,7 +128,7 @@ func TestIdleConnectionOfAScraper(t *testing.T) {
 
 // Once nothing is owed the server's bound counts again.
 func TestIdleConnectionThatOwesNoMore(t *testing.T) {
-	overPipes(t, func(t *testing.T, h *hub) {
+	overPipes(t, func(_ *testing.T, h *hub) {
 		p := h.forGood()
 		p.scrape("/a")
 		time.Sleep(time.Minute)
@@ -147,7 +150,7 @@ func TestIdleConnectionThatOwesNoMore(t *testing.T) {
 // Nor is it for one that begins a request and does not go on.
 func TestIdleConnectionThatBegins(t *testing.T) {
 	for begin, within := range map[string]time.Duration{"G": headerTime, "GET /a": patience} {
-		overPipes(t, func(t *testing.T, h *hub) {
+		overPipes(t, func(_ *testing.T, h *hub) {
 			p := h.forGood()
 			p.scrape("/a")
 			time.Sleep(time.Hour)
@@ -273,6 +276,37 @@ func TestAbort(t *testing.T) {
 	})
 }
 
+// The desk may also lie over TLS. Then TLS ends before the connection does, and only
+// that tells.
+func TestDeskOverTLS(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	h := serveOn(t, tls.NewListener(l, certified.TLS))
+	t.Cleanup(h.stop)
+	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	trust.ServerName = "example.com"
+	h.dialer = func() net.Conn {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		return tls.Client(bitByBit{conn}, trust)
+	}
+	for _, header := range []string{"User-Agent: one", "Connection: close"} {
+		p := h.dial()
+		p.scrape("/a", header)
+		h.awaitWritten(1)
+		p.Close()
+		assert.Contains(t, <-h.outcomes, "taken")
+	}
+	p := h.dial()
+	p.scrape("/probe")
+	p.get("/a")
+	h.awaitWritten(1)
+	p.Close()
+	assert.Contains(t, <-h.outcomes, "lost")
+}
+
 // Where the desk does not watch, what is written has to do.
 func TestUnwatched(t *testing.T) {
 	h := serve(t)
@@ -283,14 +317,43 @@ func TestUnwatched(t *testing.T) {
 	defer plain.Close()
 	conn, err := net.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
-	p := *h.dial()
-	p.Conn.Close()
-	p.Conn = conn
+	p := &peer{Conn: conn, t: t}
 	defer conn.Close()
 	p.send("GET /a HTTP/1.0\r\n\r\n")
 	h.becomes("1 taken")
 	assert.EqualValues(t, 1, h.desk.Unwatched())
 	assert.Zero(t, h.desk.Senders())
+}
+
+// So it does over HTTP/2, where others share the connection.
+func TestSharedConnections(t *testing.T) {
+	h := serve(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	shared := httptest.NewUnstartedServer(h.desk.Handler(h))
+	shared.Listener.Close()
+	shared.Listener = h.desk.Listen(l)
+	shared.EnableHTTP2 = true
+	shared.Config.ErrorLog = h.server.ErrorLog
+	shared.StartTLS()
+	defer shared.Close()
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			answer, err := shared.Client().Get(shared.URL + "/a")
+			if assert.NoError(t, err) {
+				assert.Equal(t, 2, answer.ProtoMajor)
+				answer.Body.Close()
+			}
+		})
+	}
+	group.Wait()
+	h.become("1 taken", "2 taken", "3 taken", "4 taken", "5 taken")
+	answer, err := shared.Client().Post(shared.URL+"/push", "", strings.NewReader("x"))
+	require.NoError(t, err)
+	answer.Body.Close()
+	assert.Equal(t, 1, h.desk.Senders())
+	assert.Zero(t, h.desk.Unwatched())
 }
 
 // bareWriter can do nothing but write.

@@ -13,24 +13,28 @@ type Answer struct {
 	conn    *Conn // nil where nothing can be told
 	visit   uint64
 	request *http.Request
+	until   time.Time
+	closing bool // the connection ends behind it
 }
 
 // Response returns what the response to r is written with. It has to be out at
 // until, which the caller sees to; where the connection ends behind it, its end is
 // waited for that long, and a second. With closing the client is told that the
 // connection ends, so that what became of the response is known when it has read it
-// and not an interval later.
+// and not an interval later. The desk does the same for a client that did not take
+// what it was given before.
 func (d *Desk) Response(w http.ResponseWriter, r *http.Request, until time.Time, closing bool) *Answer {
-	if closing {
-		w.Header().Set("Connection", "close")
-	}
-	a := &Answer{ResponseWriter: w, desk: d, request: r}
+	a := &Answer{ResponseWriter: w, desk: d, request: r, until: until, closing: closing}
 	if c := d.Of(r); c != nil && r.ProtoMajor == 1 {
 		a.conn = c
 		c.mu.Lock()
-		defer c.mu.Unlock()
 		a.visit = c.visit
 		c.until = until
+		a.closing = closing || c.ending
+		c.mu.Unlock()
+	}
+	if a.closing {
+		w.Header().Set("Connection", "close")
 	}
 	return a
 }
@@ -50,7 +54,7 @@ func (a *Answer) FlushError() error {
 
 // Owe notes that the response is written, and flushed, and that nothing more follows.
 // The handler has to return then. Where nothing can be told it is taken at once. Owe
-// does not wait.
+// does not wait for that, only some milliseconds where the connection ends.
 func (a *Answer) Owe(r *Response) {
 	c := a.conn
 	if c == nil {
@@ -58,6 +62,12 @@ func (a *Answer) Owe(r *Response) {
 		return
 	}
 	o := &owed{Response: r, conn: c, client: clientOf(c, a.request), told: make(chan struct{})}
+	if a.closing {
+		c.pause(a.request.Context(), time.Until(a.until))
+	}
+	if a.closing || a.request.Close {
+		cork(bare(c.conn))
+	}
 	a.desk.reportLater(a.desk.owe(o, a.visit))
 }
 

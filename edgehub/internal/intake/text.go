@@ -43,14 +43,14 @@ func New(cfg Config, s *store.Store, room *body.Room) *Intake {
 // UnknownTypes is the number of TYPE lines whose word is no type, read as untyped.
 func (in *Intake) UnknownTypes() uint64 { return in.unknownTypes.Load() }
 
-// Refused is a reason to refuse a push for what it says. Others are a *store.Full,
+// RefusedError is a reason to refuse a push for what it says. Others are a *store.FullError,
 // body.ErrNoRoom, or a mistake in the format.
-type Refused struct {
+type RefusedError struct {
 	Reason string // in one word
 	text   string
 }
 
-func (e *Refused) Error() string { return e.text }
+func (e *RefusedError) Error() string { return e.text }
 
 // text is the scratch space of one push in the text format, kept between pushes.
 type text struct {
@@ -202,7 +202,7 @@ func (t *text) seconds(ms int64) error {
 			whose = " of " + series.Called(string(name))
 		}
 	}
-	return &Refused{"time_in_seconds", fmt.Sprintf("line %d: series %.100q%s has the time %d, which is 1970; times are in milliseconds, this one looks like seconds",
+	return &RefusedError{"time_in_seconds", fmt.Sprintf("line %d: series %.100q%s has the time %d, which is 1970; times are in milliseconds, this one looks like seconds",
 		t.scanner.Line(), t.scanner.Spelling(), whose, ms)}
 }
 
@@ -210,7 +210,7 @@ func (t *text) seconds(ms int64) error {
 func (t *text) grow() error {
 	n := t.batch.Len()
 	if most := t.in.cfg.MaxSamples; n >= most {
-		return &Refused{"hub_full", fmt.Sprintf("the push has more than %d samples, which is the limit", most)}
+		return &RefusedError{"hub_full", fmt.Sprintf("the push has more than %d samples, which is the limit", most)}
 	}
 	if n >= freeSamples {
 		if err := t.use(n * sampleBytes); err != nil {
@@ -279,7 +279,7 @@ func (t *text) addSeries(raw []byte, hash uint32) error {
 		return err
 	}
 	if string(s.Name) == t.in.cfg.Reserved {
-		return &Refused{"reserved_name", fmt.Sprintf("the name %s is the hub's own", s.Name)}
+		return &RefusedError{"reserved_name", fmt.Sprintf("the name %s is the hub's own", s.Name)}
 	}
 	names := &t.batch.Names
 	n := series.Newcomer{Raw: raw, Hash: hash, Odd: s.OddBound, Quoted: s.Quoted, Group: uint32(s.Group >> 32)}

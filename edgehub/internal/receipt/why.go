@@ -17,6 +17,7 @@ const maxTargets = 64 << 20
 // Kind is what a server has against a response.
 type Kind uint8
 
+// What there can be.
 const (
 	Unknown Kind = iota // it says nothing, or nothing that is understood
 	Size                // there was too much of it

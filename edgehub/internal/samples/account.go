@@ -54,14 +54,14 @@ func (l *Log) Pushed(gateways []uint32) []int64 {
 	return times
 }
 
-// Full is the reason to refuse a push for want of room.
-type Full struct {
+// FullError is the reason to refuse a push for want of room.
+type FullError struct {
 	Reason  string // in one word
 	Gateway uint32 // whose share it is about, or 0
 	text    string
 }
 
-func (e *Full) Error() string { return e.text }
+func (e *FullError) Error() string { return e.text }
 
 // The last part of the log's room, one of reserved, is kept for gateways that hold
 // no more than fairShare times their even share of the room. So one that floods
@@ -90,7 +90,7 @@ func (l *Log) fairLocked(runs []Run) error {
 		if held := a.held; err == nil && a.arriving > 0 && held+a.arriving > share {
 			held -= l.passedLocked(r.Gateway) // which takes a search
 			if held+a.arriving > share {
-				err = &Full{"gateway_share", r.Gateway, fmt.Sprintf(
+				err = &FullError{"gateway_share", r.Gateway, fmt.Sprintf(
 					"holds %d samples that wait to be scraped, this push brings %d, and twice its even share is %d", held, a.arriving, share)}
 			}
 		}

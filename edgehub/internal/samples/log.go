@@ -36,10 +36,10 @@ type Log struct {
 	first      uint64 // position of the first sample in segments[0]
 	end        uint64
 	scrapers   []*scraper
-	reserved   int // samples that were admitted and are still to be written
-	released   int // segments, the first ones, that some scraper has or was handed
-	settled    int // of those, that some scraper has
-	holding    int // gateways with samples in the others
+	reserved   int       // samples that were admitted and are still to be written
+	released   int       // segments, the first ones, that some scraper has or was handed
+	settled    int       // of those, that some scraper has
+	holding    int       // gateways with samples in the others
 	accounts   []account // by number, less one
 	arrivals   arrivals
 	moved      chan struct{} // closed when a cursor moves; nil while nobody waits for that
@@ -56,7 +56,7 @@ func New(limit int, newest bool, scrapers []string) *Log {
 }
 
 // Append takes the whole batch, whose numbers are those of the table of a generation, or
-// nothing. Its error is a *Full, or series.ErrReplaced.
+// nothing. Its error is a *FullError, or series.ErrReplaced.
 func (l *Log) Append(generation uint64, batch *Columns, runs []Run, now time.Time) (m Made, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -184,7 +184,7 @@ func TestOfferedSamplesTakeNoRoom(t *testing.T) {
 	l.append(t, randomBatch(r, 100))
 	full := randomBatch(r, 1)
 	_, err := l.Append(0, full, []Run{{1, 1}}, time.Now())
-	var refused *Full
+	var refused *FullError
 	require.ErrorAs(t, err, &refused)
 	assert.Equal(t, "hub_full", refused.Reason)
 

@@ -34,7 +34,7 @@ func (l *Log) admitLocked(generation uint64, samples int, runs []Run) (m Made, e
 		return Made{}, series.ErrReplaced
 	}
 	if samples > l.limit-l.reserved {
-		return Made{}, &Full{"hub_full", 0, fmt.Sprintf("the push has %d samples, and the limit is %d", samples, l.limit)}
+		return Made{}, &FullError{"hub_full", 0, fmt.Sprintf("the push has %d samples, and the limit is %d", samples, l.limit)}
 	}
 	n := l.standingLocked()
 	coming := l.reserved + samples
@@ -44,7 +44,7 @@ func (l *Log) admitLocked(generation uint64, samples int, runs []Run) (m Made, e
 		}
 	}
 	if n.pending+coming > l.limit && !l.newest {
-		return Made{}, &Full{"hub_full", 0, fmt.Sprintf(
+		return Made{}, &FullError{"hub_full", 0, fmt.Sprintf(
 			"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
 			n.pending+l.reserved, samples, l.limit)}
 	}

@@ -70,20 +70,20 @@ func newTable(limits Limits, room int) *Table {
 // its numbers from it: the push is to be read again.
 var ErrReplaced = errors.New("BUG: a push outlived its table and was not read again")
 
-// Full is the reason to refuse a push for want of room.
-type Full struct {
+// FullError is the reason to refuse a push for want of room.
+type FullError struct {
 	Reason string // in one word
 	text   string
 }
 
-func (e *Full) Error() string { return e.text }
+func (e *FullError) Error() string { return e.text }
 
 func (t *Table) knows(text []byte) bool {
 	return t.Index.Find(Text, t.Index.Hash(Text, text), text) != 0
 }
 
 // Learn takes in the names that a push brought: all of them, or none and an error
-// when there is no room for all, which is a *Full, or admit returns one. It calls admit
+// when there is no room for all, which is a *FullError, or admit returns one. It calls admit
 // when each name has its owner, and sets the number of each series then.
 func (t *Table) Learn(names *Newcomers, now time.Time, admit func() error) error {
 	t.mu.Lock()
@@ -242,13 +242,13 @@ func (t *Table) fits(names *Newcomers, isNew func(text []byte) bool) error {
 	switch {
 	case err != nil:
 	case series > t.limits.Series || len(t.enlisted) > maxGateways:
-		err = &Full{"series_limit", fmt.Sprintf(
+		err = &FullError{"series_limit", fmt.Sprintf(
 			"the hub knows %d series, with this push it were %d, and the limit is %d", t.series, series, t.limits.Series)}
 	case bytes > t.limits.TableBytes:
-		err = &Full{"table_bytes", fmt.Sprintf(
+		err = &FullError{"table_bytes", fmt.Sprintf(
 			"the names of the hub's series take %d bytes, with this push it were %d, and the limit is %d", t.arena.bytes, bytes, t.limits.TableBytes)}
 	case len(t.families)+len(names.List) > t.limits.Series && t.familiesWith(names) > t.limits.Series:
-		err = &Full{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.limits.Series)}
+		err = &FullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.limits.Series)}
 	}
 	for _, m := range touched {
 		m.coming = 0
@@ -260,7 +260,7 @@ func (t *Table) fits(names *Newcomers, isNew func(text []byte) bool) error {
 func (t *Table) checkMembers(members []*member) error {
 	for _, m := range members {
 		if limit := t.limits.GatewaySeries; m.name != "" && m.series+m.coming > limit {
-			return &Full{"gateway_series", fmt.Sprintf(
+			return &FullError{"gateway_series", fmt.Sprintf(
 				"%s has %d series, with this push it were %d, and the limit is %d", Called(m.name), m.series, m.series+m.coming, limit)}
 		}
 	}

@@ -47,16 +47,16 @@ func (s *Store) Expired() uint64 { return s.expired.Load() }
 // Conflicts is the number of TYPE lines that contradicted the type of a family.
 func (s *Store) Conflicts() uint64 { return s.conflicts.Load() }
 
-// Full is the reason to refuse a batch for want of room.
-type Full struct {
+// FullError is the reason to refuse a batch for want of room.
+type FullError struct {
 	Reason string // in one word
 	text   string
 }
 
-func (e *Full) Error() string { return e.text }
+func (e *FullError) Error() string { return e.text }
 
 // Commit takes a batch that was read with the table t, all or nothing. Its error is a
-// *Full, or series.ErrReplaced, and then the batch is to be read again.
+// *FullError, or series.ErrReplaced, and then the batch is to be read again.
 func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (m samples.Made, err error) {
 	if len(b.Names.List) == 0 {
 		m, err = s.Log.Append(t.Generation, &b.Columns, b.Runs, now)
@@ -77,14 +77,14 @@ func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (m samples.Made
 
 // full says in one way what names and samples say in two.
 func full(t *series.Table, err error) error {
-	if f := (*series.Full)(nil); errors.As(err, &f) {
-		return &Full{f.Reason, f.Error()}
+	if f := (*series.FullError)(nil); errors.As(err, &f) {
+		return &FullError{f.Reason, f.Error()}
 	}
-	if f := (*samples.Full)(nil); errors.As(err, &f) {
+	if f := (*samples.FullError)(nil); errors.As(err, &f) {
 		if f.Gateway == 0 {
-			return &Full{f.Reason, f.Error()}
+			return &FullError{f.Reason, f.Error()}
 		}
-		return &Full{f.Reason, fmt.Sprintf("the hub has little room left and keeps it for others: %s %s", series.Called(t.GatewayName(f.Gateway)), f)}
+		return &FullError{f.Reason, fmt.Sprintf("the hub has little room left and keeps it for others: %s %s", series.Called(t.GatewayName(f.Gateway)), f)}
 	}
 	return err
 }

@@ -1,11 +1,10 @@
 package trial
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
-
-	"math"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
 )

@@ -9,6 +9,7 @@ import (
 // Verdict is what is to be done with a sample of a series in a turn.
 type Verdict uint8
 
+// The verdicts.
 const (
 	Write Verdict = iota // it goes into the response
 	Leave                // another place has it: pass over it, it is no business of this turn
@@ -55,6 +56,7 @@ type Response struct {
 // Kind is what the server says that was wrong with a response.
 type Kind uint8
 
+// What can be wrong.
 const (
 	Unknown Kind = iota // it says nothing, or nothing that is understood
 	Size                // there was too much of it

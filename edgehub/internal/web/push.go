@@ -57,7 +57,7 @@ func (s *Server) take(c echo.Context) (samples int, err error) {
 
 // Push takes in a text in the text format, all or nothing, and returns the number of its
 // samples, or why not.
-func (s *Server) Push(text []byte) (samples int, refused *Refusal) {
+func (s *Server) Push(text []byte) (samples int, refused *RefusedError) {
 	var err error
 	if !s.entrance.enter() {
 		err = errStopping
@@ -76,7 +76,7 @@ func (s *Server) Push(text []byte) (samples int, refused *Refusal) {
 // mayPush says whether a push is to be read.
 func (s *Server) mayPush(r *http.Request) error {
 	if conn := s.desk.Of(r); conn != nil && !conn.MaySend() {
-		return &Refusal{
+		return &RefusedError{
 			Status: http.StatusServiceUnavailable, Reason: "too_many_connections", unread: true,
 			Text: fmt.Sprintf("senders hold %d connections, which is the limit", s.cfg.MaxConnections),
 		}
@@ -90,7 +90,7 @@ func (s *Server) takeIn(text []byte) (int, error) {
 	case s.pushes <- struct{}{}:
 		defer func() { <-s.pushes }()
 	default:
-		return 0, &Refusal{
+		return 0, &RefusedError{
 			Status: http.StatusServiceUnavailable, Reason: "too_many_pushes",
 			Text: fmt.Sprintf("%d pushes are under way, which is the limit", cap(s.pushes)),
 		}
@@ -134,7 +134,7 @@ func checkContentType(header string) error {
 	media, _, _ := strings.Cut(header, ";")
 	switch media = strings.ToLower(strings.TrimSpace(media)); media {
 	case "application/openmetrics-text", "application/vnd.google.protobuf", "application/x-protobuf":
-		return &Refusal{
+		return &RefusedError{
 			Status: http.StatusUnsupportedMediaType, Reason: "content_type", unread: true,
 			Text: fmt.Sprintf("content type %s is not supported; send text/plain; version=0.0.4", media),
 		}

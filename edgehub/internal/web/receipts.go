@@ -280,12 +280,21 @@ func (l *line) witnessed(ctx context.Context, resp *response) bool {
 	return err == nil && has
 }
 
-// refused settles a response that arrived and is not stored.
+// refused settles a response that arrived and is not stored, unless the server says that
+// it did not arrive.
 func (l *line) refused(ctx context.Context, resp *response) {
+	s := l.s
+	why, err := l.asker.Why(ctx, resp.host, resp.path)
+	if err != nil {
+		why = receipt.Why{}
+	}
+	if why.Kind == receipt.Lost {
+		l.gone(resp)
+		return
+	}
 	if !l.close(resp) {
 		return
 	}
-	s := l.s
 	s.Counts.LetGo.Add(uint64(s.store.Log.Withdraw(resp.offer)))
 	s.Counts.Unconfirmed.add(l.name, 1)
 	l.mu.Lock()
@@ -299,10 +308,6 @@ func (l *line) refused(ctx context.Context, resp *response) {
 		l.said = time.Now()
 	}
 	l.mu.Unlock()
-	why, err := l.asker.Why(ctx, resp.host, resp.path)
-	if err != nil {
-		why = receipt.Why{}
-	}
 	if say {
 		said := why.Text
 		if said == "" {
@@ -311,7 +316,19 @@ func (l *line) refused(ctx context.Context, resp *response) {
 		s.cfg.Logger.Warn("the server did not store a response; its samples come again, in smaller responses where that helps",
 			"cursor", l.name, "samples", resp.tally.Passed, "server_says", said)
 	}
-	l.trial.Refused(resp.turn, resp.judged, trial.Cause{Kind: trial.Kind(why.Kind), Reason: why.Reason, Metric: why.Metric}, time.Now())
+	l.trial.Refused(resp.turn, resp.judged, causeOf(why), time.Now())
+}
+
+func causeOf(why receipt.Why) trial.Cause {
+	c := trial.Cause{Reason: why.Reason, Metric: why.Metric}
+	switch why.Kind {
+	case receipt.Size:
+		c.Kind = trial.Size
+	case receipt.Content:
+		c.Kind = trial.Content
+	default:
+	}
+	return c
 }
 
 // setAside counts and names what a trial has found to be refused, and what it gives another

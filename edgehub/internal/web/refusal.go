@@ -18,9 +18,9 @@ import (
 // makes room, and scrapes are some seconds apart.
 const retryAfter = 5
 
-// Refusal is an answer other than 200: a status, a reason for the counters and a
+// RefusedError is an answer other than 200: a status, a reason for the counters and a
 // text for the sender.
-type Refusal struct {
+type RefusedError struct {
 	Status int
 	Reason string
 	Text   string
@@ -28,7 +28,7 @@ type Refusal struct {
 	unread bool // the body was not read to its end
 }
 
-func (r *Refusal) Error() string { return r.Text }
+func (r *RefusedError) Error() string { return r.Text }
 
 // Reasons are the reasons for which pushes are refused.
 var Reasons = []string{
@@ -41,57 +41,57 @@ var Reasons = []string{
 var ReadReasons = []string{"too_many_scrapes", "too_many_looks", "bad_request", "method"}
 
 // errStopping is the answer to a push after the hub began to drain.
-var errStopping = &Refusal{
+var errStopping = &RefusedError{
 	Status: http.StatusServiceUnavailable, Reason: "stopping", unread: true,
 	Text: "the hub is stopping and takes no more; push to another one",
 }
 
 // refusalOf is the answer to an error of the rooms below: each knows a reason of its own
 // and nothing of HTTP.
-func (s *Server) refusalOf(err error) *Refusal {
+func (s *Server) refusalOf(err error) *RefusedError {
 	var (
-		known    *Refusal
-		full     *store.Full
-		refused  *intake.Refused
+		known    *RefusedError
+		full     *store.FullError
+		refused  *intake.RefusedError
 		encoding *body.EncodingError
 	)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &full):
-		return &Refusal{Status: http.StatusTooManyRequests, Reason: full.Reason, Text: err.Error()}
+		return &RefusedError{Status: http.StatusTooManyRequests, Reason: full.Reason, Text: err.Error()}
 	case errors.As(err, &refused):
 		status := http.StatusBadRequest
 		if refused.Reason == "hub_full" {
 			status = http.StatusTooManyRequests
 		}
-		return &Refusal{Status: status, Reason: refused.Reason, Text: err.Error()}
+		return &RefusedError{Status: status, Reason: refused.Reason, Text: err.Error()}
 	case errors.As(err, &encoding):
 		if encoding.Unknown {
-			return &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "encoding", Text: err.Error(), unread: true}
+			return &RefusedError{Status: http.StatusUnsupportedMediaType, Reason: "encoding", Text: err.Error(), unread: true}
 		}
-		return &Refusal{Status: http.StatusBadRequest, Reason: "encoding", Text: err.Error()}
+		return &RefusedError{Status: http.StatusBadRequest, Reason: "encoding", Text: err.Error()}
 	case errors.Is(err, body.ErrTooLarge):
-		return &Refusal{
+		return &RefusedError{
 			Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large",
 			Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", s.cfg.MaxBodyBytes),
 		}
 	case errors.Is(err, body.ErrNoRoom):
-		return &Refusal{
+		return &RefusedError{
 			Status: http.StatusServiceUnavailable, Reason: "bodies_bytes",
 			Text: fmt.Sprintf("pushes that are being read leave no room for this one; the limit for all is %d bytes", s.room.Limit()),
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return &Refusal{
+		return &RefusedError{
 			Status: http.StatusRequestTimeout, Reason: "too_slow",
 			Text: fmt.Sprintf("the body paused for more than %v or took more than %v", body.MaxPause, s.cfg.BodyTimeout),
 		}
 	}
-	return &Refusal{Status: http.StatusBadRequest, Reason: "malformed", Text: err.Error()}
+	return &RefusedError{Status: http.StatusBadRequest, Reason: "malformed", Text: err.Error()}
 }
 
 // unreadable is the answer to an error that kept a body from being read.
-func (s *Server) unreadable(err error) *Refusal {
+func (s *Server) unreadable(err error) *RefusedError {
 	r := s.refusalOf(err)
 	if r.Reason == "malformed" {
 		r.Reason, r.Text = "unreadable", fmt.Sprintf("read the body: %v", err)

@@ -31,6 +31,12 @@ func ends(c net.Conn) (ended bool) {
 	return ended
 }
 
+// cork keeps what is written until the end of the connection is, or for 200 ms, so that
+// both come at once.
+func cork(c net.Conn) {
+	control(c, func(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_CORK, 1) }) // else they come one after the other
+}
+
 // control calls f with the descriptor of a connection that has one.
 func control(c net.Conn, f func(fd int)) {
 	socket, ok := c.(syscall.Conn)

@@ -1,0 +1,108 @@
+package edgehub
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// another is one more client of the same hub, with a connection of its own.
+func (s *server) another() *server {
+	other := *s
+	other.client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true}}
+	s.t.Cleanup(other.client.CloseIdleConnections)
+	return &other
+}
+
+// rawScrape sends a scrape over a connection of its own.
+func rawScrape(t *testing.T, s *server, seconds float64, header string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: %v\r\n%s\r\n", scrapeTimeout, seconds, header)
+	require.NoError(t, err)
+	return conn, bufio.NewReader(conn)
+}
+
+// await waits until the hub has that many samples pending.
+func (s *server) await(pending int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return s.Stats().Pending == pending }, 10*time.Second, time.Millisecond)
+}
+
+// awaitBehind waits until so many samples are not known to have arrived.
+func (s *server) awaitBehind(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return s.Stats().Behind == n }, 10*time.Second, time.Millisecond)
+}
+
+// awaitScrapes waits until the hub has answered that many scrapes.
+func (s *server) awaitScrapes(n int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrape_duration_seconds_count %d\n", n))
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
+// A response that fits the sockets' buffers is written although nobody reads it.
+func TestScraperThatGivesUpGetsItAgain(t *testing.T) {
+	s := serve(t, Config{})
+	s.push(at("x", 1, 0))
+	conn, _ := rawScrape(t, s, 10, "")
+	s.awaitScrapes(1)
+	require.NoError(t, conn.Close())
+	conn, r := rawScrape(t, s, 10, "")
+	answer, err := http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	s.awaitScrapes(2)
+	assert.Equal(t, 1, s.Stats().Behind, "the close of the first connection moved the cursor")
+	_, err = io.WriteString(conn, "GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
+	require.NoError(t, err)
+	_, err = http.ReadResponse(r, nil)
+	require.NoError(t, err)
+	assert.Equal(t, 1, s.Stats().Behind, "a probe moved the cursor")
+	assert.Equal(t, 1, s.Stats().Unsure)
+	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", scrapeTimeout)
+	require.NoError(t, err)
+	s.awaitBehind(0)
+}
+
+// A scraper that reads all and closes its connection in order has it, whether it asked for
+// the end or not, and in HTTP/1.0.
+func TestOrderlyEndConfirms(t *testing.T) {
+	for _, request := range []string{
+		"GET /metrics HTTP/1.1\r\nHost: hub\r\n" + scrapeTimeout + ": 10\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n" + scrapeTimeout + ": 10\r\n\r\n",
+		"GET /metrics HTTP/1.0\r\n" + scrapeTimeout + ": 10\r\n\r\n",
+		"GET /metrics?drain=1 HTTP/1.1\r\nHost: hub\r\n\r\n",
+		"POST /metrics?drain=1 HTTP/1.1\r\nHost: hub\r\nContent-Length: 0\r\n\r\n",
+	} {
+		s := serve(t, Config{})
+		s.push(at("x", 1, 0))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		require.NoError(t, err)
+		_, err = io.WriteString(conn, request)
+		require.NoError(t, err)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		assert.Equal(t, at("x", 1, 0), string(text), request)
+		assert.Equal(t, 1, s.Stats().Behind, request)
+		assert.Zero(t, s.Stats().Pending, "what was handed over is in nobody's way")
+		require.NoError(t, conn.Close())
+		s.awaitBehind(0)
+		assert.EqualValues(t, 1, s.Stats().Scraped, request)
+	}
+}

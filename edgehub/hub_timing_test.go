@@ -1,0 +1,85 @@
+package edgehub
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/render"
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// Both benchmarks report the time of one sample. A known series costs no allocation:
+// what is left of allocs/op is a segment now and then and a few objects a push.
+//
+//	go test ./edgehub -run '^$' -bench .
+func BenchmarkIngest(b *testing.B) {
+	const gateways, families = 100, 100
+	ingest := func(b *testing.B, h *Hub, body []byte) {
+		n, err := h.Push(b.Context(), Text, body)
+		if err != nil || n != gateways*families {
+			b.Fatal(n, err)
+		}
+		passAll(h)
+	}
+	b.Run("known", func(b *testing.B) {
+		body, h := fleet(gateways, families, base), newHub(b, Config{})
+		ingest(b, h, body)
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			ingest(b, h, body)
+		}
+		perSample(b, gateways*families)
+	})
+	// A hub that runs for a while meets a fleet that it has never seen, again and again.
+	b.Run("never_seen", func(b *testing.B) {
+		body := fleet(gateways, families, base)
+		var h *Hub
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			b.StopTimer()
+			if i%50 == 0 {
+				h = newHub(b, Config{})
+				ingest(b, h, body)
+			}
+			fresh := bytes.ReplaceAll(body, []byte(`"gw`), fmt.Appendf(nil, `"g%d-`, i))
+			b.StartTimer()
+			ingest(b, h, fresh)
+		}
+		perSample(b, gateways*families)
+	})
+}
+
+// From a few samples to a full hub, in one response and in parts: all parts
+// together are measured.
+func BenchmarkDrain(b *testing.B) {
+	const gateways, families = 347, 101
+	for _, c := range []struct{ each, parts int }{{1, 1}, {12, 1}, {114, 1}, {12, 4}, {12, 10}} {
+		b.Run(fmt.Sprintf("samples=%d/parts=%d", gateways*families*c.each, c.parts), func(b *testing.B) {
+			h := newHub(b, Config{})
+			for i := range c.each {
+				ingestAt(b, h, fleet(gateways, families, base+int64(i)))
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				for part := range c.parts {
+					v, rank := h.store.ReadWaiting()
+					what := arrange.Everything
+					what.Part, what.Parts = part, c.parts
+					if err := render.Text(io.Discard, arrange.Arrange(v, rank, what), exposition.AllowUTF8, nil); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			perSample(b, gateways*families*c.each)
+		})
+	}
+}
+
+func perSample(b *testing.B, samples int) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
+}

@@ -1,0 +1,91 @@
+package edgehub
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A push over loopback beside a server that reads the body and does nothing.
+// The client writes ready-made bytes and reads an answer of known length, so
+// that most of cpu-µs/push, which is of the whole process, is the server's.
+//
+//	go test ./edgehub -run '^$' -bench BenchmarkPush -benchtime 3s
+func BenchmarkPush(b *testing.B) {
+	body := fleet(30, 100, base)
+	b.Run("server=edgehub", func(b *testing.B) {
+		h := newHub(b, Config{})
+		benchmarkPush(b, h.HTTPServer(), body, func() { passAll(h) })
+	})
+	b.Run("server=comment", func(b *testing.B) { // the way in without a sample to take
+		h := newHub(b, Config{})
+		benchmarkPush(b, h.HTTPServer(), append([]byte("# a "), bytes.Repeat([]byte("x"), len(body))...), func() {})
+	})
+	b.Run("server=discard", func(b *testing.B) {
+		buffer := make([]byte, 1<<20)
+		benchmarkPush(b, &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			for {
+				if _, err := r.Body.Read(buffer); err == io.EOF {
+					return
+				} else if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})}, body, func() {})
+	})
+}
+
+func benchmarkPush(b *testing.B, server *http.Server, body []byte, after func()) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	go server.Serve(listener)
+	defer server.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	var request bytes.Buffer
+	r, _ := http.NewRequest(http.MethodPost, "http://hub/metrics", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	if err := r.Write(&request); err != nil {
+		b.Fatal(err)
+	}
+	answer := make([]byte, 4096)
+	push := func() {
+		if _, err := conn.Write(request.Bytes()); err != nil {
+			b.Fatal(err)
+		}
+		n, err := conn.Read(answer)
+		if err != nil || !bytes.HasPrefix(answer[:n], []byte("HTTP/1.1 200 ")) {
+			b.Fatalf("%v, %q", err, answer[:n])
+		}
+		after()
+	}
+	for range 100 {
+		push()
+	}
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	start := processorTime(b)
+	for b.Loop() {
+		push()
+	}
+	b.ReportMetric(float64((processorTime(b)-start).Microseconds())/float64(b.N), "cpu-µs/push")
+}
+
+// processorTime is what this process has used so far, in user and kernel.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
