@@ -31,31 +31,6 @@ func (s *server) await(pending int) {
 	require.Eventually(s.t, func() bool { return s.Stats().Pending == pending }, 10*time.Second, time.Millisecond)
 }
 
-// A response that fits the sockets' buffers is written although nobody reads it.
-func TestScraperThatGivesUpGetsItAgain(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	conn, _ := rawScrape(t, s, 10, "")
-	s.awaitScrapes(1)
-	require.NoError(t, conn.Close())
-	conn, r := rawScrape(t, s, 10, "User-Agent: another\r\n") // whom the hub has no doubts about
-	answer, err := http.ReadResponse(r, nil)
-	require.NoError(t, err)
-	_, err = io.Copy(io.Discard, answer.Body)
-	require.NoError(t, err)
-	s.awaitScrapes(2)
-	assert.Equal(t, 1, s.Stats().Behind, "the close of the first connection moved the cursor")
-	_, err = io.WriteString(conn, "GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
-	require.NoError(t, err)
-	_, err = http.ReadResponse(r, nil)
-	require.NoError(t, err)
-	assert.Equal(t, 1, s.Stats().Behind, "a probe moved the cursor")
-	assert.Equal(t, 1, s.Stats().Unsure)
-	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", scrapeTimeout)
-	require.NoError(t, err)
-	s.awaitBehind(0)
-}
-
 // A scraper that reads all and closes its connection in order has it, whether it asked for
 // the end or not, and in HTTP/1.0.
 func TestOrderlyEndConfirms(t *testing.T) {
