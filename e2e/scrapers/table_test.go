@@ -28,8 +28,8 @@ const (
 	none    quantity = "0"
 	some    quantity = "some" // one at least
 	all     quantity = "all"
-	perhaps quantity = "few"  // a moment decides whether there are any
-	untried quantity = "–"    // there is no such case
+	perhaps quantity = "few" // a moment decides whether there are any
+	untried quantity = "–"   // there is no such case
 )
 
 func (q quantity) allows(n, pushed int) bool {
