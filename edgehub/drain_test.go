@@ -181,18 +181,6 @@ func TestLastScrapeThatIsGivenUpComesAgain(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// One that gave up before its response was on the way closed the connection in order,
-// since there was nothing left unread; what is written then does not arrive.
-// A response that began before the hub drains is one like any other: the scraper
-// keeps the connection, and closing it says that it has not got what was written.
-// awaitAborted waits until the hub knows of so many scrapes that nobody took.
-func (s *server) awaitAborted(n int) {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrapes_aborted_total %d\n", n))
-	}, 10*time.Second, time.Millisecond)
-}
-
 // Under TLS a scraper says that it closes the connection, whether or not it has
 // read what came.
 func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {

@@ -14,14 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// another is one more client of the same hub, with a connection of its own.
-func (s *server) another() *server {
-	other := *s
-	other.client = &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true}}
-	s.t.Cleanup(other.client.CloseIdleConnections)
-	return &other
-}
-
 // rawScrape sends a scrape over a connection of its own.
 func rawScrape(t *testing.T, s *server, seconds float64, header string) (net.Conn, *bufio.Reader) {
 	t.Helper()
@@ -37,45 +29,6 @@ func rawScrape(t *testing.T, s *server, seconds float64, header string) (net.Con
 func (s *server) await(pending int) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool { return s.Stats().Pending == pending }, 10*time.Second, time.Millisecond)
-}
-
-// awaitBehind waits until so many samples are not known to have arrived.
-func (s *server) awaitBehind(n int) {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool { return s.Stats().Behind == n }, 10*time.Second, time.Millisecond)
-}
-
-// awaitScrapes waits until the hub has answered that many scrapes.
-func (s *server) awaitScrapes(n int) {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrape_duration_seconds_count %d\n", n))
-	}, 10*time.Second, 5*time.Millisecond)
-}
-
-// A response that fits the sockets' buffers is written although nobody reads it.
-func TestScraperThatGivesUpGetsItAgain(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	conn, _ := rawScrape(t, s, 10, "")
-	s.awaitScrapes(1)
-	require.NoError(t, conn.Close())
-	conn, r := rawScrape(t, s, 10, "")
-	answer, err := http.ReadResponse(r, nil)
-	require.NoError(t, err)
-	_, err = io.Copy(io.Discard, answer.Body)
-	require.NoError(t, err)
-	s.awaitScrapes(2)
-	assert.Equal(t, 1, s.Stats().Behind, "the close of the first connection moved the cursor")
-	_, err = io.WriteString(conn, "GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
-	require.NoError(t, err)
-	_, err = http.ReadResponse(r, nil)
-	require.NoError(t, err)
-	assert.Equal(t, 1, s.Stats().Behind, "a probe moved the cursor")
-	assert.Equal(t, 1, s.Stats().Unsure)
-	_, err = fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", scrapeTimeout)
-	require.NoError(t, err)
-	s.awaitBehind(0)
 }
 
 // A scraper that reads all and closes its connection in order has it, whether it asked for
