@@ -248,12 +248,13 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 
 // A hub whose one server of a pair is dead says that the other one has what it takes along.
 func TestStopWithADeadServerOfAPair(t *testing.T) {
-	hub := startProcess(t, "--scrape.cursor=a", "--scrape.cursor=b", "--web.stop-timeout=50ms")
+	hub := startProcess(t, "--scrape.cursor=a", "--scrape.cursor=b", "--web.stop-timeout=1s")
 	answer, err := http.Get("http://" + hub.address + "/metrics?drain=1&cursor=a")
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, answer.Body)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
+	http.DefaultClient.CloseIdleConnections() // the end of it confirms what was read
 	hub.tell(t, syscall.SIGTERM)
 	require.NoError(t, hub.Wait())
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that not every scraper had taken; another one has them" samples=1`)

@@ -29,7 +29,7 @@ type seeded struct {
 }
 
 func (s *seeded) Errorf(format string, args ...any) {
-	s.T.Helper()
+	s.Helper()
 	s.T.Errorf("seed %d: %s", s.seed, fmt.Sprintf(format, args...))
 }
 
