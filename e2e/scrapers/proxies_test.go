@@ -67,11 +67,15 @@ func (p proxied) try(t *testing.T, asked bool) {
 		r.probe(url(proxy) + "/-/ready")
 	}
 	net := r.startRelay(proxy)
-	server := r.startServer(cfg, job{target: net.address})
+	j := job{target: net.address}
+	if !p.stalls { // nothing is given up, on a busy machine either
+		j.interval, j.timeout = 4*interval, 4*interval
+	}
+	server := r.startServer(cfg, j)
 	if p.stalls {
 		r.stallAndGo(net)
 	} else {
-		r.pushFor(6 * time.Second)
+		r.pushFor(10 * time.Second)
 	}
 	r.settle()
 	r.require(stored(server))
