@@ -68,9 +68,9 @@ func (y *relay) await() {
 	}
 }
 
-// carry carries a connection to the target and back until one side ends it. A scraper
-// that keeps its connections ends one only where it gave up a scrape. Then the target sees its
-// connection reset, as it would without a relay, whatever the relay has read by then.
+// carry carries a connection to the target and back until one side ends it. A client
+// that goes away is seen at the target at once, and what it did not get is not read: so
+// the target sees its connection reset, as it would without a relay.
 func (y *relay) carry(client *net.TCPConn) {
 	defer client.Close()
 	conn, err := (&net.Dialer{LocalAddr: y.from}).Dial("tcp", y.target)
@@ -92,7 +92,6 @@ func (y *relay) carry(client *net.TCPConn) {
 		}
 	})
 	_, _ = io.Copy(server, client)
-	_ = server.SetLinger(0)
 	server.Close()
 	back.Wait()
 }
