@@ -62,7 +62,7 @@ func oneBad(t *testing.T, bad *sender, j job) {
 		server := r.startServer(cfg, j)
 		own := newSender(r.hub.URL(), 0, 2)
 		own.gateways, own.label, own.metric = []string{"gw-bad"}, bad.label, bad.metric
-		r.others = append(r.others, own)
+		r.sender.beside = own
 		r.pushFor(8 * time.Second)
 		r.settle()
 		r.require(stored(server))
