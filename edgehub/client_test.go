@@ -207,3 +207,17 @@ func zipped(t testing.TB, text string) string {
 func partPath(part, parts int, more string) string {
 	return fmt.Sprintf("/metrics?part=%d&parts=%d%s", part, parts, more)
 }
+
+// lines yields the samples of a response.
+func lines(text string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for line := range strings.Lines(text) {
+			if line[0] != '#' && !yield(line) {
+				return
+			}
+		}
+	}
+}
+
+// countOf is how often something was logged.
+func countOf(j *journal, text string) int { return strings.Count(j.String(), text) }
