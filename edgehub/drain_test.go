@@ -388,6 +388,7 @@ func TestLastScrapeAfterTheEnd(t *testing.T) {
 		end()
 		assert.ErrorContains(t, <-done, "1 samples wait")
 		c.answer()
+		synctest.Wait() // a pipe whose other end is closed takes no deadline, which a socket does
 		c.Close()
 		synctest.Wait()
 		assert.Zero(t, h.Stats().Behind)
