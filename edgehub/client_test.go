@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -77,6 +78,13 @@ func (c *sender) answer() (*http.Response, string) {
 	return r, string(text)
 }
 
+// reset ends the connection as a system does whose program was killed.
+func (c *sender) reset() {
+	c.t.Helper()
+	require.NoError(c.t, c.Conn.(*net.TCPConn).SetLinger(0))
+	require.NoError(c.t, c.Close())
+}
+
 // pipes is a listener for connections in memory, whose time a test controls.
 type pipes chan net.Conn
 
@@ -88,6 +96,31 @@ func (p pipes) Accept() (net.Conn, error) {
 }
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+// overPipes runs a test against a hub in a bubble of time. Nothing but the test's own
+// connections reaches it.
+func overPipes(t *testing.T, cfg Config, test func(t *testing.T, h *Hub, dial func() *sender)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, cfg)
+		listener, server := make(pipes), h.HTTPServer()
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(h.Listener(listener)) }()
+		var clients []net.Conn
+		test(t, h, func() *sender {
+			client, accepted := net.Pipe()
+			clients = append(clients, client)
+			listener <- accepted
+			return &sender{t, client, bufio.NewReader(client)}
+		})
+		for _, c := range clients {
+			c.Close()
+		}
+		close(listener)
+		assert.ErrorIs(t, <-done, net.ErrClosed)
+		synctest.Wait()
+	})
+}
 
 // says asserts that the hub's own metrics have these lines.
 func (s *server) says(lines ...string) {
@@ -174,3 +207,17 @@ func zipped(t testing.TB, text string) string {
 func partPath(part, parts int, more string) string {
 	return fmt.Sprintf("/metrics?part=%d&parts=%d%s", part, parts, more)
 }
+
+// lines yields the samples of a response.
+func lines(text string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for line := range strings.Lines(text) {
+			if line[0] != '#' && !yield(line) {
+				return
+			}
+		}
+	}
+}
+
+// countOf is how often something was logged.
+func countOf(j *journal, text string) int { return strings.Count(j.String(), text) }
