@@ -2,7 +2,6 @@ package edgehub
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,59 +15,6 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/body"
 )
-
-// sender is a push that goes out as a test says.
-type sender struct {
-	t testing.TB
-	net.Conn
-	in *bufio.Reader
-}
-
-// dial opens a connection to a hub.
-func (s *server) dial() *sender {
-	s.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
-	require.NoError(s.t, err)
-	s.t.Cleanup(func() { conn.Close() })
-	return &sender{s.t, conn, bufio.NewReader(conn)}
-}
-
-func (c *sender) send(text string) {
-	c.t.Helper()
-	_, err := io.WriteString(c, text)
-	require.NoError(c.t, err)
-}
-
-// announce sends the header of a push of so many bytes and waits until the hub
-// reads its body, which it tells by 100 Continue.
-func (c *sender) announce(length int) {
-	c.t.Helper()
-	c.send(fmt.Sprintf("POST /metrics HTTP/1.1\r\nHost: hub\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", length))
-	line, err := c.in.ReadString('\n')
-	require.NoError(c.t, err)
-	require.Equal(c.t, "HTTP/1.1 100 Continue\r\n", line)
-	_, err = c.in.ReadString('\n')
-	require.NoError(c.t, err)
-}
-
-// answer waits for the hub's answer.
-func (c *sender) answer() (*http.Response, string) {
-	c.t.Helper()
-	r, err := http.ReadResponse(c.in, nil)
-	require.NoError(c.t, err)
-	defer r.Body.Close()
-	text, err := io.ReadAll(r.Body)
-	require.NoError(c.t, err)
-	return r, string(text)
-}
-
-// rejected asserts what the hub counted of refused pushes for a reason.
-func (s *server) rejected(reason string, pushes, samples int) {
-	s.t.Helper()
-	internal := s.get("/internal")
-	assert.Contains(s.t, internal, fmt.Sprintf("edgehub_pushes_rejected_total{reason=%q} %d\n", reason, pushes))
-	assert.Contains(s.t, internal, fmt.Sprintf("edgehub_samples_rejected_total{reason=%q} %d\n", reason, samples))
-}
 
 // holds waits until all bodies take so many bytes.
 func (s *server) holds(want int64) {
@@ -90,18 +36,6 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 	s.do("POST", "/metrics", zipped(t, at("x", 2, 1)), "Content-Encoding", "gzip")
 	assert.Equal(t, at("x", 1, 0)+at("x", 2, 1), s.scrape())
 }
-
-// pipes is a listener for connections in memory, whose time a test controls.
-type pipes chan net.Conn
-
-func (p pipes) Accept() (net.Conn, error) {
-	if c, ok := <-p; ok {
-		return c, nil
-	}
-	return nil, net.ErrClosed
-}
-func (p pipes) Close() error   { return nil }
-func (p pipes) Addr() net.Addr { return &net.UnixAddr{} }
 
 // overPipe runs a test against a hub in a bubble of time.
 func overPipe(t *testing.T, cfg Config, test func(*testing.T, *Hub, *sender)) {

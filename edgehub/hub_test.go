@@ -35,7 +35,9 @@ const scrapeTimeout = "X-Prometheus-Scrape-Timeout-Seconds"
 
 func newHub(t testing.TB, cfg Config) *Hub {
 	t.Helper()
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	h, err := New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { h.Close(ended()) })

@@ -10,10 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func partPath(part, parts int, more string) string {
-	return fmt.Sprintf("/metrics?part=%d&parts=%d%s", part, parts, more)
-}
-
 // Ten parts give each series once, about as many each, and a histogram whole.
 func TestPartsShareTheSeries(t *testing.T) {
 	s := serve(t, Config{})

@@ -145,7 +145,7 @@ func listenOn(address string) (net.Listener, error) {
 
 func closeAll(listeners []net.Listener) {
 	for _, l := range listeners {
-		_ = l.Close() // nothing was accepted on it
+		_ = l.Close() // nothing was served on it
 	}
 }
 

@@ -34,9 +34,9 @@ func addBefore(app *kingpin.Application) (string, func(context.Context, options)
 	var c beforeCommand
 	cmd := app.Command("before", "Measure the hub beside one that is built from another revision: pushes, scrapes and memory, by turns.")
 	cmd.Flag("ref", "The other revision: a commit, branch or tag of the clone.").Default(before).StringVar(&c.ref)
-	cmd.Flag("rounds", "How often both are started and measured.").Default("5").IntVar(&c.rounds)
+	cmd.Flag("rounds", "How often both are started and measured.").Default("7").IntVar(&c.rounds)
 	cmd.Flag("pending", "Samples that wait at each scrape, about; repeatable.").Default("420000").IntsVar(&c.pending)
-	cmd.Flag("for", "How long each is loaded, in each round.").Default("4s").DurationVar(&c.atLeast)
+	cmd.Flag("for", "How long each is loaded, in each round.").Default("8s").DurationVar(&c.atLeast)
 	return cmd.FullCommand(), c.run
 }
 

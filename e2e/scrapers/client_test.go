@@ -57,8 +57,9 @@ func (v *visit) ask(scrapes int) {
 	require.NoError(v.c.r, err)
 }
 
-// read reads a whole response and takes what it has.
-func (v *visit) read() {
+// read reads a whole response and takes what it has. It says whether the connection may be
+// used again.
+func (v *visit) read() (kept bool) {
 	v.c.r.Helper()
 	resp, err := http.ReadResponse(v.in, nil)
 	require.NoError(v.c.r, err)
@@ -78,6 +79,7 @@ func (v *visit) read() {
 		require.NoError(v.c.r, err)
 		require.NoError(v.c.r, v.c.got.add(sample{parts[1], parts[2], at}, value))
 	}
+	return !resp.Close
 }
 
 var sampleLine = regexp.MustCompile(`^` + name + `\{gatewayID="(.+)",n="(.+)"\} (\S+) (\d+)\n$`)

@@ -110,7 +110,8 @@ func TestNetworkStalls(t *testing.T) {
 	both(t, func(t *testing.T, asked bool) {
 		r, cfg := oneServer(t, asked)
 		net := r.startRelay(r.hub.Address)
-		server := r.startServer(cfg, job{target: net.address})
+		// Time enough for a busy machine, and less than the network stalls.
+		server := r.startServer(cfg, job{target: net.address, interval: 2 * interval, timeout: 2 * interval})
 		r.stallAndGo(net)
 		r.settle()
 		r.require(stored(server))

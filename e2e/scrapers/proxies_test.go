@@ -1,7 +1,6 @@
 package scrapers
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"testing"
@@ -23,10 +22,10 @@ func TestHAProxyPooled(t *testing.T) {
 }
 
 // A connection that is idle between two scrapes is ended in between. HAProxy resets it, which
-// looks like a scraper that has not read its response: without a server to ask the same
-// comes again and again, and that is said.
+// looks like a scraper that has not read its response; the hub asks it to end the next one
+// in order.
 func TestHAProxyIdle(t *testing.T) {
-	behind(t, proxied{start: haproxy, pool: "timeout http-keep-alive 100ms\n  default-server pool-purge-delay 50ms", resets: true})
+	behind(t, proxied{start: haproxy, pool: "timeout http-keep-alive 100ms\n  default-server pool-purge-delay 50ms"})
 }
 
 func TestNginx(t *testing.T) { behind(t, proxied{start: nginx, probed: true}) }
@@ -51,7 +50,6 @@ type proxied struct {
 	pool   string                           // how it keeps connections to the hub, in its own words
 	probed bool                             // somebody probes the hub through it all the time
 	stalls bool                             // the network before it stalls now and then
-	resets bool                             // it resets connections that it has read
 }
 
 func behind(t *testing.T, p proxied) {
@@ -69,24 +67,17 @@ func (p proxied) try(t *testing.T, asked bool) {
 		r.probe(url(proxy) + "/-/ready")
 	}
 	net := r.startRelay(proxy)
-	server := r.startServer(cfg, job{target: net.address})
+	j := job{target: net.address}
+	if !p.stalls { // nothing is given up, on a busy machine either
+		j.interval, j.timeout = 4*interval, 4*interval
+	}
+	server := r.startServer(cfg, j)
 	if p.stalls {
 		r.stallAndGo(net)
 	} else {
-		r.pushFor(6 * time.Second)
+		r.pushFor(10 * time.Second)
 	}
-	if p.resets && !asked {
-		r.eventually(func(ctx context.Context) error {
-			n, err := r.own(ctx, "edgehub_handovers_unconfirmed_total", nil)
-			if err == nil && n < 3 {
-				err = fmt.Errorf("only %d responses are told to be unconfirmed", n)
-			}
-			return err
-		})
-		require.Regexp(t, `level=WARN .*responses were written, and nothing tells that they arrived`, r.hub.Process.Log())
-	} else {
-		r.settle()
-	}
+	r.settle()
 	r.require(stored(server))
 }
 

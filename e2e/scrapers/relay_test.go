@@ -1,11 +1,13 @@
 package scrapers
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // relay stands between a scraper and its target as a network does that stalls: then
@@ -13,6 +15,7 @@ import (
 type relay struct {
 	address string
 	target  string
+	from    net.Addr // of its connections to the target; nil is any
 
 	mu      sync.Mutex
 	goes    sync.Cond
@@ -20,11 +23,15 @@ type relay struct {
 }
 
 // startRelay starts a relay that ends with the row.
-func (r *row) startRelay(target string) *relay {
+func (r *row) startRelay(target string) *relay { return r.startRelayFrom(nil, target) }
+
+// startRelayFrom starts a relay whose connections come from an address of their own, as
+// those of another host would.
+func (r *row) startRelayFrom(from net.Addr, target string) *relay {
 	r.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(r, err)
-	y := &relay{address: listener.Addr().String(), target: target}
+	y := &relay{address: listener.Addr().String(), target: target, from: from}
 	y.goes.L = &y.mu
 	var carried sync.WaitGroup
 	carried.Go(func() {
@@ -66,7 +73,7 @@ func (y *relay) await() {
 // the target sees its connection reset, as it would without a relay.
 func (y *relay) carry(client *net.TCPConn) {
 	defer client.Close()
-	conn, err := net.Dial("tcp", y.target)
+	conn, err := (&net.Dialer{LocalAddr: y.from}).Dial("tcp", y.target)
 	if err != nil {
 		return
 	}
@@ -76,8 +83,9 @@ func (y *relay) carry(client *net.TCPConn) {
 		defer client.CloseWrite()
 		buffer := make([]byte, 32<<10)
 		for {
-			n, err := server.Read(buffer)
+			arrives(server)
 			y.await()
+			n, err := server.Read(buffer)
 			if _, err2 := client.Write(buffer[:n]); err != nil || err2 != nil {
 				return
 			}
@@ -86,4 +94,16 @@ func (y *relay) carry(client *net.TCPConn) {
 	_, _ = io.Copy(server, client)
 	server.Close()
 	back.Wait()
+}
+
+// arrives waits until there is something to be read, and leaves it where it is.
+func arrives(conn *net.TCPConn) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return // reading says more
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		return !errors.Is(err, unix.EAGAIN)
+	})
 }

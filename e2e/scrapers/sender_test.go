@@ -25,6 +25,7 @@ type sender struct {
 	waiting  []batch                     // what it has not taken yet
 	last     int64                       // the time of the last batch, in milliseconds
 	count    float64                     // samples so far; the value of the last one
+	beside   *sender                     // whose samples come in the same pushes, and are not in the account
 	answers  map[int]int                 // by status
 }
 
@@ -47,6 +48,17 @@ func newSender(hub string, gateways, series int) *sender {
 func (s *sender) report(ctx context.Context, times int) error {
 	b := batch{samples: map[sample]float64{}}
 	var body strings.Builder
+	s.write(&body, times, b.samples)
+	if s.beside != nil {
+		s.beside.write(&body, times, s.beside.pushed)
+	}
+	b.body = body.String()
+	s.waiting = append(s.waiting, b)
+	return s.flush(ctx)
+}
+
+// write writes so many samples of each series, and notes them.
+func (s *sender) write(body *strings.Builder, times int, samples map[sample]float64) {
 	family := ""
 	now := max(time.Now().UnixMilli(), s.last+int64(times))
 	for _, gateway := range s.gateways {
@@ -56,21 +68,18 @@ func (s *sender) report(ctx context.Context, times int) error {
 		}
 		if called != family {
 			family = called
-			fmt.Fprintf(&body, "# TYPE %s gauge\n", called)
+			fmt.Fprintf(body, "# TYPE %s gauge\n", called)
 		}
 		for i := range s.series {
 			for ago := times - 1; ago >= 0; ago-- {
 				s.count++
 				id := sample{gateway, strconv.Itoa(i), now - int64(ago)}
-				fmt.Fprintf(&body, "%s{gatewayID=%q,n=%q%s} %v %d\n", called, id.gateway, id.n, s.label, s.count, id.at)
-				b.samples[id] = s.count
+				fmt.Fprintf(body, "%s{gatewayID=%q,n=%q%s} %v %d\n", called, id.gateway, id.n, s.label, s.count, id.at)
+				samples[id] = s.count
 			}
 		}
 	}
 	s.last = now
-	b.body = body.String()
-	s.waiting = append(s.waiting, b)
-	return s.flush(ctx)
 }
 
 // flush pushes what waits, the oldest first, until something is refused.

@@ -39,7 +39,7 @@ scrape_configs:
     metric_relabel_configs:
       - {source_labels: [instance], regex: "127\\.0\\.0\\.1:.+", target_label: instance, replacement: ""}
       - {source_labels: [job], regex: edgehub, target_label: job, replacement: ""}
-%s`, j.interval, j.timeout, j.extra, strings.ReplaceAll(j.targets, "HUB", hub), j.relabel)
+%s`, j.interval, j.timeout, j.extra, strings.ReplaceAll(j.targets, "HUB", j.target), j.relabel)
 }
 
 // startServer starts a Prometheus that scrapes the row's hub.
@@ -60,62 +60,50 @@ func (r *row) restart(server *stack.Server) error {
 	return server.Restart(ctx)
 }
 
+// storedQuery selects the samples, and what tells how often they came. One query sees each
+// scrape whole or not at all.
+const storedQuery = `{__name__=~"` + name + `|edgehub_receipt|up|scrape_samples_post_metric_relabeling"}[1h]`
+
 // stored returns what a server has stored. Prometheus keeps no second copy to be seen by a
-// query, so what came again is counted by the scrapes that were stored.
+// query, so what came again is counted by the scrapes that were stored: by what they
+// had, without what the hub adds. A scrape that fails has a count, too, and its own up.
 func stored(server *stack.Server) func(context.Context) (arrivals, error) {
 	client := promapi.New(server.Address)
-	return func(ctx context.Context) (arrivals, error) {
-		var got arrivals
-		matrix, err := client.Matrix(ctx, name+"[1h]")
-		if err != nil {
-			return got, err
-		}
-		for _, stream := range matrix {
-			for _, pair := range stream.Values {
-				id := sample{string(stream.Metric["gatewayID"]), string(stream.Metric["n"]), int64(pair.Timestamp)}
-				if err := got.add(id, float64(pair.Value)); err != nil {
-					return got, err
-				}
-			}
-		}
-		got.total, err = scraped(ctx, client)
-		return got, err
-	}
-}
-
-// scraped is how many samples the scrapes had that a server has stored, without what the
-// hub adds. A scrape that fails has its own up and its own count, too.
-func scraped(ctx context.Context, client *promapi.Client) (int, error) {
 	type scrape struct {
 		instance model.LabelValue
 		at       model.Time
 	}
-	ups := map[scrape]bool{}
-	matrix, err := client.Matrix(ctx, `up{job="edgehub"}[1h]`)
-	if err != nil {
-		return 0, err
-	}
-	for _, stream := range matrix {
-		for _, pair := range stream.Values {
-			ups[scrape{stream.Metric["instance"], pair.Timestamp}] = pair.Value == 1
+	return func(ctx context.Context) (arrivals, error) {
+		var got arrivals
+		matrix, err := client.Matrix(ctx, storedQuery)
+		if err != nil {
+			return got, err
 		}
-	}
-	if matrix, err = client.Matrix(ctx, `scrape_samples_post_metric_relabeling{job="edgehub"}[1h]`); err != nil {
-		return 0, err
-	}
-	total := 0
-	for _, stream := range matrix {
-		for _, pair := range stream.Values {
-			if ups[scrape{stream.Metric["instance"], pair.Timestamp}] {
-				total += int(pair.Value)
+		total, ups, counts := 0, map[scrape]bool{}, map[scrape]int{}
+		for _, stream := range matrix {
+			for _, pair := range stream.Values {
+				of, value := scrape{stream.Metric["instance"], pair.Timestamp}, float64(pair.Value)
+				switch stream.Metric[model.MetricNameLabel] {
+				case name:
+					id := sample{string(stream.Metric["gatewayID"]), string(stream.Metric["n"]), int64(pair.Timestamp)}
+					if err := got.add(id, value); err != nil {
+						return got, err
+					}
+				case "edgehub_receipt":
+					total--
+				case "up":
+					ups[of] = value == 1
+				default:
+					counts[of] = int(value)
+				}
 			}
 		}
+		for of, n := range counts {
+			if ups[of] {
+				total += n
+			}
+		}
+		got.total = total
+		return got, nil
 	}
-	if matrix, err = client.Matrix(ctx, `edgehub_receipt[1h]`); err != nil {
-		return 0, err
-	}
-	for _, stream := range matrix {
-		total -= len(stream.Values)
-	}
-	return total, nil
 }

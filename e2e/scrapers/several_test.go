@@ -3,6 +3,7 @@ package scrapers
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestPartsOverlap(t *testing.T) {
 	})
 }
 
-// Two servers on one cursor: the one that the hub asks has all. Where none is asked the
+// Two servers of two hosts on one cursor: the one that the hub asks has all. Where none is asked the
 // hub cannot give both of them everything, and says so.
 func TestTwoOnOneCursor(t *testing.T) {
 	both(t, func(t *testing.T, asked bool) { twoOnOne(t, asked, job{}, job{}) })
@@ -82,6 +83,7 @@ func TestTwoOnOneCursorInOtherParts(t *testing.T) {
 func twoOnOne(t *testing.T, asked bool, first, second job) {
 	r, cfg := oneServer(t, asked)
 	one := r.startServer(cfg, first)
+	second.target = r.startRelayFrom(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, r.hub.Address).address
 	two := r.startServer(stack.ServerConfig{Name: "second"}, second)
 	r.pushFor(8 * time.Second)
 	r.settle()

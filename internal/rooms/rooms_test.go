@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -34,27 +35,21 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// room is a line of the table: what a package may import beside the standard
-// library.
-type room struct {
-	ours   []string // packages; a * stands for a part of the path
-	others []string // modules, with all their packages
-}
-
-// table reads DESIGN.md: a line has the package, what it holds, and what it may import
-// of ours and of others.
-func table(t *testing.T, repository fs.FS) map[string]room {
+// table reads DESIGN.md. A line has a package, what it holds, and what it imports beside
+// the standard library: packages of ours, where a * stands for a part of the path, and
+// modules of others, with all their packages.
+func table(t *testing.T, repository fs.FS) map[string][]string {
 	t.Helper()
 	text, err := fs.ReadFile(repository, design)
 	require.NoError(t, err)
 	_, section, found := strings.Cut(string(text), heading)
 	require.True(t, found, "%s has no %q", design, heading)
 	section, _, _ = strings.Cut(section, "\n## ")
-	rooms := map[string]room{}
+	rooms := map[string][]string{}
 	for line := range strings.Lines(section) {
 		if cells := strings.Split(line, "|"); strings.HasPrefix(line, "| `") {
 			require.Len(t, cells, 6, line)
-			rooms[quoted(cells[1])[0]] = room{quoted(cells[3]), quoted(cells[4])}
+			rooms[quoted(cells[1])[0]] = slices.Concat(quoted(cells[3]), quoted(cells[4]))
 		}
 	}
 	return rooms
@@ -69,32 +64,27 @@ func quoted(cell string) (words []string) {
 	return words
 }
 
-// breaches are the imports that the table does not allow, and the packages that
-// it does not name. Files of every system count, tests do not, nor modules of their own.
-func breaches(t *testing.T, repository fs.FS) (all []string) {
-	rooms := table(t, repository)
+// packages finds what each package imports beside the standard library, and a file that
+// does. Files of every system count, tests do not, nor modules of their own.
+func packages(t *testing.T, repository fs.FS) map[string]map[string]string {
+	t.Helper()
+	all := map[string]map[string]string{}
 	for _, house := range houses {
 		err := fs.WalkDir(repository, house, func(file string, entry fs.DirEntry, err error) error {
-			if err != nil {
+			switch {
+			case err != nil:
 				return err
-			}
-			if entry.IsDir() {
+			case entry.IsDir():
 				if _, err := fs.Stat(repository, path.Join(file, "go.mod")); err == nil || entry.Name() == "testdata" {
 					return fs.SkipDir
 				}
-				return nil
-			}
-			if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {
-				return nil
-			}
-			room, named := rooms[path.Dir(file)]
-			if !named {
-				all = append(all, fmt.Sprintf("%s: the table of %s has no line for %s", file, design, path.Dir(file)))
-				return nil
-			}
-			for _, imported := range imports(t, repository, file) {
-				if allowed, of := room.allows(imported); !allowed {
-					all = append(all, fmt.Sprintf("%s imports %s; the table of %s allows %q", file, imported, design, of))
+			case strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go"):
+				name := path.Dir(file)
+				if all[name] == nil {
+					all[name] = map[string]string{}
+				}
+				for _, imported := range imports(t, repository, file) {
+					all[name][imported] = file
 				}
 			}
 			return nil
@@ -104,6 +94,7 @@ func breaches(t *testing.T, repository fs.FS) (all []string) {
 	return all
 }
 
+// imports are those of a file, ours without the path of the module.
 func imports(t *testing.T, repository fs.FS, file string) (paths []string) {
 	t.Helper()
 	text, err := fs.ReadFile(repository, file)
@@ -111,54 +102,93 @@ func imports(t *testing.T, repository fs.FS, file string) (paths []string) {
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, text, parser.ImportsOnly)
 	require.NoError(t, err)
 	for _, spec := range parsed.Imports {
-		paths = append(paths, strings.TrimPrefix(strings.Trim(spec.Path.Value, "`\""), module))
+		imported := strings.Trim(spec.Path.Value, "`\"")
+		if ours, is := strings.CutPrefix(imported, module); is || foreign(imported) {
+			paths = append(paths, ours)
+		}
 	}
 	return paths
 }
 
-// allows says whether a package may be imported, and what of its kind may be. Ours
-// come without the module's path; only others have a name with a dot for a host.
-func (r room) allows(imported string) (allowed bool, of []string) {
-	first, _, _ := strings.Cut(imported, "/")
-	switch {
-	case first == "cmd" || first == "e2e" || slices.Contains(houses, first):
-		return slices.ContainsFunc(r.ours, func(pattern string) bool {
-			matches, _ := path.Match(pattern, imported) // a wrong pattern matches nothing
-			return matches
-		}), r.ours
-	case strings.Contains(first, "."):
-		return slices.ContainsFunc(r.others, func(module string) bool {
-			return imported == module || strings.HasPrefix(imported, module+"/")
-		}), r.others
-	default:
-		return true, nil
+// foreign says whether a path begins with a host, as those of others do.
+func foreign(imported string) bool {
+	host, _, _ := strings.Cut(imported, "/")
+	return strings.Contains(host, ".")
+}
+
+// allows says whether a word of the table names what is imported.
+func allows(word, imported string) bool {
+	if foreign(word) {
+		return imported == word || strings.HasPrefix(imported, word+"/")
 	}
+	matches, _ := path.Match(word, imported) // a wrong pattern matches nothing
+	return matches
+}
+
+// breaches are the differences between the table and the code.
+func breaches(t *testing.T, repository fs.FS) (all []string) {
+	rooms, found := table(t, repository), packages(t, repository)
+	breach := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for name, imports := range found {
+		words, named := rooms[name]
+		if !named {
+			breach("the table of %s has no line for %s", design, name)
+			continue
+		}
+		for imported, file := range imports {
+			if !slices.ContainsFunc(words, func(word string) bool { return allows(word, imported) }) {
+				breach("%s imports %s; the table of %s allows %q", file, imported, design, words)
+			}
+		}
+		for _, word := range words {
+			used := func(imported string) bool { return allows(word, imported) }
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(imports)), used) {
+				breach("%s does not import %s, as the table of %s has it", name, word, design)
+			}
+		}
+	}
+	for name := range rooms {
+		if _, is := found[name]; !is {
+			breach("the table of %s has %s, which is no package", design, name)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func TestBreachesAreNamed(t *testing.T) {
-	f := func(file, text string, want ...string) {
-		t.Helper()
-		repository := fstest.MapFS{
+	files := func(edgehub string) fstest.MapFS {
+		return fstest.MapFS{
 			"exporter/a.go": {Data: []byte("package exporter")}, "hashring/a.go": {Data: []byte("package hashring")},
-			"internal/a/a.go": {Data: []byte("package a")},
+			"edgehub/a.go": {Data: []byte("package edgehub\n" + edgehub)}, "edgehub/internal/low/a.go": {Data: []byte("package low")},
+			"internal/a/a.go": {Data: []byte("package a")}, "internal/a/b/go.mod": {}, "internal/a/b/a.go": {Data: []byte("package b")},
 			design: {Data: []byte("# D\n\n" + heading + "\n| package | holds | ours | others |\n|---|---|---|---|\n" +
 				"| `edgehub` | `x` | `edgehub/internal/*`, `internal/a` | `example.org/m` |\n" +
 				"| `edgehub/internal/low` | | | |\n| `exporter` | | | |\n| `hashring` | | | |\n| `internal/a` | | | |\n" +
 				"\n## Next\n\n| `edgehub/other` | | | |\n")},
 		}
-		repository["edgehub/internal/low/a.go"] = &fstest.MapFile{Data: []byte("package low")}
+	}
+	const whole = `import ("net/http"; "github.com/hubring/hubring/edgehub/internal/low"; "github.com/hubring/hubring/internal/a"; "example.org/m/n")`
+	f := func(file, text string, want ...string) {
+		t.Helper()
+		repository := files(whole)
 		repository[file] = &fstest.MapFile{Data: []byte("package p\n" + text)}
 		assert.Equal(t, want, breaches(t, repository))
 	}
 	ours := func(name string) string { return fmt.Sprintf("import %q\n", module+name) }
+	const allowed = `; the table of DESIGN.md allows ["edgehub/internal/*" "internal/a" "example.org/m"]`
 
-	f("edgehub/a.go", ours("edgehub/internal/low")+ours("internal/a")+`import ("net/http"; "example.org/m/n"; "example.org/m")`)
-	f("edgehub/a.go", ours("exporter"), "edgehub/a.go imports exporter; the table of DESIGN.md allows [\"edgehub/internal/*\" \"internal/a\"]")
-	f("edgehub/a.go", ours("internal/b"), "edgehub/a.go imports internal/b; the table of DESIGN.md allows [\"edgehub/internal/*\" \"internal/a\"]")
-	f("edgehub/a.go", `import "example.org/more"`, "edgehub/a.go imports example.org/more; the table of DESIGN.md allows [\"example.org/m\"]")
+	f("edgehub/b.go", `import "example.org/m"`)
+	f("edgehub/b.go", ours("exporter"), "edgehub/b.go imports exporter"+allowed)
+	f("edgehub/b.go", ours("internal/b"), "edgehub/b.go imports internal/b"+allowed)
+	f("edgehub/b.go", `import "example.org/more"`, "edgehub/b.go imports example.org/more"+allowed)
 	f("edgehub/internal/low/b_windows.go", ours("edgehub"), "edgehub/internal/low/b_windows.go imports edgehub; the table of DESIGN.md allows []")
 	f("edgehub/internal/low/b.go", ours("e2e/bench"), "edgehub/internal/low/b.go imports e2e/bench; the table of DESIGN.md allows []")
 	f("edgehub/internal/low/b_test.go", ours("edgehub"))
-	f("edgehub/other/a.go", "", "edgehub/other/a.go: the table of DESIGN.md has no line for edgehub/other")
-	f("internal/a/b/a.go", "", "internal/a/b/a.go: the table of DESIGN.md has no line for internal/a/b")
+	f("edgehub/other/a.go", "", "the table of DESIGN.md has no line for edgehub/other")
+	f("internal/a/c/a.go", "", "the table of DESIGN.md has no line for internal/a/c")
+	f("edgehub/a.go", ours("edgehub/internal/low")+`import "example.org/m/n"`, "edgehub does not import internal/a, as the table of DESIGN.md has it")
+	gone := files(whole)
+	delete(gone, "internal/a/a.go")
+	assert.Equal(t, []string{"the table of DESIGN.md has internal/a, which is no package"}, breaches(t, gone))
 }

@@ -47,7 +47,7 @@ func (h *host) start() error {
 	}
 	hub, err := edgehub.New(edgehub.Config{Logger: h.logger, Servers: map[string]edgehub.Server{"": {URL: h.shard}}})
 	if err != nil {
-		listener.Close()
+		_ = listener.Close() // nothing was served on it
 		return fmt.Errorf("%s: %w", h.name, err)
 	}
 	h.addr = listener.Addr().String()

@@ -33,14 +33,20 @@ type Server struct {
 // StartServer starts a server and waits until it is ready. It ends with the
 // stack.
 func (s *Stack) StartServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
-	v := &Server{stack: s, cfg: cfg}
-	if err := os.WriteFile(v.file(), []byte(cfg.Config), 0o644); err != nil {
-		return nil, fmt.Errorf("start %s: %w", cfg.Name, err)
-	}
-	if err := v.run(ctx); err != nil {
+	v, err := s.startServer(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
 	return v, nil
+}
+
+// startServer is StartServer, and returns the server also when it did not get ready.
+func (s *Stack) startServer(ctx context.Context, cfg ServerConfig) (*Server, error) {
+	v := &Server{stack: s, cfg: cfg}
+	if err := os.WriteFile(v.file(), []byte(cfg.Config), 0o644); err != nil {
+		return v, fmt.Errorf("start %s: %w", cfg.Name, err)
+	}
+	return v, v.run(ctx)
 }
 
 func (v *Server) file() string { return filepath.Join(dataDir(v.stack.cfg), v.cfg.Name+".yml") }

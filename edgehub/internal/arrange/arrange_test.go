@@ -213,6 +213,7 @@ func TestAdmit(t *testing.T) {
 			return Leave
 		case w.learn("dropped"):
 			return Drop
+		default:
 		}
 		return Write
 	}

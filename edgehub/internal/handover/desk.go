@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -37,7 +38,18 @@ type Desk struct {
 }
 
 // addresses are both ends of a connection, which a request tells, too.
-type addresses struct{ remote, local string }
+type addresses struct {
+	remote string
+	local  netip.AddrPort // of TCP, whose text would be made anew with each request
+	other  string         // local, if it is none of TCP
+}
+
+func addressesOf(remote string, local net.Addr) addresses {
+	if tcp, ok := local.(*net.TCPAddr); ok {
+		return addresses{remote: remote, local: tcp.AddrPort()}
+	}
+	return addresses{remote: remote, other: local.String()}
+}
 
 // NewDesk returns a desk without connections.
 func NewDesk(cfg Config) *Desk {
@@ -106,7 +118,7 @@ func (d *Desk) find(r *http.Request) *Conn {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.open[addresses{remote: r.RemoteAddr, local: local.String()}]
+	return d.open[addressesOf(r.RemoteAddr, local)]
 }
 
 // Senders is the number of senders' connections.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -202,7 +203,7 @@ func (c *Conn) afterRead(b []byte, err error) (open bool) {
 		c.cameLocked(b)
 	}
 	switch {
-	case err == nil, isTimeout(err):
+	case err == nil, errors.Is(err, os.ErrDeadlineExceeded): // the server's time; that of the system, ETIMEDOUT, is an end
 	case !errors.Is(err, io.EOF):
 		c.endedLocked(false)
 	case bare(c.conn) == c.conn:
@@ -210,11 +211,6 @@ func (c *Conn) afterRead(b []byte, err error) (open bool) {
 	default: // what runs over the connection has ended; the connection itself is read later
 	}
 	return !c.closed
-}
-
-func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func (c *Conn) cameLocked(b []byte) {
@@ -288,10 +284,12 @@ func (c *Conn) setReadDeadline(t time.Time) error {
 		return net.ErrClosed
 	}
 	c.stretched = false
-	if now := time.Now(); len(c.owed) > 0 && !c.handling && c.quiet && t.After(now) {
-		c.stretched, c.asked = true, t
-		if later := now.Add(owedIdle); later.After(t) {
-			t = later
+	if len(c.owed) > 0 && !c.handling && c.quiet {
+		if now := time.Now(); t.After(now) {
+			c.stretched, c.asked = true, t
+			if later := now.Add(owedIdle); later.After(t) {
+				t = later
+			}
 		}
 	}
 	return c.conn.SetReadDeadline(t)

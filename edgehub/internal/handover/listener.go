@@ -33,7 +33,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // watch makes a connection one of the desk's.
 func (d *Desk) watch(conn net.Conn) *Conn {
 	remote := conn.RemoteAddr().String()
-	c := &Conn{desk: d, conn: conn, host: hostOf(remote), at: addresses{remote, conn.LocalAddr().String()}}
+	c := &Conn{desk: d, conn: conn, host: hostOf(remote), at: addressesOf(remote, conn.LocalAddr())}
 	c.early = none
 	c.idle.L = &c.mu
 	return c

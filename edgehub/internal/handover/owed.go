@@ -82,7 +82,7 @@ func (d *Desk) report(done []outcome) {
 
 func (d *Desk) tell(o outcome) {
 	defer close(o.told) // a newer scrape may wait for it
-	defer d.close(o)
+	d.close(o)
 	if o.taken {
 		o.Taken()
 	} else {

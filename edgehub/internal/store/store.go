@@ -77,6 +77,9 @@ func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (m samples.Made
 
 // full says in one way what names and samples say in two.
 func full(t *series.Table, err error) error {
+	if err == nil {
+		return nil
+	}
 	if f := (*series.FullError)(nil); errors.As(err, &f) {
 		return &FullError{f.Reason, f.Error()}
 	}

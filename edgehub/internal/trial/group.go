@@ -1,9 +1,21 @@
 package trial
 
 import (
+	"cmp"
 	"slices"
+	"sync/atomic"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
+)
+
+// fate is what became of a group.
+type fate int
+
+const (
+	onTrial fate = iota
+	joined       // stored, it went on with main
+	divided      // others took its place
+	outcast      // set aside
 )
 
 // group is a set of series on trial. It has a place of its own in the log: between
@@ -12,9 +24,13 @@ type group[P any] struct {
 	place   P
 	ids     []series.ID // ascending
 	trouble *incident
-	known   bool // its series were stored before the trouble began
-	version uint64
-	dead    bool
+	known   bool   // its series were stored before the trouble began
+	version uint64 // changes with ids
+	fate    fate
+
+	// left says that a turn of main left samples of it. As long as none did, there are none
+	// between its place and main's. Turns set it without a lock.
+	left *atomic.Bool
 
 	// What its responses said.
 	tested  bool
@@ -25,17 +41,20 @@ type group[P any] struct {
 	pending *refusal    // it counts if the next response of somebody else is stored
 	hit     *refusal    // it counts
 
-	// Where it came from.
-	pair   *pair[P]
-	seen   []series.ID // which of them were in the response for which the pair was made
-	parked bool        // refused, it waits for what becomes of the other half
+	// Where it came from, and what became of it.
+	parent  *group[P]
+	pair    *pair[P]
+	seen    []series.ID // which of them were in the response for which the pair was made
+	refused int         // samples of the largest response for its fault
+	parts   int         // groups that were made of it and are still on trial
+	guilty  bool        // some of it was set aside, as far as is known
+	most    int         // samples at once, 0: as many as anybody
 
-	// Alone.
-	strikes int
-	most    int  // samples at once, 0: as many as anybody
-	lose    bool // its first sample is to be given up
-	lost    int  // samples that were given up in a row
+	strikes int // how often it was refused alone
 }
+
+// unheard says whether neither the group nor one that it was part of was ever tried.
+func (g *group[P]) unheard() bool { return !g.tested && g.pair == nil }
 
 // refusal is a response of a group that was not stored.
 type refusal struct {
@@ -45,12 +64,11 @@ type refusal struct {
 
 // pair are the halves of a group.
 type pair[P any] struct {
-	by      dimension
-	halves  [2]*group[P]
-	refused int // how many of them were
+	halves [2]*group[P]
+	sure   bool // they were refused together
 }
 
-// other is the other half.
+// other is the other half, nil if there is none.
 func (g *group[P]) other() *group[P] {
 	switch {
 	case g.pair == nil:
@@ -105,21 +123,20 @@ func (t *Trial[P]) alike(ids []series.ID) (keys []key) {
 	return keys
 }
 
-// halve divides two or more series in two, so that those of one key stay together. It
-// tries the ways from one on, and returns the one that it took.
-func (t *Trial[P]) halve(ids []series.ID, first dimension) (a, b []series.ID, by dimension) {
+// halve returns some of two or more series, about half of them, so that those of one key
+// stay together. It tries the ways from one on.
+func (t *Trial[P]) halve(ids []series.ID, first dimension) (half []series.ID) {
 	for i := range dimensions {
-		by = (first + i) % dimensions
-		if a, b = t.cut(ids, by); len(a) > 0 {
+		if half = t.cut(ids, (first+i)%dimensions); len(half) > 0 {
 			break
 		}
 	}
-	return a, b, by
+	return half
 }
 
-// cut divides series where one key ends, as near to the middle as that is. Without
-// a second key it returns nothing.
-func (t *Trial[P]) cut(ids []series.ID, by dimension) (a, b []series.ID) {
+// cut returns the first of some series, up to where one key ends, as near to the middle
+// as that is. Without a second key it returns nothing.
+func (t *Trial[P]) cut(ids []series.ID, by dimension) []series.ID {
 	type keyed struct {
 		number uint32
 		id     series.ID
@@ -129,13 +146,7 @@ func (t *Trial[P]) cut(ids []series.ID, by dimension) (a, b []series.ID) {
 		all[i] = keyed{t.keyOf(id, by).number, id}
 	}
 	slices.SortFunc(all, func(x, y keyed) int {
-		if x.number != y.number {
-			if x.number < y.number {
-				return -1
-			}
-			return 1
-		}
-		return int(x.id) - int(y.id)
+		return cmp.Or(cmp.Compare(x.number, y.number), cmp.Compare(x.id, y.id))
 	})
 	cut, middle := 0, len(all)/2
 	for i := 1; i < len(all); i++ {
@@ -143,17 +154,11 @@ func (t *Trial[P]) cut(ids []series.ID, by dimension) (a, b []series.ID) {
 			cut = i
 		}
 	}
-	if cut == 0 {
-		return nil, nil
+	var half []series.ID
+	for _, k := range all[:cut] {
+		half = append(half, k.id)
 	}
-	for i, k := range all {
-		if i < cut {
-			a = append(a, k.id)
-		} else {
-			b = append(b, k.id)
-		}
-	}
-	return a, b
+	return half
 }
 
 func abs(n int) int { return max(n, -n) }

@@ -1,34 +1,54 @@
 package trial
 
 import (
+	"cmp"
 	"slices"
+	"sync/atomic"
 	"time"
-
-	"github.com/hubring/hubring/edgehub/internal/series"
 )
 
 // settle draws the consequences of what became known.
 func (t *Trial[P]) settle(now time.Time) {
-	main := t.cfg.At(t.main)
-	for _, g := range slices.Clone(t.groups) {
-		switch {
-		case g.dead:
-		case g.hit != nil:
-			t.judge(g, now)
-		case g.clean && t.cfg.At(g.place) >= main:
-			t.join(g, now)
-		case main > t.cfg.At(g.place)+uint64(t.cfg.MaxHeld):
-			t.giveUp(g, "held", now)
-		}
+	if len(t.groups) > 0 {
+		t.settleGroups(now)
 	}
-	for len(t.groups) > maxGroups {
-		t.giveUp(t.groups[0], "held", now)
-	}
-	if len(t.groups) == 0 {
+	if len(t.wards) > 0 && t.paid >= t.owed && len(t.groups) < maxGroups &&
+		!slices.ContainsFunc(t.groups, func(g *group[P]) bool { return g.left.Load() }) {
 		if w := t.due(now); w != nil {
+			t.paid, t.owed = 0, 0
 			t.retry(w)
 		}
 	}
+}
+
+func (t *Trial[P]) settleGroups(now time.Time) {
+	main := t.cfg.At(t.main)
+	for _, g := range slices.Clone(t.groups) {
+		switch {
+		case g.fate != onTrial:
+		case g.hit != nil:
+			hit := g.hit
+			g.hit = nil
+			t.judge(g, hit, now)
+		case g.clean && t.cfg.At(g.place) >= main:
+			t.join(g, now)
+		case !g.left.Load() && t.cfg.At(g.place) < main:
+			t.catchUp(g)
+		case !g.unheard() && main > t.cfg.At(g.place)+uint64(t.cfg.MaxHeld):
+			t.giveUp(g, "held", now)
+		}
+	}
+	for _, g := range slices.Clone(t.groups) {
+		t.generalize(g.trouble)
+	}
+	for len(t.groups) > maxGroups {
+		t.giveUp(t.furthest(), "held", now)
+	}
+}
+
+// furthest is the group that is furthest behind.
+func (t *Trial[P]) furthest() *group[P] {
+	return slices.MinFunc(t.groups, func(a, b *group[P]) int { return cmp.Compare(t.cfg.At(a.place), t.cfg.At(b.place)) })
 }
 
 // retry tries again what was set aside.
@@ -36,166 +56,84 @@ func (t *Trial[P]) retry(w *ward) {
 	t.states.setAll(w.ids, grouped)
 	t.at.shares++
 	t.groups = append(t.groups, &group[P]{
-		place: t.cfg.Fork(t.main), ids: w.ids, trouble: newIncident(w), cause: Cause{Reason: w.reason},
+		place: t.cfg.Fork(t.main), ids: w.ids, trouble: t.newIncident(w), cause: Cause{Reason: w.reason}, left: new(atomic.Bool),
 	})
+}
+
+// catchUp moves a group's place to main's, since nothing of it lies in between.
+func (t *Trial[P]) catchUp(g *group[P]) {
+	t.cfg.Drop(g.place)
+	g.place = t.cfg.Fork(t.main)
+	g.version++
 }
 
 // join lets a group go on with main: it has come up with it, and all was stored.
 func (t *Trial[P]) join(g *group[P], now time.Time) {
-	stored, others := newSet(g.stored).part(g.ids)
-	t.remove(g)
+	if g.trouble.retry != nil && !g.passed {
+		// Nothing of it came. It waits for the first sample.
+		g.clean = false
+		g.left.Store(false)
+		t.at.shares++
+		return
+	}
+	t.remove(g, joined)
 	t.cfg.Drop(g.place)
+	stored, others := newSet(g.stored).part(g.ids)
 	t.states.setAll(stored, proven)
-	t.states.setAll(others, fresh)
-	if g.trouble.retry != nil {
+	if g.trouble.retry == nil {
+		t.states.setAll(others, fresh)
+	} else {
 		t.back = append(t.back, stored...)
 		if len(others) > 0 {
-			// They sent nothing, so nothing was learned.
-			t.confine(others, g.cause.word(), g.trouble, now)
+			// Of these nothing came, so nothing was learned. They wait.
+			rest := *g.trouble.retry
+			rest.ids = others
+			t.retry(&rest)
 		}
 	}
-	other := g.other()
-	if other == nil || other.dead || other.hit != nil || other.tested && !other.parked || len(stored) == 0 {
-		return
+	if len(stored) > 0 && g.pair != nil && g.pair.sure {
+		t.infer(g.other(), now)
 	}
-	// The two were refused together, and this one was stored: it must be the other.
-	other.parked = false
-	if len(other.seen) > 1 && !t.condemns(other.trouble, other.seen) {
-		other.hit = &refusal{listed: other.seen, samples: len(other.seen)}
-		t.judge(other, now)
+	t.over(g)
+}
+
+// infer draws a conclusion for a group whose other half was stored: the two were refused
+// together, so it must be this one.
+func (t *Trial[P]) infer(g *group[P], now time.Time) {
+	if g.fate == onTrial && !g.tested && len(g.seen) > 1 && !t.areCondemned(g.trouble, g.seen) {
+		t.judge(g, &refusal{listed: g.seen}, now)
 	}
 }
 
-// judge draws the consequence of a refusal.
-func (t *Trial[P]) judge(g *group[P], now time.Time) {
-	hit := g.hit
-	g.hit = nil
-	in, rest := newSet(hit.listed).part(g.ids)
-	if len(in) == 0 {
-		return
-	}
-	if g.trouble.retry != nil && t.rejudge(g, in, now) {
-		return
-	}
-	if suspects := t.suspectsOf(g, in); len(suspects) > 0 {
-		_, others := newSet(suspects).part(g.ids)
-		t.split(g, suspects, others, byGateway)
-		return
-	}
-	switch {
-	case len(in) == 1 && len(rest) > 0:
-		t.split(g, in, rest, byGateway)
-	case len(in) == 1:
-		t.alone(g, hit.samples, now)
-	case t.condemns(g.trouble, in):
-		if len(rest) > 0 {
-			g = t.split(g, in, rest, byGateway)
+// over notes that a group is not on trial any more. Where that was the last part of a
+// group that was refused, and none of it was set aside, there was too much of it.
+func (t *Trial[P]) over(g *group[P]) {
+	for p := g.parent; p != nil; g, p = p, p.parent {
+		p.guilty = p.guilty || g.guilty
+		if p.parts--; p.parts > 0 {
+			return
 		}
-		t.giveUp(g, g.cause.word(), now)
-	default:
-		first := byGateway
-		if g.pair != nil {
-			first = g.pair.by
-			if g.pair.refused++; g.pair.refused == 2 {
-				first++ // it does not tell them apart
-			}
+		if !p.guilty && p.cause.Kind == Unknown && p.refused > p.trouble.largest {
+			t.size.tooMany(p.refused, p.trouble.largest)
 		}
-		a, b, by := t.halve(in, first)
-		t.split(g, a, slices.Concat(b, rest), by)
-	}
-}
-
-// suspectsOf returns some of the series in a group's refused response that are more likely
-// than the others: those that the server names, those that never were stored. It
-// returns nothing if there is no difference.
-func (t *Trial[P]) suspectsOf(g *group[P], in []series.ID) []series.ID {
-	if g.cause.Metric != "" && t.cfg.Named != nil {
-		named := slices.DeleteFunc(slices.Clone(in), func(id series.ID) bool { return !t.cfg.Named(id, g.cause.Metric) })
-		if len(named) > 0 && len(named) < len(in) {
-			return named
-		}
-	}
-	if passed, never := newSet(g.stored).part(in); len(passed) > 0 && len(never) > 0 {
-		return never
-	}
-	return nil
-}
-
-// rejudge is judge for what had been set aside before. If all is as it was, three
-// responses have to tell: the group, and its halves. It reports whether that was all.
-func (t *Trial[P]) rejudge(g *group[P], in []series.ID, now time.Time) bool {
-	if len(in) == 1 && len(g.ids) == 1 {
-		t.giveUp(g, g.cause.word(), now)
-		return true
-	}
-	other := g.other()
-	switch {
-	case other == nil || other.dead && !other.refusedAgain():
-		return false
-	case other.dead:
-	case other.parked:
-		t.giveUp(other, other.cause.word(), now)
-	default:
-		g.parked = true
-		return true
-	}
-	t.giveUp(g, g.cause.word(), now)
-	return true
-}
-
-// refusedAgain says whether a half of what was tried again was set aside again.
-func (g *group[P]) refusedAgain() bool { return g.dead && !g.clean }
-
-// split makes two groups of one and returns the first of them.
-func (t *Trial[P]) split(g *group[P], a, b []series.ID, by dimension) *group[P] {
-	slices.Sort(a)
-	slices.Sort(b)
-	p := &pair[P]{by: by}
-	for i, ids := range [][]series.ID{a, b} {
-		h := &group[P]{ids: ids, trouble: g.trouble, known: g.known, cause: g.cause, pair: p, seen: ids}
-		h.stored, _ = newSet(ids).part(g.stored)
-		p.halves[i] = h
-	}
-	p.halves[0].place, p.halves[1].place = g.place, t.cfg.Fork(g.place)
-	i := slices.Index(t.groups, g)
-	t.remove(g)
-	t.groups = slices.Insert(t.groups, i, p.halves[0], p.halves[1])
-	return p.halves[0]
-}
-
-// alone is judge for a series that is alone.
-func (t *Trial[P]) alone(g *group[P], samples int, now time.Time) {
-	g.strikes++
-	switch {
-	case samples > 1 && g.passed:
-		g.most = samples / 2
-	case samples > 1:
-		g.most = 1
-	case g.strikes < 2:
-	case (g.known || g.passed) && g.lost == 0:
-		// It was stored before, so perhaps it is only this sample.
-		g.lose = true
-		g.lost++
-		g.strikes = 1
-	default:
-		t.convicted(g.trouble, g.ids[0])
-		t.giveUp(g, g.cause.word(), now)
 	}
 }
 
 // giveUp sets a group aside.
-func (t *Trial[P]) giveUp(g *group[P], reason string, now time.Time) {
-	t.remove(g)
-	g.clean = false
-	w := t.confine(g.ids, reason, g.trouble, now)
+func (t *Trial[P]) giveUp(g *group[P], reason string, now time.Time) *ward {
+	t.remove(g, outcast)
+	g.guilty = true
+	t.over(g)
+	w := t.setAside(g.ids, reason, g.trouble, now)
 	t.news = append(t.news, Aside[P]{
 		IDs: g.ids, Reason: reason, From: g.place, Until: t.cfg.At(t.main), Again: w.again,
 	})
+	return w
 }
 
 // remove takes a group out of those on trial.
-func (t *Trial[P]) remove(g *group[P]) {
-	g.dead = true
+func (t *Trial[P]) remove(g *group[P], f fate) {
+	g.fate = f
 	t.at.shares++
 	t.groups = slices.DeleteFunc(t.groups, func(x *group[P]) bool { return x == g })
 	if t.doubted == g {

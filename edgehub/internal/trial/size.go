@@ -93,6 +93,15 @@ func (s *size) refused(n int, told bool) {
 	}
 }
 
+// tooMany notes that so many samples were refused for nothing but their number, while
+// others were stored, at most so many at once.
+func (s *size) tooMany(refused, stored int) {
+	if stored < refused {
+		s.low = max(s.low, stored)
+	}
+	s.refused(refused, true)
+}
+
 // wide says whether it is worth to look between what was stored and what was refused.
 func (s *size) wide() bool { return s.high-s.low > max(1, s.low/16) }
 

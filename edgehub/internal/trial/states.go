@@ -107,14 +107,5 @@ func newSet(ids []series.ID) set {
 
 func (s set) has(id series.ID) bool { return int(id/64) < len(s) && s[id/64]>>(id%64)&1 != 0 }
 
-// part divides ids into those in the set and the others.
-func (s set) part(ids []series.ID) (in, out []series.ID) {
-	for _, id := range ids {
-		if s.has(id) {
-			in = append(in, id)
-		} else {
-			out = append(out, id)
-		}
-	}
-	return in, out
-}
+// part returns those of ids that are in the set, and the others.
+func (s set) part(ids []series.ID) (in, out []series.ID) { return divide(ids, s.has) }

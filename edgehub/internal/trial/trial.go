@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
@@ -38,12 +39,14 @@ type Trial[P any] struct {
 	groups  []*group[P] // in the order in which they are tried
 	wards   []*ward
 	mains   bool      // the last turn was main's
+	onWay   bool      // the next that is not main's is for a group that was stored so far
 	works   bool      // the last response of which anything is known was stored
 	doubted *group[P] // whose refusal counts if the next response of somebody else is stored
+	paid    int       // responses of main that were stored since something was tried again
+	owed    int       // so many have to be before something else is
 	news    []Aside[P]
 	back    []series.ID
 	turn    *Turn[P] // the last one of main without news; the next may be the same
-	admit   func(series.ID) Verdict
 }
 
 // New returns a trial whose responses begin at the place main.
@@ -52,21 +55,7 @@ func New[P any](main P, cfg Config[P]) *Trial[P] {
 	if cfg.MaxHeld <= 0 {
 		cfg.MaxHeld = 1_000_000
 	}
-	t := &Trial[P]{cfg: cfg, main: main, size: newSize(cfg.Most)}
-	t.admit = t.admitToMain
-	return t
-}
-
-// admitToMain is what main's turns admit while there is trouble.
-func (t *Trial[P]) admitToMain(id series.ID) Verdict {
-	switch t.states.of(id) {
-	case grouped:
-		return Leave
-	case aside:
-		return Drop
-	default:
-		return Write
-	}
+	return &Trial[P]{cfg: cfg, main: main, size: newSize(cfg.Most)}
 }
 
 // Next returns the next turn. What the outcomes of the earlier ones have led to is
@@ -90,30 +79,68 @@ func (t *Trial[P]) Next(now time.Time) *Turn[P] {
 }
 
 func (t *Trial[P]) mainTurn() *Turn[P] {
-	if t.turn == nil || t.turn.at != t.at || t.turn.Most != t.size.now {
-		t.turn = &Turn[P]{
-			From: t.main, Until: math.MaxUint64, Most: t.size.now,
-			states: &t.states, all: t.size.now == 1, at: t.at,
-		}
-		if len(t.groups) > 0 || len(t.wards) > 0 {
-			t.turn.Admit = t.admit
-		}
+	if t.turn != nil && t.turn.at == t.at && t.turn.Most == t.size.now {
+		return t.turn
+	}
+	t.turn = &Turn[P]{
+		From: t.main, Until: math.MaxUint64, Most: t.size.now,
+		states: &t.states, all: t.size.now == 1, at: t.at,
+	}
+	if len(t.groups) > 0 || len(t.wards) > 0 {
+		t.turn.Admit = t.admit()
 	}
 	return t.turn
 }
 
-// upNext is the group that gets the next turn that is not main's.
-func (t *Trial[P]) upNext() *group[P] {
-	main := t.cfg.At(t.main)
-	for _, g := range t.groups {
-		if !g.parked && g != t.doubted && t.cfg.At(g.place) < main {
-			return g
+// admit is what main's turns admit while there is trouble.
+func (t *Trial[P]) admit() func(series.ID) Verdict {
+	type mark struct {
+		ids  set
+		left *atomic.Bool
+	}
+	marks := make([]mark, len(t.groups))
+	for i, g := range t.groups {
+		marks[i] = mark{newSet(g.ids), g.left}
+	}
+	return func(id series.ID) Verdict {
+		switch t.states.of(id) {
+		case grouped:
+			for i := range marks {
+				if marks[i].ids.has(id) {
+					marks[i].left.Store(true)
+				}
+			}
+			return Leave
+		case aside:
+			return Drop
+		default:
+			return Write
 		}
 	}
-	return nil
+}
+
+// upNext is the group that gets the next turn that is not main's: first one that was
+// never tried, since perhaps nothing is wrong with it. Of the others, those that are on their
+// way to main, since all was stored so far, and those that are searched have it by turns.
+func (t *Trial[P]) upNext() *group[P] {
+	main := t.cfg.At(t.main)
+	var next *group[P]
+	for _, g := range t.groups {
+		if g == t.doubted || !g.left.Load() || t.cfg.At(g.place) >= main {
+			continue
+		}
+		if g.unheard() {
+			return g
+		}
+		if next == nil || next.clean != t.onWay && g.clean == t.onWay {
+			next = g
+		}
+	}
+	return next
 }
 
 func (t *Trial[P]) groupTurn(g *group[P]) *Turn[P] {
+	t.onWay = !g.clean
 	turn := &Turn[P]{
 		From: g.place, Until: t.cfg.At(t.main), Most: t.size.now,
 		states: &t.states, all: true, group: g, at: version{g.version, t.at.names},
@@ -121,229 +148,14 @@ func (t *Trial[P]) groupTurn(g *group[P]) *Turn[P] {
 	if g.most > 0 {
 		turn.Most = min(turn.Most, g.most)
 	}
-	verdict := Write
-	if g.lose {
-		turn.Most, turn.lose, verdict = 1, true, Drop
-	}
 	mine := newSet(g.ids)
 	turn.Admit = func(id series.ID) Verdict {
 		if mine.has(id) {
-			return verdict
+			return Write
 		}
 		return Leave
 	}
 	return turn
-}
-
-// Stored notes that the server has the response of a turn. If it returns true, the
-// turn's place is to be moved to where the response was read to, before the next turn.
-// It returns false where series went to other places since the turn began, which only
-// happens when turns overlap: then the samples come again.
-func (t *Trial[P]) Stored(turn *Turn[P], r Response, _ time.Time) (move bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.heard(turn, true)
-	t.size.stored(r.Samples)
-	if turn.group != nil {
-		return t.storedGroup(turn, r)
-	}
-	if turn.at.names == t.at.names {
-		for _, id := range r.Listed {
-			if t.states.of(id) == fresh {
-				t.states.set(id, proven)
-			}
-		}
-	}
-	return turn.at.shares == t.at.shares
-}
-
-func (t *Trial[P]) storedGroup(turn *Turn[P], r Response) (move bool) {
-	g := turn.group
-	if g.dead || turn.at.shares != g.version {
-		return false
-	}
-	g.tested, g.clean, g.strikes = true, true, 0
-	switch {
-	case turn.lose:
-		g.lose = false
-		return true
-	case r.Samples == 0:
-		return true
-	}
-	g.passed, g.lost = true, 0
-	if turn.at.names != t.at.names {
-		return true
-	}
-	g.stored = union(g.stored, r.Listed)
-	for _, id := range r.Listed {
-		t.exonerated(g.trouble, id)
-	}
-	return true
-}
-
-// Refused notes that a response arrived and was not stored. The turn's place stays.
-func (t *Trial[P]) Refused(turn *Turn[P], r Response, c Cause, _ time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	worked := t.works
-	t.heard(turn, false)
-	if r.Samples == 0 || turn.at.names != t.at.names {
-		return // the receipt alone was refused: no series' fault
-	}
-	if c.Kind == Size && r.Samples > 1 {
-		t.size.refused(r.Samples, true)
-		return
-	}
-	if turn.group != nil {
-		t.refusedGroup(turn, r, c, worked)
-		return
-	}
-	t.refusedMain(r, c)
-}
-
-// heard notes an outcome.
-func (t *Trial[P]) heard(turn *Turn[P], stored bool) {
-	if d := t.doubted; d != nil && turn.group != d {
-		if stored {
-			d.hit = d.pending
-		}
-		d.pending, t.doubted = nil, nil
-	}
-	t.works = stored
-}
-
-// refusedGroup takes a refusal for the group's fault only if the server stored something
-// right before and, as heard will tell, right after; or if it says so itself.
-func (t *Trial[P]) refusedGroup(turn *Turn[P], r Response, c Cause, worked bool) {
-	g := turn.group
-	if g.dead || turn.at.shares != g.version {
-		return
-	}
-	g.tested, g.clean, g.cause = true, false, c
-	if !worked && c.Kind == Unknown {
-		return
-	}
-	g.pending = &refusal{listed: slices.Clone(r.Listed), samples: r.Samples}
-	t.doubted = g
-}
-
-// refusedMain finds out who or what to suspect.
-func (t *Trial[P]) refusedMain(r Response, c Cause) {
-	var suspects []series.ID
-	for _, id := range r.Listed {
-		if t.states.of(id) == fresh {
-			suspects = append(suspects, id)
-		}
-	}
-	if c.Metric != "" && t.cfg.Named != nil {
-		named, known := t.named(c.Metric, suspects)
-		if len(named) > 0 {
-			t.suspect(named, c, known)
-			return
-		}
-	}
-	switch {
-	case len(suspects) > 0:
-		t.suspect(suspects, c, false)
-	case c.Kind == Content:
-		// Something that was stored before is not any more. What that is comes out when all are
-		// tried anew.
-		t.states.unprove()
-	case r.Samples > 1:
-		t.size.refused(r.Samples, false)
-	default:
-		known := slices.DeleteFunc(slices.Clone(r.Listed), func(id series.ID) bool { return t.states.of(id) != proven })
-		t.states.unprove()
-		t.size = newSize(t.cfg.Most)
-		if len(known) > 0 {
-			t.suspect(known, c, true)
-		}
-	}
-}
-
-// named returns the series that the server complained of: of the new ones in the
-// response, or else of those that were stored before.
-func (t *Trial[P]) named(metric string, suspects []series.ID) (named []series.ID, known bool) {
-	for _, id := range suspects {
-		if t.cfg.Named(id, metric) {
-			named = append(named, id)
-		}
-	}
-	if len(named) > 0 {
-		return named, false
-	}
-	for id := range t.states.all(proven) {
-		if t.cfg.Named(id, metric) {
-			named = append(named, id)
-		}
-	}
-	return named, true
-}
-
-// suspect makes a group of series that were main's.
-func (t *Trial[P]) suspect(ids []series.ID, c Cause, known bool) {
-	slices.Sort(ids)
-	t.states.setAll(ids, grouped)
-	t.at.shares++
-	main := t.cfg.At(t.main)
-	for _, g := range t.groups {
-		if !g.tested && g.trouble.retry == nil && g.pair == nil && g.known == known && t.cfg.At(g.place) == main {
-			g.ids, g.cause = union(g.ids, ids), c
-			g.version++
-			return
-		}
-	}
-	t.groups = append(t.groups, &group[P]{
-		place: t.cfg.Fork(t.main), ids: ids, trouble: newIncident(nil), known: known, cause: c,
-	})
-}
-
-// Forget makes the trial forget all series that are not kept: their numbers may be
-// given to others. Those beyond the end of keep are kept.
-func (t *Trial[P]) Forget(keep []bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.at.names++
-	gone := func(id series.ID) bool { return int(id) < len(keep) && !keep[id] }
-	for _, in := range []state{proven, grouped, aside} {
-		for id := range t.states.all(in) {
-			if gone(id) {
-				t.states.set(id, fresh)
-			}
-		}
-	}
-	without := func(ids []series.ID) []series.ID { return slices.DeleteFunc(slices.Clone(ids), gone) }
-	for _, g := range slices.Clone(t.groups) {
-		g.ids, g.stored, g.seen = without(g.ids), without(g.stored), without(g.seen)
-		for _, r := range []*refusal{g.pending, g.hit} {
-			if r != nil {
-				r.listed = without(r.listed)
-			}
-		}
-		if len(g.ids) == 0 {
-			t.remove(g)
-			t.cfg.Drop(g.place)
-		}
-	}
-	for _, w := range t.wards {
-		w.ids = without(w.ids)
-	}
-	t.wards = slices.DeleteFunc(t.wards, func(w *ward) bool { return len(w.ids) == 0 })
-	t.back = without(t.back)
-}
-
-// Close gives back all places but main.
-func (t *Trial[P]) Close() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, g := range slices.Clone(t.groups) {
-		t.remove(g)
-		t.cfg.Drop(g.place)
-	}
-	for _, a := range t.news {
-		t.cfg.Drop(a.From)
-	}
-	t.news = nil
 }
 
 // Proven says whether a series was stored before.
@@ -364,7 +176,7 @@ func (t *Trial[P]) Aside() (n int) {
 	return n
 }
 
-// Reason says why samples of a series are dropped, or "" if they are not.
+// Reason says why a series is set aside, or "" if it is not.
 func (t *Trial[P]) Reason(id series.ID) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -373,37 +185,7 @@ func (t *Trial[P]) Reason(id series.ID) string {
 			return w.reason
 		}
 	}
-	for _, g := range t.groups {
-		if _, ok := slices.BinarySearch(g.ids, id); ok && g.lose {
-			return g.cause.word()
-		}
-	}
 	return ""
-}
-
-// Groups is how many groups are on trial.
-func (t *Trial[P]) Groups() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.groups)
-}
-
-// Most is how many samples are offered at once.
-func (t *Trial[P]) Most() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.size.now
-}
-
-// Floor is the position of the place that is furthest behind.
-func (t *Trial[P]) Floor() uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	floor := t.cfg.At(t.main)
-	for _, g := range t.groups {
-		floor = min(floor, t.cfg.At(g.place))
-	}
-	return floor
 }
 
 // union is what is in one or both of two lists, ascending.

@@ -20,7 +20,7 @@ const (
 type Turn[P any] struct {
 	From  P      // where to read from
 	Until uint64 // the position to read to at most
-	Most  int    // samples that may be written or dropped at most; fewer are all right
+	Most  int    // samples that may be written at most; fewer are all right
 	// Admit is asked for each sample; nil means that all are written.
 	Admit func(series.ID) Verdict
 	// Aside is what was set aside since the last turn. Whoever got the turn owes it the
@@ -31,7 +31,6 @@ type Turn[P any] struct {
 
 	states *states
 	all    bool // every series of the response is to be listed
-	lose   bool // the one sample is given up
 	group  *group[P]
 	at     version
 }
@@ -50,7 +49,6 @@ func (t *Turn[P]) Lists(id series.ID) bool { return t.all || t.states.of(id) == 
 type Response struct {
 	Samples int         // without the receipt
 	Listed  []series.ID // each once: those for which Turn.Lists said so
-	All     bool        // nothing that the turn might have had was left for later
 }
 
 // Kind is what the server says that was wrong with a response.

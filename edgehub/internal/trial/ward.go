@@ -11,7 +11,10 @@ const (
 	firstBreak = 10 * time.Minute
 	lastBreak  = 2 * time.Hour
 
-	fewWards = 16 // so many are told apart when they are tried again
+	// retryCost is how many responses of main have to be stored for each that was refused
+	// while something was tried again, before the next is: so at most one in 20 is.
+	retryCost = 20
+
 	maxWards = 64
 )
 
@@ -22,39 +25,36 @@ type ward struct {
 	tries  int // how often they were tried again
 	again  time.Time
 	from   *incident
-	key    key // of the gateway of the first
+	key    key   // of the gateway of the first
+	kin    []key // gateways and metrics that are bad altogether
 }
 
 // pause is how long a ward is left alone.
 func (w *ward) pause() time.Duration { return min(firstBreak<<min(w.tries, 10), lastBreak) }
 
-// confine adds series to those that are set aside.
-func (t *Trial[P]) confine(ids []series.ID, reason string, from *incident, now time.Time) *ward {
+// setAside adds series to those that are set aside.
+func (t *Trial[P]) setAside(ids []series.ID, reason string, from *incident, now time.Time) *ward {
 	t.states.setAll(ids, aside)
-	tries := 0
-	if from.retry != nil {
-		tries = from.retry.tries + 1
-	}
 	k := t.keyOf(ids[0], byGateway)
 	w := t.wardFor(k, from)
 	if w == nil {
 		w = &ward{from: from, key: k}
 		t.wards = append(t.wards, w)
 	}
-	w.ids = slices.Concat(w.ids, ids)
-	slices.Sort(w.ids)
-	w.reason, w.tries = reason, tries
+	w.ids = union(w.ids, ids)
+	w.reason, w.tries = reason, 0
+	if from.retry != nil {
+		w.tries = from.retry.tries + 1
+	}
 	w.again = now.Add(w.pause())
 	return w
 }
 
 // wardFor finds the ward that series go to that were set aside just now, nil for a
-// new one. Those of one gateway and one trouble go together; the halves of one that was
-// tried again do not, so that those that are still bad are told from the others in
-// the end, as long as there are not too many.
+// new one. Those of one gateway and one trouble go together.
 func (t *Trial[P]) wardFor(k key, from *incident) *ward {
 	for _, w := range t.wards {
-		if w.from == from && (from.retry == nil && w.key == k || from.retry != nil && len(t.wards) >= fewWards) {
+		if w.from == from && w.key == k {
 			return w
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -53,3 +54,10 @@ func respond(r *http.Request, w http.ResponseWriter, contentType string, write f
 	}
 	return r.Context().Err()
 }
+
+// flushable is a response that is flushed where its writer can. Echo's own panics where
+// it cannot.
+type flushable struct{ *echo.Response }
+
+// FlushError is for http.ResponseController.
+func (f flushable) FlushError() error { return http.NewResponseController(f.Writer).Flush() }

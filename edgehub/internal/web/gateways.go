@@ -26,7 +26,7 @@ func (s *Server) gatewayList(c echo.Context) error {
 	slices.SortFunc(gateways, func(a, b store.Gateway) int { return cmp.Compare(a.Name, b.Name) })
 	escaping, contentType := exposition.Negotiate(c.Request().Header)
 	label := string(escaping.AppendLabelName(nil, s.cfg.GatewayLabel))
-	err = respond(c.Request(), c.Response(), contentType, func(out io.Writer) error { return writeGateways(out, gateways, label) })
+	err = respond(c.Request(), flushable{c.Response()}, contentType, func(out io.Writer) error { return writeGateways(out, gateways, label) })
 	if err != nil {
 		panic(http.ErrAbortHandler) // half a list would be believed
 	}

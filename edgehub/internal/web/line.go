@@ -203,7 +203,7 @@ func (l *line) prepare(r *http.Request, q request, now time.Time) *response {
 	l.mu.Unlock()
 	a := bounded(v, rank, choice, q.maxBytes)
 	resp.a, resp.from, resp.to, resp.tally = a, a.From, a.To, a.Tally
-	resp.judged = trial.Response{Samples: a.Samples(), All: a.To == v.To}
+	resp.judged = trial.Response{Samples: a.Samples()}
 	if l.trial != nil {
 		resp.over = l.passedOver(a, l.trial.Reason)
 		resp.number, resp.sample = s.numbers.Next(now), witnessOf(a)

@@ -55,7 +55,7 @@ func (s *Server) Handler(door Door) http.Handler {
 // promises, and anything else by next.
 func (s *Server) drainOr(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if c.QueryParam("drain") == "1" {
+		if c.Request().URL.RawQuery != "" && c.QueryParam("drain") == "1" { // a push has none to be taken apart
 			return s.scrape(c)
 		}
 		return next(c)

@@ -44,7 +44,7 @@ func (s *Server) scrape(c echo.Context) error {
 	if l.asks() {
 		tail = l.receiptText(resp.number)
 	}
-	out := s.desk.Response(c.Response(), c.Request(), start.Add(q.timeout), s.stopping())
+	out := s.desk.Response(flushable{c.Response()}, c.Request(), start.Add(q.timeout), s.stopping())
 	err = respond(c.Request(), out, q.contentType, func(w io.Writer) error { return render.Text(w, resp.a, q.escaping, tail) })
 	elapsed := time.Since(start)
 	if err != nil {
