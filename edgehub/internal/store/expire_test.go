@@ -180,29 +180,6 @@ func TestGatewayKeepsItsNumberWhileItHasSamples(t *testing.T) {
 	assert.Equal(t, a, number("c"))
 }
 
-// Gateways that go and come by turns are each listed with their own series and time.
-func TestGatewaysExpire(t *testing.T) {
-	h := newHub(t, Config{})
-	names := func() map[string]int {
-		names := map[string]int{}
-		for _, g := range h.Gateways() {
-			names[g.Name] = g.Series
-		}
-		return names
-	}
-	h.push(at(`x{gatewayID="gone"}`, 1, 1) + at(`x{gatewayID="stays"}`, 1, 1) + at(`y{gatewayID="stays"}`, 1, 1))
-	h.take(0, all)
-	assert.Equal(t, map[string]int{"gone": 1, "stays": 2}, names())
-	h.push(at(`x{gatewayID="stays"}`, 2, 2))
-	before := h.Gateways()[1].Pushed
-	h.now = h.now.Add(time.Minute)
-	require.Equal(t, 2, h.Expire(h.now.Add(time.Hour), nothing))
-	assert.Equal(t, map[string]int{"stays": 1}, names())
-	assert.Equal(t, before, h.Gateways()[0].Pushed)
-	h.push(at(`x{gatewayID="gone"}`, 2, 3))
-	assert.Equal(t, map[string]int{"gone": 1, "stays": 1}, names())
-}
-
 // A hub whose table is full of idle names forgets them, also when all that
 // it could scrape is scraped.
 func TestFullTableOfIdleSeriesIsForgotten(t *testing.T) {

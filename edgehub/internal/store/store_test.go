@@ -259,28 +259,6 @@ func TestConflicts(t *testing.T) {
 	assert.Equal(t, "counter", rank.Families[0].Type)
 }
 
-// A gateway has the time of its last push that was taken in.
-func TestGatewaysLastPush(t *testing.T) {
-	h := newHub(t, Config{Series: series.Limits{Series: 100, GatewaySeries: 1, TableBytes: 1e6}})
-	first := h.now
-	h.push(at(`x{gatewayID="a"}`, 1, 1) + at(`x{gatewayID="b"}`, 1, 1) + at("x", 1, 1))
-	h.now = h.now.Add(time.Second)
-	h.push(at(`x{gatewayID="a"}`, 2, 2))
-	h.refused(at(`y{gatewayID="b"}`, 1, 1), "gateway_series")
-	h.take(0, all)
-	assert.ElementsMatch(t, []Gateway{{"a", 1, h.now.UnixMilli()}, {"b", 1, first.UnixMilli()}}, h.Gateways())
-}
-
-// Between the table and the log a push has no time yet.
-func TestGatewayWhoseFirstPushIsBeingTakenIn(t *testing.T) {
-	h := newHub(t, Config{})
-	table := h.Table()
-	b := read(table, at(`x{gatewayID="a"}`, 1, 1))
-	require.NoError(t, table.Learn(&b.Names, h.now, func() error { return nil }))
-	assert.Equal(t, 1, table.Size())
-	assert.Empty(t, h.Gateways())
-}
-
 // Who looks at a scraper that is split sees what some part has not, and at a part what it
 // has not, and splits nothing.
 func TestPeek(t *testing.T) {
