@@ -111,8 +111,8 @@ func TestDrainDuringAPush(t *testing.T) {
 // scraper confirms it with its next scrape or the orderly end of its connection, or gets it again.
 func TestDrainWaitsForTheConfirmation(t *testing.T) {
 	for how, goesOn := range map[string]func(s *server, c *sender){
-		"next scrape": func(s *server, c *sender) { c.ask(10); c.answer() },
-		"end":         func(s *server, c *sender) { c.Close() },
+		"next scrape": func(_ *server, c *sender) { c.ask(10); c.answer() },
+		"end":         func(_ *server, c *sender) { c.Close() },
 		"reset": func(s *server, c *sender) {
 			c.reset()
 			s.awaitAborted(1)

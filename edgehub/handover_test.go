@@ -164,7 +164,7 @@ func TestSendersConnectionsAreLimited(t *testing.T) {
 
 // The answer does not wait for a body that is not read.
 func TestSurplusSenderIsAnsweredAtOnce(t *testing.T) {
-	overPipes(t, Config{MaxConnections: 1}, func(t *testing.T, h *Hub, dial func() *sender) {
+	overPipes(t, Config{MaxConnections: 1}, func(t *testing.T, _ *Hub, dial func() *sender) {
 		dial().announce(10)
 		start, c := time.Now(), dial()
 		c.send("POST /metrics HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\n")

@@ -43,7 +43,7 @@ func TestDashboardsShowWhatThereIs(t *testing.T) {
 	r := mustRender(t, `
 create_thanos: true
 prometheus_replicas: 2
-edgehub: {parts: 2, stopTimeout: 1}
+edgehub: {parts: 2, stopTimeout: 4} # the second of the pair does not run
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
 dashboards: {enabled: true}
 `)

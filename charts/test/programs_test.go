@@ -265,5 +265,8 @@ func startHub(t *testing.T, args []string, use func(push, scrape string)) {
 	}
 	use(push, scrape)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, cmd.Wait(), "edgehub %q", args)
+	if err := cmd.Wait(); err != nil { // it could not hand over what it had
+		said, _ := os.ReadFile(log.Name())
+		require.NoError(t, err, "edgehub %q said:\n%s", args, said)
+	}
 }

@@ -148,8 +148,8 @@ func (l *line) enter(client string) (leave func(), ok bool) {
 // response is what was made for a scrape, and written.
 type response struct {
 	l        *line
-	a        *arrange.Arrangement // nil once it is written
-	turn     *trial.Turn[*samples.Cursor]
+	a        *arrange.Arrangement         // nil once it is written
+	turn     *trial.Turn[*samples.Cursor] // nil where there is no trial, or nothing was given
 	judged   trial.Response
 	number   receipt.Number
 	sample   witness
@@ -180,15 +180,19 @@ const (
 	unread // it was written whole, and the client has not read it
 )
 
-// prepare arranges what the next response holds.
-func (l *line) prepare(r *http.Request, q request, now time.Time) *response {
+// prepare arranges what the next response holds: nothing where it is not settled what became
+// of the one before.
+func (l *line) prepare(r *http.Request, q request, now time.Time, settled bool) *response {
 	s := l.s
 	resp := &response{l: l, cursor: l.cursor, client: clientOf(r), host: r.Host, path: r.URL.RequestURI(), began: now, timeout: q.timeout}
 	l.mu.Lock()
 	most := l.pace.size
 	l.mu.Unlock()
 	until, choice := uint64(math.MaxUint64), s.choice(q, now)
-	if l.trial != nil {
+	switch {
+	case !settled:
+		until = 0
+	case l.trial != nil:
 		resp.turn = l.trial.Next(now)
 		l.setAside(resp.turn)
 		resp.cursor, until, most = resp.turn.From, resp.turn.Until, min(most, resp.turn.Most)
@@ -204,9 +208,12 @@ func (l *line) prepare(r *http.Request, q request, now time.Time) *response {
 	a := bounded(v, rank, choice, q.maxBytes)
 	resp.a, resp.from, resp.to, resp.tally = a, a.From, a.To, a.Tally
 	resp.judged = trial.Response{Samples: a.Samples()}
-	if l.trial != nil {
+	if l.asks() {
+		resp.number = s.numbers.Next(now)
+	}
+	if resp.turn != nil {
 		resp.over = l.passedOver(a, l.trial.Reason)
-		resp.number, resp.sample = s.numbers.Next(now), witnessOf(a)
+		resp.sample = witnessOf(a)
 		for _, id := range rank.Order {
 			if a.Holds(id) && resp.turn.Lists(id) {
 				resp.judged.Listed = append(resp.judged.Listed, id)
@@ -286,7 +293,7 @@ func (l *line) taken(resp *response) {
 	l.known, l.lost = resp.client, 0
 	l.mu.Unlock()
 	l.s.notes.again("unconfirmed " + l.name)
-	if l.trial != nil && !l.trial.Stored(resp.turn, resp.judged, time.Now()) {
+	if resp.turn != nil && !l.trial.Stored(resp.turn, resp.judged, time.Now()) {
 		l.s.store.Log.Withdraw(resp.offer)
 		return
 	}

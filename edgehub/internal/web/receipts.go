@@ -22,7 +22,7 @@ type receipts struct {
 	missing bool             // though samples are stored; the connection has to do
 	asked   time.Time        // when it was last looked for one while they are missing
 	judged  []receipt.Number // of responses that were found not to be stored, the last few
-	failing bool             // the server could not be asked the last time
+	failing time.Time        // since when the server cannot be asked; zero while it can
 }
 
 // maxJudged is how many responses that were found not to be stored are remembered: if one
@@ -34,6 +34,7 @@ const (
 	pursuitTime  = 2 * time.Minute // after which nobody asks for a response any more
 	missingEvery = time.Minute     // receipts that are missing are looked for so often
 	sayEvery     = time.Minute     // what a server refuses is said so often at most
+	patience     = time.Minute     // for so long a server that cannot be asked is waited for
 	sharedSpan   = 5 * time.Minute // for so long nothing is judged after two scrapers were seen on a line
 )
 
@@ -126,16 +127,29 @@ func (l *line) expired(resp *response) {
 func (l *line) answered(result string, err error) {
 	l.s.Counts.Queries.add(l.name+"\x00"+result, 1)
 	l.mu.Lock()
-	was := l.receipts.failing
-	l.receipts.failing = result == "failed"
+	was := !l.receipts.failing.IsZero()
+	switch {
+	case result != "failed":
+		l.receipts.failing = time.Time{}
+	case !was:
+		l.receipts.failing = time.Now()
+	}
 	l.mu.Unlock()
 	switch {
 	case result == "failed" && !was:
-		l.s.cfg.Logger.Warn("the server of a cursor cannot be asked what it has stored; until it can, its connection has to do",
+		l.s.cfg.Logger.Warn("the server of a cursor cannot be asked what it has stored; it gets nothing more for a minute, and if that does not help its connection has to do",
 			"cursor", l.name, "error", err)
 	case result != "failed" && was:
 		l.s.cfg.Logger.Info("the server of a cursor answers again", "cursor", l.name)
 	}
+}
+
+// patient says whether a server that cannot be asked is still waited for. What it was given
+// last may or may not be stored; neither to give it again nor to give it up is right.
+func (l *line) patient() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.receipts.failing) < patience
 }
 
 func (l *line) sawReceipt() {
@@ -186,12 +200,13 @@ func (l *line) miss(why string, resp *response) {
 	l.byConnection(resp)
 }
 
-// settle settles what is open when the next scrape comes.
-func (l *line) settle(timeout time.Duration, client string) {
+// settle settles what is open when the next scrape comes. It returns false where that is
+// put off, since the server cannot be asked just now.
+func (l *line) settle(timeout time.Duration, client string) (settled bool) {
 	if !l.asks() {
-		return
+		return true
 	}
-	ctx, cancel := context.WithTimeout(l.s.ctx, min(askTime, timeout/4))
+	ctx, cancel := context.WithTimeout(l.s.ctx, min(askTime, timeout/2))
 	defer cancel()
 	l.mu.Lock()
 	open, missing := slices.Clone(l.open), l.receipts.missing
@@ -203,13 +218,15 @@ func (l *line) settle(timeout time.Duration, client string) {
 	if look {
 		l.lookAgain(ctx)
 	}
+	settled = true
 	for _, resp := range open {
 		if missing {
 			l.byConnection(resp)
-		} else {
-			l.judge(ctx, resp, client)
+		} else if !l.judge(ctx, resp, client) {
+			settled = false
 		}
 	}
+	return settled
 }
 
 // lookAgain looks whether receipts arrive again.
@@ -225,8 +242,8 @@ func (l *line) lookAgain(ctx context.Context) {
 }
 
 // judge settles a response by what its server has, a last time: its scraper is here
-// again.
-func (l *line) judge(ctx context.Context, resp *response, client string) {
+// again. It returns false where the server cannot be asked just now.
+func (l *line) judge(ctx context.Context, resp *response, client string) bool {
 	l.mu.Lock()
 	if resp.stop != nil && resp.client == client {
 		resp.stop()
@@ -235,9 +252,19 @@ func (l *line) judge(ctx context.Context, resp *response, client string) {
 	numbers, err := l.asker.Seen(ctx, l.labels(), resp.began.Add(-time.Minute))
 	if err != nil {
 		l.answered("failed", err)
+		if !errors.Is(err, receipt.ErrNoQueries) && l.patient() {
+			l.pursue(resp)
+			return false
+		}
 		l.unasked(resp, err)
-		return
+		return true
 	}
+	l.decide(ctx, resp, client, numbers)
+	return true
+}
+
+// decide settles a response whose server has these receipts.
+func (l *line) decide(ctx context.Context, resp *response, client string, numbers []receipt.Number) {
 	if len(numbers) > 0 {
 		l.sawReceipt()
 	}
@@ -315,6 +342,9 @@ func (l *line) refused(ctx context.Context, resp *response) {
 		}
 		s.cfg.Logger.Warn("the server did not store a response; its samples come again, in smaller responses where that helps",
 			"cursor", l.name, "samples", resp.tally.Passed, "server_says", said)
+	}
+	if resp.turn == nil {
+		return // it held nothing
 	}
 	l.trial.Refused(resp.turn, resp.judged, causeOf(why), time.Now())
 }

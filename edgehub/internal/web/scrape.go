@@ -38,8 +38,8 @@ func (s *Server) scrape(c echo.Context) error {
 		return fmt.Errorf("set the deadline of a scrape: %w", err)
 	}
 	s.desk.Settle(l.key(), c.Request())
-	l.settle(q.timeout, clientOf(c.Request()))
-	resp := l.prepare(c.Request(), q, start)
+	settled := l.settle(q.timeout, clientOf(c.Request()))
+	resp := l.prepare(c.Request(), q, start, settled)
 	var tail []byte
 	if l.asks() {
 		tail = l.receiptText(resp.number)

@@ -132,7 +132,7 @@ func TestStrangersKeepNoScraperOut(t *testing.T) {
 	assert.EqualValues(t, 1, d.Counts.RefusedReads.of("too_many_scrapes"))
 	assert.Equal(t, http.StatusOK, scrape(scraper).Code)
 
-	known := clientOf(httptest.NewRequest("GET", "/", nil)) + scraper
+	known := clientOf(httptest.NewRequest(http.MethodGet, "/", nil)) + scraper
 	require.Equal(t, known, l.known)
 	for range maxScrapesOfOne { // one that hangs, too
 		require.True(t, enter(known))
