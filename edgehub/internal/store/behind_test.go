@@ -323,7 +323,7 @@ func TestLeavingBehindIsToldOnce(t *testing.T) {
 		h.take(b, most(3))
 		without, is := h.Log.CaughtUp(b)
 		assert.True(t, is)
-		assert.EqualValues(t, 2+episode, without)
+		assert.Equal(t, 2+episode, int(without))
 		h.take(b, most(3))
 		assert.False(t, back(), "it was told")
 	}

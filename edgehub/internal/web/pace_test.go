@@ -41,7 +41,7 @@ func (d *doors) offered() (*line, *response) {
 	q, err := d.parse(aScrape())
 	assert.NoError(d.t, err)
 	l := d.lines.line(q)
-	resp := l.prepare(aScrape(), q, time.Now())
+	resp := l.prepare(aScrape(), q, time.Now(), true)
 	l.offered(resp, time.Millisecond)
 	return l, resp
 }
