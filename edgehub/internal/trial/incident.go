@@ -66,6 +66,10 @@ func (t *Trial[P]) condemned(c *incident, ids []series.ID) (k key, ok bool) {
 // convicted notes that a series was set aside alone, exonerated that it was stored.
 func (t *Trial[P]) convicted(c *incident, id series.ID) {
 	c.cells = append(c.cells, id)
+	t.blame(c, id)
+}
+
+func (t *Trial[P]) blame(c *incident, id series.ID) {
 	c.bad[t.keyOf(id, byGateway)]++
 	c.bad[t.keyOf(id, byFamily)]++
 }

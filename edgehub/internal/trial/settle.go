@@ -131,10 +131,14 @@ func (t *Trial[P]) giveUp(g *group[P], reason string, now time.Time) *ward {
 	return w
 }
 
-// remove takes a group out of those on trial.
+// remove takes a group out of those on trial, and makes open turns of main out of date.
 func (t *Trial[P]) remove(g *group[P], f fate) {
-	g.fate = f
 	t.at.shares++
+	t.takeOff(g, f)
+}
+
+func (t *Trial[P]) takeOff(g *group[P], f fate) {
+	g.fate = f
 	t.groups = slices.DeleteFunc(t.groups, func(x *group[P]) bool { return x == g })
 	if t.doubted == g {
 		t.doubted = nil
