@@ -1,4 +1,4 @@
-.PHONY: help test race lint bench fuzz demo chart e2e gate
+.PHONY: help test race lint bench fuzz demo chart e2e gate nightly
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,3 +20,5 @@ e2e: ## real processes, twice
 	.ci/run e2e
 gate: ## everything, as CI does it
 	.ci/run
+nightly: ## what takes too long for that
+	.ci/run nightly

@@ -56,7 +56,6 @@ func TestBadPush(t *testing.T) {
 		{"no value", `bad{a="1"}`, `no value`},
 		{"no timestamp", `bad 1 today`, `"today".*not a timestamp`},
 		{"no UTF-8", "bad{a=\"\xff\"} 1", `UTF-8`},
-		{"no type", `# TYPE bad nonsense`, `"nonsense".*not a type`},
 	}
 	for i, p := range pushes {
 		mustPush(t, hub, fmt.Sprintf("beside{n=\"%d\",part=\"before\"} %d\n", i, i))

@@ -31,7 +31,14 @@
 //	node_exporter         1.12.1   e2e/tools/nodeexporter
 //	edgehub                        the checkout, anew in every run
 //
-// and for the benchmark, when it asks for them:
+// and for the tests of scrapers, when they ask for them, beside vmagent 1.110.0:
+//
+//	vmagent-1.151  1.151.0   e2e/tools/vmagent151
+//	otelcol        0.165.1   e2e/tools/otelcol
+//	telegraf       1.39.0    e2e/tools/telegraf
+//	haproxy, nginx           Debian's
+//
+// and for the benchmark:
 //
 //	prometheus-edge-hub         1.1.0     e2e/tools/prometheusedgehub
 //	pushgateway                 1.11.3    e2e/tools/pushgateway
@@ -66,6 +73,7 @@
 //	watch_test.go     asks all the time whether a series counts twice
 //
 //	bench             what a hub costs, see there
+//	scrapers          scrapers and proxies, and what breaks: docs/scrapers.md
 //
 //	internal/realbin  builds the real programs, once
 //	internal/process  starts, awaits and ends a program

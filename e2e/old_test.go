@@ -72,6 +72,6 @@ func TestOldPrometheusGetsAll(t *testing.T) {
 	samples := requireFleet(t, f, server)
 	awaitScraped(t, hub, "", samples)
 	require.Greater(t, ownMetricNow(t, hub, "edgehub_scrapes_one_at_a_time_total", nil), 7)
-	require.Regexp(t, `level=WARN .*keeps only the first.* version=2\.53\.1\b`, hub.Process.Log())
+	require.Regexp(t, `level=WARN .*keeps only the first.* scraper=Prometheus/2\.53\.1\b`, hub.Process.Log())
 	requireUp(t, promapi.New(server.Address))
 }

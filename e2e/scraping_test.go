@@ -120,8 +120,8 @@ func awaitOwn(t *testing.T, hub *stack.Hub, name string, labels map[string]strin
 	})
 }
 
-// awaitDrained waits until a scraper, one of a pair at least, has all that was pushed, and the hub
-// knows.
+// awaitDrained waits until a scraper, one of a pair at least, has all that was pushed, or was
+// handed it.
 func awaitDrained(t *testing.T, hub *stack.Hub) {
 	t.Helper()
 	awaitOwn(t, hub, "edgehub_pending_samples", nil, func(n int) bool { return n == 0 })

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -20,9 +21,8 @@ import (
 	"github.com/hubring/hubring/e2e/internal/stack"
 )
 
-// SIGTERM lets a push that is under way finish, keeps new ones out, ends with
-// status 0 when its time is over, and says in the log how many samples no scrape
-// had taken.
+// SIGTERM lets a push that is under way finish, keeps new ones out, ends when its time
+// is over with status 1, since samples are lost, and says in the log how many.
 func TestStopWithoutAScraper(t *testing.T) {
 	t.Parallel()
 	s := ownStack(t, stack.Config{Shards: 1, HubsOnly: true, HubArgs: []string{"--web.stop-timeout=3s"}})
@@ -37,9 +37,9 @@ func TestStopWithoutAScraper(t *testing.T) {
 	_, err = conn.Write([]byte("2\n"))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, readStatus(t, conn))
-	require.NoError(t, hub.Process.Wait(patience))
+	require.ErrorContains(t, hub.Process.Wait(patience), "exit status 1")
 	require.Regexp(t, `(?m)level=INFO .*msg="waiting for a scrape[^"]*" samples=\d`, hub.Process.Log())
-	require.Regexp(t, `(?m)level=WARN .*msg="[^"]*no scrape.*samples=4\b`, hub.Process.Log())
+	require.Regexp(t, `(?m)level=ERROR .*msg="[^"]*no scraper.*samples=4\b`, hub.Process.Log())
 }
 
 // stopHub tells a hub to stop and waits until it is no longer ready.
@@ -198,9 +198,15 @@ func TestStopWithNothingLeft(t *testing.T) {
 	s := ownStack(t, stack.Config{Shards: 1, HubsOnly: true})
 	hub := s.Shards[0].Hub
 	mustPush(t, hub, "early 1\n")
-	body, err := fetch(t.Context(), hub.URL()+"/metrics?drain=1")
+	// The end of its connection says that a scraper has read the response.
+	scraper := http.Client{Transport: &http.Transport{}}
+	resp, err := scraper.Get(hub.URL() + "/metrics?drain=1")
 	require.NoError(t, err)
-	require.NotEmpty(t, body)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	scraper.CloseIdleConnections()
+	awaitDrained(t, hub)
 	require.NoError(t, hub.Process.Terminate())
 	requireStopped(t, hub)
 	require.NotContains(t, hub.Process.Log(), "waiting for a scrape")

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,8 @@ var soak = flag.Duration("soak", 2*time.Second, "how long TestEverySampleIsScrap
 
 const (
 	soakPushers = 64
-	soakSeries  = 20 // of a pusher
+	soakSeries  = 20 // of a pusher, and a new one with each push
+	soakPushed  = soakSeries + 1
 	leastPushes = 10 // of each, however slow the machine is
 )
 
@@ -40,7 +42,8 @@ func (r *reader) scrape(t *testing.T, url string) {
 		return
 	}
 	defer answer.Body.Close()
-	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		i, err := strconv.Atoi(fields[1])
 		if !assert.NoError(t, err) {
@@ -53,6 +56,7 @@ func (r *reader) scrape(t *testing.T, url string) {
 		r.next[fields[0]] = i + 1
 		r.lines++
 	}
+	assert.NoError(t, lines.Err())
 }
 
 func oneConnection(t *testing.T) *http.Client {
@@ -61,13 +65,14 @@ func oneConnection(t *testing.T) *http.Client {
 	return client
 }
 
-// Many senders push while two scrapers of two parts each scrape, a third one is dead most
-// of the time, somebody looks and series expire: each of the two gets every accepted sample
-// once, the third one some of them once, and what it was left behind is counted.
+// Many senders push, new series all the time, while two scrapers of two parts each scrape, a
+// third one is dead most of the time, somebody looks and series expire: each of the two
+// gets every accepted sample once, the third one some of them once, and what it was left
+// behind is counted.
 //
 //	go test -race ./edgehub -run TestEverySampleIsScrapedOncePerCursor -soak=30s
 func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
-	s := serve(t, Config{Cursors: []string{"a", "b", "dead"}, MaxSamples: 40 * soakPushers * soakSeries, MaxScrapeSamples: 5000, IdleSeries: time.Second})
+	s := serve(t, Config{Cursors: []string{"a", "b", "dead"}, MaxSamples: 40 * soakPushers * soakPushed, MaxScrapeSamples: 5000, IdleSeries: time.Second})
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 
@@ -119,9 +124,9 @@ func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
 
 	total := 0
 	for _, n := range pushed {
-		total += n * soakSeries
+		total += n * soakPushed
 	}
-	require.Greater(t, total, leastPushes*soakPushers*soakSeries)
+	require.Greater(t, total, leastPushes*soakPushers*soakPushed)
 	stats := s.Stats()
 	assert.EqualValues(t, max(0, total-s.cfg.MaxSamples), stats.LeftBehind, "the dead one lacks what had no room, and no other lacks anything")
 	for s.Stats().Behind > 0 && !t.Failed() {
@@ -134,6 +139,7 @@ func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
 	assert.EqualValues(t, 3*total, stats.Scraped+stats.LeftBehind)
 	assert.EqualValues(t, total, uint64(dead.lines)+stats.LeftBehind)
 	for i := 0; i < len(readers); i += 2 {
+		assert.Equal(t, total, readers[i].lines+readers[i+1].lines, readers[i].path)
 		for p, n := range pushed {
 			for series := range soakSeries {
 				name := soakName(p, series)
@@ -143,7 +149,7 @@ func TestEverySampleIsScrapedOncePerCursor(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d samples", total)
+	t.Logf("%d samples, %d series expired", total, s.store.Expired())
 }
 
 // awaitScrapers waits until none of some scrapers is so far behind that the pushes under
@@ -152,13 +158,13 @@ func awaitScrapers(t *testing.T, h *Hub, names ...string) {
 	stuck := time.NewTimer(30 * time.Second)
 	defer stuck.Stop()
 	for {
-		_, moved := h.log.left()
+		_, moved := h.store.Log.Left()
 		most := 0
-		h.log.mu.Lock()
-		for _, name := range names {
-			most = max(most, h.scrapers[name].behind(h.log.end))
+		for _, lag := range h.store.Log.Lags() {
+			if slices.Contains(names, lag.Scraper) {
+				most = max(most, lag.Samples)
+			}
 		}
-		h.log.mu.Unlock()
 		if most <= h.cfg.MaxSamples/2 {
 			return
 		}
@@ -181,6 +187,7 @@ func soakPush(t *testing.T, client *http.Client, url string, pusher, i int) bool
 	for n := range soakSeries {
 		body.WriteString(at(soakName(pusher, n), i, int64(i)))
 	}
+	body.WriteString(at(fmt.Sprintf(`new{gatewayID="%d",push="%d"}`, pusher, i), 0, int64(i)))
 	answer, err := client.Post(url+"/metrics", "text/plain", strings.NewReader(body.String()))
 	if !assert.NoError(t, err) {
 		return false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,8 +16,8 @@ import (
 // Config says how a Hub behaves. The zero value of every field means its
 // default.
 type Config struct {
-	// MaxSamples bounds the samples that wait for a scraper. Where one of several is
-	// behind, what another one has got makes room for a push; beyond what no scraper
+	// MaxSamples bounds the samples that wait for a scraper. Those on their way to it
+	// have room besides, as much as one response has. Where one of several is behind, what another one has got makes room for a push; beyond what no scraper
 	// has, Policy says what happens. Default 4,000,000, about 80 MB.
 	MaxSamples int
 	// MaxSeries bounds the series that the hub knows. A push that brings one
@@ -58,6 +59,9 @@ type Config struct {
 	// MaxScrapeSamples bounds the samples of one response; a scraper that is
 	// further behind catches up in several, the oldest first. Default 2,000,000.
 	MaxScrapeSamples int
+	// MaxScrapeBytes bounds the text of one response, before it is compressed. Default
+	// none; VictoriaMetrics and vmagent get at most 15 MiB, since they refuse more than 16.
+	MaxScrapeBytes int64
 	// MaxAge is the age beyond which a sample is dropped rather than scraped:
 	// a sample older than Prometheus' out_of_order_time_window would fail the
 	// whole scrape. Default 1 hour.
@@ -72,11 +76,22 @@ type Config struct {
 	// its own with /metrics?cursor=NAME. Default one scraper, which need not
 	// say its name.
 	Cursors []string
+	// Servers says for a cursor which Prometheus scrapes it. The hub asks it after each
+	// scrape whether the response is stored, and else gives the samples again. Without
+	// one a scraper's connection tells whether it has read a response, which is not
+	// whether it has stored it. Default none.
+	Servers map[string]Server
 	// Registerer takes the hub's own metrics, and /internal serves them if it
 	// is a Gatherer as well. Default a new registry.
 	Registerer prometheus.Registerer
 	// Logger is where the hub logs. Default slog.Default().
 	Logger *slog.Logger
+}
+
+// Server is a Prometheus that can be asked over its HTTP API.
+type Server struct {
+	URL    string       // where its web pages are, such as http://localhost:9090
+	Client *http.Client // nil for one without TLS settings and passwords
 }
 
 // Policy says what a full hub does.
@@ -91,19 +106,7 @@ const (
 	Newest Policy = "newest"
 )
 
-const (
-	maxCursors      = 64
-	maxParts        = 64
-	maxScrapes      = 64 // at the same time
-	maxScrapesOfOne = 2  // of one cursor at the same time
-	maxLooks        = 4  // at the same time; they may not take a scraper's place
-	maxSpellings    = 4  // remembered for one series or family
-	maxHeaderBytes  = 64 << 10
-	idleTimeout     = 5 * time.Minute
-	defaultDeadline = time.Minute     // of a drain, which names none
-	maxDeadline     = 5 * time.Minute // of a scrape that names a longer one
-	lookDeadline    = 20 * time.Second
-)
+const maxCursors = 64
 
 // DefaultConfig returns the defaults of the bounds and times.
 func DefaultConfig() Config {
@@ -188,6 +191,7 @@ func (c Config) validate() error {
 		{"HeaderTimeout", int64(c.HeaderTimeout)},
 		{"BodyTimeout", int64(c.BodyTimeout)},
 		{"MaxScrapeSamples", int64(c.MaxScrapeSamples)},
+		{"MaxScrapeBytes", c.MaxScrapeBytes},
 		{"MaxAge", int64(c.MaxAge)},
 		{"MaxAhead", int64(c.MaxAhead)},
 		{"IdleSeries", int64(c.IdleSeries)},
@@ -224,6 +228,11 @@ func (c Config) validate() error {
 			errs = append(errs, errors.New("with several cursors each needs a name"))
 		}
 		seen[name] = true
+	}
+	for cursor := range c.Servers {
+		if !seen[cursor] {
+			errs = append(errs, fmt.Errorf("a server is named for cursor %q, which there is not", cursor))
+		}
 	}
 	return errors.Join(errs...)
 }

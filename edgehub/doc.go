@@ -17,9 +17,11 @@
 //
 // What it promises to a scraper: every sample of the log once, ordered by time
 // within its series, the last value winning where a series has two for one
-// time. The cursor moves when the whole response is out and the scraper is
-// still there; a scrape that breaks off moves nothing and its samples come
-// again. One that was away catches up in responses that fit its time, the oldest
+// time. Where Config.Servers names the scraper's server the cursor moves when that has stored
+// the response, which it is asked; else when the connection tells that the scraper has
+// read it. What does not arrive, or is not stored, comes again, and a series that the
+// server refuses is set aside, so that the others go on. A scraper that
+// was away catches up in responses that fit its time, the oldest
 // first. The body always parses, whatever was pushed. A response that can't be
 // finished is cut off, never ended early, since half a body that ends cleanly would
 // be believed.
@@ -27,7 +29,8 @@
 // Only a scraper takes: a GET with the header that Prometheus sends,
 // X-Prometheus-Scrape-Timeout-Seconds, or with ?drain=1. Any other GET looks.
 // ?cursor=a says which scraper it is, where there are several; ?part=2&parts=10
-// asks for one tenth of the series, which then has a cursor of its own. Of several
+// asks for one tenth of the series, which then has a cursor of its own; ?one=1 for
+// one sample of a series at most; ?max-bytes=N for no more text than that. Of several
 // scrapers one that is dead stops nobody: what another one has got makes room for
 // pushes, and the dead one goes without it.
 //
@@ -36,14 +39,8 @@
 //
 // GET /gateways lists the gateways that the hub knows, as metrics.
 //
-// Where to read on: server.go (routes); the way in: connections.go (who may
-// connect), push.go (a push and its refusal), body.go (its memory and time),
-// ingest.go and chain.go (its lines), newcomers.go (what is new); what is kept:
-// table.go, index.go and arena.go (spelling to series), family.go (TYPE and HELP),
-// gateway.go (whose room it is), admit.go (whether there is any), log.go, cursor.go and arrivals.go (samples, who
-// has read them and since when they wait), expire.go (what goes); the way out:
-// request.go, scrape.go, bite.go (how much), arrange.go (in which order),
-// response.go (as text), handover.go (when a cursor may move); the end: entrance.go
-// and drain.go, parting.go (the last scrape); beside it: gateways.go (their list),
-// pages.go, metrics.go.
+// The package is a face. The rooms below it, each with the life of what passes through
+// in its document: internal/web (the doors), body and intake (the way in), store over
+// series and samples (what is kept), arrange and render (the way out), handover, receipt
+// and trial (what became of it).
 package edgehub

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/samples"
 )
 
 // drainReport is how often a hub that drains says what it waits for.
@@ -16,11 +18,10 @@ const drainReport = 5 * time.Second
 // until every scraper has everything, which the hub goes on serving. One scrape of each
 // cursor or part is enough, unless it is further behind than one response
 // holds. What was handed over before and is not confirmed yet the scraper confirms
-// by coming again; if it comes over another connection it gets it again.
+// by coming again; if it comes over another connection it may get it again.
 //
 // Drain returns nil when nothing waits, at once if nothing did; Stats has counted
-// everything then. When ctx ends before, the hub believes that scrapers have what was
-// written to them, as Retire does, and if samples are left Drain returns an error
+// everything then. When ctx ends before, and samples are left, Drain returns an error
 // that says how many and wraps the cause of ctx. Meanwhile it logs every five
 // seconds what it waits for.
 //
@@ -30,11 +31,11 @@ const drainReport = 5 * time.Second
 func (h *Hub) Drain(ctx context.Context) error {
 	wait := &vigil{hub: h, ctx: ctx, report: time.NewTicker(drainReport)}
 	defer wait.report.Stop()
-	pushed := h.entrance.close()
+	pushed := h.web.CloseEntrance()
 	wait.log()
 	err := wait.until(pushed)
 	for err == nil {
-		left, moved := h.log.left()
+		left, moved := h.store.Log.Left()
 		if left == 0 {
 			break
 		}
@@ -43,11 +44,14 @@ func (h *Hub) Drain(ctx context.Context) error {
 	if err != nil {
 		h.Retire()
 	}
-	h.moving.Lock() // what moved last is counted then
-	defer h.moving.Unlock()
-	left := h.log.behind()
-	if pushes := h.entrance.count(); left > 0 || pushes > 0 {
-		return fmt.Errorf("drain the hub: %d samples wait for a scrape, %d pushes are under way: %w", left, pushes, err)
+	h.web.Settled()
+	left := h.store.Log.Behind()
+	if pushes := h.web.PushesUnderWay(); left > 0 || pushes > 0 {
+		handed := ""
+		if unsure := h.store.Log.Unsure(); unsure > 0 {
+			handed = fmt.Sprintf(" (%d were handed over and are not known to have arrived)", unsure)
+		}
+		return fmt.Errorf("drain the hub: %d samples wait for a scrape%s, %d pushes are under way: %w", left, handed, pushes, err)
 	}
 	return nil
 }
@@ -75,13 +79,13 @@ func (v *vigil) until(closed <-chan struct{}) error {
 
 // log says what is waited for, if anything is.
 func (v *vigil) log() {
-	left := v.hub.log.behind()
-	pushes := v.hub.entrance.count()
+	left := v.hub.store.Log.Behind()
+	pushes := v.hub.web.PushesUnderWay()
 	if left == 0 && pushes == 0 {
 		return
 	}
 	args := []any{"samples", left, "pushes_under_way", pushes, "last_scrape", v.hub.lastScrapeAge()}
-	if behind := v.behind(); behind != "" {
+	if behind := behind(v.hub.store.Log.Lags()); behind != "" {
 		args = append(args, "behind", behind)
 	}
 	if end, ok := v.ctx.Deadline(); ok {
@@ -92,15 +96,15 @@ func (v *vigil) log() {
 
 // behind names the cursors, and of split ones the parts, that lack something. A
 // hub with one whole cursor names none.
-func (v *vigil) behind() string {
+func behind(lags []samples.Lag) string {
 	var names []string
-	for _, l := range v.hub.log.lags() {
-		if l.samples == 0 {
+	for _, l := range lags {
+		if l.Samples == 0 {
 			continue
 		}
-		name := l.scraper
-		if l.parts > 1 {
-			name = strings.TrimSpace(fmt.Sprintf("%s %d/%d", name, l.part, l.parts))
+		name := l.Scraper
+		if l.Parts > 1 {
+			name = strings.TrimSpace(fmt.Sprintf("%s %d/%d", name, l.Part, l.Parts))
 		}
 		if name != "" {
 			names = append(names, name)
@@ -108,15 +112,3 @@ func (v *vigil) behind() string {
 	}
 	return strings.Join(names, ", ")
 }
-
-// lastScrapeAge says how long ago a scraper came, in words.
-func (h *Hub) lastScrapeAge() string {
-	last := h.lastScrape.Load()
-	if last == 0 {
-		return "never"
-	}
-	return time.Since(time.UnixMilli(last)).Round(time.Second).String() + " ago"
-}
-
-// drains says whether the hub takes no more pushes.
-func (h *Hub) drains() bool { return h.entrance.closed() }

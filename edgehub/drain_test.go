@@ -1,17 +1,12 @@
 package edgehub
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,7 +27,10 @@ func (s *server) drain() <-chan error {
 		defer cancel()
 		done <- s.Drain(ctx)
 	}()
-	require.Eventually(s.t, s.drains, 10*time.Second, time.Millisecond)
+	require.Eventually(s.t, func() bool {
+		answer, _ := s.do("GET", "/-/ready", "")
+		return answer.StatusCode == http.StatusServiceUnavailable
+	}, 10*time.Second, time.Millisecond)
 	s.t.Cleanup(cancel)
 	return done
 }
@@ -68,22 +66,19 @@ func TestDrainRefusesPushesAndWaitsForAScrape(t *testing.T) {
 	s.rejected("stopping", 1, 0)
 	still(t, done)
 
-	answer, text = s.do("GET", "/metrics", "", timeoutHeader, "10")
+	answer, text = s.do("GET", "/metrics", "", scrapeTimeout, "10")
 	assert.Equal(t, at("x", 1, 0), text)
 	assert.True(t, answer.Close)
 	require.NoError(t, <-done)
-	assert.Zero(t, s.Stats().Pending)
+	assert.Equal(t, Stats{Received: 1, Scraped: 1, Series: 1}, s.Stats())
 	require.NoError(t, s.Drain(t.Context()), "once more")
 }
 
 func TestDrainOfAnEmptyHubIsQuickAndQuiet(t *testing.T) {
-	var log bytes.Buffer
-	h, err := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	assert.NoError(t, h.Drain(ctx))
-	assert.Empty(t, log.String())
+	j := &journal{}
+	h := newHub(t, Config{Logger: j.logger()})
+	assert.NoError(t, h.Drain(ended()))
+	assert.Empty(t, j.String())
 }
 
 // A push that is under way is finished and scraped.
@@ -106,32 +101,38 @@ func TestDrainFinishesPushes(t *testing.T) {
 func TestDrainDuringAPush(t *testing.T) {
 	s := serve(t, Config{})
 	s.dial().announce(10)
-	ctx, end := context.WithCancel(t.Context())
-	end()
-	err := s.Drain(ctx)
+	err := s.Drain(ended())
 	assert.ErrorIs(t, err, context.Canceled)
-	assert.ErrorContains(t, err, "0 samples wait for a scrape, 1 pushes are under way")
+	assert.ErrorContains(t, err, "0 samples wait for a scrape")
+	assert.ErrorContains(t, err, "1 pushes are under way")
 }
 
 // What was handed over just before is neither believed at once nor given up: the
-// scraper confirms it with its next scrape, or gets it again.
+// scraper confirms it with its next scrape or the orderly end of its connection, or gets it again.
 func TestDrainWaitsForTheConfirmation(t *testing.T) {
-	for _, comesBack := range []bool{true, false} {
-		s := serve(t, Config{})
-		s.push(at("x", 1, 0))
-		scraper := s.another()
-		assert.Equal(t, at("x", 1, 0), scraper.scrape())
-		done := s.drain()
-		still(t, done)
-		assert.Equal(t, 1, s.Stats().Pending)
-		if comesBack {
-			assert.Empty(t, scraper.scrape())
-		} else {
-			scraper.client.CloseIdleConnections()
-			assert.Equal(t, at("x", 1, 0), s.scrape())
-		}
-		require.NoError(t, <-done)
-		assert.EqualValues(t, 1, s.Stats().Scraped)
+	for how, goesOn := range map[string]func(s *server, c *sender){
+		"next scrape": func(_ *server, c *sender) { c.ask(10); c.answer() },
+		"end":         func(_ *server, c *sender) { c.Close() },
+		"reset": func(s *server, c *sender) {
+			c.reset()
+			s.awaitAborted(1)
+			assert.Equal(s.t, at("x", 1, 0), s.scrape())
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			s := serve(t, Config{})
+			s.push(at("x", 1, 0))
+			c := s.dial()
+			c.ask(10)
+			_, text := c.answer()
+			require.Equal(t, at("x", 1, 0), text)
+			done := s.drain()
+			still(t, done)
+			assert.Equal(t, 1, s.Stats().Unsure)
+			goesOn(s, c)
+			require.NoError(t, <-done)
+			assert.EqualValues(t, 1, s.Stats().Scraped)
+		})
 	}
 }
 
@@ -141,14 +142,13 @@ func TestDrainWaitsForEveryCursorAndPart(t *testing.T) {
 	s.push(string(fleet(50, 1, base)))
 	scrape := func(path string) {
 		t.Helper()
-		answer, _ := s.do("GET", path, "", timeoutHeader, "10")
+		answer, _ := s.do("GET", path, "", scrapeTimeout, "10")
 		require.Equal(t, http.StatusOK, answer.StatusCode)
 	}
 	done := s.drain()
 	scrape("/metrics?cursor=a")
 	scrape(partPath(1, 2, "&cursor=b"))
-	wait := vigil{hub: s.Hub}
-	require.Eventually(t, func() bool { return wait.behind() == "b 2/2" }, 10*time.Second, time.Millisecond, wait.behind())
+	require.Eventually(t, func() bool { return behind(s.store.Log.Lags()) == "b 2/2" }, 10*time.Second, time.Millisecond)
 	still(t, done)
 	scrape(partPath(2, 2, "&cursor=b"))
 	require.NoError(t, <-done)
@@ -161,7 +161,7 @@ func TestDrainInBites(t *testing.T) {
 	s.push(at("x", 1, 0) + at("x", 2, 1) + at("x", 3, 2))
 	done := s.drain()
 	assert.Equal(t, at("x", 1, 0)+at("x", 2, 1), s.scrape())
-	s.await(1)
+	s.awaitBehind(1)
 	still(t, done)
 	assert.Equal(t, at("x", 3, 2), s.scrape())
 	require.NoError(t, <-done)
@@ -173,28 +173,10 @@ func TestLastScrapeThatIsGivenUpComesAgain(t *testing.T) {
 	s := serve(t, Config{})
 	s.push(at("x", 1, 0))
 	done := s.drain()
-	conn, _ := rawScrape(t, s, 10, "")
+	c := s.dial()
+	c.ask(10)
 	s.awaitScrapes(1)
-	require.NoError(t, conn.Close()) // unread
-	s.awaitAborted(1)
-	still(t, done)
-	assert.Equal(t, 1, s.Stats().Pending)
-	assert.Equal(t, at("x", 1, 0), s.scrape())
-	require.NoError(t, <-done)
-}
-
-// One that gave up before its response was on the way closed the connection in order,
-// since there was nothing left unread; what is written then does not arrive.
-func TestLastScrapeThatIsGivenUpBefore(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	done := s.drain()
-	table := s.table.Load()
-	table.mu.Lock() // which the response needs
-	conn, _ := rawScrape(t, s, 10, "")
-	require.Eventually(t, func() bool { return slices.ContainsFunc(s.connections.all(), s.connections.isTaken) }, 10*time.Second, time.Millisecond)
-	require.NoError(t, conn.Close())
-	table.mu.Unlock()
+	require.NoError(t, c.Close()) // unread
 	s.awaitAborted(1)
 	still(t, done)
 	assert.Equal(t, 1, s.Stats().Pending)
@@ -203,113 +185,32 @@ func TestLastScrapeThatIsGivenUpBefore(t *testing.T) {
 }
 
 // A response that began before the hub drains is one like any other: the scraper
-// keeps the connection, and closing it says that it has not got what was written.
+// keeps the connection, and only its own next scrape, or its end, tells.
 func TestScrapeUnderWayWhenTheDrainBegins(t *testing.T) {
-	for _, taken := range []bool{true, false} {
-		overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+	for _, scrapesAgain := range []bool{true, false} {
+		overPipes(t, Config{}, func(t *testing.T, h *Hub, dial func() *sender) {
 			ingestAt(t, h, []byte("x 1\n"))
-			c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+			c := dial()
+			c.ask(10)
 			synctest.Wait() // it is to be read
 			done := make(chan error, 1)
-			ctx, end := context.WithCancel(t.Context())
-			go func() { done <- h.Drain(ctx) }()
+			go func() { done <- h.Drain(t.Context()) }()
 			synctest.Wait()
 			answer, _ := c.answer()
 			assert.False(t, answer.Close)
+			c.send("GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
+			c.answer()
 			synctest.Wait()
-			still(t, done)
-			if taken {
-				c.send("GET /-/ready HTTP/1.1\r\nHost: hub\r\n\r\n")
-				require.NoError(t, <-done)
+			still(t, done) // a probe says nothing
+			if scrapesAgain {
+				c.ask(10)
 				c.answer()
 			} else {
 				c.Close()
-				synctest.Wait()
-				still(t, done)
-				end()
-				assert.ErrorContains(t, <-done, "1 samples wait")
 			}
-			end()
+			require.NoError(t, <-done)
 		})
 	}
-}
-
-// awaitAborted waits until the hub knows of so many scrapes that nobody took.
-func (s *server) awaitAborted(n int) {
-	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		return strings.Contains(s.get("/internal"), fmt.Sprintf("edgehub_scrapes_aborted_total %d\n", n))
-	}, 10*time.Second, time.Millisecond)
-}
-
-// Under TLS a scraper says that it closes the connection, whether or not it has
-// read what came.
-func TestLastScrapeThatIsGivenUpUnderTLS(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	conn := s.underTLS()
-	done := s.drain()
-	_, err := fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
-	require.NoError(t, err)
-	s.awaitScrapes(1)
-	require.NoError(t, conn.Close()) // unread
-	s.awaitAborted(1)
-	still(t, done)
-	assert.Equal(t, at("x", 1, 0), s.scrape())
-	require.NoError(t, <-done)
-}
-
-// byteByByte is a connection of which nothing is read before it is needed.
-type byteByByte struct{ net.Conn }
-
-func (c byteByByte) Read(b []byte) (int, error) { return c.Conn.Read(b[:min(1, len(b))]) }
-
-// underTLS serves the hub under TLS, too, and returns a client's connection.
-func (s *server) underTLS() *tls.Conn {
-	s.t.Helper()
-	certified := httptest.NewTLSServer(nil)
-	defer certified.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(s.t, err)
-	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(tls.NewListener(listener, certified.TLS)) }()
-	trust := certified.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
-	trust.ServerName = "example.com" // which the certificate is for
-	plain, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(s.t, err)
-	conn := tls.Client(byteByByte{plain}, trust)
-	s.t.Cleanup(func() {
-		conn.Close()
-		s.http.Close()
-		assert.ErrorIs(s.t, <-served, http.ErrServerClosed)
-	})
-	return conn
-}
-
-// Under TLS, too, a scraper that has read the response closes the connection in order.
-// The hub must have sent it nothing more, since that would lie unread.
-func TestLastScrapeUnderTLS(t *testing.T) {
-	s := serve(t, Config{})
-	s.push(at("x", 1, 0))
-	scraper := s.underTLS()
-	done := s.drain()
-	fmt.Fprintf(scraper, "GET /metrics HTTP/1.1\r\nHost: hub\r\n%s: 10\r\n\r\n", timeoutHeader)
-	answer, err := http.ReadResponse(bufio.NewReader(scraper), nil)
-	require.NoError(t, err)
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	require.Equal(t, at("x", 1, 0), string(text))
-	require.Eventually(t, func() bool { return slices.ContainsFunc(s.connections.all(), (*connection).allWritten) }, 10*time.Second, time.Millisecond)
-	require.NoError(t, scraper.Close())
-	require.NoError(t, <-done)
-	assert.Contains(t, s.get("/internal"), "edgehub_scrapes_aborted_total 0\n")
-}
-
-// allWritten says whether a scraper owes an answer to what was written.
-func (c *connection) allWritten() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.ContainsFunc(c.owed, func(o *handover) bool { return o.written })
 }
 
 // The last response is a whole one for any client, compressed and over TLS, too.
@@ -326,21 +227,22 @@ func TestLastScrapeIsComplete(t *testing.T) {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		server, url, client := h.HTTPServer(), "http://"+listener.Addr().String(), &http.Client{Transport: &http.Transport{}}
+		listener = h.Listener(listener)
 		if encrypted {
 			listener = tls.NewListener(listener, certified.TLS)
 			url, client = strings.Replace(url, "http:", "https:", 1), certified.Client()
 		}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(listener) }()
+		<-h.web.CloseEntrance() // as Drain does first
 		done := make(chan error, 1)
 		go func() { done <- h.Drain(t.Context()) }()
-		require.Eventually(t, h.drains, 10*time.Second, time.Millisecond)
 		assert.Equal(t, body.String(), scrapeFor(t, client, url)) // the client asks for gzip by itself
 		require.NoError(t, <-done)
 		client.CloseIdleConnections()
 		require.NoError(t, server.Shutdown(t.Context()))
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
-		require.Eventually(t, func() bool { return len(h.connections.all()) == 0 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return h.desk.Open() == 0 }, 10*time.Second, time.Millisecond)
 	}
 }
 
@@ -349,7 +251,7 @@ func scrapeFor(t *testing.T, client *http.Client, url string) string {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodGet, url+"/metrics", nil)
 	require.NoError(t, err)
-	r.Header.Set(timeoutHeader, "10")
+	r.Header.Set(scrapeTimeout, "10")
 	answer, err := client.Do(r)
 	require.NoError(t, err)
 	defer answer.Body.Close()
@@ -361,10 +263,13 @@ func scrapeFor(t *testing.T, client *http.Client, url string) string {
 	return string(text)
 }
 
-// One that asks with ?drain=1, in HTTP/1.0 or over somebody else's server has what
-// is written.
-func TestDrainBelievesWhatIsWrittenWhereItHasTo(t *testing.T) {
-	for _, request := range []string{"GET /metrics?drain=1 HTTP/1.1\r\nHost: hub\r\n\r\n", "GET /metrics HTTP/1.0\r\n" + timeoutHeader + ": 10\r\n\r\n"} {
+// One that asks with ?drain=1, or in HTTP/1.0, confirms by the end of its connection.
+func TestDrainByOtherClients(t *testing.T) {
+	for _, request := range []string{
+		"GET /metrics?drain=1 HTTP/1.1\r\nHost: hub\r\n\r\n",
+		"POST /metrics?drain=1 HTTP/1.1\r\nHost: hub\r\nContent-Length: 0\r\n\r\n",
+		"GET /metrics HTTP/1.0\r\n" + scrapeTimeout + ": 10\r\n\r\n",
+	} {
 		s := serve(t, Config{})
 		s.push(at("x", 1, 0))
 		done := s.drain()
@@ -372,13 +277,20 @@ func TestDrainBelievesWhatIsWrittenWhereItHasTo(t *testing.T) {
 		c.send(request)
 		_, text := c.answer()
 		assert.Equal(t, at("x", 1, 0), text)
+		still(t, done)
+		assert.Equal(t, 1, s.Stats().Unsure, request)
+		require.NoError(t, c.Close())
 		require.NoError(t, <-done)
 	}
+}
+
+// Under somebody else's server what is written has to do.
+func TestDrainUnderAnotherServer(t *testing.T) {
 	h := newHub(t, Config{})
 	ingestAt(t, h, []byte(at("x", 1, 0)))
-	h.entrance.close()
+	<-h.web.CloseEntrance()
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-	r.Header.Set(timeoutHeader, "10")
+	r.Header.Set(scrapeTimeout, "10")
 	w := httptest.NewRecorder()
 	h.Handler().ServeHTTP(w, r)
 	assert.Equal(t, at("x", 1, 0), w.Body.String())
@@ -390,48 +302,49 @@ func TestDrainBelievesWhatIsWrittenWhereItHasTo(t *testing.T) {
 // end what is lost.
 func TestDrainWithoutAScraper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		h, err := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Cursors: []string{"a", "b"}})
-		require.NoError(t, err)
+		j := &journal{}
+		h := newHub(t, Config{Logger: j.logger(), Cursors: []string{"a", "b"}})
 		ingestAt(t, h, []byte("x 1\ny 1\n"))
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 		defer cancel()
-		err = h.Drain(ctx)
+		err := h.Drain(ctx)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, "drain the hub: 2 samples wait for a scrape, 0 pushes are under way: ")
 		assert.Equal(t, 12*time.Second, time.Since(begin))
-		assert.Equal(t, 3, strings.Count(log.String(), "waiting for a scrape of what was pushed"), log.String())
-		assert.Contains(t, log.String(), `samples=2 pushes_under_way=0 last_scrape=never behind="a, b" up_to=7s`)
+		assert.Equal(t, 3, strings.Count(j.String(), "waiting for a scrape of what was pushed"), j.String())
+		assert.Contains(t, j.String(), `samples=2 pushes_under_way=0 last_scrape=never behind="a, b" up_to=7s`)
 	})
 }
 
-// At the end of its time the hub believes that a scraper has what was written to it,
-// which is all that is left to do.
-func TestDrainBelievesWhatIsWrittenAtTheEnd(t *testing.T) {
-	for name, scraped := range map[string]struct{ before, since bool }{"before": {before: true}, "since": {since: true}} {
+// At the end of its time the hub says what was handed over and is not known to have
+// arrived. It does not believe that it has.
+func TestDrainBelievesNothingAtTheEnd(t *testing.T) {
+	for name, before := range map[string]bool{"before": true, "since": false} {
 		t.Run("handed over "+name, func(t *testing.T) {
-			overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
-				scrape := func(really bool) {
-					if really {
-						c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+			overPipes(t, Config{}, func(t *testing.T, h *Hub, dial func() *sender) {
+				ingestAt(t, h, []byte("x 1\n"))
+				scrape := func(now bool) {
+					if now {
+						c := dial()
+						c.ask(10)
 						_, text := c.answer()
 						assert.NotEmpty(t, text)
 					}
 					synctest.Wait()
 				}
-				ingestAt(t, h, []byte("x 1\n"))
-				scrape(scraped.before)
+				scrape(before)
 				ctx, end := context.WithCancel(t.Context())
 				done := make(chan error, 1)
 				go func() { done <- h.Drain(ctx) }()
 				synctest.Wait()
-				scrape(scraped.since)
+				scrape(!before)
 				still(t, done)
-				require.Equal(t, 1, h.Stats().Pending)
 				end()
-				require.NoError(t, <-done)
-				assert.Zero(t, h.Stats().Pending)
+				err := <-done
+				assert.ErrorIs(t, err, context.Canceled)
+				assert.ErrorContains(t, err, "1 samples wait for a scrape (1 were handed over and are not known to have arrived)")
+				assert.Zero(t, h.Stats().Scraped)
 			})
 		})
 	}
@@ -440,18 +353,18 @@ func TestDrainBelievesWhatIsWrittenAtTheEnd(t *testing.T) {
 // A scraper that neither closes the connection nor goes on, as one that is halted,
 // has nothing once its time is over.
 func TestLastScrapeOfAHaltedScraper(t *testing.T) {
-	overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+	overPipes(t, Config{}, func(t *testing.T, h *Hub, dial func() *sender) {
 		ingestAt(t, h, []byte("x 1\n"))
 		ctx, end := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- h.Drain(ctx) }()
 		synctest.Wait()
-		begin := time.Now()
-		c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+		begin, c := time.Now(), dial()
+		c.ask(10)
 		c.answer()
 		_, err := c.in.ReadByte() // until the hub closes the connection
 		assert.ErrorIs(t, err, io.EOF)
-		assert.Equal(t, 10*time.Second+lingering, time.Since(begin))
+		assert.Equal(t, 11*time.Second, time.Since(begin))
 		synctest.Wait()
 		still(t, done)
 		assert.Equal(t, 1, h.Stats().Pending)
@@ -460,21 +373,25 @@ func TestLastScrapeOfAHaltedScraper(t *testing.T) {
 	})
 }
 
-// A response that is still being written when the time is over is believed once it is.
+// A response that is still being written when the time is over counts once its scraper
+// has told that it has it.
 func TestLastScrapeAfterTheEnd(t *testing.T) {
-	overPipe(t, Config{}, func(t *testing.T, h *Hub, c *sender) {
+	overPipes(t, Config{}, func(t *testing.T, h *Hub, dial func() *sender) {
 		ingestAt(t, h, []byte("x 1\n"))
 		ctx, end := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- h.Drain(ctx) }()
 		synctest.Wait()
-		c.send("GET /metrics HTTP/1.1\r\nHost: hub\r\n" + timeoutHeader + ": 10\r\n\r\n")
+		c := dial()
+		c.ask(10)
 		synctest.Wait() // it is to be read
 		end()
 		assert.ErrorContains(t, <-done, "1 samples wait")
 		c.answer()
+		synctest.Wait() // a pipe whose other end is closed takes no deadline, which a socket does
+		c.Close()
 		synctest.Wait()
-		assert.Zero(t, h.Stats().Pending)
+		assert.Zero(t, h.Stats().Behind)
 	})
 }
 
@@ -483,31 +400,12 @@ func TestLastScrapeOfAClientThatReadsToTheEnd(t *testing.T) {
 	s := serve(t, Config{})
 	s.push(at("x", 1, 0))
 	done := s.drain()
-	begin := time.Now()
-	conn, r := rawScrape(t, s, 30, "")
-	text, err := io.ReadAll(r)
+	begin, c := time.Now(), s.dial()
+	c.ask(30)
+	text, err := io.ReadAll(c.in)
 	require.NoError(t, err)
 	assert.Contains(t, string(text), at("x", 1, 0))
-	require.NoError(t, conn.Close())
+	require.NoError(t, c.Close())
 	require.NoError(t, <-done)
 	assert.Less(t, time.Since(begin), 20*time.Second, "the hub waited for the client")
-}
-
-func TestEntrance(t *testing.T) {
-	var e entrance
-	require.True(t, e.enter())
-	require.True(t, e.enter())
-	empty := e.close()
-	assert.False(t, e.enter())
-	assert.Equal(t, 2, e.count())
-	e.leave()
-	select {
-	case <-empty:
-		t.Fatal("somebody is in")
-	default:
-	}
-	e.leave()
-	<-empty
-	<-e.close() // closing it twice changes nothing
-	assert.True(t, e.closed())
 }

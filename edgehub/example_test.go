@@ -22,7 +22,7 @@ func ExampleHub_Drain() {
 	}
 	server := hub.HTTPServer()
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(hub.Listener(listener)) }()
 
 	// When the program is told to stop:
 	ctx, cancel := context.WithTimeout(context.Background(), 75*time.Second)
@@ -34,5 +34,6 @@ func ExampleHub_Drain() {
 		fmt.Println(err)
 	}
 	fmt.Println(<-served)
+	hub.Close(ctx)
 	// Output: http: Server closed
 }

@@ -5,11 +5,14 @@ import (
 	"log/slog"
 	"math"
 	"testing"
-	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/render"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // No two pushes, whatever their bytes, make a scrape that does not parse, and
@@ -21,30 +24,32 @@ func FuzzPush(f *testing.F) {
 	f.Add([]byte("# TYPE x_count counter\nx_count 1\n"), []byte("# TYPE x histogram\nx_count 2\n"))
 	f.Add([]byte("# TYPE \"x.y\" histogram\n{\"x.y_bucket\",le=\"1\"} 1\n{\"x.y_sum\",\"a.b\"=\"c\"} 2\n"), []byte("{\"x\"} 1\n"))
 	discard := slog.New(slog.DiscardHandler)
-	now := time.UnixMilli(1_700_000_000_000)
 	f.Fuzz(func(t *testing.T, one, two []byte) {
 		h, err := New(Config{Logger: discard})
 		require.NoError(t, err)
+		defer h.Close(ended())
 		for _, body := range [][]byte{one, two} {
-			_, _ = h.ingest(body, now) // refused is fine
+			_, _ = h.Push(t.Context(), Text, body) // refused is fine
 		}
-		classic := h.everything(t, true)
+		classic := h.everything(t, exposition.Values)
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		_, err = parser.TextToMetricFamilies(bytes.NewReader(classic))
 		require.NoError(t, err, "%s", classic)
 
-		text := h.everything(t, false)
+		text := h.everything(t, exposition.AllowUTF8)
 		again, err := New(Config{Logger: discard})
 		require.NoError(t, err)
-		_, err = again.ingest(text, now)
+		defer again.Close(ended())
+		_, err = again.Push(t.Context(), Text, text)
 		require.NoError(t, err, "%s", text)
 		require.Equal(t, samplesOf(h), samplesOf(again))
 	})
 }
 
-func (h *Hub) everything(t *testing.T, classic bool) []byte {
+func (h *Hub) everything(t *testing.T, escaping exposition.Escaping) []byte {
 	var out bytes.Buffer
-	require.NoError(t, h.waiting().write(&out, classic))
+	v, rank := h.store.ReadWaiting()
+	require.NoError(t, render.Text(&out, arrange.Arrange(v, rank, arrange.Everything), escaping, nil))
 	return out.Bytes()
 }
 

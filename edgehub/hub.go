@@ -1,127 +1,169 @@
 package edgehub
 
 import (
+	"context"
 	"fmt"
 	"iter"
-	"net"
-	"sync"
-	"sync/atomic"
+	"net/http"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/handover"
+	"github.com/hubring/hubring/edgehub/internal/intake"
+	"github.com/hubring/hubring/edgehub/internal/receipt"
+	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/edgehub/internal/web"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Hub holds the series and samples, and serves them over HTTP. Its methods may
 // be called from any goroutine.
 type Hub struct {
-	cfg       Config
-	table     atomic.Pointer[table]
-	log       *log
-	scrapers  map[string]*scraper
-	metrics   *metrics
-	ingesters sync.Pool     // of *ingester
-	entrance  entrance      // of pushes
-	pushes    chan struct{} // a place for each push that is taken in
-	bodies    room          // memory for the pushes that are read
-	scrapes   chan struct{} // a place for each scrape
-	looks     chan struct{} // a place for each look
-	started   time.Time
-
-	moving      sync.RWMutex // read-locked while a cursor moves and that is counted
-	connections connections
-	confirmTime time.Duration // see handover.go
-
-	lastSweep  atomic.Int64 // when series were last expired, in Unix seconds
-	lastScrape atomic.Int64 // when a scraper last came, in milliseconds; 0 before
-	retired    atomic.Bool
-	warned     sync.Map // what was said once and need not be again
+	cfg   Config
+	store *store.Store
+	web   *web.Server
+	desk  *handover.Desk
+	room  *body.Room
 }
 
-// New makes a hub from a config. It starts nothing. Its error names every fault
-// of the config, or a metric that the Registerer has already.
+// New makes a hub from a config. Its error names every fault
+// of the config, or a metric that the Registerer has already. Close ends it.
 func New(cfg Config) (*Hub, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configure hub: %w", err)
 	}
+	servers := map[string]*receipt.Asker{}
+	for cursor, s := range cfg.Servers {
+		asker, err := receipt.NewAsker(s.URL, s.Client, 0)
+		if err != nil {
+			return nil, fmt.Errorf("configure hub: the server of cursor %q: %w", cursor, err)
+		}
+		servers[cursor] = asker
+	}
 	h := &Hub{
-		cfg:      cfg,
-		scrapers: map[string]*scraper{},
-		pushes:   make(chan struct{}, cfg.MaxPushes),
-		scrapes:  make(chan struct{}, maxScrapes),
-		looks:    make(chan struct{}, maxLooks),
-		started:  time.Now(),
-		bodies:   room{limit: cfg.MaxBodiesBytes},
-
-		confirmTime: confirmTime,
-		connections: connections{maxSenders: cfg.MaxConnections, open: map[net.Conn]*connection{}},
+		cfg: cfg,
+		store: store.New(store.Config{
+			Series:     series.Limits{Series: cfg.MaxSeries, GatewaySeries: cfg.MaxGatewaySeries, TableBytes: cfg.MaxTableBytes},
+			Samples:    cfg.MaxSamples,
+			Newest:     cfg.Policy == Newest,
+			IdleSeries: cfg.IdleSeries,
+			Scrapers:   cfg.Cursors,
+		}),
+		room: body.NewRoom(cfg.MaxBodiesBytes),
 	}
-	h.ingesters.New = h.newIngester
-	h.table.Store(newTable(cfg, 0))
-	var scrapers []*scraper
-	for _, name := range cfg.Cursors {
-		s := newScraper(cfg, name)
-		h.scrapers[name] = s
-		scrapers = append(scrapers, s)
-	}
-	h.log = newLog(cfg, h.table.Load(), scrapers)
-	h.lastSweep.Store(h.started.Unix())
-	var err error
-	if h.metrics, err = newMetrics(h); err != nil {
+	h.desk = handover.NewDesk(handover.Config{
+		MaxSenders: cfg.MaxConnections, Spare: spareConnections,
+		Notice: func(n handover.Notice) { h.web.Noticed(n) },
+	})
+	in := intake.New(intake.Config{
+		Limits:       exposition.Limits{SeriesBytes: cfg.MaxSeriesBytes, Labels: cfg.MaxLabels},
+		GatewayLabel: cfg.GatewayLabel,
+		MaxSamples:   cfg.MaxSamples,
+		Reserved:     receipt.Name,
+	}, h.store, h.room)
+	pushSeconds, scrapeSeconds := newHistograms()
+	h.web = web.New(web.Config{
+		Store: h.store, Intake: in, Room: h.room, Desk: h.desk,
+		Cursors: cfg.Cursors, Servers: servers,
+		MaxSamples: cfg.MaxSamples, MaxSeries: cfg.MaxSeries, MaxConnections: cfg.MaxConnections,
+		MaxBodyBytes: cfg.MaxBodyBytes, BodyTimeout: cfg.BodyTimeout, MaxPushes: cfg.MaxPushes,
+		MaxScrapeSamples: cfg.MaxScrapeSamples, MaxScrapeBytes: cfg.MaxScrapeBytes,
+		MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, GatewayLabel: cfg.GatewayLabel,
+		Own: own(cfg.Registerer), PushSeconds: pushSeconds, ReadSeconds: scrapeSeconds, Logger: cfg.Logger,
+	})
+	if err := h.register(in, pushSeconds, scrapeSeconds); err != nil {
+		h.Close(context.Background())
 		return nil, fmt.Errorf("register the hub's metrics: %w", err)
 	}
 	return h, nil
+}
+
+// own serves the hub's own metrics.
+func own(r prometheus.Registerer) http.Handler {
+	if g, ok := r.(prometheus.Gatherer); ok {
+		return promhttp.HandlerFor(g, promhttp.HandlerOpts{Registry: r})
+	}
+	return http.NotFoundHandler()
+}
+
+// Close ends what the hub does by itself: it asks servers what they have stored, and
+// waits for the other end of connections that the server has closed, which it does a last
+// time here, until ctx ends. Call it when nothing is served any more.
+func (h *Hub) Close(ctx context.Context) {
+	h.desk.Close(ctx)
+	h.web.Close()
+}
+
+// Format says how the bytes of a push are to be read.
+type Format int
+
+// Text is Prometheus' text format, version 0.0.4.
+const Text Format = iota
+
+// RefusedError is why a push was not taken.
+type RefusedError struct {
+	Status int    // of HTTP: what the hub would have answered
+	Reason string // in one word, as in edgehub_pushes_rejected_total
+	text   string
+}
+
+func (e *RefusedError) Error() string { return e.text }
+
+// Push takes in a body as a POST would, all of its samples or none, and returns how many
+// there are. It does not keep the body. Its error is a *RefusedError, or that of
+// ctx, which is looked at before.
+func (h *Hub) Push(ctx context.Context, format Format, body []byte) (samples int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if format != Text {
+		return 0, &RefusedError{http.StatusUnsupportedMediaType, "content_type", fmt.Sprintf("the format %d is not supported", format)}
+	}
+	n, refused := h.web.Push(body)
+	if refused != nil {
+		return 0, &RefusedError{refused.Status, refused.Reason, refused.Text}
+	}
+	return n, nil
 }
 
 // Stats is what a hub did since it started, in samples, and what it holds.
 type Stats struct {
 	Received uint64 // taken into the log
 	Scraped  uint64 // passed by a cursor, each scraper counted
-	Dropped  uint64 // passed by a cursor, but too old or too far ahead to be written
+	Dropped  uint64 // passed by a cursor, but too old, too far ahead or set aside, and not written
 	LetGo    uint64 // given up under the policy Newest, to make room
 	Series   int    // known
 
 	// LeftBehind were given up for a scraper that was so far behind that they were in
 	// the way, since another one has them; each scraper counted, those in parts about.
 	LeftBehind uint64
-	Pending    int // that no scraper has got yet; what MaxSamples bounds
-	Behind     int // that the scraper furthest behind has not got yet
+	Pending    int // that no scraper has or was handed; what MaxSamples bounds
+	Unsure     int // that a scraper was handed and may not have
+	Behind     int // that the scraper furthest behind has not got for sure
 }
 
 // Stats returns exact counts.
 func (h *Hub) Stats() Stats {
-	pending, _ := h.log.pending()
+	counts := &h.web.Counts
+	pending, _ := h.store.Log.Pending()
 	return Stats{
-		Received: h.metrics.receivedCount.Load(),
-		Scraped:  h.metrics.scrapedCount.Load(),
-		Dropped:  h.metrics.droppedCount.Load(),
-		LetGo:    h.metrics.letGoCount.Load(),
-		Series:   h.table.Load().size(),
+		Received: counts.Received.Load(),
+		Scraped:  counts.Scraped.Load(),
+		Dropped:  counts.Dropped(),
+		LetGo:    counts.LetGo.Load(),
+		Series:   h.store.Table().Size(),
 
-		LeftBehind: h.log.leftBehind(),
+		LeftBehind: h.store.Log.LeftBehind(),
 		Pending:    pending,
-		Behind:     h.log.behind(),
+		Unsure:     h.store.Log.Unsure(),
+		Behind:     h.store.Log.Behind(),
 	}
-}
-
-// Pending yields every sample that some scraper may not have got yet, which where one
-// of several is behind are more than Stats.Pending, as a scrape would write them: the series' canonical text, the time in milliseconds since
-// the epoch and the value. Nothing is taken.
-func (h *Hub) Pending() iter.Seq2[string, Point] {
-	return func(yield func(string, Point) bool) {
-		a := h.waiting()
-		for _, id := range a.rank.order {
-			for _, p := range a.of(id) {
-				if !yield(a.rank.text(id), Point{p.time, p.value}) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// waiting arranges what some scraper has not got, whatever its age.
-func (h *Hub) waiting() *arrangement {
-	v, t := h.log.readWaiting()
-	return arrange(v, t.ranked(), everything)
 }
 
 // Point is one value of a series.
@@ -130,36 +172,29 @@ type Point struct {
 	Value float64
 }
 
-// move moves a cursor and counts that. It does nothing where another scrape of
-// the cursor was faster.
-func (h *Hub) move(s *scraper, c *cursor, a *arrangement) bool {
-	h.moving.RLock()
-	defer h.moving.RUnlock()
-	passed, moved := h.log.advance(c, a)
-	if moved {
-		h.metrics.handedOver(s, passed)
-		if without, is := h.log.caughtUp(s); is {
-			h.cfg.Logger.Info("a scraper that was left behind has caught up; what it was left behind only others have",
-				"cursor", s.name, "samples", int(without))
+// Pending yields every sample that some scraper may not have got yet, which where one
+// of several is behind are more than Stats.Pending, as a scrape would write them: the
+// series' canonical text, the time in milliseconds since the epoch and the value.
+// Nothing is taken.
+func (h *Hub) Pending() iter.Seq2[string, Point] {
+	return func(yield func(string, Point) bool) {
+		v, rank := h.store.ReadWaiting()
+		a := arrange.Arrange(v, rank, arrange.Everything)
+		for _, id := range rank.Order {
+			for _, p := range a.Of(id) {
+				if !yield(rank.Text(id), Point{p.Time, p.Value}) {
+					return
+				}
+			}
 		}
 	}
-	return moved
 }
 
-// madeRoom counts what was done to find room for a push, and says it where it begins.
-func (h *Hub) madeRoom(m made) {
-	h.metrics.letGo(m.letGo)
-	for _, name := range m.left {
-		h.cfg.Logger.Warn("a scraper is too far behind and is left there: what it has not got and another scraper has makes room for pushes",
-			"cursor", name, "limit", h.cfg.MaxSamples)
+// lastScrapeAge says how long ago a scraper came, in words.
+func (h *Hub) lastScrapeAge() string {
+	last := h.web.LastScrape()
+	if last.IsZero() {
+		return "never"
 	}
-}
-
-// handedOver moves a cursor after its scrape was taken.
-func (h *Hub) handedOver(s *scraper, c *cursor, a *arrangement) {
-	now := time.Now()
-	if h.move(s, c, a) {
-		h.table.Load().touch(a.shares, now)
-	}
-	h.sweep(now)
+	return time.Since(last).Round(time.Second).String() + " ago"
 }

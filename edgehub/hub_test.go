@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/hubring/hubring/edgehub/internal/samples"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,12 +31,24 @@ type server struct {
 	client *http.Client
 }
 
+const scrapeTimeout = "X-Prometheus-Scrape-Timeout-Seconds"
+
 func newHub(t testing.TB, cfg Config) *Hub {
 	t.Helper()
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	h, err := New(cfg)
 	require.NoError(t, err)
+	t.Cleanup(func() { h.Close(ended()) })
 	return h
+}
+
+// ended is a context that has ended: nothing is waited for.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 func serve(t testing.TB, cfg Config) *server {
@@ -48,7 +63,7 @@ func serve(t testing.TB, cfg Config) *server {
 		client: &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true}},
 	}
 	done := make(chan error, 1)
-	go func() { done <- s.http.Serve(listener) }()
+	go func() { done <- s.http.Serve(h.Listener(listener)) }()
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
 		s.http.Close()
@@ -89,9 +104,17 @@ func (s *server) get(path string) string {
 // scrape does what a Prometheus does.
 func (s *server) scrape() string {
 	s.t.Helper()
-	answer, text := s.do("GET", "/metrics", "", timeoutHeader, "10")
+	answer, text := s.do("GET", "/metrics", "", scrapeTimeout, "10")
 	require.Equal(s.t, http.StatusOK, answer.StatusCode, text)
 	return text
+}
+
+// confirm ends the client's connection in order, as who has read everything, and waits until the
+// hub knows.
+func (s *server) confirm() {
+	s.t.Helper()
+	s.client.CloseIdleConnections()
+	require.Eventually(s.t, func() bool { return s.Stats().Unsure == 0 }, 10*time.Second, time.Millisecond)
 }
 
 // at is a sample line with a time near now, so many milliseconds after base.
@@ -148,6 +171,30 @@ func TestPages(t *testing.T) {
 
 func ingestAt(t testing.TB, h *Hub, body []byte) {
 	t.Helper()
-	_, err := h.ingest(body, time.Now())
+	_, err := h.Push(t.Context(), Text, body)
 	require.NoError(t, err)
+}
+
+// passAll moves the cursors to the end of the log without a scrape.
+func passAll(h *Hub) {
+	for i := range h.cfg.Cursors {
+		pass(h, i, 0, 1)
+	}
+}
+
+// pass moves one.
+func pass(h *Hub, scraper, part, parts int) {
+	c, _ := h.store.Log.Cursor(scraper, part, parts)
+	v, _ := h.store.Read(c, math.MaxUint64)
+	h.store.Log.Take(h.store.Log.Offer(c, v.From, v.To, samples.Tally{Passed: int(v.To - v.From)}))
+}
+
+// seriesOf is the number of series of a gateway.
+func seriesOf(h *Hub, gateway string) int {
+	for _, g := range h.store.Gateways() {
+		if g.Name == gateway {
+			return g.Series
+		}
+	}
+	return 0
 }

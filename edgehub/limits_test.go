@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -45,10 +44,9 @@ func TestRefusedPushLeavesNoNames(t *testing.T) {
 	assert.Equal(t, 10, s.Stats().Series)
 	s.refused(gatewayBody("b", 49, 1)+gatewayBody("c", 42, 1), "series_limit")
 	s.refused(gatewayBody("a", 51, 1), "gateway_series")
-	table := s.table.Load()
-	assert.Len(t, table.members, 1)
+	assert.Len(t, s.store.Gateways(), 1)
 	s.push(gatewayBody("a", 50, 1) + gatewayBody("b", 50, 1))
-	assert.Equal(t, 50, table.members["b"].series)
+	assert.Equal(t, 50, seriesOf(s.Hub, "b"))
 }
 
 func TestGatewaySeriesAreLimited(t *testing.T) {
@@ -94,7 +92,7 @@ func TestFloodLeavesRoomForOthers(t *testing.T) {
 	for _, policy := range []Policy{Refuse, Newest} {
 		h := newHub(t, Config{MaxSamples: limit, Policy: policy})
 		push := func(gateway string, samples int) error {
-			_, err := h.ingest([]byte(gatewayBody(gateway, 10, samples/10)), time.Now())
+			_, err := h.Push(t.Context(), Text, []byte(gatewayBody(gateway, 10, samples/10)))
 			return err
 		}
 		for g := range gateways {
@@ -122,7 +120,7 @@ func TestFullHubOfLikeGateways(t *testing.T) {
 		h := newHub(t, Config{MaxSamples: 100_000})
 		var err error
 		for i := 0; err == nil; i++ {
-			_, err = h.ingest([]byte(gatewayBody(strconv.Itoa(i%gateways), 10, 10)), time.Now())
+			_, err = h.Push(t.Context(), Text, []byte(gatewayBody(strconv.Itoa(i%gateways), 10, 10)))
 		}
 		assert.ErrorContains(t, err, "the hub holds 100000 samples", "%d gateways", gateways)
 		assert.Equal(t, 100_000, h.Stats().Pending)
@@ -161,8 +159,7 @@ func TestKnownSeriesBehindManyNewOnes(t *testing.T) {
 	}
 	s.push(body.String())
 	assert.Equal(t, 150, s.Stats().Series)
-	assert.Equal(t, 100, s.table.Load().members["a"].series)
-	assert.Equal(t, 200, s.table.Load().members["a"].held)
+	assert.Equal(t, 100, seriesOf(s.Hub, "a"))
 	s.refused("y 1\n"+body.String(), "series_limit")
 	assert.Equal(t, 100, strings.Count(s.scrape(), fmt.Sprintf(" %d\n", base+1)))
 }

@@ -2,116 +2,156 @@ package edgehub
 
 import (
 	"fmt"
-	"sync/atomic"
-	"time"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hubring/hubring/edgehub/internal/intake"
+	"github.com/hubring/hubring/edgehub/internal/samples"
+	"github.com/hubring/hubring/edgehub/internal/web"
 )
 
-// metrics are the hub's own. The counts that Stats returns are kept as whole
-// numbers and exported from there.
-type metrics struct {
-	receivedCount, scrapedCount, droppedCount, letGoCount atomic.Uint64
-
-	pushes        prometheus.Counter
-	rejected      *prometheus.CounterVec // by reason
-	refusedLines  *prometheus.CounterVec // by reason
-	conflicts     prometheus.Counter
-	scraped       *prometheus.CounterVec // by cursor
-	dropped       *prometheus.CounterVec // by reason
-	aborted       prometheus.Counter
-	refusedReads  *prometheus.CounterVec // by reason
-	expired       prometheus.Counter
-	resplits      prometheus.Counter
-	onlyFirst     prometheus.Counter
-	pushSeconds   prometheus.Histogram
-	scrapeSeconds prometheus.Histogram
-}
-
-func newMetrics(h *Hub) (*metrics, error) {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "edgehub", Name: name, Help: help})
-	}
-	counters := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "edgehub", Name: name, Help: help}, []string{label})
-	}
+func newHistograms() (push, scrape prometheus.Histogram) {
 	seconds := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "edgehub", Name: name, Help: help,
 			Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9), // to 33 s
 		})
 	}
-	m := &metrics{
-		pushes:        counter("pushes_total", "Pushes that were taken."),
-		rejected:      counters("pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
-		refusedLines:  counters("samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
-		conflicts:     counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family."),
-		scraped:       counters("samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
-		dropped:       counters("samples_dropped_total", "Samples that were acknowledged and not given to a scraper, by reason.", "reason"),
-		aborted:       counter("scrapes_aborted_total", "Scrapes that were cut off, or whose scraper went without them; their samples come again."),
-		refusedReads:  counters("reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
-		expired:       counter("series_expired_total", "Series that were forgotten because they were idle."),
-		pushSeconds:   seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),
-		resplits:      counter("scrape_resplits_total", "Times that a scraper came with another number of parts than before."),
-		onlyFirst:     counter("scrapes_one_at_a_time_total", "Scrapes by a Prometheus that keeps only the first of several samples of a series, and got no more."),
-		scrapeSeconds: seconds("scrape_duration_seconds", "Time that a scrape took to be written."),
-	}
-	for _, reason := range reasons {
-		m.rejected.WithLabelValues(reason)
-		m.refusedLines.WithLabelValues(reason)
-	}
-	for _, reason := range []string{"too_many_scrapes", "too_many_looks", "bad_request"} {
-		m.refusedReads.WithLabelValues(reason)
-	}
-	for _, reason := range []string{"too_old", "too_far_ahead", "let_go"} {
-		m.dropped.WithLabelValues(reason)
-	}
-	for name := range h.scrapers {
-		m.scraped.WithLabelValues(name)
-	}
-	pending := func() float64 { n, _ := h.log.pending(); return float64(n) }
-	oldest := func() float64 { _, since := h.log.pending(); return age(since) }
+	return seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),
+		seconds("scrape_duration_seconds", "Time that a scrape took to be written.")
+}
+
+// register exports what the hub's rooms count.
+func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) error {
+	counts, log, table := &h.web.Counts, h.store.Log, h.store.Table
+	pending := func() float64 { n, _ := log.Pending(); return float64(n) }
+	oldest := func() float64 { _, age := log.Pending(); return age.Seconds() }
+	inFlight := func() float64 { n, _ := h.web.PushesInFlight(); return float64(n) }
 	collectors := []prometheus.Collector{
-		m.pushes, m.rejected, m.refusedLines, m.conflicts, m.scraped, m.dropped, m.aborted, m.refusedReads, m.expired, m.resplits, m.onlyFirst, m.pushSeconds, m.scrapeSeconds,
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "edgehub", Name: "samples_received_total", Help: "Samples that were taken into the log.",
-		}, func() float64 { return float64(m.receivedCount.Load()) }),
-		gauge("pending_samples", "Samples that no scraper has got yet. What one of several has not got is in edgehub_cursor_lag_samples.", pending),
+		counter("pushes_total", "Pushes that were taken.", counts.Pushes.Load),
+		counter("samples_received_total", "Samples that were taken into the log.", counts.Received.Load),
+		counter("type_conflicts_total", "TYPE lines, each counted once or more, that contradict the type of a family.", h.store.Conflicts),
+		counter("unknown_types_total", "TYPE lines, each counted once or more, whose word is no type; they are read as untyped.", in.UnknownTypes),
+		counter("scrapes_aborted_total", "Scrapes that were cut off, or whose scraper went without them; their samples come again.", counts.Aborted.Load),
+		counter("series_expired_total", "Series that were forgotten because they were idle.", h.store.Expired),
+		counter("scrape_resplits_total", "Times that a scraper came with another number of parts than before.", counts.Resplits.Load),
+		counter("scrapes_one_at_a_time_total", "Scrapes by a scraper that keeps only the first of several samples of a series, and got no more.", counts.OneAtATime.Load),
+		counter("connections_refused_total", "Connections that were closed because too many were open, idle ones first.", h.desk.Refused),
+		words(&counts.RejectedPushes, "pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
+		words(&counts.RejectedSamples, "samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
+		words(&counts.ScrapedBy, "samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
+		words(&counts.RefusedReads, "reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
+		words(&counts.Unconfirmed, "handovers_unconfirmed_total", "Responses to scrapes that were written and are not known to be stored; their samples come again.", "cursor"),
+		words(&counts.Conflicts, "scraper_conflicts_total", "Times that two scrapers were seen to share a cursor.", "cursor"),
+		words(&counts.Proxied, "scrapes_proxied_total", "Scrapes that came through a proxy.", "cursor"),
+		words(&counts.Queries, "receipt_queries_total", "Responses to scrapes whose receipt a server was asked for, by what it answered in the end.", "cursor", "result"),
+		words(&counts.SetAsideSamples, "samples_set_aside_total", "Samples that were passed over since the server refuses their series, by reason and gateway.", "cursor", "reason", "gateway"),
+		droppedCollector{counts},
+		doubtCollector{h.web},
+		lagCollector{log},
+		gauge("pending_samples", "Samples that no scraper has, nor was handed. What one of several has not got is in edgehub_cursor_lag_samples.", pending),
 		gauge("oldest_pending_seconds", "Time since the oldest of them arrived, to the second; 0 when there is none.", oldest),
+		gauge("unsure_samples", "Samples that were handed to a scraper and are not known to have arrived.", func() float64 { return float64(log.Unsure()) }),
 		gauge("limit_samples", "The most samples that may be pending, or wait for one scraper.", func() float64 { return float64(h.cfg.MaxSamples) }),
-		gauge("pushes_in_flight", "Pushes that are being taken in; their bodies are read.", func() float64 { return float64(len(h.pushes)) }),
-		gauge("limit_pushes", "The most pushes that are taken in at the same time.", func() float64 { return float64(cap(h.pushes)) }),
-		gauge("series", "Series that the hub knows.", func() float64 { return float64(h.table.Load().size()) }),
+		gauge("pushes_in_flight", "Pushes that are being taken in; their bodies are read.", inFlight),
+		gauge("limit_pushes", "The most pushes that are taken in at the same time.", func() float64 { return float64(h.cfg.MaxPushes) }),
+		gauge("series", "Series that the hub knows.", func() float64 { return float64(table().Size()) }),
 		gauge("limit_series", "The most series that the hub may know.", func() float64 { return float64(h.cfg.MaxSeries) }),
-		gauge("table_bytes", "Text of the series and metadata that the hub knows.", func() float64 { return float64(h.table.Load().bytes()) }),
+		gauge("table_bytes", "Text of the series and metadata that the hub knows.", func() float64 { return float64(table().Bytes()) }),
 		gauge("limit_table_bytes", "The most text of series and metadata that the hub may know.", func() float64 { return float64(h.cfg.MaxTableBytes) }),
-		lagCollector{h.log},
+		gauge("bodies_bytes", "Memory for the bodies of pushes that are being read or taken in.", func() float64 { return float64(h.room.Used()) }),
+		gauge("limit_bodies_bytes", "The most memory for the bodies of pushes.", func() float64 { return float64(h.room.Limit()) }),
+		gauge("connections", "Open connections of senders, idle or not.", func() float64 { return float64(h.desk.Senders()) }),
+		gauge("limit_connections", "The most connections of senders.", func() float64 { return float64(h.cfg.MaxConnections) }),
 	}
-	collectors = append(collectors, h.bodies.collectors()...)
-	collectors = append(collectors, h.connections.collectors()...)
-	for _, c := range collectors {
+	for _, c := range append(collectors, histograms...) {
 		if err := h.cfg.Registerer.Register(c); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return m, nil
+	return nil
 }
 
 func gauge(name, help string, value func() float64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "edgehub", Name: name, Help: help}, value)
 }
 
-// age is the time in seconds since a time in milliseconds, 0 meaning none.
-func age(since int64) float64 {
-	if since == 0 {
-		return 0
+func counter(name, help string, value func() uint64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "edgehub", Name: name, Help: help},
+		func() float64 { return float64(value()) })
+}
+
+// wordCollector exports counts by a word, or by several with a NUL between them.
+type wordCollector struct {
+	counts *web.Words
+	desc   *prometheus.Desc
+}
+
+func words(counts *web.Words, name, help string, labels ...string) prometheus.Collector {
+	return wordCollector{counts, prometheus.NewDesc("edgehub_"+name, help, labels, nil)}
+}
+
+// Describe implements prometheus.Collector.
+func (c wordCollector) Describe(descs chan<- *prometheus.Desc) { descs <- c.desc }
+
+// Collect implements prometheus.Collector.
+func (c wordCollector) Collect(metrics chan<- prometheus.Metric) {
+	c.counts.Each(func(word string, n uint64) {
+		metrics <- prometheus.MustNewConstMetric(c.desc, prometheus.CounterValue, float64(n), strings.Split(word, "\x00")...)
+	})
+}
+
+var dropped = prometheus.NewDesc("edgehub_samples_dropped_total",
+	"Samples that were acknowledged and not given to a scraper, by reason.", []string{"reason"}, nil)
+
+// droppedCollector exports why samples were not written.
+type droppedCollector struct{ counts *web.Counts }
+
+// Describe implements prometheus.Collector.
+func (c droppedCollector) Describe(descs chan<- *prometheus.Desc) { descs <- dropped }
+
+// Collect implements prometheus.Collector.
+func (c droppedCollector) Collect(metrics chan<- prometheus.Metric) {
+	for reason, n := range map[string]uint64{
+		"too_old": c.counts.TooOld.Load(), "too_far_ahead": c.counts.Ahead.Load(),
+		"let_go": c.counts.LetGo.Load(), "set_aside": c.counts.SetAside.Load(),
+	} {
+		metrics <- prometheus.MustNewConstMetric(dropped, prometheus.CounterValue, float64(n), reason)
 	}
-	return max(0, time.Since(time.UnixMilli(since)).Seconds())
+}
+
+var (
+	setAside = prometheus.NewDesc("edgehub_set_aside_series",
+		"Series that a cursor's server refuses and that are left out of its responses; they are tried again now and then.", []string{"cursor"}, nil)
+	receiptsMissing = prometheus.NewDesc("edgehub_receipts_missing",
+		"1 while receipts do not arrive at a cursor's server although samples do, so that its connection has to do.", []string{"cursor"}, nil)
+)
+
+// doubtCollector exports what is in doubt of each cursor.
+type doubtCollector struct{ web *web.Server }
+
+// Describe implements prometheus.Collector.
+func (c doubtCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- setAside
+	descs <- receiptsMissing
+}
+
+// Collect implements prometheus.Collector.
+func (c doubtCollector) Collect(metrics chan<- prometheus.Metric) {
+	for cursor, d := range c.web.Doubts() {
+		missing := 0.0
+		if d.ReceiptsMissing {
+			missing = 1
+		}
+		metrics <- prometheus.MustNewConstMetric(setAside, prometheus.GaugeValue, float64(d.SetAside), cursor)
+		metrics <- prometheus.MustNewConstMetric(receiptsMissing, prometheus.GaugeValue, missing, cursor)
+	}
 }
 
 // lagCollector exports how far behind each cursor is, and what it was left behind. Which there are depends on
 // how their scrapers split.
-type lagCollector struct{ log *log }
+type lagCollector struct{ log *samples.Log }
 
 var (
 	lagSamples = prometheus.NewDesc("edgehub_cursor_lag_samples",
@@ -131,36 +171,15 @@ func (c lagCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c lagCollector) Collect(metrics chan<- prometheus.Metric) {
-	for _, l := range c.log.lags() {
+	for _, l := range c.log.Lags() {
 		part := ""
-		if l.parts > 1 {
-			part = fmt.Sprintf("%d/%d", l.part, l.parts)
+		if l.Parts > 1 {
+			part = fmt.Sprintf("%d/%d", l.Part, l.Parts)
 		}
-		metrics <- prometheus.MustNewConstMetric(lagSamples, prometheus.GaugeValue, float64(l.samples), l.scraper, part)
-		if l.part == 1 {
-			metrics <- prometheus.MustNewConstMetric(lagLeftBehind, prometheus.CounterValue, l.leftBehind, l.scraper)
+		metrics <- prometheus.MustNewConstMetric(lagSamples, prometheus.GaugeValue, float64(l.Samples), l.Scraper, part)
+		if l.Part == 1 {
+			metrics <- prometheus.MustNewConstMetric(lagLeftBehind, prometheus.CounterValue, l.LeftBehind, l.Scraper)
 		}
-		metrics <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, age(l.since), l.scraper, part)
+		metrics <- prometheus.MustNewConstMetric(lagSeconds, prometheus.GaugeValue, l.Age.Seconds(), l.Scraper, part)
 	}
-}
-
-func (m *metrics) received(samples int) {
-	m.pushes.Inc()
-	m.receivedCount.Add(uint64(samples))
-}
-
-func (m *metrics) letGo(samples int) {
-	if samples == 0 {
-		return
-	}
-	m.letGoCount.Add(uint64(samples))
-	m.dropped.WithLabelValues("let_go").Add(float64(samples))
-}
-
-func (m *metrics) handedOver(s *scraper, t tally) {
-	m.scrapedCount.Add(uint64(t.passed))
-	m.droppedCount.Add(uint64(t.tooOld + t.ahead))
-	m.scraped.WithLabelValues(s.name).Add(float64(t.passed))
-	m.dropped.WithLabelValues("too_old").Add(float64(t.tooOld))
-	m.dropped.WithLabelValues("too_far_ahead").Add(float64(t.ahead))
 }

@@ -10,10 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func partPath(part, parts int, more string) string {
-	return fmt.Sprintf("/metrics?part=%d&parts=%d%s", part, parts, more)
-}
-
 // Ten parts give each series once, about as many each, and a histogram whole.
 func TestPartsShareTheSeries(t *testing.T) {
 	s := serve(t, Config{})
@@ -40,7 +36,7 @@ func TestPartsShareTheSeries(t *testing.T) {
 			sizes[part-1]++
 		}
 	}
-	s.get("/-/ready")
+	s.confirm()
 	assert.Len(t, partOf, gateways*series+200)
 	assert.Zero(t, s.Stats().Pending)
 	assert.EqualValues(t, gateways*series+200, s.Stats().Scraped)
@@ -65,7 +61,7 @@ func TestPartsMoveAlone(t *testing.T) {
 	assert.Equal(t, strings.Count(one, "\n"), strings.Count(again, "\n"))
 	assert.NotContains(t, again, fmt.Sprintf(" %d\n", base))
 	assert.Equal(t, 40-2*(strings.Count(one, "\n")-2), strings.Count(other, "\n")-2)
-	s.get("/-/ready")
+	s.confirm()
 	assert.Zero(t, s.Stats().Pending)
 	assert.Contains(t, s.get("/internal"), `edgehub_cursor_lag_samples{cursor="",part="2/2"} 0`)
 }
@@ -87,7 +83,7 @@ func TestAnotherNumberOfPartsLosesNothing(t *testing.T) {
 	take(partPath(2, 3, "&drain=1"))
 	take("/metrics?drain=1")
 	assert.Len(t, all, 2+100)
-	s.get("/-/ready")
+	s.confirm()
 	assert.Zero(t, s.Stats().Pending)
 	assert.Contains(t, s.get("/internal"), "edgehub_scrape_resplits_total 3\n")
 }

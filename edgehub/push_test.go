@@ -1,24 +1,15 @@
 package edgehub
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-)
 
-func zipped(t testing.TB, text string) string {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, err := z.Write([]byte(text))
-	require.NoError(t, err)
-	require.NoError(t, z.Close())
-	return b.String()
-}
+	"github.com/hubring/hubring/internal/exposition"
+)
 
 func TestPushAnswersWithTheReason(t *testing.T) {
 	s := serve(t, Config{MaxBodyBytes: 300, MaxLabels: 2, MaxSeriesBytes: 60})
@@ -57,19 +48,23 @@ func TestPushAnswersWithTheReason(t *testing.T) {
 func TestReasonsAreThereFromTheStart(t *testing.T) {
 	s := serve(t, Config{})
 	for _, reason := range []string{
-		"malformed", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
-		"too_many_connections", "too_many_pushes", "hub_full", "series_limit",
+		"malformed", "time_in_seconds", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
+		"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes", "hub_full", "gateway_share",
+		"series_limit", "gateway_series", "table_bytes", "stopping",
 	} {
 		s.rejected(reason, 0, 0)
 	}
 }
 
+// The name of an encoding has no case, and gzip has two.
 func TestPushTakesGzipAndSaysSo(t *testing.T) {
-	s := serve(t, Config{})
-	answer, text := s.do("POST", "/metrics", zipped(t, at("x", 1, 0)), "Content-Encoding", "gzip")
-	require.Equal(t, http.StatusOK, answer.StatusCode, text)
-	assert.Equal(t, "gzip", answer.Header.Get("Accept-Encoding"))
-	assert.Equal(t, at("x", 1, 0), s.scrape())
+	for _, encoding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip", " gzip "} {
+		s := serve(t, Config{})
+		answer, text := s.do("POST", "/metrics", zipped(t, at("x", 1, 0)), "Content-Encoding", encoding)
+		require.Equal(t, http.StatusOK, answer.StatusCode, text)
+		assert.Equal(t, "gzip", answer.Header.Get("Accept-Encoding"))
+		assert.Equal(t, at("x", 1, 0), s.scrape())
+	}
 }
 
 func TestFullHubRefusesTheWholePush(t *testing.T) {
@@ -98,21 +93,7 @@ func TestSeriesAreLimited(t *testing.T) {
 	s.rejected("series_limit", 2, 2)
 }
 
-func TestPushesAreLimited(t *testing.T) {
-	s := serve(t, Config{MaxPushes: 1})
-	s.pushes <- struct{}{} // a push that is under way
-	answer, text := s.do("POST", "/metrics", "x 1\n")
-	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
-	assert.Equal(t, "1 pushes are under way, which is the limit\n", text)
-	assert.Equal(t, "5", answer.Header.Get("Retry-After"))
-	s.rejected("too_many_pushes", 1, 1)
-	assert.Empty(t, s.scrape())
-	<-s.pushes
-	s.push("x 1\n")
-}
-
-// Spellings that differ meet in one series, and the spellings that a hub
-// remembers of it are few.
+// Spellings that differ meet in one series.
 func TestSpellingsMeet(t *testing.T) {
 	s := serve(t, Config{})
 	for i, spelling := range []string{
@@ -123,7 +104,6 @@ func TestSpellingsMeet(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 1, s.Stats().Series)
-	assert.LessOrEqual(t, int(s.table.Load().index.count), maxSpellings)
 	assert.Equal(t, 7, strings.Count(s.scrape(), `x{a="1",b="2"} `))
 }
 
@@ -144,4 +124,91 @@ func TestWrongGuessesChangeNothing(t *testing.T) {
 		"b 2 1", "b 2 2", "b 2 4", "b 2 5", `b{x="y"} 4 3`,
 		"bc 5 3", "c 3 1", "c 3 2", "c 3 3",
 	}, got)
+}
+
+// A word that is no type does not cost a report its samples.
+func TestUnknownTypesAreCountedAndTaken(t *testing.T) {
+	s := serve(t, Config{})
+	s.push("# TYPE w Counter\n" + at("w", 1, 0) + "# TYPE x stateset\n" + at("x", 1, 0) + "# TYPE y\tGAUGE\n" + at("y", 1, 0) + "# TYPE z 7\n" + at("z", 1, 0))
+	assert.Equal(t, "# TYPE w counter\n"+at("w", 1, 0)+at("x", 1, 0)+"# TYPE y gauge\n"+at("y", 1, 0)+at("z", 1, 0),
+		strings.ReplaceAll(strings.ReplaceAll(s.scrape(), "# TYPE x untyped\n", ""), "# TYPE z untyped\n", ""))
+	s.says("edgehub_unknown_types_total 2")
+}
+
+// Times in seconds are refused where their sender can be named; later they would be dropped
+// as too old, and nobody knew whose they were.
+func TestTimesInSecondsAreRefused(t *testing.T) {
+	s := serve(t, Config{})
+	f := func(body, want string) {
+		t.Helper()
+		answer, text := s.do("POST", "/metrics", body)
+		assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+		assert.Equal(t, "time_in_seconds", answer.Header.Get(exposition.ReasonHeader))
+		assert.Equal(t, want+"\n", text)
+	}
+	f(at("y", 1, 0)+"x{gatewayID=\"gw7\"} 1 1764480000\n",
+		`line 2: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 1764480000, which is 1970; times are in milliseconds, this one looks like seconds`)
+	f("x 1 1000000000\n",
+		`line 1: series "x" has the time 1000000000, which is 1970; times are in milliseconds, this one looks like seconds`)
+	s.push("x{gatewayID=\"gw7\"} 1\n") // a known one as well
+	f("x{gatewayID=\"gw7\"} 1 9999999999\n",
+		`line 1: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 9999999999, which is 1970; times are in milliseconds, this one looks like seconds`)
+	s.rejected("time_in_seconds", 3, 4)
+	for _, ms := range []string{"999999999", "10000000000", "0", "-1764480000", "5"} { // old, and no seconds
+		s.push("x 1 " + ms + "\n")
+	}
+}
+
+// The hub's own word in a response must not be somebody else's.
+func TestReservedNameIsRefused(t *testing.T) {
+	s := serve(t, Config{})
+	for _, body := range []string{"edgehub_receipt 1\n", "x 1\nedgehub_receipt{cursor=\"a\"} 1\n", "{\"edgehub_receipt\"} 1\n"} {
+		answer, text := s.do("POST", "/metrics", body)
+		assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+		assert.Equal(t, "reserved_name", answer.Header.Get(exposition.ReasonHeader))
+		assert.Contains(t, text, "the name edgehub_receipt is the hub's own")
+	}
+	s.rejected("reserved_name", 3, 4)
+	s.push("edgehub_receipts 1\n# HELP edgehub_receipt Mine.\n")
+	assert.NotContains(t, s.scrape(), "Mine")
+}
+
+// Push is what a POST is, without one.
+func TestPushOfAnEmbedder(t *testing.T) {
+	s := serve(t, Config{MaxSamples: 2})
+	n, err := s.Push(t.Context(), Text, []byte(at("x", 1, 0)+at("x", 2, 1)))
+	require.NoError(t, err)
+	assert.Equal(t, 2, n)
+
+	f := func(want RefusedError, samples int, format Format, body string) {
+		t.Helper()
+		n, err := s.Push(t.Context(), format, []byte(body))
+		var refused *RefusedError
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, want.Status, refused.Status)
+		assert.Equal(t, want.Reason, refused.Reason)
+		assert.ErrorContains(t, err, want.text)
+		assert.Zero(t, n)
+		if format == Text {
+			s.rejected(want.Reason, 1, samples)
+		}
+	}
+	f(RefusedError{http.StatusTooManyRequests, "hub_full", "the limit is 2"}, 1, Text, at("x", 3, 2))
+	f(RefusedError{http.StatusBadRequest, "malformed", "line 2: value"}, 2, Text, "x 1\nx y\n")
+	f(RefusedError{http.StatusBadRequest, "time_in_seconds", "line 1"}, 1, Text, "x 1 1764480000\n")
+	f(RefusedError{http.StatusUnsupportedMediaType, "content_type", "the format 7 is not supported"}, 1, 7, "x 1\n")
+
+	_, err = s.Push(ended(), Text, []byte("x 1\n"))
+	assert.ErrorIs(t, err, ended().Err())
+	body := []byte(at("x", 3, 2))
+	assert.Equal(t, at("x", 1, 0)+at("x", 2, 1), s.scrape())
+	_, err = s.Push(t.Context(), Text, body)
+	require.NoError(t, err)
+	for i := range body {
+		body[i] = '!' // it is not kept
+	}
+	assert.Equal(t, at("x", 3, 2), s.scrape())
+	s.scrape()
+	require.NoError(t, s.Drain(t.Context()))
+	f(RefusedError{http.StatusServiceUnavailable, "stopping", "push to another one"}, 1, Text, "x 1\n")
 }

@@ -1,22 +1,47 @@
 package edgehub
 
 import (
-	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"time"
 
-	"github.com/labstack/echo/v4"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/hubring/hubring/edgehub/internal/web"
 )
 
-// HTTPServer returns a server with the hub's routes, limits and hooks. The
-// caller serves it on listeners of its own, and ends it with Drain, after which
+const (
+	maxHeaderBytes   = 64 << 10
+	idleTimeout      = 5 * time.Minute
+	lookDeadline     = 20 * time.Second
+	spareConnections = 64 // beside those of senders: for scrapers, probes and whoever looks
+)
+
+// HTTPServer returns a server with the hub's routes and limits. The caller serves it on
+// listeners that Listener returned, and ends it with Drain, after which
 // scrapers have everything, and Shutdown, or with Close, which cuts off what is
 // under way.
-func (h *Hub) HTTPServer() *http.Server {
+func (h *Hub) HTTPServer() *http.Server { return h.server(web.BothDoors) }
+
+// PushServer returns a server for senders alone, and ScrapeServer one for whoever takes or
+// looks at samples, for two ports instead of one. Both answer probes.
+func (h *Hub) PushServer() *http.Server { return h.server(web.PushDoor) }
+
+// ScrapeServer returns the server that goes with PushServer's.
+func (h *Hub) ScrapeServer() *http.Server { return h.server(web.ScrapeDoor) }
+
+// Handler returns the hub's routes, those of HTTPServer.
+func (h *Hub) Handler() http.Handler { return h.web.Handler(web.BothDoors) }
+
+// Listener returns a listener whose connections the hub watches: what becomes of one tells
+// whether a scraper has the response that was written to it, and the connections of
+// senders are bounded. TLS goes over it (tls.NewListener). Whatever serves on it, the hub
+// finds a request's connection by its addresses. On another listener a response
+// counts as taken as soon as it is written.
+func (h *Hub) Listener(l net.Listener) net.Listener { return h.desk.Listen(l) }
+
+func (h *Hub) server(door web.Door) *http.Server {
 	server := &http.Server{
-		Handler:           h.Handler(),
+		Handler:           h.web.Handler(door),
 		ReadHeaderTimeout: h.cfg.HeaderTimeout,
 		ReadTimeout:       h.cfg.BodyTimeout,
 		WriteTimeout:      h.cfg.BodyTimeout + lookDeadline, // begins before the body is read; a scrape sets its own
@@ -24,65 +49,14 @@ func (h *Hub) HTTPServer() *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(h.cfg.Logger.Handler(), slog.LevelDebug),
 	}
-	// A handover is confirmed by what becomes of its connection, so a scrape
+	// What becomes of a response is told by its connection, so a scrape
 	// needs one of its own: no HTTP/2, which would share it.
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)
-	h.hooks(server)
+	server.RegisterOnShutdown(h.Retire)
 	return server
 }
 
-// Handler returns the hub's routes. Where it is served by another server than
-// HTTPServer's, a cursor moves when the handler is done, a moment before the
-// response is complete.
-func (h *Hub) Handler() http.Handler {
-	e := echo.New()
-	e.HideBanner, e.HidePort = true, true
-	e.HTTPErrorHandler = h.failed
-	e.POST("/metrics", h.push)
-	e.GET("/metrics", h.scrape)
-	e.GET("/gateways", h.gatewayList)
-	e.GET("/debug", h.debug)
-	e.GET("/internal", echo.WrapHandler(h.internal()))
-	e.GET("/", h.home)
-	for path, handler := range map[string]echo.HandlerFunc{"/-/healthy": h.healthy, "/-/ready": h.ready} {
-		e.GET(path, handler)
-		e.HEAD(path, handler)
-	}
-	return h.counted(e)
-}
-
-func (h *Hub) healthy(c echo.Context) error {
-	return c.String(http.StatusOK, "edgehub is healthy.\n")
-}
-
-func (h *Hub) ready(c echo.Context) error {
-	if h.retired.Load() || h.drains() {
-		return c.String(http.StatusServiceUnavailable, "edgehub is stopping.\n")
-	}
-	return c.String(http.StatusOK, "edgehub is ready.\n")
-}
-
-// internal serves the hub's own metrics.
-func (h *Hub) internal() http.Handler {
-	if g, ok := h.cfg.Registerer.(prometheus.Gatherer); ok {
-		return promhttp.HandlerFor(g, promhttp.HandlerOpts{Registry: h.cfg.Registerer})
-	}
-	return http.NotFoundHandler()
-}
-
-// failed answers what echo itself refuses, such as an unknown path, as plain text.
-func (h *Hub) failed(err error, c echo.Context) {
-	if c.Response().Committed {
-		return
-	}
-	status := http.StatusInternalServerError
-	if e := (*echo.HTTPError)(nil); errors.As(err, &e) {
-		status = e.Code
-	} else {
-		h.cfg.Logger.Error("request failed", "path", c.Request().URL.Path, "error", err)
-	}
-	if err := c.String(status, http.StatusText(status)+"\n"); err != nil {
-		h.cfg.Logger.Debug("answer not sent", "error", err)
-	}
-}
+// Retire tells the hub that its server is about to be shut down: from then on it is not
+// ready. Shutdown calls it as well.
+func (h *Hub) Retire() { h.web.Retire() }

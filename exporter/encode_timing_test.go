@@ -157,16 +157,3 @@ func perSample(b *testing.B, samples int, f func()) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(samples), "ns/sample")
 	b.ReportMetric(allocs/float64(samples), "allocs/sample")
 }
-
-func TestEncodeDoesNotAllocatePerSample(t *testing.T) {
-	items := gatewayReport("gateway-00042")
-	samples := countSamples(items)
-	e := newEncoder(time.UnixMilli(1000), false) // one: the pool forgets at random under the race detector
-	allocs := testing.AllocsPerRun(100, func() {
-		e.encode(items)
-		releaseAll(e)
-	})
-	if perSample := allocs / float64(samples); perSample >= 0.1 {
-		t.Errorf("%.3f allocations per sample, %v for %d samples: at most 0.1 are allowed", perSample, allocs, samples)
-	}
-}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv(sinkVariable) != "" { // a child of TestLessCPUThanMagma
+	if os.Getenv(sinkVariable) != "" { // a child of BenchmarkAgainstMagma
 		serveSinks()
 		return
 	}

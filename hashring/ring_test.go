@@ -113,20 +113,6 @@ func TestWalkStopsWhenAsked(t *testing.T) {
 	assert.Equal(t, 2, seen)
 }
 
-func TestOwnerAndTheFirstStepsDoNotAllocate(t *testing.T) {
-	for name, r := range map[string]*Ring{
-		"equal":    mustNew(t, hubs(10)),
-		"weighted": mustNew(t, weighted(hubs(10))),
-		"assigned": mustAssign(t, mustNew(t, hubs(10)), fleet(1, 347)),
-	} {
-		assert.Zero(t, testing.AllocsPerRun(100, func() { r.Owner("gateway-00042") }), name)
-		assert.Zero(t, testing.AllocsPerRun(100, func() {
-			for range r.Walk("gateway-00042") {
-			}
-		}), name)
-	}
-}
-
 // First finds what a walk past the others comes to.
 func TestFirst(t *testing.T) {
 	plain := mustNew(t, hubs(20))

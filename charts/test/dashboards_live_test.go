@@ -43,16 +43,17 @@ func TestDashboardsShowWhatThereIs(t *testing.T) {
 	r := mustRender(t, `
 create_thanos: true
 prometheus_replicas: 2
-edgehub: {parts: 2, stopTimeout: 1}
-prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s}
+edgehub: {parts: 2, stopTimeout: 4} # the second of the pair does not run
+prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
 dashboards: {enabled: true}
 `)
 	shown := dashboards(t, r)
 	require.Len(t, shown, 3)
-	startHub(t, r.hubs(t)[0].args, func(address string) {
-		controller, stop := startController(t, address)
+	l := newLive()
+	startHub(t, l.hubArgs(t, r), func(push, scrape string) {
+		controller, stop := startController(t, push)
 		defer stop()
-		l := startLive(t, programs, r, address, controller)
+		l.start(t, programs, r, scrape, controller)
 		checks := map[string]check{}
 		for _, d := range shown {
 			l.everySelectorFinds(t, d, checks)
@@ -78,18 +79,36 @@ var variables = map[string]string{
 	"gateway": ".*", "hub": ".*", "server": ".*", "job": ".*", "instance": ".*", "host": ".*",
 }
 
-func startLive(t *testing.T, programs string, r *release, hub, controller string) *live {
-	t.Helper()
-	// Most of 127/8 is nobody's. The ports are below those that are given out, and no program's default, since
-	// a program that listens on all addresses would have those here, too.
+// newLive returns where the programs will be. Most of 127/8 is nobody's. The ports are below those that are given out, and
+// no program's default, since a program that listens on all addresses would have those here, too.
+func newLive() *live {
 	l := &live{address: fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))}
 	l.prometheus, l.query = "http://"+l.address+":20090", "http://"+l.address+":20904"
+	return l
+}
+
+// hubArgs returns the first hub's arguments. The server that it asks is the one that there is, in place of the pair.
+func (l *live) hubArgs(t *testing.T, r *release) []string {
+	t.Helper()
+	h := r.hubs(t)[0]
+	var args []string
+	for _, arg := range h.args {
+		for _, url := range h.asked(t) {
+			arg = strings.ReplaceAll(arg, url, l.prometheus)
+		}
+		args = append(args, arg)
+	}
+	return args
+}
+
+func (l *live) start(t *testing.T, programs string, r *release, hub, controller string) {
+	t.Helper()
 	dir := t.TempDir()
 	at := func(port int) string { return fmt.Sprintf("%s:%d", l.address, port) }
 	targets := map[string][]string{
 		"prometheus": {at(20090)}, "thanos-sidecar": {at(20902)}, "thanos-query": {at(20904)}, "thanos-rule": {at(20906)},
 		"thanos-compact": {at(20908)}, "rulekeeper": {at(20907)},
-		"edgehub-gateways": {hub}, "controllers": {controller},
+		"controllers": {controller},
 	}
 	config := liveConfig(t, r, hub, targets)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yml"), config, 0o600))
@@ -132,7 +151,6 @@ func startLive(t *testing.T, programs string, r *release, hub, controller string
 			l.ready(t, l.prometheus)
 		}
 	}
-	return l
 }
 
 // Two alerts that fire, one about a hub and one about what an exporter sees.
@@ -150,7 +168,7 @@ func liveConfig(t *testing.T, r *release, hub string, targets map[string][]strin
 	t.Helper()
 	s := r.servers(t)[0]
 	var config map[string]any
-	require.NoError(t, yaml.Unmarshal([]byte(strings.ReplaceAll(s.text, r.hubs(t)[0].address, hub)), &config))
+	require.NoError(t, yaml.Unmarshal([]byte(strings.ReplaceAll(s.text, r.hubs(t)[0].scraped, hub)), &config))
 	for _, own := range []string{"rule_files", "alerting"} {
 		delete(config, own)
 	}
@@ -171,11 +189,7 @@ func liveConfig(t *testing.T, r *release, hub string, targets map[string][]strin
 		jobs = append(jobs, job)
 	}
 	for name, where := range targets {
-		job := map[string]any{"job_name": name, "static_configs": []any{map[string]any{"targets": where}}}
-		if name == "edgehub-gateways" {
-			job["metrics_path"] = "/gateways"
-		}
-		jobs = append(jobs, job)
+		jobs = append(jobs, map[string]any{"job_name": name, "static_configs": []any{map[string]any{"targets": where}}})
 	}
 	config["scrape_configs"] = jobs
 	text, err := yaml.Marshal(config)

@@ -22,6 +22,7 @@ func TestNotes(t *testing.T) {
 		{"namespaces", `{}`, []string{"in pods of the namespace metrics", "elsewhere it cannot be mounted"}, []string{"either server"}},
 		{"TLS", `{create_thanos: true, web: {configSecret: served, tls: true, clientSecret: asking}}`, []string{`edgehub.metrics.svc.cluster.local", Scheme: "https"}}`, "The hubs are behind TLS: give exporter.Config a Transport", "gRPC between the parts"}, []string{"password"}},
 		{"passwords", `{web: {configSecret: served, username: hubring, clientSecret: asking}}`, []string{"The hubs are behind a password", "in plain text"}, []string{"https", "gRPC"}},
+		{"passwords of senders", `{web: {configSecret: served, pushConfigSecret: pushed, username: hubring, clientSecret: asking}}`, []string{"take pushes as the Secret pushed says"}, []string{"The hubs are behind"}},
 		{"a web configuration of nobody knows what", `{web: {configSecret: served}}`, []string{"web.tls and web.username are not", "locked out"}, []string{"The hubs are behind"}},
 		{"Thanos", fiveShards, []string{"5 hubs", "rollout status deployment/edge-hubring-thanos-query", "service/edge-hubring-thanos-query 10902"}, []string{"set create_thanos to true"}},
 	}

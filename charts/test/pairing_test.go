@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	commonconfig "github.com/prometheus/common/config"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -26,7 +27,7 @@ func TestEachServerScrapesItsOwnHub(t *testing.T) {
 		scrapedAs := map[string][]string{}
 		for _, s := range r.paired(t) {
 			own := hubs[s.number(t)]
-			assert.Equal(t, []string{own.address}, s.hubTargets(t), "hubs that %s asks", s.name)
+			assert.Equal(t, []string{own.scraped}, s.hubTargets(), "hubs that %s asks", s.name)
 			assert.NotEmpty(t, s.targets(scrapeConfig.handsOver), "%s takes no hub's samples", s.name)
 			for _, job := range s.ScrapeConfigs {
 				if job.handsOver() {
@@ -50,14 +51,54 @@ func (p pod) number(t *testing.T) int {
 	return n
 }
 
-// hubTargets returns the hubs' addresses that a server asks, without the part behind a "#".
-func (s server) hubTargets(t *testing.T) []string {
-	t.Helper()
+// Every hub asks the servers of its own number what they have stored, each for the cursor that it scrapes
+// as, and logs in where that is needed.
+func TestHubsAskTheirServers(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, s scenario, r *release) {
+		newKeys(t).addTo(r, nil)
+		scheme := "http"
+		if strings.Contains(s.values, "tls: true") {
+			scheme = "https"
+		}
+		want := map[string]map[string]string{}
+		for _, server := range r.paired(t) {
+			for _, job := range server.ScrapeConfigs {
+				if job.handsOver() {
+					h := r.hubs(t)[server.number(t)].name
+					if want[h] == nil {
+						want[h] = map[string]string{}
+					}
+					want[h][job.Params["cursor"][0]] = scheme + "://" + r.host(server.pod) + ":9090"
+				}
+			}
+		}
+		for _, h := range r.hubs(t) {
+			assert.Equal(t, want[h.name], h.asked(t), "%s: --scrape.server", h.name)
+			file := flagValue(t, h.args, "scrape.server-config.file", "")
+			logsIn := strings.Contains(s.values, "\nweb:") && strings.Contains(s.values, "username:") || scheme == "https"
+			if !assert.Equal(t, logsIn, file != "", "%s: --scrape.server-config.file", h.name) || !logsIn {
+				continue
+			}
+			root := r.files(t, h.pod, h.container("edgehub"))
+			text, err := os.ReadFile(filepath.Join(root, file))
+			require.NoError(t, err)
+			path := filepath.Join(t.TempDir(), "http.yml")
+			require.NoError(t, os.WriteFile(path, []byte(relocated(string(text), root, h.container("edgehub"))), 0o600))
+			config, _, err := commonconfig.LoadHTTPConfigFile(path)
+			require.NoError(t, err)
+			client, err := commonconfig.NewClientFromConfig(*config, "server")
+			require.NoError(t, err, "%s has the files that it names", path)
+			client.CloseIdleConnections()
+		}
+	})
+}
+
+// hubTargets returns the hubs' addresses that a server asks.
+func (s server) hubTargets() []string {
 	var all []string
 	for _, target := range s.targets(nil) {
-		address, _, _ := strings.Cut(target, "#")
-		if strings.Contains(address, "-edgehub.") {
-			all = append(all, address)
+		if strings.Contains(target, "-edgehub.") {
+			all = append(all, target)
 		}
 	}
 	return sorted(all)
@@ -79,33 +120,43 @@ func assertTakesAll(t *testing.T, s server, h hub, job scrapeConfig) {
 	assert.LessOrEqual(t, timeout, interval, "%s: scrape_timeout", s.name)
 	assert.Greater(t, time.Duration(s.Storage.TSDB.OutOfOrderTimeWindow), h.window(t),
 		"%s: out_of_order_time_window, and what its hub hands over", s.name)
-	var targets []string
 	for _, static := range job.StaticConfigs {
-		assert.Empty(t, static.Labels, "%s: a label of the target would be on every gateway's samples", s.name)
-		targets = append(targets, static.Targets...)
-	}
-	if parts := job.Params["parts"]; len(parts) > 0 {
-		assert.Equal(t, everyPart(t, h, parts), targets, "%s: parts of the scrape", s.name)
-	} else {
-		assert.Equal(t, []string{h.address}, targets, "%s: a hub is asked once a scrape", s.name)
-	}
-	for _, target := range targets {
-		assert.True(t, job.takesOff("instance", target), "%s: the instance %q stays on the samples", s.name, target)
+		assert.True(t, job.takesOff("instance", static.Labels["instance"]), "%s: the instance %q stays on the samples", s.name, static.Labels["instance"])
 	}
 	assert.True(t, job.takesOff("job", job.JobName), "%s: the job %q stays on the samples", s.name, job.JobName)
+	// Another label of a target would be on every gateway's samples.
+	if parts := job.Params["parts"]; len(parts) > 0 {
+		assert.Equal(t, everyPart(t, h, parts), job.StaticConfigs, "%s: parts of the scrape", s.name)
+	} else {
+		whole := []staticConfig{{Targets: []string{h.scraped}, Labels: map[string]string{"instance": h.address}}}
+		assert.Equal(t, whole, job.StaticConfigs, "%s: a hub is asked once a scrape", s.name)
+	}
 }
 
 // everyPart returns the targets of a scrape in parts.
-func everyPart(t *testing.T, h hub, parts []string) []string {
+func everyPart(t *testing.T, h hub, parts []string) []staticConfig {
 	t.Helper()
 	require.Len(t, parts, 1)
 	n, err := strconv.Atoi(parts[0])
 	require.NoError(t, err)
-	var targets []string
+	var targets []staticConfig
 	for i := range n {
-		targets = append(targets, h.address+"#"+strconv.Itoa(i+1))
+		part := strconv.Itoa(i + 1)
+		targets = append(targets, staticConfig{Targets: []string{h.scraped}, Labels: map[string]string{"instance": h.address + "#" + part, "__param_part": part}})
 	}
 	return targets
+}
+
+// A server that may refuse one sample of a scrape throws all of it away, and a sample that it makes something else
+// of is not the gateway's: what does that is in no server's configuration.
+func TestServersRefuseNoSamples(t *testing.T) {
+	harmful := regexp.MustCompile(`(?m)^\s*(?:- )?(sample_limit|body_size_limit|label_limit|label_\w+_length_limit|convert_classic_histograms_to_nhcb|track_timestamps_staleness|metric_name_validation_scheme):`)
+	assert.Regexp(t, harmful, "global:\n  sample_limit: 5\n")
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, s := range r.servers(t) {
+			assert.NotRegexp(t, harmful, s.text, s.name)
+		}
+	})
 }
 
 // takesOff tells whether the job's relabelling empties a label of that value, as Prometheus does it:
@@ -130,10 +181,11 @@ func TestServersListGateways(t *testing.T) {
 		for _, s := range r.paired(t) {
 			jobs := s.jobs("/gateways")
 			require.Len(t, jobs, 1, s.name)
-			assert.Equal(t, []string{hubs[s.number(t)].address}, jobs[0].StaticConfigs[0].Targets, s.name)
+			h := hubs[s.number(t)]
+			assert.Equal(t, []staticConfig{{Targets: []string{h.scraped}, Labels: map[string]string{"instance": h.address}}}, jobs[0].StaticConfigs, s.name)
 			assert.Equal(t, time.Minute, time.Duration(jobs[0].ScrapeInterval), s.name)
 			assert.GreaterOrEqual(t, jobs[0].ScrapeInterval, s.Global.ScrapeTimeout, s.name)
-			assert.False(t, jobs[0].takesOff("instance", jobs[0].StaticConfigs[0].Targets[0]), s.name)
+			assert.False(t, jobs[0].takesOff("instance", h.address), s.name)
 			assert.False(t, jobs[0].HonorLabels, s.name)
 		}
 	})
@@ -143,7 +195,7 @@ func TestServersListGateways(t *testing.T) {
 func TestRelabellingLeavesGatewaysAlone(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		for _, s := range r.paired(t) {
-			own := s.hubTargets(t)[0]
+			own := r.hubs(t)[s.number(t)].address
 			for _, job := range s.ScrapeConfigs {
 				if !job.handsOver() {
 					continue

@@ -72,15 +72,18 @@ func TestProbesAskPortsThatAreThere(t *testing.T) {
 	})
 }
 
-// A probe asks with the scheme that is served, and where a password is needed it does without one.
+// A probe asks with the scheme that is served, and where a password is needed it does without one. A hub needs none for
+// its probes.
 func TestProbesGetIn(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, s scenario, r *release) {
-		scheme, locked := corev1.URISchemeHTTP, strings.Contains(s.values, "\nweb:") && strings.Contains(s.values, "username:")
+		scheme, password := corev1.URISchemeHTTP, strings.Contains(s.values, "\nweb:") && strings.Contains(s.values, "username:")
+		certificate := strings.Contains(s.values, "clientCertificate: true")
 		if strings.Contains(s.values, "tls: true") {
 			scheme = corev1.URISchemeHTTPS
 		}
 		for _, w := range r.workloads() {
 			for _, c := range w.template.Spec.Containers {
+				locked := certificate || password && c.Name != "edgehub"
 				for _, probe := range []*corev1.Probe{c.ReadinessProbe, c.LivenessProbe} {
 					require.Equal(t, locked, probe.HTTPGet == nil, "%s, container %s", keyOf(w), c.Name)
 					if !locked {

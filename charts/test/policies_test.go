@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,11 +79,17 @@ func TestPoliciesKeepOthersOut(t *testing.T) {
 			return all
 		}
 		assert.Empty(t, may("stranger"))
-		assert.Equal(t, []string{"StatefulSet/" + r.hubs(t)[0].GetName() + " http"}, may("pusher"))
+		hub := r.hubs(t)[0]
+		assert.Equal(t, []string{keyOf(hub.workload) + " http"}, may("pusher"))
 		for _, to := range may("querier") {
 			assert.True(t, strings.HasSuffix(to, " http") && !strings.Contains(to, "edgehub"), "a querier may reach %s", to)
 		}
 		for _, w := range r.workloads() {
+			if keyOf(w) == keyOf(hub.workload) {
+				assert.Contains(t, may("monitor"), keyOf(w)+" "+hub.door)
+				assert.Equal(t, hub.door == "http", slices.Contains(may("monitor"), keyOf(w)+" http"), "a monitor may push")
+				continue
+			}
 			assert.Contains(t, may("monitor"), keyOf(w)+" http")
 			if w.container("thanos-sidecar") != nil {
 				assert.Contains(t, may("monitor"), keyOf(w)+" http-sidecar")
@@ -98,7 +105,8 @@ func TestPoliciesKeepOthersOut(t *testing.T) {
 // A scrape takes what it gets, so a hub is for the servers of its own number alone.
 func TestPoliciesKeepServersApart(t *testing.T) {
 	r := mustRender(t, fiveShards, `{prometheus_replicas: 2}`, withPolicies)
-	hub := port{keyOf(r.hubs(t)[0].workload), "http"}
+	hub := port{keyOf(r.hubs(t)[0].workload), "http-scrape"}
+	pushes := port{hub.workload, "http"}
 	servers := 0
 	for _, w := range r.workloads() {
 		if w.container("prometheus") == nil {
@@ -109,6 +117,7 @@ func TestPoliciesKeepServersApart(t *testing.T) {
 			for other := range 5 {
 				from := client{keyOf(w), w.template.Labels}.pod(shard)
 				assert.Equal(t, shard == other, r.allows(t, from, hub, other), "%s-%d to edgehub-%d", w.GetName(), shard, other)
+				assert.False(t, r.allows(t, from, pushes, other), "%s-%d pushes to edgehub-%d", w.GetName(), shard, other)
 			}
 		}
 	}
@@ -119,7 +128,7 @@ func TestPoliciesKeepServersApart(t *testing.T) {
 // its server's last scrape.
 func TestPoliciesLetHubsStop(t *testing.T) {
 	r := mustRender(t, fiveShards, `{prometheus_servers_count: 3}`, withPolicies)
-	hub := port{keyOf(r.hubs(t)[0].workload), "http"}
+	hub := port{keyOf(r.hubs(t)[0].workload), "http-scrape"}
 	for _, w := range r.workloads() {
 		for number := range 5 {
 			of := client{keyOf(w), w.template.Labels}.pod(number)
@@ -130,7 +139,10 @@ func TestPoliciesLetHubsStop(t *testing.T) {
 		}
 	}
 	assert.False(t, r.allows(t, client{"stranger", labels.Set{"is": "stranger"}}.pod(4), hub, 4))
-	assert.True(t, r.allows(t, client{"pusher", labels.Set{"is": "pusher"}}, hub, 4))
+	assert.True(t, r.allows(t, client{"pusher", labels.Set{"is": "pusher"}}, port{hub.workload, "http"}, 4))
+	// It asks its server to the end, too.
+	leaves := client{"edgehub-4", r.hubs(t)[0].template.Labels}.pod(4)
+	assert.True(t, r.allows(t, leaves, port{keyOf(r.servers(t)[0].workload), "http"}, 4))
 }
 
 // A pod can always ask itself, and the kubelet can always ask it, so neither is a rule's affair. Nor
@@ -159,6 +171,9 @@ func (r *release) ports() []port {
 	return all
 }
 
+// targetLabels are a target's in a configuration. A name in them is not asked.
+var targetLabels = regexp.MustCompile(`labels: \{[^}]*\}`)
+
 // opens returns the ports to which the pods of a workload open connections, as far as they are of
 // the release: addresses in their command lines and in what Prometheus reads.
 func (r *release) opens(t *testing.T, w workload) []port {
@@ -183,7 +198,7 @@ func (r *release) opens(t *testing.T, w workload) []port {
 		}
 		for _, s := range servers {
 			if s.name == p.name {
-				texts = append(texts, s.text)
+				texts = append(texts, targetLabels.ReplaceAllString(s.text, ""))
 				all = append(all, r.discovered(t, s)...)
 			}
 		}

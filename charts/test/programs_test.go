@@ -1,7 +1,6 @@
 package charttest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -232,40 +230,43 @@ func TestHubStartsWithItsFlags(t *testing.T) {
 	})
 }
 
-// listening is what a hub logs when it is.
-var listening = regexp.MustCompile(`Listening on.*address"?[=:]"?([0-9.:]+)`)
-
-// startHub runs a hub with those arguments, on a free port of the loopback instead of all
+// startHub runs a hub with those arguments, on free ports of the loopback instead of all
 // interfaces, and stops it after the use.
-func startHub(t *testing.T, args []string, use func(address string)) {
+func startHub(t *testing.T, args []string, use func(push, scrape string)) {
 	t.Helper()
 	program, err := edgehubProgram()
 	require.NoError(t, err)
+	push, scrape := freeAddress(t), freeAddress(t)
 	args = slices.Clone(args)
-	at := slices.Index(args, "--web.listen-address=:9091")
-	require.GreaterOrEqual(t, at, 0, "--web.listen-address in %q", args)
-	args[at] = "--web.listen-address=127.0.0.1:0"
+	for flag, address := range map[string]string{"--web.listen-address=:9091": push, "--scrape.listen-address=:9092": scrape} {
+		at := slices.Index(args, flag)
+		require.GreaterOrEqual(t, at, 0, "%s in %q", flag, args)
+		name, _, _ := strings.Cut(flag, "=")
+		args[at] = name + "=" + address
+	}
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Cancel = func() error { return cmd.Process.Kill() }
-	logged, err := cmd.StderrPipe()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
 	require.NoError(t, err)
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
-	defer cmd.Process.Kill()
+	s := &process{"edgehub", cmd, log}
+	defer s.end(t)
 
-	var said []string
-	var used bool
-	for lines := bufio.NewScanner(logged); lines.Scan(); {
-		said = append(said, lines.Text())
-		if match := listening.FindStringSubmatch(lines.Text()); match != nil && !used {
-			used = true
-			use(match[1])
-			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		}
+	for _, address := range []string{push, scrape} {
+		await(t, "the hub is ready on "+address, func() error {
+			_, err := get(ctx, "http://"+address+"/-/ready")
+			return err
+		})
 	}
-	err = cmd.Wait()
-	require.NoError(t, err, "edgehub %s:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
-	require.True(t, used, "edgehub %s never listened:\n%s", strings.Join(args, " "), strings.Join(said, "\n"))
+	use(push, scrape)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	if err := cmd.Wait(); err != nil { // it could not hand over what it had
+		said, _ := os.ReadFile(log.Name())
+		require.NoError(t, err, "edgehub %q said:\n%s", args, said)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,7 +152,9 @@ func (s server) rules(t *testing.T, r *release) []string {
 type hub struct {
 	pod
 	args    []string
-	address string // host and port, by which its server and the controllers know it
+	address string // host and port, by which controllers know it
+	scraped string // host and port at which it shows what it has
+	door    string // the name of that port
 }
 
 // hubs returns the edgehub pods of a release, in the order of their numbers.
@@ -160,7 +163,11 @@ func (r *release) hubs(t *testing.T) []hub {
 	var all []hub
 	for _, p := range r.pods("edgehub") {
 		require.Equal(t, "StatefulSet", kindOf(p.workload), "hubs need names that last")
-		all = append(all, hub{p, p.commandLine(p.container("edgehub")), r.host(p) + ":9091"})
+		h := hub{pod: p, args: p.commandLine(p.container("edgehub")), address: r.host(p) + ":9091", scraped: r.host(p) + ":9091", door: "http"}
+		if own := flagValue(t, h.args, "scrape.listen-address", ""); own != "" {
+			h.scraped, h.door = r.host(p)+own, "http-scrape"
+		}
+		all = append(all, h)
 	}
 	require.NotEmpty(t, all, "hubs")
 	return all
@@ -168,6 +175,19 @@ func (r *release) hubs(t *testing.T) []hub {
 
 // cursors returns the scrapers that a hub knows by name.
 func (h hub) cursors() []string { return flagValues(h.args, "scrape.cursor") }
+
+// asked returns the URLs of the servers that a hub asks what they have stored, by cursor.
+func (h hub) asked(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, value := range flagValues(h.args, "scrape.server") {
+		cursor, url, named := strings.Cut(value, "=")
+		require.True(t, named, "--scrape.server=%s", value)
+		require.Empty(t, all[cursor], "--scrape.server=%s", value)
+		all[cursor] = url
+	}
+	return all
+}
 
 // window returns how far from now the samples are that a hub hands over, in both directions.
 func (h hub) window(t *testing.T) time.Duration {

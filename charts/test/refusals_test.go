@@ -67,6 +67,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"a user without a password", `{web: {username: hubring, configSecret: served}}`, []string{"web.clientSecret is empty", "password for web.username"}},
 		{"a certificate of clients without TLS", `{web: {clientCertificate: true}}`, []string{"web.clientCertificate", "set web.tls to true"}},
 		{"a name on no certificate", `{web: {serverName: x.example.org}}`, []string{"web.serverName", "set web.tls to true"}},
+		{"passwords of senders on the port of scrapes", `{web: {pushConfigSecret: pushed}, edgehub: {separateScrapePort: false}}`, []string{"web.pushConfigSecret", "set edgehub.separateScrapePort to true"}},
 		{"monitors that no certificate is for", `{web: {tls: true, configSecret: served, clientSecret: asking}, podMonitor: {enabled: true}}`, []string{"web.serverName is empty", "by their addresses"}},
 		{"monitors that are kept out", `{networkPolicy: {enabled: true, pushers: [{podSelector: {}}]}, serviceMonitor: {enabled: true}}`, []string{"networkPolicy.monitors is empty", "list the operator's Prometheus"}},
 		{"a frontend of nothing", `{thanos: {queryFrontend: {enabled: true}}}`, []string{"thanos.queryFrontend.enabled", "create_thanos to true"}},

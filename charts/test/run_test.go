@@ -41,6 +41,7 @@ func TestRunOneServer(t *testing.T) {
 		eventually(t, soon, func(ctx context.Context) error { return server.countsAll(ctx, fleetSize) })
 		fleet.raise(gatewayID(7))
 		eventually(t, soon, func(ctx context.Context) error { return server.alertsOf(ctx, gatewayID(7)) })
+		receiptsArrive(t, server, 1)
 		fleet.stop()
 		eventually(t, soon, func(ctx context.Context) error { return server.hasAll(ctx, fleet, "") })
 	})
@@ -57,6 +58,7 @@ func TestRunPair(t *testing.T) {
 		observer := observe(t, global)
 		fleet.raise(gatewayID(3))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(3)) })
+		receiptsArrive(t, global, 2)
 		fleet.stop()
 		for _, replica := range []string{"a", "b"} {
 			labels := fmt.Sprintf("{prometheus_replica=%q}", replica)
@@ -86,6 +88,7 @@ func TestRunRescale(t *testing.T) {
 
 		r.upgrade(t, five...)
 		everyHubTakesPart(t, r, 5)
+		receiptsArrive(t, global, 5)
 		assertComplete(t, observer.take(), fleetSize)
 		fleet.raise(gatewayID(1))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1)) })
@@ -219,6 +222,22 @@ func TestRunSilentServer(t *testing.T) {
 func everything(t *testing.T, r *liveRelease) queries {
 	t.Helper()
 	return queriesTo(t, r.address("thanos-query", 10902), "&dedup=false")
+}
+
+// receiptsArrive waits until so many servers have told their hubs that they stored a scrape, and none of them
+// has said nothing.
+func receiptsArrive(t *testing.T, q queries, servers float64) {
+	t.Helper()
+	eventually(t, soon, func(ctx context.Context) error {
+		asked, _, err := q.value(ctx, `count(edgehub_receipt_queries_total{result="stored"} > 0)`)
+		if err == nil && asked != servers {
+			err = fmt.Errorf("%v servers have told their hubs what they stored, want %v", asked, servers)
+		}
+		return err
+	})
+	missing, _, err := q.value(t.Context(), "sum(edgehub_receipts_missing)")
+	require.NoError(t, err)
+	assert.Zero(t, missing, "hubs that go by connections")
 }
 
 // everyHubTakesPart waits until each shard has its gateways, and all of them together the fleet.

@@ -22,7 +22,7 @@ prometheus: {retired: 1}
 alertmanager: {enabled: true, replicas: 2}
 thanos: {query: {replicas: 2, distributed: {enabled: true}}, queryFrontend: {enabled: true}, ruler: {replicas: 2}, store: {replicas: 2}}
 objectStorage: {enabled: true, existingSecret: bucket, volume: {emptyDir: {}}}
-web: {configSecret: served, tls: true, clientSecret: asking, username: hubring, clientCertificate: true, serverName: hubring.example.org}
+web: {configSecret: served, pushConfigSecret: pushed, tls: true, clientSecret: asking, username: hubring, clientCertificate: true, serverName: hubring.example.org}
 networkPolicy: {enabled: true, pushers: [{podSelector: {}}], monitors: [{podSelector: {}}]}
 serviceMonitor: {enabled: true}
 podMonitor: {enabled: true}
@@ -45,6 +45,7 @@ var others = map[string][]string{
 	"logFormat":                 {`json`},
 	"extraArgs":                 {`[--some.flag]`},
 	"goMemoryLimit":             {`1GiB`},
+	"separateScrapePort":        {`{}`, `{edgehub: {separateScrapePort: false}}`},
 	"tolerations":               {`[{key: x}]`},
 	"topologySpreadConstraints": {`[{maxSkew: 3}]`},
 	"resources":                 {`{requests: {cpu: 7m}}`},

@@ -209,7 +209,7 @@ func assertMetricsAreThere(t *testing.T, c *cluster, name string) {
 			read(c.address(name+pod, port), "/metrics")
 		}
 	}
-	startHub(t, c.r.hubs(t)[0].args, func(address string) { read(address, "/internal") })
+	startHub(t, c.r.hubs(t)[0].args, func(_, scrape string) { read(scrape, "/internal") })
 	exposed.WriteString(exportersMetrics(t))
 
 	known := []string{"up", "hubring:prometheus_servers:expected"} // of a scrape, and of a rule

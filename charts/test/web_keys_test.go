@@ -90,7 +90,7 @@ func (k keys) webConfig(t *testing.T, values string) map[string]any {
 	return config
 }
 
-// addTo adds the Secrets that the values web-config and web-client name.
+// addTo adds the Secrets that the values name: web-config, web-client, and web-push, with which senders log in as sender.
 func (k keys) addTo(r *release, config map[string]any) {
 	text, err := yaml.Marshal(config)
 	if err != nil {
@@ -102,6 +102,11 @@ func (k keys) addTo(r *release, config map[string]any) {
 		})
 	}
 	secret("web-config", map[string][]byte{"web.yml": text, "server.crt": k.server, "server.key": k.serverKey, "ca.crt": k.ca})
+	pushText, err := yaml.Marshal(map[string]any{"basic_auth_users": map[string]string{sender: k.hash}})
+	if err != nil {
+		panic(err) // strings in maps
+	}
+	secret("web-push", map[string][]byte{"web.yml": pushText})
 	secret("web-client", map[string][]byte{"ca.crt": k.ca, "tls.crt": k.member, "tls.key": k.memberKey, "password": []byte(password + "\n")})
 }
 
@@ -114,13 +119,17 @@ func (k keys) client(t *testing.T, logsIn bool) visitor {
 	require.NoError(t, err)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: sharedName, Certificates: []tls.Certificate{certificate}}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return visitor{&http.Client{Transport: transport}, logsIn}
+	v := visitor{client: &http.Client{Transport: transport}}
+	if logsIn {
+		v.user = user
+	}
+	return v
 }
 
 // visitor asks servers.
 type visitor struct {
 	client *http.Client
-	logsIn bool
+	user   string // who logs in; nobody if it is empty
 }
 
 func (v visitor) send(ctx context.Context, method, at, body string) (int, []byte, error) {
@@ -128,8 +137,8 @@ func (v visitor) send(ctx context.Context, method, at, body string) (int, []byte
 	if err != nil {
 		return 0, nil, err
 	}
-	if v.logsIn {
-		req.SetBasicAuth(user, password)
+	if v.user != "" {
+		req.SetBasicAuth(v.user, password)
 	}
 	resp, err := v.client.Do(req)
 	if err != nil {
@@ -142,9 +151,13 @@ func (v visitor) send(ctx context.Context, method, at, body string) (int, []byte
 
 // status returns an error if the answer has another one.
 func (v visitor) status(ctx context.Context, at string, want int) error {
-	status, text, err := v.send(ctx, http.MethodGet, at, "")
+	return v.request(ctx, http.MethodGet, at, want)
+}
+
+func (v visitor) request(ctx context.Context, method, at string, want int) error {
+	status, text, err := v.send(ctx, method, at, "")
 	if err == nil && status != want {
-		err = fmt.Errorf("%s: %d: %s, want %d", at, status, text, want)
+		err = fmt.Errorf("%s %s: %d: %s, want %d", method, at, status, text, want)
 	}
 	return err
 }

@@ -23,6 +23,7 @@ import (
 const (
 	sharedName = "hubring.example.org" // what the certificates are for
 	user       = "hubring"
+	sender     = "controller" // who may push where pushes have passwords of their own
 	password   = "a password: with 'all' sorts of $(things) in it"
 )
 
@@ -80,6 +81,12 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 			return errors.Join(err, unless(len(got) == 1 && got["gw-1"] == "42", "%v", got))
 		})
 	})
+	t.Run("the hub learns that it is stored", func(t *testing.T) {
+		await(t, "a receipt is found", func() error {
+			a, err := member.query(t.Context(), prometheus, `edgehub_receipt_queries_total{result="stored"} > 0`)
+			return errors.Join(err, unless(len(a.Data.Result) == 1, "%v", a.Data.Result))
+		})
+	})
 	t.Run("an alert arrives", func(t *testing.T) {
 		at := "https://" + c.address(name+"alertmanager-0", 9093) + "/api/v2/alerts"
 		await(t, "the alert", func() error {
@@ -106,13 +113,13 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 		}
 	})
 	t.Run("nobody else gets in", func(t *testing.T) {
-		for address, at := range c.httpPorts() {
-			assert.NoError(t, member.status(t.Context(), "https://"+address+at, http.StatusOK), "%s", at)
-			assert.NoError(t, keys.client(t, false).status(t.Context(), "https://"+address+at, http.StatusUnauthorized), "%s", at)
-			assert.NoError(t, visitor{http.DefaultClient, false}.status(t.Context(), "http://"+address+at, http.StatusBadRequest), "%s in plain text", at)
+		for _, at := range c.httpPorts() {
+			assert.NoError(t, member.request(t.Context(), at.method, "https://"+at.url, http.StatusOK))
+			assert.NoError(t, keys.client(t, false).request(t.Context(), at.method, "https://"+at.url, http.StatusUnauthorized))
+			assert.NoError(t, visitor{client: http.DefaultClient}.request(t.Context(), at.method, "http://"+at.url, http.StatusBadRequest), "in plain text")
 			bare := keys.client(t, true)
 			bare.client.Transport.(*http.Transport).TLSClientConfig.Certificates = nil
-			assert.ErrorContains(t, bare.status(t.Context(), "https://"+address+at, http.StatusOK), "certificate required", "%s without a certificate", at)
+			assert.ErrorContains(t, bare.request(t.Context(), at.method, "https://"+at.url, http.StatusOK), "certificate required", "%s without a certificate", at.url)
 		}
 	})
 }
@@ -158,6 +165,41 @@ func TestPartsSpeakTLSOrWithPasswords(t *testing.T) {
 	}
 }
 
+// Where senders have passwords of their own, they may push and nothing else, and the parts may not push.
+func TestSendersHaveTheirOwnPassword(t *testing.T) {
+	t.Parallel()
+	r := mustRender(t, `
+prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
+web: {configSecret: web-config, pushConfigSecret: web-push, username: hubring, clientSecret: web-client}`)
+	keys := newKeys(t)
+	keys.addTo(r, map[string]any{"basic_auth_users": map[string]string{user: keys.hash}})
+	c := newCluster(t, r)
+	hub, server := r.hubs(t)[0], r.servers(t)[0]
+	c.start(hub.name, "edgehub")
+	c.start(server.name, "prometheus")
+	c.assertProbed(t, hub.pod, hub.container("edgehub"))
+
+	controller, part, stranger := visitor{http.DefaultClient, sender}, visitor{http.DefaultClient, user}, visitor{client: http.DefaultClient}
+	push, shown := "http://"+c.address(hub.name, 9091)+"/metrics", "http://"+c.address(hub.name, 9092)
+	require.NoError(t, controller.do(t.Context(), http.MethodPost, push, "pushed{gatewayID=\"gw-1\"} 42\n", nil))
+	for _, who := range []visitor{part, stranger} {
+		assert.NoError(t, who.request(t.Context(), http.MethodPost, push, http.StatusUnauthorized), who.user)
+	}
+	for _, path := range []string{"/metrics", "/gateways", "/internal", "/"} {
+		assert.NoError(t, part.status(t.Context(), shown+path, http.StatusOK))
+		for _, who := range []visitor{controller, stranger} {
+			assert.NoError(t, who.status(t.Context(), shown+path, http.StatusUnauthorized), who.user)
+		}
+	}
+	assert.Error(t, controller.status(t.Context(), push, http.StatusOK), "a scrape where pushes are")
+	await(t, "the sample is stored, and the hub knows", func() error {
+		at := "http://" + c.address(server.name, 9090)
+		a, err := part.query(t.Context(), at, "pushed")
+		stored, err2 := part.query(t.Context(), at, "edgehub_pending_samples == 0 and on (instance) edgehub_samples_received_total > 0")
+		return errors.Join(err, err2, unless(a.values("gatewayID")["gw-1"] == "42" && len(stored.Data.Result) == 1, "%v, %v", a.Data.Result, stored.Data.Result))
+	})
+}
+
 // unless returns an error unless something is so.
 func unless(so bool, format string, args ...any) error {
 	if so {
@@ -166,19 +208,29 @@ func unless(so bool, format string, args ...any) error {
 	return fmt.Errorf(format, args...)
 }
 
-// httpPorts returns where HTTP is spoken, with a path that answers.
-func (c *cluster) httpPorts() map[string]string {
-	found := map[string]string{}
+// question is one that a part answers who may ask.
+type question struct{ method, url string }
+
+// httpPorts returns a question for each port at which HTTP is spoken. A hub's probes are for everybody, so
+// it is asked for something else.
+func (c *cluster) httpPorts() []question {
+	var all []question
 	for _, w := range c.r.workloads() {
 		for _, container := range w.template.Spec.Containers {
 			for _, p := range container.Ports {
-				if strings.HasPrefix(p.Name, "http") {
-					found[c.address(w.GetName()+"-0", int(p.ContainerPort))] = "/-/healthy"
+				address := c.address(w.GetName()+"-0", int(p.ContainerPort))
+				switch {
+				case container.Name == "edgehub" && p.Name == "http":
+					all = append(all, question{http.MethodPost, address + "/metrics"})
+				case container.Name == "edgehub":
+					all = append(all, question{http.MethodGet, address + "/internal"})
+				case strings.HasPrefix(p.Name, "http"):
+					all = append(all, question{http.MethodGet, address + "/-/healthy"})
 				}
 			}
 		}
 	}
-	return found
+	return all
 }
 
 // assertProbed asks a container as the kubelet would.
@@ -192,7 +244,7 @@ func (c *cluster) assertProbed(t *testing.T, p pod, container *corev1.Container)
 
 // probe asks once. Like the kubelet it takes any certificate, has none and knows no password.
 func (c *cluster) probe(ctx context.Context, p pod, container *corev1.Container, probe *corev1.Probe) error {
-	kubelet := visitor{&http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, false}
+	kubelet := visitor{client: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}}
 	switch {
 	case probe.HTTPGet != nil:
 		at := url.URL{Scheme: strings.ToLower(string(probe.HTTPGet.Scheme)), Host: c.address(p.name, c.named(p.name, probe.HTTPGet.Port.String())), Path: probe.HTTPGet.Path}

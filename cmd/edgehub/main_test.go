@@ -3,15 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -26,8 +19,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hubring/hubring/edgehub"
 )
 
 // TestMain lets the test binary be edgehub itself, for what ends a process.
@@ -45,25 +36,10 @@ func edgehubCommand(args ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestDefaultsAreTheLibrarys(t *testing.T) {
-	o := parse(nil)
-	assert.False(t, o.pprof)
-	assert.Equal(t, edgehub.DefaultConfig(), o.hub)
-	assert.Equal(t, []string{":9091"}, *o.web.WebListenAddresses)
-}
-
-func TestFlags(t *testing.T) {
-	o := parse([]string{"--limit.samples=5", "--scrape.cursor=a", "--scrape.cursor=b", "--scrape.max-age=30m", "--log.level=debug"})
-	assert.Equal(t, 5, o.hub.MaxSamples)
-	assert.Equal(t, []string{"a", "b"}, o.hub.Cursors)
-	assert.Equal(t, 30*time.Minute, o.hub.MaxAge)
-	assert.Equal(t, "debug", o.log.Level.String())
-}
-
 func TestHelpVersionAndMistakes(t *testing.T) {
 	out, err := edgehubCommand("--help").Output()
 	require.NoError(t, err)
-	for _, flag := range []string{"--web.listen-address", "--web.config.file", "--limit.samples=4000000", "--limit.connections=1024", "--[no-]web.enable-pprof", "--log.level", "--log.format", "version"} {
+	for _, flag := range []string{"--web.listen-address", "--web.config.file", "--limit.samples=4000000", "--limit.connections=1024", "--[no-]web.enable-pprof", "--[no-]web.systemd-socket", "--scrape.server=[NAME=]URL ...", "--scrape.listen-address=ADDRESS ...", "--scrape.max-bytes=0", "--log.level", "--log.format", "version"} {
 		assert.Contains(t, string(out), flag)
 	}
 	out, err = edgehubCommand("--version").CombinedOutput()
@@ -76,10 +52,10 @@ func TestHelpVersionAndMistakes(t *testing.T) {
 	assert.Equal(t, 2, exit.ExitCode())
 	assert.Contains(t, string(out), "unknown long flag '--limit.sample'; try --help")
 
-	out, err = edgehubCommand("--limit.samples=-1").CombinedOutput()
+	out, err = edgehubCommand("--limit.samples=0").CombinedOutput()
 	require.ErrorAs(t, err, &exit)
-	assert.Equal(t, 1, exit.ExitCode())
-	assert.Contains(t, string(out), "MaxSamples is -1, it must not be negative")
+	assert.Equal(t, 2, exit.ExitCode())
+	assert.Contains(t, string(out), "edgehub: --limit.samples is 0, it must be more than 0; leave it out for 4000000; try --help")
 
 	out, err = edgehubCommand("--web.listen-address=127.0.0.1:none").CombinedOutput()
 	require.ErrorAs(t, err, &exit)
@@ -132,67 +108,28 @@ type running struct {
 	log     *logged
 	address string
 	stop    context.CancelFunc
+	reload  chan os.Signal
 	ended   chan error
+}
+
+// scrapeAddress is that of the second port.
+func (r *running) scrapeAddress(t *testing.T) string {
+	t.Helper()
+	return r.log.await(t, `msg="Listening on" door=scrape address=(\S+)`)
 }
 
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	o := parse(append(args, "--web.listen-address=127.0.0.1:0"))
+	o, err := parse(append(args, "--web.listen-address=127.0.0.1:0"))
+	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{log: &logged{written: make(chan struct{}, 1)}, stop: stop, ended: make(chan error, 1)}
-	go func() { r.ended <- run(ctx, t.Context(), o, slog.New(slog.NewTextHandler(r.log, nil))) }()
+	r.reload = make(chan os.Signal, 1)
+	go func() {
+		r.ended <- run(told{ctx, t.Context(), r.reload}, o, slog.New(slog.NewTextHandler(r.log, nil)))
+	}()
 	r.address = r.log.await(t, `msg="Listening on" address=(\S+)`)
 	return r
-}
-
-// selfSigned writes a certificate for 127.0.0.1 and its key, and returns a pool
-// that trusts it.
-func selfSigned(t *testing.T, certFile, keyFile string) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	require.NoError(t, os.WriteFile(certFile, cert, 0o600))
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
-	pool := x509.NewCertPool()
-	require.True(t, pool.AppendCertsFromPEM(cert))
-	return pool
-}
-
-// --web.config.file brings TLS and basic auth, as for every exporter. A scrape
-// has a connection of its own, since that tells whether it arrived.
-func TestWebConfig(t *testing.T) {
-	dir := t.TempDir()
-	pool := selfSigned(t, filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
-	config := filepath.Join(dir, "web.yml")
-	require.NoError(t, os.WriteFile(config, []byte(`tls_server_config: {cert_file: cert.pem, key_file: key.pem}
-basic_auth_users: {prom: "$2a$04$lyyMdQ3B27LhiL84n/C3qeHEl8mN3tEmSCxRkJYVo77YB9FodVLhi"}
-`), 0o600)) // the password is "secret"
-	hub := start(t, "--web.config.file="+config)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
-	defer client.CloseIdleConnections()
-	get := func(path, password string) *http.Response {
-		t.Helper()
-		r, err := http.NewRequest(http.MethodGet, "https://"+hub.address+path, nil)
-		require.NoError(t, err)
-		r.SetBasicAuth("prom", password)
-		answer, err := client.Do(r)
-		require.NoError(t, err)
-		require.NoError(t, answer.Body.Close())
-		return answer
-	}
-	assert.Equal(t, http.StatusUnauthorized, get("/-/ready", "guess").StatusCode)
-	answer := get("/-/ready", "secret")
-	assert.Equal(t, http.StatusOK, answer.StatusCode)
-	assert.Equal(t, "HTTP/1.1", answer.Proto)
-	hub.stop()
-	require.NoError(t, <-hub.ended)
-	assert.Contains(t, hub.log.String(), "every sample was scraped")
 }
 
 // A push that is under way when the hub is told to stop is finished and answered.
@@ -269,6 +206,13 @@ func startProcess(t *testing.T, args ...string) *process {
 	return p
 }
 
+// requireStatus waits for the process and requires that it ends with a status.
+func (p *process) requireStatus(t *testing.T, status int) {
+	t.Helper()
+	_ = p.Wait() // an error for every status but 0
+	require.Equal(t, status, p.ProcessState.ExitCode(), p.log)
+}
+
 func (p *process) tell(t *testing.T, signal os.Signal) {
 	t.Helper()
 	require.NoError(t, p.Process.Signal(signal))
@@ -278,7 +222,7 @@ func (p *process) tell(t *testing.T, signal os.Signal) {
 func TestSIGTERMWaitsForAScrape(t *testing.T) {
 	hub := startProcess(t)
 	hub.tell(t, syscall.SIGTERM)
-	hub.log.await(t, `(waiting for a scrape of what was pushed.* samples=1 .*last_scrape=never up_to=1m15s)`)
+	hub.log.await(t, `(waiting for a scrape of what was pushed.* samples=1 .*last_scrape=never up_to=1m13s)`)
 	answer, err := http.Post("http://"+hub.address+"/metrics", "text/plain", strings.NewReader("x 2\n"))
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
@@ -296,22 +240,21 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	hub.tell(t, os.Interrupt)
 	hub.log.await(t, `(once more to stop at once" timeout=1m15s)`)
 	hub.log.await(t, `(waiting for a scrape)`)
-	begin := time.Now()
 	hub.tell(t, os.Interrupt)
-	require.NoError(t, hub.Wait())
-	assert.Less(t, time.Since(begin), 30*time.Second)
+	hub.requireStatus(t, 1)
 	assert.Contains(t, hub.log.String(), `1 samples wait for a scrape, 0 pushes are under way: told a second time to stop`)
-	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scrape had taken; they are gone" samples=1 series=1`)
+	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scraper is known to have; they are gone" samples=1 series=1`)
 }
 
 // A hub whose one server of a pair is dead says that the other one has what it takes along.
 func TestStopWithADeadServerOfAPair(t *testing.T) {
-	hub := startProcess(t, "--scrape.cursor=a", "--scrape.cursor=b", "--web.stop-timeout=50ms")
+	hub := startProcess(t, "--scrape.cursor=a", "--scrape.cursor=b", "--web.stop-timeout=1s")
 	answer, err := http.Get("http://" + hub.address + "/metrics?drain=1&cursor=a")
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, answer.Body)
 	require.NoError(t, err)
 	require.NoError(t, answer.Body.Close())
+	http.DefaultClient.CloseIdleConnections() // the end of it confirms what was read
 	hub.tell(t, syscall.SIGTERM)
 	require.NoError(t, hub.Wait())
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that not every scraper had taken; another one has them" samples=1`)
@@ -321,8 +264,44 @@ func TestStopWithADeadServerOfAPair(t *testing.T) {
 func TestStopHasAnEnd(t *testing.T) {
 	hub := startProcess(t, "--web.stop-timeout=50ms")
 	hub.tell(t, syscall.SIGTERM)
-	require.NoError(t, hub.Wait())
+	hub.requireStatus(t, 1)
 	assert.Contains(t, hub.log.String(), "they are gone\" samples=1 series=1")
+	assert.NotContains(t, hub.log.String(), "edgehub failed")
+}
+
+// What was handed over and may not have arrived may be lost as well.
+func TestStopWithAScraperThatDoesNotRead(t *testing.T) {
+	hub := startProcess(t, "--web.stop-timeout=500ms")
+	conn, err := net.Dial("tcp", hub.address)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: hub\r\nX-Prometheus-Scrape-Timeout-Seconds: 10\r\n\r\n")
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1)) // the hub has answered, and this end stays open
+	require.NoError(t, err)
+	hub.tell(t, syscall.SIGTERM)
+	hub.requireStatus(t, 1)
+	assert.Contains(t, hub.log.String(), `1 were handed over and are not known to have arrived`)
+	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scraper is known to have; they are gone" samples=1`)
+}
+
+// SIGHUP is not the end of a hub, also while it stops.
+func TestSIGHUP(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "web.yml")
+	require.NoError(t, os.WriteFile(config, nil, 0o600))
+	hub := startProcess(t, "--web.config.file="+config)
+	hub.tell(t, syscall.SIGHUP)
+	hub.log.await(t, `(level=INFO .* msg="reloaded the files that can be read again; flags and samples are as before")`)
+	require.NoError(t, os.WriteFile(config, []byte("basic_auth_user: {}\n"), 0o600))
+	hub.tell(t, syscall.SIGHUP)
+	hub.log.await(t, `(level=ERROR .* msg="told to reload; requests fail until the web config file is right" file=\S+web.yml error=.*basic_auth_user)`)
+	require.NoError(t, os.WriteFile(config, nil, 0o600))
+	hub.tell(t, syscall.SIGTERM)
+	hub.log.await(t, `(waiting for a scrape)`)
+	hub.tell(t, syscall.SIGHUP)
+	hub.log.await(t, `(?s)(reloaded the files.*waiting for a scrape.*reloaded the files)`)
+	assert.Regexp(t, `^x 1 \d+\n$`, scrape(t, hub.address))
+	hub.requireStatus(t, 0)
 }
 
 // underWay says whether the hub at an address has a sender.
@@ -334,37 +313,4 @@ func underWay(t *testing.T, address string) bool {
 	text, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
 	return strings.Contains(string(text), "\nedgehub_connections 1\n")
-}
-
-func TestPprofIsServedIfAskedFor(t *testing.T) {
-	f := func(hub *running, path string, status int, want string) {
-		t.Helper()
-		r, err := http.Get("http://" + hub.address + path)
-		require.NoError(t, err)
-		defer r.Body.Close()
-		text, err := io.ReadAll(r.Body)
-		require.NoError(t, err)
-		assert.Equal(t, status, r.StatusCode, path)
-		assert.Contains(t, string(text), want, path)
-	}
-	paths := map[string]string{
-		"":                  "goroutine",
-		"goroutine?debug=1": "goroutine profile:",
-		"heap?debug=1":      "heap profile:",
-		"cmdline":           "edgehub",
-		"symbol":            "num_symbols: 1",
-	}
-	closed, open := start(t), start(t, "--web.enable-pprof")
-	for path := range paths {
-		f(closed, "/debug/pprof/"+path, http.StatusNotFound, "Not Found")
-	}
-	for path, want := range paths {
-		f(open, "/debug/pprof/"+path, http.StatusOK, want)
-	}
-	f(open, "/debug", http.StatusOK, "pending")
-	f(open, "/-/ready", http.StatusOK, "edgehub is ready")
-	for _, hub := range []*running{closed, open} {
-		hub.stop()
-		require.NoError(t, <-hub.ended)
-	}
 }

@@ -54,6 +54,15 @@ func TestBenchSmoke(t *testing.T) {
 		require.Contains(t, out, "RSS a sample")
 		require.Contains(t, out, errMissed.Error())
 	})
+	t.Run("before", func(t *testing.T) {
+		t.Parallel()
+		out, status := run("before", "--ref=HEAD", "--rounds=1", "--for=1ms", "--pending=20000", "--check", "--tolerance=1000")
+		require.Zero(t, status, out)
+		require.Contains(t, out, "RSS a sample, 19,610 pending, 10 a series, of before")
+		out, status = run("before", "--ref=nowhere")
+		require.Equal(t, 1, status, out)
+		require.Contains(t, out, `"nowhere" is no revision of this clone`)
+	})
 	t.Run("sustained", func(t *testing.T) {
 		t.Parallel()
 		if testing.Short() {

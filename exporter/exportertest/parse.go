@@ -70,7 +70,9 @@ func (c *checker) check(text []byte) (samples int, err error) {
 			samples++
 			err = c.sample()
 		case exposition.Type:
-			err = c.typeLine()
+			if err = c.typeLine(); err == nil && c.scanner.UnknownTypes() > 0 {
+				err = errors.New("its word is no type") // a hub takes it, and an exporter writes none
+			}
 		case exposition.Help:
 			err = c.helpLine()
 		}

@@ -12,5 +12,6 @@
 // other UTF-8 text but the empty one may be a name, too, and then stands in
 // quotes, a metric name within the braces: {"my.metric","my.label"="value"}. Such
 // a line fails the whole scrape of a server that validates names the old way, so
-// there is AppendLegacy for those that do not ask for it (AcceptsUTF8).
+// a scraper gets the Escaping that it asks for (Negotiate), and classic names unless it
+// asks for others. Version 1.0.0 of the format is no more than this.
 package exposition

@@ -26,21 +26,3 @@ func AcceptsGzip(h http.Header) bool {
 	}
 	return false
 }
-
-// AcceptsUTF8 says whether the Accept headers of a request ask for names that are
-// not classic as they are (escaping=allow-utf-8), as Prometheus 3 does unless it is
-// told to validate names the old way.
-func AcceptsUTF8(h http.Header) bool {
-	for _, line := range h.Values("Accept") {
-		for item := range strings.SplitSeq(line, ",") {
-			for param := range strings.SplitSeq(item, ";") {
-				name, value, _ := strings.Cut(param, "=")
-				value = strings.Trim(strings.TrimSpace(value), `"`)
-				if strings.EqualFold(strings.TrimSpace(name), "escaping") && strings.EqualFold(value, "allow-utf-8") {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}

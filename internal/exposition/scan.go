@@ -41,6 +41,8 @@ type Scanner struct {
 	name      []byte
 	text      []byte
 	unescaped []byte // what name refers to where it has escapes
+
+	unknownTypes int
 }
 
 // Reset makes s read body from its first line.
@@ -70,9 +72,12 @@ func (s *Scanner) Timestamp() (ms int64, ok bool) { return s.timestamp, s.stampe
 // and escapes. It is valid until the next line is read.
 func (s *Scanner) Name() []byte { return s.name }
 
-// Text returns the type that a Type names, or the text of a Help with its
-// escapes.
+// Text returns the type that a Type names, untyped where the word is none, or the text
+// of a Help with its escapes.
 func (s *Scanner) Text() []byte { return s.text }
+
+// UnknownTypes is how many Types were read whose word is no type.
+func (s *Scanner) UnknownTypes() int { return s.unknownTypes }
 
 // Next reads the next line that says something. The guess is a spelling that the
 // caller expects to be next, or empty: a hit saves the search for the end of the
@@ -316,9 +321,7 @@ func (s *Scanner) scanMetadata(kind Kind, keyword string, line, rest []byte) Kin
 	s.text = bytes.TrimLeft(s.text, " \t")
 	if kind == Type {
 		s.text = bytes.TrimRight(s.text, " \t")
-		if !validType(s.text) {
-			return s.fail(fmt.Errorf("TYPE line of %s: %.40q is not a type", s.name, s.text))
-		}
+		s.text = s.typeWord(s.text)
 	} else if err := checkText(s.text); err != nil {
 		return s.fail(fmt.Errorf("HELP line of %s: %w", s.name, err))
 	}
@@ -377,13 +380,22 @@ func lineEnd(b []byte, from int) int {
 	return len(b)
 }
 
-func validType(t []byte) bool {
-	switch string(t) {
-	case "counter", "gauge", "histogram", "summary", "untyped":
-		return true
+// typeWord is the word of the format for a type. Other formats have more types, and
+// one sender's mistake is no reason to refuse a whole report.
+func (s *Scanner) typeWord(t []byte) []byte {
+	for _, word := range types {
+		if bytes.EqualFold(t, word) {
+			return word
+		}
 	}
-	return false
+	s.unknownTypes++
+	return untyped
 }
+
+var (
+	untyped = []byte("untyped")
+	types   = [][]byte{[]byte("counter"), []byte("gauge"), []byte("histogram"), []byte("summary"), untyped}
+)
 
 var (
 	errUTF8 = errors.New("it is not UTF-8")

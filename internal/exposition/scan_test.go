@@ -113,11 +113,49 @@ func TestScannerRefuses(t *testing.T) {
 	f(`# TYPE "" counter`, `is not a metric name`)
 	f(`# HELP "x"y z`, `is not a metric name`)
 	f("# HELP \"\xff\" y", "HELP line: metric name \"\\xff\": it is not UTF-8")
-	f("# TYPE x sort\n", `TYPE line of x: "sort" is not a type`)
 	f("# TYPE \n", `TYPE line: "" is not a metric name`)
 	f("# HELP 1x a\n", `HELP line: "1x" is not a metric name`)
 	f("# HELP x \xff\n", "HELP line of x: it is not UTF-8")
 	f("# HELP x \x00\n", "HELP line of x: it has a NUL byte")
+}
+
+func TestScannerReadsTypes(t *testing.T) {
+	f := func(line, want string, unknown int) {
+		t.Helper()
+		var s Scanner
+		s.Reset([]byte(line + "\nx 1\n"))
+		require.Equal(t, Type, s.Next(""), "%q: %v", line, s.Err())
+		assert.Equal(t, "x", string(s.Name()), "%q", line)
+		assert.Equal(t, want, string(s.Text()), "%q", line)
+		assert.Equal(t, line, string(s.Spelling()))
+		assert.Equal(t, Sample, s.Next(""), "%q", line)
+		assert.Equal(t, End, s.Next(""), "%q", line)
+		require.NoError(t, s.Err(), "%q", line)
+		assert.Equal(t, unknown, s.UnknownTypes(), "%q", line)
+	}
+	for _, word := range []string{"counter", "gauge", "histogram", "summary", "untyped"} {
+		f("# TYPE x "+word, word, 0)
+		f("# TYPE x  "+strings.ToUpper(word)+" ", word, 0)
+	}
+	f("# TYPE x Counter", "counter", 0)
+	f("# TYPE x sort", "untyped", 1)
+	f("# TYPE x unknown", "untyped", 1)
+	f("# TYPE x gaugehistogram", "untyped", 1)
+	f("# TYPE x counter gauge", "untyped", 1)
+	f("# TYPE x", "untyped", 1)
+	f("# TYPE x \xff\x00", "untyped", 1)
+}
+
+func TestScannerCountsUnknownTypesOfABody(t *testing.T) {
+	var s Scanner
+	body := []byte("# TYPE a sort\n# TYPE b GAUGE\n# TYPE c info\n# HELP a sort\na 1\n")
+	for range 2 {
+		s.Reset(body)
+		for s.Next("") != End {
+		}
+		require.NoError(t, s.Err())
+		assert.Equal(t, 2, s.UnknownTypes())
+	}
 }
 
 func TestScannerGuesses(t *testing.T) {

@@ -182,20 +182,6 @@ func TestSeriesParserLabel(t *testing.T) {
 	f(`x`, "gatewayID", "", false)
 }
 
-func TestSeriesParserDoesNotAllocate(t *testing.T) {
-	spellings := [][]byte{
-		[]byte(`x_bucket{a="b",le="+Inf"}`), []byte(`x{b="\\\n", a="\t",}`), []byte(`{"my.metric","a.b"="c"}`),
-	}
-	p := NewSeriesParser(DefaultLimits)
-	assert.Zero(t, testing.AllocsPerRun(100, func() {
-		for _, s := range spellings {
-			if _, err := p.Parse(s); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}))
-}
-
 var (
 	referenceName   = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*`)
 	referenceItem   = regexp.MustCompile(`^[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|"((?:\\.|[^"\\])*)")[ \t]*(=[ \t]*"((?:\\.|[^"\\])*)"[ \t]*)?`)

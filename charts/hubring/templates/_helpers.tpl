@@ -121,11 +121,12 @@ env:
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
 {{- end -}}
 
-{{/* hubring.probes: call with (dict "root" $ "port" "http"). The kubelet takes any certificate but has no
-     password. Where one is needed, readiness is asked over "grpc", its number, or by "command", a list, and if
-     there is neither, it is enough that the port is open. */}}
+{{/* hubring.probes: call with (dict "root" $ "port" "http"). The kubelet takes any certificate but has neither a
+     password nor a certificate. Where it needs one, readiness is asked over "grpc", its number, or by "command", a
+     list, and if there is neither, it is enough that the port is open. A hub says that it needs no password
+     for them, "open". */}}
 {{- define "hubring.probes" -}}
-{{- $locked := include "hubring.locked" .root -}}
+{{- $locked := or .root.Values.web.clientCertificate (and .root.Values.web.username (not (get . "open"))) -}}
 {{- $http := dict "port" .port "scheme" (include "hubring.scheme" .root | upper) -}}
 readinessProbe:
   {{- if not $locked }}
@@ -219,8 +220,28 @@ volumeClaimTemplates:
 {{/* Hubs. hubring.hubAddress: host:port of a hub, which is its name on the exporters' ring, the
      same as the SRV record gives. Call with (dict "root" $ "shard" 2). */}}
 {{- define "hubring.hubAddress" -}}
+{{- include "hubring.hubHost" . }}:9091
+{{- end -}}
+
+{{- define "hubring.hubHost" -}}
 {{- $service := printf "%s-edgehub" (include "hubring.fullname" .root) -}}
-{{- printf "%s-%d.%s.%s:9091" $service (int .shard) $service (include "hubring.domain" .root) -}}
+{{- printf "%s-%d.%s.%s" $service (int .shard) $service (include "hubring.domain" .root) -}}
+{{- end -}}
+
+{{/* hubring.scrapeAddress: where a hub shows what it has. Call with (dict "root" $ "shard" 2). */}}
+{{- define "hubring.scrapeAddress" -}}
+{{- include "hubring.hubHost" . }}:{{ ternary 9092 9091 .root.Values.edgehub.separateScrapePort }}
+{{- end -}}
+
+{{/* hubring.scrapePort: the name of that port. */}}
+{{- define "hubring.scrapePort" -}}
+{{- ternary "http-scrape" "http" .Values.edgehub.separateScrapePort -}}
+{{- end -}}
+
+{{/* hubring.hubTarget: a hub as a target of its server. Its instance is its name on the ring, so that what it says of
+     itself and what exporters say of it are told alike. Call with (dict "root" $ "shard" 2). */}}
+{{- define "hubring.hubTarget" -}}
+{targets: [{{ include "hubring.scrapeAddress" . | quote }}], labels: {instance: {{ include "hubring.hubAddress" . | quote }}}}
 {{- end -}}
 
 {{/* hubring.stopTimeout: seconds in which a stopping hub is scraped for the last time. */}}
@@ -266,6 +287,13 @@ lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
      volume when it becomes one of a pair. */}}
 {{- define "hubring.prometheusName" -}}
 prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
+{{- end -}}
+
+{{/* hubring.ownServer: where a hub asks the server with its number. The number is the pod's and stands in
+     no template, so that a rescale restarts no hub. Call with (dict "root" $ "replica" "a"). */}}
+{{- define "hubring.ownServer" -}}
+{{- $name := include "hubring.fullname" .root -}}
+{{- printf "%s://%s-%s-$(SHARD).%s-prometheus.%s:9090" (include "hubring.scheme" .root) $name (include "hubring.prometheusName" .replica) $name (include "hubring.domain" .root) -}}
 {{- end -}}
 
 {{/* hubring.prometheusAffinity: as the values have it. The second of a pair also keeps away from the first with its

@@ -5,11 +5,13 @@
 {{- $distributed := .Values.thanos.query.distributed.enabled -}}
 {{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query" $distributed -}}
 edgehub:
-  # What a hub has is for its own Prometheus, which a policy for each hub lets in. A push and a scrape
-  # are on the same port, so who may push could scrape, too.
-  - {ports: [http], from: [pushers, monitors]}
+  # What a hub has is for its own Prometheus, which a policy for each hub lets in. On one port with pushes
+  # who may push could scrape, too.
+  - {ports: [http], from: [pushers]}
+  - {ports: [{{ include "hubring.scrapePort" . }}], from: [monitors]}
 prometheus:
-  - {ports: [http], from: [queriers, monitors]}
+  # A hub asks its own server what that has stored. It only reads, so no policy tells the numbers apart.
+  - {ports: [http], from: [edgehub, queriers, monitors]}
   - {ports: [grpc], from: [{{ ternary "thanos-query-shard" "thanos-query" $distributed }}]}
   - {ports: [http-sidecar], from: [monitors]}
 alertmanager:

@@ -51,14 +51,14 @@ scrape_configs:
   - job_name: edgehub-internal
     metrics_path: /internal
     {{- include "hubring.scrapeWeb" $root | nindent 4 }}
-    static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
+    static_configs: [{{ include "hubring.hubTarget" . }}]
   # Which gateways there are, for lists that need not look through all series. Its instance stays: it
   # is the hub.
   - job_name: edgehub-gateways
     metrics_path: /gateways
     {{- include "hubring.scrapeWeb" $root | nindent 4 }}
     scrape_interval: {{ $v.prometheus.gatewaysInterval }}
-    static_configs: [{targets: [{{ include "hubring.hubAddress" . | quote }}]}]
+    static_configs: [{{ include "hubring.hubTarget" . }}]
   {{- end }}
   - job_name: prometheus
     {{- include "hubring.localWeb" $root | nindent 4 }}
@@ -76,12 +76,16 @@ scrape_configs:
   {{- end }}
 {{- end -}}
 
-{{/* hubring.scrapeHub: the job that takes the samples of a hub. */}}
+{{/* hubring.scrapeHub: the job that takes the samples of a hub. A part is told by its instance. */}}
 {{- define "hubring.scrapeHub" -}}
 {{- $v := .root.Values -}}
-{{- $address := include "hubring.hubAddress" . -}}
+{{- $name := include "hubring.hubAddress" . -}}
+{{- $address := include "hubring.scrapeAddress" . -}}
 {{- $parts := int $v.edgehub.parts -}}
 - job_name: edgehub
+  # A server that refuses one sample throws the whole scrape away. So here and below global there is no sample_limit,
+  # body_size_limit, label_limit, label_name_length_limit nor label_value_length_limit; and no
+  # convert_classic_histograms_to_nhcb, which loses histograms that come twice in a scrape.
   # Gateways bring their own times, and may bring their own job and instance.
   honor_labels: true
   honor_timestamps: true
@@ -95,20 +99,15 @@ scrape_configs:
     {{- end }}
   {{- if gt $parts 1 }}
   static_configs:
-    - targets:
-        {{- range $i := untilStep 1 (int (add $parts 1)) 1 }}
-        - "{{ $address }}#{{ $i }}"
-        {{- end }}
-  relabel_configs:
-    - {source_labels: [__address__], target_label: instance}
-    - {source_labels: [__address__], regex: ".+#(.+)", target_label: __param_part}
-    - {source_labels: [__address__], regex: "(.+)#.+", target_label: __address__}
+    {{- range $i := untilStep 1 (int (add $parts 1)) 1 }}
+    - {targets: ["{{ $address }}"], labels: {instance: "{{ $name }}#{{ $i }}", __param_part: "{{ $i }}"}}
+    {{- end }}
   {{- else }}
-  static_configs: [{targets: ["{{ $address }}"]}]
+  static_configs: [{{ include "hubring.hubTarget" . }}]
   {{- end }}
   # A gateway that moves to another hub keeps its series' names, so the hub's
   # own instance and job come off.
   metric_relabel_configs:
-    - {source_labels: [instance], regex: '{{ regexQuoteMeta $address }}{{ if gt $parts 1 }}#.+{{ end }}', target_label: instance, replacement: ""}
+    - {source_labels: [instance], regex: '{{ regexQuoteMeta $name }}{{ if gt $parts 1 }}#.+{{ end }}', target_label: instance, replacement: ""}
     - {source_labels: [job], regex: edgehub, target_label: job, replacement: ""}
 {{- end -}}

@@ -160,6 +160,9 @@
 {{- if and $asks (not $web.clientSecret) -}}
 {{- fail "web.tls or web.username is set and web.clientSecret is empty: name there the Secret that has ca.crt for web.tls, and password for web.username" -}}
 {{- end -}}
+{{- if and $web.pushConfigSecret (not .Values.edgehub.separateScrapePort) -}}
+{{- fail "web.pushConfigSecret is set and edgehub.separateScrapePort is false: pushes and scrapes are on one port, which has one web.yml; set edgehub.separateScrapePort to true, or leave web.pushConfigSecret out" -}}
+{{- end -}}
 {{- range list "clientCertificate" "serverName" -}}
 {{- if and (get $web .) (not $web.tls) -}}
 {{- fail (printf "web.%s is set and web.tls is false: set web.tls to true, or leave web.%s out" . .) -}}

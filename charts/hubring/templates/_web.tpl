@@ -4,11 +4,6 @@
 http{{ if .Values.web.tls }}s{{ end -}}
 {{- end -}}
 
-{{/* hubring.locked: "true" where a probe of the kubelet cannot get in, with neither password nor certificate. */}}
-{{- define "hubring.locked" -}}
-{{- if or .Values.web.username .Values.web.clientCertificate }}true{{ end -}}
-{{- end -}}
-
 {{/* hubring.clientConfig: how a client proves who it is and knows who answers. Prometheus and Thanos have the
      same words for it; nothing if there is nothing to say. */}}
 {{- define "hubring.clientConfig" -}}
@@ -136,6 +131,11 @@ scheme: https
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.pushWeb: the volume that has the web.yml of the hubs' port for pushes, or nothing. */}}
+{{- define "hubring.pushWeb" -}}
+{{- if .Values.web.pushConfigSecret }}web-push{{ else if .Values.web.configSecret }}web{{ end -}}
+{{- end -}}
+
 {{- define "hubring.webVolume" -}}
 {{- with .Values.web.configSecret -}}
 - name: web
@@ -154,4 +154,29 @@ scheme: https
 - name: web-client
   secret: {secretName: {{ . }}}
 {{- end -}}
+{{- end -}}
+
+{{/* hubring.hubMounts, hubring.hubVolumes: a hub is asked on two ports, and asks its server. */}}
+{{- define "hubring.hubMounts" -}}
+{{ include "hubring.webMount" . }}
+{{- if .Values.web.pushConfigSecret }}
+- {name: web-push, mountPath: /etc/hubring/web-push, readOnly: true}
+{{- end }}
+{{- if include "hubring.clientConfig" . }}
+- {name: server, mountPath: /etc/hubring/server, readOnly: true}
+{{ include "hubring.webClientMount" . }}
+{{- end }}
+{{- end -}}
+
+{{- define "hubring.hubVolumes" -}}
+{{ include "hubring.webVolume" . }}
+{{- with .Values.web.pushConfigSecret }}
+- name: web-push
+  secret: {secretName: {{ . }}}
+{{- end }}
+{{- if include "hubring.clientConfig" . }}
+- name: server
+  configMap: {name: {{ include "hubring.fullname" . }}-edgehub-server}
+{{ include "hubring.webClientVolume" . }}
+{{- end }}
 {{- end -}}

@@ -76,9 +76,8 @@ type demo struct {
 	Config
 	hosts    []*host
 	shards   []*shard.Shard
-	api      *http.Server
-	address  string // of the query API
-	apiDone  chan struct{}
+	apis     []*served // of each shard, and of all of them
+	address  string    // of the query API over all shards
 	exporter *exporter.Exporter
 	registry *prometheus.Registry
 	ledger   *account.Ledger
@@ -125,18 +124,11 @@ func newDemo(cfg Config) *demo {
 func (d *demo) build() error {
 	var hubs []exporter.Hub
 	for i := range d.Hubs {
-		h := newHost(i, d.Logger)
-		h.wrap = d.wrapHub
-		if err := h.start(); err != nil {
-			return err
-		}
-		d.hosts = append(d.hosts, h)
-		hubs = append(hubs, exporter.Hub{Name: h.name, URL: "http://" + h.addr})
-		s, err := shard.Open(shard.Config{Target: h.addr, Interval: d.scrapeInterval(), Dir: d.Dir, Logger: d.Logger.With("shard", i)})
+		h, err := d.startPair(i)
 		if err != nil {
 			return err
 		}
-		d.shards = append(d.shards, s)
+		hubs = append(hubs, exporter.Hub{Name: h.name, URL: "http://" + h.addr})
 	}
 	var err error
 	d.exporter, err = exporter.New(exporter.Config{
@@ -147,6 +139,28 @@ func (d *demo) build() error {
 		return err
 	}
 	return d.serveAPI()
+}
+
+// startPair starts a hub and the shard that scrapes it. Each needs the other's address, so the shard's API has
+// one before there is a shard.
+func (d *demo) startPair(i int) (*host, error) {
+	queries, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("query API of shard %d: %w", i, err)
+	}
+	h := newHost(i, "http://"+queries.Addr().String(), d.Logger)
+	h.wrap = d.wrapHub
+	if err := h.start(); err != nil {
+		return nil, errors.Join(err, queries.Close())
+	}
+	d.hosts = append(d.hosts, h)
+	s, err := shard.Open(shard.Config{Target: h.addr, Interval: d.scrapeInterval(), Dir: d.Dir, Logger: d.Logger.With("shard", i)})
+	if err != nil {
+		return nil, errors.Join(err, queries.Close())
+	}
+	d.shards = append(d.shards, s)
+	d.serve(queries, api.Handler([]*shard.Shard{s}, queries.Addr().String(), d.Logger))
+	return h, nil
 }
 
 // statusPath is where the exporter's status page is.
@@ -161,19 +175,30 @@ func (d *demo) serveAPI() error {
 	mux := http.NewServeMux()
 	mux.Handle("/", api.Handler(d.shards, d.address, d.Logger))
 	mux.Handle(statusPath, d.exporter.Handler())
-	d.api = &http.Server{
-		Handler:           mux,
+	d.serve(listener, mux)
+	return nil
+}
+
+// served is a query API that is served.
+type served struct {
+	*http.Server
+	done chan struct{} // closed when Serve has returned
+}
+
+// serve serves a query API until close.
+func (d *demo) serve(listener net.Listener, handler http.Handler) {
+	s := &served{done: make(chan struct{}), Server: &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          slog.NewLogLogger(d.Logger.Handler(), slog.LevelDebug),
-	}
-	d.apiDone = make(chan struct{})
+	}}
+	d.apis = append(d.apis, s)
 	go func() {
-		defer close(d.apiDone)
-		if err := d.api.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		defer close(s.done)
+		if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			d.Logger.Error("Query API stopped serving", "error", err)
 		}
 	}()
-	return nil
 }
 
 // listen takes the address that is asked for. Without one it prefers the port
@@ -268,11 +293,11 @@ func (d *demo) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var errs []error
-	if d.api != nil {
-		if err := d.api.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("stop the query API: %w", err), d.api.Close())
+	for _, s := range d.apis {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop the query API: %w", err), s.Close())
 		}
-		<-d.apiDone
+		<-s.done
 	}
 	for _, s := range d.shards {
 		errs = append(errs, s.Close())

@@ -24,9 +24,8 @@ func (d *demo) waitFor(what string, done <-chan error) error {
 	}
 }
 
-// drain waits until the shards hold what the hubs have handed over: first until
-// no hub has anything left, then for one more scrape of each, since a hub is
-// done when the answer is out, and a shard only when it has stored it.
+// drain waits until the shards hold what the hubs had: a hub has nothing left when its
+// shard has said that all of it is stored.
 func (d *demo) drain() {
 	deadline := time.Now().Add(drainRounds*d.scrapeInterval() + drainSlack)
 	d.event("waiting for the last scrapes")
@@ -36,17 +35,7 @@ func (d *demo) drain() {
 	})
 	if !empty {
 		d.event("gave up waiting: %s samples are still in the hubs and will count as lost", thousands(d.figures().pending))
-		return
 	}
-	since := time.Now()
-	d.poll(deadline, func() (bool, string) {
-		for _, s := range d.shards {
-			if !s.LastScrape().After(since) {
-				return false, "every hub is empty; the shards store the rest"
-			}
-		}
-		return true, ""
-	})
 }
 
 // poll asks until the answer is yes or the deadline has passed, and says what

@@ -19,6 +19,7 @@ type host struct {
 	index  int
 	name   string
 	addr   string // host:port, known after the first start
+	shard  string // URL of the shard that scrapes it
 	logger *slog.Logger
 	wrap   func(http.Handler) http.Handler // nil except in tests of a faulty hub
 
@@ -31,21 +32,22 @@ type host struct {
 	graves []account.Grave
 }
 
-func newHost(index int, logger *slog.Logger) *host {
+func newHost(index int, shard string, logger *slog.Logger) *host {
 	name := fmt.Sprintf("edgehub-%d", index)
-	return &host{index: index, name: name, addr: "127.0.0.1:0", logger: logger.With("hub", name)}
+	return &host{index: index, name: name, addr: "127.0.0.1:0", shard: shard, logger: logger.With("hub", name)}
 }
 
 // start makes a new, empty hub and serves it on the host's port.
 func (h *host) start() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	hub, err := edgehub.New(edgehub.Config{Logger: h.logger})
+	listener, err := net.Listen("tcp", h.addr)
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.name, err)
 	}
-	listener, err := net.Listen("tcp", h.addr)
+	hub, err := edgehub.New(edgehub.Config{Logger: h.logger, Servers: map[string]edgehub.Server{"": {URL: h.shard}}})
 	if err != nil {
+		_ = listener.Close() // nothing was served on it
 		return fmt.Errorf("%s: %w", h.name, err)
 	}
 	h.addr = listener.Addr().String()
@@ -58,7 +60,7 @@ func (h *host) start() error {
 	h.hub, h.server, h.served = hub, server, make(chan struct{})
 	go func(served chan struct{}) {
 		defer close(served)
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(hub.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			h.logger.Error("Hub stopped serving", "error", err)
 		}
 	}(h.served)
@@ -74,6 +76,7 @@ func (h *host) kill() error {
 	_ = h.server.Close()
 	h.gate.close()
 	<-h.served
+	h.hub.Close(ended())
 	grave := account.Grave{Hub: h.index, Pending: map[string][]int64{}}
 	for series, point := range h.hub.Pending() {
 		key, err := account.ParseKey(series)
@@ -103,8 +106,16 @@ func (h *host) stop(ctx context.Context) error {
 		err = errors.Join(fmt.Errorf("%s: %w", h.name, err), h.server.Close())
 	}
 	<-h.served
+	h.hub.Close(ctx)
 	h.hub = nil
 	return err
+}
+
+// ended is a context that has ended: nothing is waited for.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // stats adds up what all hubs at this place did. Pending and Series are those of

@@ -1,8 +1,9 @@
 // Command realbin builds real programs, unless they are there already, and
 // prints the folder that holds them: those of the end-to-end suite, or with the
-// argument "cluster" those that the chart's tests need beside them. Run it before
-// "go test" where the cache may be cold: the build alone can outlast the ten
-// minutes that "go test" allows by default.
+// argument "cluster" those that the chart's tests need beside them, with "scrapers"
+// the scrapers other than Prometheus. With "packaged" it has apt-get install the
+// proxies that are Debian's. Run it before "go test" where the cache may be cold: the
+// build alone can outlast the ten minutes that "go test" allows by default.
 package main
 
 import (
@@ -11,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/hubring/hubring/e2e/internal/realbin"
@@ -49,7 +51,24 @@ func chosen(args []string) (func(context.Context, string, io.Writer) (string, er
 		return realbin.Dir, nil
 	case len(args) == 1 && args[0] == "cluster":
 		return realbin.ClusterDir, nil
+	case len(args) == 1 && args[0] == "scrapers":
+		return realbin.ScrapersDir, nil
+	case len(args) == 1 && args[0] == "packaged":
+		return packaged, nil
 	default:
-		return nil, fmt.Errorf("choose what to build: %q is not a set of programs; give nothing or \"cluster\"", args)
+		return nil, fmt.Errorf("choose what to build: %q is not a set of programs; give nothing, \"cluster\", \"scrapers\" or \"packaged\"", args)
 	}
+}
+
+// packaged installs the programs that are Debian's, and returns where they are.
+func packaged(ctx context.Context, _ string, progress io.Writer) (string, error) {
+	var paths []string
+	for _, program := range []string{realbin.HAProxy, realbin.Nginx} {
+		path, err := realbin.Packaged(ctx, program, progress)
+		if err != nil {
+			return "", err
+		}
+		paths = append(paths, path)
+	}
+	return strings.Join(paths, "\n"), nil
 }

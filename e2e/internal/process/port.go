@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 )
 
 // Ports below those that kernels give to sockets that ask for none (32768 on
@@ -14,14 +15,22 @@ const (
 	lastPort  = 32000
 )
 
+// given are the ports that FreeAddress has returned.
+var given sync.Map
+
 // FreeAddress returns a loopback address that nobody listens on, for programs
 // that cannot choose a port by themselves, or that must come back on the same
-// one. Another program may still take it first: start again with another one
-// when the log says so.
+// one. It never returns one twice. Another program may still take it first: start
+// again with another one when the log says so.
 func FreeAddress() (string, error) {
 	var last error
 	for range 100 {
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if _, again := given.LoadOrStore(port, true); again {
+			last = fmt.Errorf("%s was given to somebody already", address)
+			continue
+		}
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
 			last = err

@@ -73,13 +73,46 @@ var peers = group{
 			Pushgateway: "github.com/prometheus/pushgateway",
 		},
 	},
+	victoriaMetrics,
+}
+
+// scrapers are the programs other than Prometheus that a hub is scraped by.
+var scrapers = group{
+	victoriaMetrics,
 	{
-		module:  "victoriametrics",
-		version: "1.110.0",
+		// From 1.111 on it refuses a response of more than 16 MiB.
+		module:  "vmagent151",
+		version: "1.151.0",
+		stamp:   victoriaMetrics.stamp,
 		programs: map[string]string{
-			VictoriaMetrics: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",
-			VMAgent:         "github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent",
+			VMAgent151: "github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent",
 		},
+	},
+	{
+		module: "otelcol", // its version is in its main.go
+		programs: map[string]string{
+			OTelCol: "github.com/hubring/hubring/e2e/tools/otelcol",
+		},
+	},
+	{
+		module: "telegraf",
+		// All other plugins would take most of the build, and modules that are not to be had.
+		tags:    "custom,inputs.prometheus,outputs.http,serializers.json",
+		version: "1.39.0",
+		stamp:   "github.com/influxdata/telegraf/internal.Version",
+		programs: map[string]string{
+			Telegraf: "github.com/influxdata/telegraf/cmd/telegraf",
+		},
+	},
+}
+
+var victoriaMetrics = component{
+	module:  "victoriametrics",
+	version: "1.110.0",
+	stamp:   "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version",
+	programs: map[string]string{
+		VictoriaMetrics: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",
+		VMAgent:         "github.com/VictoriaMetrics/VictoriaMetrics/app/vmagent",
 	},
 }
 

@@ -23,7 +23,11 @@ func (g group) cacheKey(ctx context.Context, checkout string) (string, error) {
 	h.Write(out)
 	for _, c := range g {
 		fmt.Fprintf(h, "%s %q %v\n", c.module, c.buildArgs(""), c.names())
-		for _, name := range []string{"go.mod", "go.sum"} {
+		names, err := sources(filepath.Join(toolsDir(checkout), c.module))
+		if err != nil {
+			return "", fmt.Errorf("find what %s is built from: %w", c.module, err)
+		}
+		for _, name := range names {
 			content, err := os.ReadFile(filepath.Join(toolsDir(checkout), c.module, name))
 			if err != nil {
 				return "", fmt.Errorf("read what %s is built from: %w", c.module, err)
@@ -33,4 +37,18 @@ func (g group) cacheKey(ctx context.Context, checkout string) (string, error) {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
+}
+
+// sources are the files of a component's module: go.mod, go.sum, and where a program is
+// put together here its source.
+func sources(dir string) ([]string, error) {
+	source, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	names := []string{"go.mod", "go.sum"}
+	for _, path := range source {
+		names = append(names, filepath.Base(path))
+	}
+	return names, nil
 }

@@ -2,8 +2,8 @@
 // benchmark and of the chart's tests, once.
 //
 // Dir looks for them in the user's cache, in a folder named by a hash of all
-// that decides what they are: their go.mod and go.sum files, the build flags
-// and the Go version. What is missing is built there, under a lock, so that
+// that decides what they are: their go.mod and go.sum files, what source they
+// have of ours, the build flags and the Go version. What is missing is built there, under a lock, so that
 // packages that are tested side by side do not build twice. A binary is moved
 // into place whole, so a build that was broken off goes on where it stopped.
 package realbin
@@ -42,6 +42,13 @@ const (
 	VMAgent           = "vmagent"
 )
 
+// The names of the binaries in the folder that ScrapersDir returns, beside VMAgent.
+const (
+	VMAgent151 = "vmagent-1.151"
+	OTelCol    = "otelcol"
+	Telegraf   = "telegraf"
+)
+
 // The names of the binaries in the folder that ClusterDir returns.
 const (
 	Alertmanager  = "alertmanager"
@@ -71,6 +78,11 @@ func Dir(ctx context.Context, checkout string, progress io.Writer) (string, erro
 // PeersDir is Dir for the programs that the benchmark measures a hub beside.
 func PeersDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
 	return peers.dir(ctx, checkout, progress)
+}
+
+// ScrapersDir is Dir for the scrapers other than Prometheus.
+func ScrapersDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
+	return scrapers.dir(ctx, checkout, progress)
 }
 
 // ClusterDir is Dir for the programs that the chart is tried with: a Kubernetes

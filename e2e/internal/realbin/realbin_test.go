@@ -37,6 +37,10 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 		"pushgateway":       "github.com/prometheus/pushgateway v1.11.3 ",
 		"victoriametrics":   "github.com/VictoriaMetrics/VictoriaMetrics v1.110.0 ",
 
+		"vmagent151": "github.com/VictoriaMetrics/VictoriaMetrics v1.151.0 ",
+		"otelcol":    "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver v0.165.1\n",
+		"telegraf":   "github.com/influxdata/telegraf v1.39.0 ",
+
 		"alertmanager": "github.com/prometheus/alertmanager v0.31.1 ",
 		"gofakes3":     "github.com/johannesboyne/gofakes3 v1.2.0 ",
 		"kube":         "k8s.io/kubernetes v1.36.3 ",
@@ -44,9 +48,10 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 	stamped := map[string]string{
 		"nodeexporter": "1.12.1", "prometheus": "3.15.0", "prometheus253": "2.53.1", "thanos": "0.42.4",
 		"prometheusedgehub": "1.1.0", "pushgateway": "1.11.3", "victoriametrics": "1.110.0",
+		"vmagent151": "1.151.0", "otelcol": "", "telegraf": "1.39.0",
 		"alertmanager": "0.31.1", "gofakes3": "", "kube": "v1.36.3",
 	}
-	for _, c := range slices.Concat(suite, peers, cluster) {
+	for _, c := range slices.Concat(suite, peers, scrapers, cluster) {
 		content, err := os.ReadFile(filepath.Join(toolsDir(root), c.module, "go.mod"))
 		require.NoError(t, err)
 		require.Contains(t, string(content), module[c.module])
@@ -76,6 +81,24 @@ func TestKeyFollowsWhatDecides(t *testing.T) {
 	require.NoError(t, os.Chmod(sum, 0o600))
 	require.NoError(t, os.WriteFile(sum, []byte("other\n"), 0o600))
 	after, err := suite.cacheKey(t.Context(), checkout)
+	require.NoError(t, err)
+	require.NotEqual(t, before, after)
+}
+
+// A program that is put together here is built anew when its source changes.
+func TestKeyFollowsTheSource(t *testing.T) {
+	root, err := Checkout(".")
+	require.NoError(t, err)
+	checkout := t.TempDir()
+	require.NoError(t, os.CopyFS(toolsDir(checkout), os.DirFS(toolsDir(root))))
+	before, err := scrapers.cacheKey(t.Context(), checkout)
+	require.NoError(t, err)
+
+	source := filepath.Join(toolsDir(checkout), "otelcol", "main.go")
+	require.FileExists(t, source)
+	require.NoError(t, os.Chmod(source, 0o600))
+	require.NoError(t, os.WriteFile(source, []byte("package main\n\nfunc main() {}\n"), 0o600))
+	after, err := scrapers.cacheKey(t.Context(), checkout)
 	require.NoError(t, err)
 	require.NotEqual(t, before, after)
 }

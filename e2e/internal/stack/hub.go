@@ -35,7 +35,8 @@ type Hub struct {
 	Address string // stays the same when the hub is started again
 	Process *process.Process
 
-	stack *Stack
+	stack  *Stack
+	server string // address of its Prometheus server, empty without one
 }
 
 // URL is the base that an exporter pushes to.
@@ -54,10 +55,35 @@ func (s *Stack) startHub(ctx context.Context, name string) (*Hub, error) {
 	return h, nil
 }
 
+// startPair starts the shard's hub and the server that scrapes it. Each is told
+// the other's address.
+func (s *Stack) startPair(ctx context.Context, sh *Shard) error {
+	return startOnFree(2, func(addresses []string) (*process.Process, error) {
+		h := &Hub{Name: "edgehub-" + sh.Name, Address: addresses[0], server: addresses[1], stack: s}
+		if err := h.run(ctx); err != nil {
+			return h.Process, err
+		}
+		v, err := s.startServer(ctx, ServerConfig{
+			Name:    "prometheus-" + sh.Name,
+			Config:  fmt.Sprintf(prometheusConfig, sh.Name, h.Name, h.Address),
+			Address: h.server,
+		})
+		if err != nil {
+			h.Process.Kill()
+			return v.Process, err
+		}
+		sh.Hub, sh.Prometheus, sh.tsdbPath = h, v.Address, v.tsdbPath()
+		return nil, nil
+	})
+}
+
 // run starts the process and waits until the hub is ready.
 func (h *Hub) run(ctx context.Context) error {
 	args := append([]string{"--web.listen-address=" + h.Address}, h.stack.cfg.HubArgs...)
-	p, err := h.stack.start(h.Name, h.stack.cfg.EdgeHub, args...)
+	if h.server != "" {
+		args = append(args, "--scrape.server=http://"+h.server)
+	}
+	p, err := h.stack.Run(h.Name, h.stack.cfg.EdgeHub, args...)
 	h.Process = p
 	if err != nil {
 		return err

@@ -37,22 +37,9 @@ scrape_configs:
         replacement: ""
 `
 
-// startPrometheus starts the shard's server.
-func (s *Stack) startPrometheus(ctx context.Context, sh *Shard) error {
-	v, err := s.StartServer(ctx, ServerConfig{
-		Name:   "prometheus-" + sh.Name,
-		Config: fmt.Sprintf(prometheusConfig, sh.Name, sh.Hub.Name, sh.Hub.Address),
-	})
-	if err != nil {
-		return err
-	}
-	sh.Prometheus, sh.tsdbPath = v.Address, v.tsdbPath()
-	return nil
-}
-
 // startNodeExporter starts a node exporter and returns its address.
 func (s *Stack) startNodeExporter(ctx context.Context, i int) (string, error) {
-	p, err := s.start(fmt.Sprintf("node-exporter-%d", i), filepath.Join(s.cfg.Programs, realbin.NodeExporter),
+	p, err := s.Run(fmt.Sprintf("node-exporter-%d", i), filepath.Join(s.cfg.Programs, realbin.NodeExporter),
 		"--web.listen-address=127.0.0.1:0")
 	if err != nil {
 		return "", err

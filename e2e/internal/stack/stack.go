@@ -5,6 +5,7 @@
 //	exporter ─┼► edgehub-1 ◄─scrape─ prometheus-1 ◄─ sidecar-1 ┼─ querier
 //	(test)    └► edgehub-2 ◄─scrape─ prometheus-2 ◄─ sidecar-2 ┘
 //
+// each hub asking its server what that has stored,
 // and, as sources of real metrics, node exporters.
 package stack
 
@@ -107,15 +108,12 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 }
 
 func (s *Stack) startShard(ctx context.Context, sh *Shard) error {
-	hub, err := s.startHub(ctx, "edgehub-"+sh.Name)
-	if err != nil {
+	var err error
+	if s.cfg.HubsOnly {
+		sh.Hub, err = s.startHub(ctx, "edgehub-"+sh.Name)
 		return err
 	}
-	sh.Hub = hub
-	if s.cfg.HubsOnly {
-		return nil
-	}
-	if err := s.startPrometheus(ctx, sh); err != nil {
+	if err := s.startPair(ctx, sh); err != nil {
 		return err
 	}
 	if !s.cfg.Global {
@@ -128,8 +126,8 @@ func (s *Stack) startShard(ctx context.Context, sh *Shard) error {
 func logDir(cfg Config) string  { return filepath.Join(cfg.Dir, "logs") }
 func dataDir(cfg Config) string { return filepath.Join(cfg.Dir, "data") }
 
-// start starts one program of the stack.
-func (s *Stack) start(name, path string, args ...string) (*process.Process, error) {
+// Run starts a program. It ends with the stack, and DumpLogs has its log.
+func (s *Stack) Run(name, path string, args ...string) (*process.Process, error) {
 	p, err := process.Start(process.Spec{Name: name, Path: path, Args: args, LogDir: logDir(s.cfg)})
 	if err != nil {
 		return nil, err

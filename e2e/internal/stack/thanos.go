@@ -22,7 +22,7 @@ func (s *Stack) startThanos(ctx context.Context, name, component string, args ..
 	err = startOnFree(2, func(addresses []string) (*process.Process, error) {
 		grpc, http = addresses[0], addresses[1]
 		all := append([]string{component, "--grpc-address=" + grpc, "--http-address=" + http}, args...)
-		p, err := s.start(name, filepath.Join(s.cfg.Programs, realbin.Thanos), all...)
+		p, err := s.Run(name, filepath.Join(s.cfg.Programs, realbin.Thanos), all...)
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,7 @@
-// Package series numbers what senders spell.
 package series
 
-// ID is the number of a series.
+// ID is a series' number in a table. Numbers of expired series are used again.
 type ID uint32
 
-// None is no series.
+// None is the number of no series.
 const None ID = 1<<32 - 1

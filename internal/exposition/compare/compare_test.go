@@ -184,6 +184,11 @@ var differences = []struct {
 	{"we take blanks around a type", func(_ []byte, ourErr, theirErr error) bool {
 		return ourErr == nil && theirErr != nil && blankedType.MatchString(theirErr.Error())
 	}},
+	// Other formats have more types, and one sender's mistake should not cost a whole push.
+	// What a hub hands out is a type, untyped where it knows none.
+	{"we take any word for a type", func(_ []byte, ourErr, theirErr error) bool {
+		return ourErr == nil && says(theirErr, "invalid metric type ")
+	}},
 	// The format has a number as Go's ParseInt reads it, and one gateway whose clock is at
 	// its beginning should not cost a whole push. A hub hands out nothing as old as that.
 	{"we take a sign before a timestamp", func(_ []byte, ourErr, theirErr error) bool {
@@ -228,7 +233,7 @@ var seeds = []string{
 	"x {a = \"b\" , c=\"d\",} 1\r\n \t y{} -0 5\r\n#TYPE z sort\n# TYPE\n#\n  \n",
 	"x{a=\"1\"b=\"2\" \"c.d\"=\"\"} 1e400\nx{a=\"1\",a=\"\"} 1\n",
 	"x{__name__=\"y\"} 1\n", "{__name__=\"y\"} 1", "x.5 1", "x{\"\"=\"a\"} 1\n{\"\"} 1\n", "x{a=\"\xff\"} 1\n", "x 1 -5\n", "x 1 +5",
-	"# TYPE x  counter \n", "# HELP a-b c\n", "x{a=\"\n\"} 1", "x\x00 1", "x 1 9223372036854775808\n", "x infinity\nx 1 2 3", "x 1{", "x{a=\"b\"}1 1",
+	"# TYPE x  counter \n", "# TYPE x Counter\nx 1\n# TYPE y info\ny 1\n", "# HELP a-b c\n", "x{a=\"\n\"} 1", "x\x00 1", "x 1 9223372036854775808\n", "x infinity\nx 1 2 3", "x 1{", "x{a=\"b\"}1 1",
 }
 
 func TestAgreesOnTheSeeds(t *testing.T) {
@@ -255,7 +260,26 @@ func TestDifferences(t *testing.T) {
 	f("we refuse a value without a blank before it", "x.5 1\n", "x-1\n", "x+Inf\n")
 	f("we refuse an invalid name in TYPE and HELP", "# HELP a-b c\n", "# TYPE x-counter\n", "# HELP \"a\"b c\n", "# TYPE \"\" counter\n", "# HELP \"\xff\" a\n")
 	f("we take blanks around a type", "# TYPE x  counter\n", "# TYPE x gauge \n", "# TYPE x \t gauge\t\n")
+	f("we take any word for a type", "# TYPE x Counter\n", "# TYPE x sort\nx 1\n", "# TYPE x info\n", "# TYPE x \n", "# TYPE x\n", "# TYPE \"a.b\" counter gauge\n", "# TYPE x \xff\n")
 	f("we take a sign before a timestamp", "x 1 -5\n", "x 1 +5\n")
+}
+
+// A body with a type that Prometheus refuses is read as if the sender had named one.
+func TestAnyWordForAType(t *testing.T) {
+	f := func(word, want string) {
+		t.Helper()
+		const rest = "x{a=\"b\"} 1 5\n# HELP x text\nx 2 6\n"
+		got, _, err := ours([]byte("# TYPE x " + word + "\n" + rest))
+		require.NoError(t, err)
+		named, err := theirs([]byte("# TYPE x " + want + "\n" + rest))
+		require.NoError(t, err)
+		assert.Equal(t, named, got, word)
+	}
+	f("COUNTER", "counter")
+	f("Summary", "summary")
+	f("Untyped", "untyped")
+	f("gaugehistogram", "untyped")
+	f("", "untyped")
 }
 
 func TestRewrites(t *testing.T) {
@@ -278,7 +302,7 @@ func TestRewrites(t *testing.T) {
 func TestPropertyTokens(t *testing.T) {
 	token := rapid.SampledFrom([]string{
 		"x", "a", "le", "_1", ":", "0", ".5", "1e5", "NaN", "+Inf", "-", "17", "\\", "\\n", "\\\"", "\xff", "\u00b5", "__name__",
-		"{", "}", "=", ",", "\"", " ", " ", "\t", "\n", "\n", "\r\n", "\r", "#", "# ", "TYPE", "# TYPE ", "# HELP ", "counter", "histogram",
+		"{", "}", "=", ",", "\"", " ", " ", "\t", "\n", "\n", "\r\n", "\r", "#", "# ", "TYPE", "# TYPE ", "# HELP ", "counter", "histogram", "Gauge", "info",
 		"x{", "x{a=\"b\"} ", "a=\"b\"", "\"a.b\"", "\"x\"", "{\"x.y\",", "} 1 17\n", " 1\n",
 	})
 	bodies := rapid.SliceOfN(token, 1, 12)
@@ -303,7 +327,8 @@ func roundTrip(t require.TestingT, body []byte) {
 		return
 	}
 	var kept []sample
-	var out, legacy []byte
+	var out []byte
+	escaped := map[exposition.Escaping][]byte{exposition.Values: nil, exposition.Underscores: nil, exposition.Dots: nil}
 	samples := 0
 	for i, s := range read {
 		if s.ms < 0 {
@@ -316,16 +341,20 @@ func roundTrip(t require.TestingT, body []byte) {
 		}
 		samples++
 		out = appendSample(append(out, texts[i]...), s)
-		legacy = appendSample(exposition.AppendLegacy(legacy, []byte(texts[i])), s)
+		for e, text := range escaped {
+			escaped[e] = appendSample(e.AppendSeries(text, []byte(texts[i])), s)
+		}
 	}
 	again, err := theirs(out)
 	require.NoError(t, err, "%q", out)
 	require.Equal(t, kept, again, "%q", out)
 
-	old, err := theirs(legacy)
-	require.NoError(t, err, "%q", legacy)
-	require.Len(t, old, samples, "%q", legacy)
-	requireClassicNames(t, legacy)
+	for e, text := range escaped {
+		old, err := theirs(text)
+		require.NoError(t, err, "%s: %q", e, text)
+		require.Len(t, old, samples, "%s: %q", e, text)
+		requireClassicNames(t, text)
+	}
 }
 
 func appendSample(dst []byte, s sample) []byte {

@@ -72,7 +72,7 @@ func hubs() Dashboard {
 				query{"sum by (instance) (rate(edgehub_connections_refused_total{" + ofHub + "}[$__rate_interval]))", "{{instance}} connections"},
 				query{"sum by (instance) (rate(edgehub_type_conflicts_total{" + ofHub + "}[$__rate_interval]))", "{{instance}} types"}),
 		}},
-		row{title: "Pushes and scrapes", panels: []Panel{
+		row{title: "Pushes, scrapes and receipts", panels: []Panel{
 			graph(6, "Pushes", "reqps", "Pushes a second that were taken in.",
 				query{"sum by (instance) (rate(edgehub_pushes_total{" + ofHub + "}[$__rate_interval]))", "{{instance}}"}),
 			graph(6, "Time of a push", "s", "From the first byte of the body to the answer, so a slow sender shows here, too.",
@@ -83,6 +83,13 @@ func hubs() Dashboard {
 			graph(6, "Time of a scrape, in the hub", "s", "Until a response is written, which waits for the scraper to read.",
 				quantile("0.50", "edgehub_scrape_duration_seconds", ofHub, "instance"),
 				quantile("0.99", "edgehub_scrape_duration_seconds", ofHub, "instance")),
+			graph(8, "Receipts asked for, by answer", "reqps", "Each response has a receipt, and its server is asked for it. missing: the response was not stored and comes again. failed: the server did not answer.",
+				query{"sum by (result) (rate(edgehub_receipt_queries_total{" + ofHub + "}[$__rate_interval]))", "{{result}}"}),
+			graph(8, "Responses that come again", "reqps", "unconfirmed: written, and not stored. A few when a server restarts; if they go on, look at its disk and at limits in its scrape job. conflicts: two scrapers on one cursor, each of which lacks what the other one got.",
+				query{"sum by (instance, cursor) (rate(edgehub_handovers_unconfirmed_total{" + ofHub + "}[$__rate_interval]))", "{{instance}} {{cursor}} unconfirmed"},
+				query{"sum by (instance, cursor) (rate(edgehub_scraper_conflicts_total{" + ofHub + "}[$__rate_interval]))", "{{instance}} {{cursor}} conflicts"}),
+			graph(8, "Series set aside", "short", "Series that a server refuses, so that they are left out and all others go on. The hub's log names them.",
+				query{"max by (instance, cursor) (edgehub_set_aside_series{" + ofHub + "})", "{{instance}} {{cursor}}"}).from(1, "red"),
 		}},
 		row{title: "Room of the hubs", panels: []Panel{
 			graph(6, "Series", "percentunit", "Series that a hub knows, as a part of edgehub.limitSeries; new ones beyond are refused (series_limit).",

@@ -44,6 +44,8 @@ func (p *pod) field(path string) (string, error) {
 	switch path {
 	case "metadata.name":
 		return p.name, nil
+	case "metadata.labels['apps.kubernetes.io/pod-index']":
+		return p.name[strings.LastIndexByte(p.name, '-')+1:], nil
 	case "metadata.namespace":
 		return p.cluster.cfg.Namespace, nil
 	case "status.podIP":

@@ -48,6 +48,7 @@ func TestSettle(t *testing.T) {
 	}
 	guest := labels.FromStrings(model.MetricNameLabel, "a", "gatewayID", "guest")
 	own := labels.FromStrings(model.MetricNameLabel, "up", "job", shard.Job, "instance", "x")
+	receipt := labels.FromStrings(model.MetricNameLabel, "edgehub_receipt")
 
 	for _, c := range []struct {
 		name    string
@@ -120,6 +121,11 @@ func TestSettle(t *testing.T) {
 			name: "the scrape's own series", content: append(good(), at{own, []shard.Sample{in(0, 10, 1)}}),
 			checks: Checks{ExporterSubmitted: 4, Counted: 2},
 			want:   Result{Submitted: 4, Stored: 4, GatewaySeries: 2},
+		}, {
+			name: "a hub's receipts, and a gateway's of a hub of its own", content: append(good(), at{receipt, []shard.Sample{in(0, 10, 1)}}, at{named("edgehub_receipt"), []shard.Sample{in(0, 10, 1)}}),
+			checks: Checks{ExporterSubmitted: 4, Counted: 2},
+			want:   Result{Submitted: 4, Stored: 4, GatewaySeries: 2, Foreign: Finding{1, []string{Key(named("edgehub_receipt"))}}},
+			fault:  "nobody submitted them",
 		}, {
 			name: "submitted twice with one timestamp", content: good(), again: true,
 			checks: Checks{ExporterSubmitted: 6, Counted: 2},

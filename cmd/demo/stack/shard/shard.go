@@ -158,14 +158,3 @@ func staticTargets(cfg *config.Config) map[string][]*targetgroup.Group {
 	}
 	return sets
 }
-
-// LastScrape is when the last scrape began whose samples are stored, or that
-// failed. It is the zero time before the first.
-func (s *Shard) LastScrape() time.Time {
-	for _, targets := range s.manager.TargetsActive() {
-		for _, t := range targets {
-			return t.LastScrape()
-		}
-	}
-	return time.Time{}
-}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/promslog"
+	promslogflag "github.com/prometheus/common/promslog/flag"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"github.com/hubring/hubring/edgehub"
+)
+
+type options struct {
+	hub          edgehub.Config
+	serverConfig string // file that says how servers are asked; empty for none
+	web          *web.FlagConfig
+	scrapeWeb    *web.FlagConfig // without addresses where one door is for all
+	log          *promslog.Config
+	stopTimeout  time.Duration
+	pprof        bool
+}
+
+// twoDoors says whether pushes have a port of their own.
+func (o options) twoDoors() bool { return len(*o.scrapeWeb.WebListenAddresses) > 0 }
+
+// parse reads the command line. --help and --version end the process.
+func parse(args []string) (options, error) {
+	o := options{log: &promslog.Config{}}
+	app := kingpin.New("edgehub", "Takes the metrics of edge gateways and hands each sample, once, to the Prometheus server that scrapes it.")
+	o.web = webflag.AddFlags(app, ":9091")
+	d := edgehub.DefaultConfig()
+	integer := func(to *int, value int, name, help string) {
+		positive(app, name, help, to, value, whole[int])
+	}
+	bytes := func(to *int64, value int64, name, help string) {
+		positive(app, name, help+" In bytes.", to, value, whole[int64])
+	}
+	duration := func(to *time.Duration, value time.Duration, name, help string) {
+		positive(app, name, help, to, value, time.ParseDuration)
+	}
+	integer(&o.hub.MaxSamples, d.MaxSamples, "limit.samples", "Samples that may wait for a scrape; a push beyond what no scraper has is answered 429, and of several scrapers one that is further behind goes without.")
+	integer(&o.hub.MaxSeries, d.MaxSeries, "limit.series", "Series that the hub may know; a push beyond is answered 429.")
+	app.Flag("limit.policy", "What a hub does when --limit.samples wait that no scraper has: refuse pushes, so that senders keep what they have, or take the newest and let the oldest go.").Default(string(d.Policy)).EnumVar((*string)(&o.hub.Policy), string(edgehub.Refuse), string(edgehub.Newest))
+	integer(&o.hub.MaxGatewaySeries, d.MaxGatewaySeries, "limit.gateway-series", "Series that one gateway may have; a push beyond is answered 429.")
+	app.Flag("gateway.label", "Label that names a series' gateway.").Default(d.GatewayLabel).StringVar(&o.hub.GatewayLabel)
+	bytes(&o.hub.MaxTableBytes, d.MaxTableBytes, "limit.table-bytes", "Text of all series and their metadata; a push beyond is answered 429.")
+	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
+	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels, and of a HELP or TYPE line.")
+	bytes(&o.hub.MaxBodyBytes, d.MaxBodyBytes, "limit.body-bytes", "Size of a push, also after decompression; a larger one is answered 413.")
+	bytes(&o.hub.MaxBodiesBytes, d.MaxBodiesBytes, "limit.bodies-bytes", "Memory for all pushes that are being read or taken in; one that finds no room is answered 503. Give it twice --limit.body-bytes at least.")
+	integer(&o.hub.MaxPushes, d.MaxPushes, "limit.pushes", "Pushes that are taken in at the same time; one more is answered 503.")
+	integer(&o.hub.MaxConnections, d.MaxConnections, "limit.connections", "Open connections of senders, idle or not; a push on one more is answered 503. Scrapers, probes and whoever looks have 64 more.")
+	duration(&o.hub.HeaderTimeout, d.HeaderTimeout, "limit.header-time", "Time in which the header of a request must be there.")
+	duration(&o.hub.BodyTimeout, d.BodyTimeout, "limit.body-time", "Time in which a push must be there; one that takes longer, or pauses for more than 10s, is answered 408.")
+	integer(&o.hub.MaxScrapeSamples, d.MaxScrapeSamples, "scrape.max-samples", "Samples of one response; a scraper that is further behind catches up in several, the oldest first.")
+	app.Flag("scrape.max-bytes", "Text of one response before compression, in bytes; a scraper that is further behind catches up in several. 0 is no bound; VictoriaMetrics and vmagent get at most 15 MiB anyway, since they refuse more than 16.").Default("0").Int64Var(&o.hub.MaxScrapeBytes)
+	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").PlaceHolder("NAME").StringsVar(&o.hub.Cursors)
+	var servers []string
+	app.Flag("scrape.server", "URL of the Prometheus that scrapes the hub. The hub asks it after each scrape whether it has stored the response, and gives the samples again if not. Where there are several cursors repeat it as NAME=URL. Without it the scraper's connection tells whether a response has arrived, which is not whether it was stored.").PlaceHolder("[NAME=]URL").StringsVar(&servers)
+	app.Flag("scrape.server-config.file", "How the servers of --scrape.server are asked: TLS, passwords and more, in the form of Prometheus' http_config. It is read again on SIGHUP; files that it names are read again when they change.").PlaceHolder("FILE").StringVar(&o.serverConfig)
+	o.scrapeWeb = &web.FlagConfig{
+		WebListenAddresses: app.Flag("scrape.listen-address", "Address of a second port, for whoever takes or looks at samples; --web.listen-address is for pushes alone then. Probes (/-/healthy, /-/ready) are answered at both, without a password, but where a config file asks clients for certificates they need one, too. Repeatable. Without it one port is for all.").PlaceHolder("ADDRESS").Strings(),
+		WebConfigFile:      app.Flag("scrape.web.config.file", "What --web.config.file is, for the port of --scrape.listen-address.").PlaceHolder("FILE").String(),
+	}
+	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
+	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
+	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
+	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/, at the port where samples are shown.").BoolVar(&o.pprof)
+	app.Flag("web.stop-timeout", "Time for a stop as a whole: after SIGTERM or SIGINT no more pushes are taken, and scrapers get what waits. Give it more than their interval and timeout together. A second signal stops at once. A stop that loses samples ends with status 1.").Default("75s").DurationVar(&o.stopTimeout)
+	promslogflag.AddFlags(app, o.log)
+	app.Version(version.Print("edgehub"))
+	app.HelpFlag.Short('h')
+	app.UsageWriter(os.Stdout)
+	if _, err := app.Parse(args); err != nil {
+		return options{}, err
+	}
+	return o, o.settle(servers)
+}
+
+// settle reads the servers and reports what single flags cannot show.
+func (o *options) settle(servers []string) error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, s := range servers {
+		if err := o.addServer(s); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if o.hub.GatewayLabel == "" {
+		fault("--gateway.label is empty; leave it out for %s", edgehub.DefaultConfig().GatewayLabel)
+	}
+	if slices.Contains(o.hub.Cursors, "") {
+		fault("a --scrape.cursor is empty; leave it out where there is one scraper")
+	}
+	if o.hub.MaxScrapeBytes < 0 {
+		fault("--scrape.max-bytes is %d, it must not be negative; 0 is no bound", o.hub.MaxScrapeBytes)
+	}
+	if o.stopTimeout < 0 {
+		fault("--web.stop-timeout is %v, it must not be negative; 0 stops at once", o.stopTimeout)
+	}
+	if o.serverConfig != "" && len(servers) == 0 {
+		fault("--scrape.server-config.file says how servers are asked, and none is named; name one with --scrape.server")
+	}
+	if *o.scrapeWeb.WebConfigFile != "" && !o.twoDoors() {
+		fault("--scrape.web.config.file is for a second port, which there is not; give it an address with --scrape.listen-address")
+	}
+	return errors.Join(errs...)
+}
+
+// addServer reads one --scrape.server, URL or NAME=URL.
+func (o *options) addServer(flag string) error {
+	cursors := o.hub.Cursors
+	if len(cursors) == 0 {
+		cursors = []string{""}
+	}
+	cursor, address, named := splitServer(flag, cursors)
+	switch {
+	case named && !slices.Contains(cursors, cursor) && len(o.hub.Cursors) == 0:
+		return fmt.Errorf("--scrape.server names the cursor %q, and no cursor has a name; give the URL alone, or the name with --scrape.cursor", cursor)
+	case named && !slices.Contains(cursors, cursor):
+		return fmt.Errorf("--scrape.server names the cursor %q, which there is not; those of --scrape.cursor are %s", cursor, strings.Join(cursors, ", "))
+	case !named && len(cursors) > 1:
+		return fmt.Errorf("--scrape.server=%s does not say for which cursor, and there are several (%s); write NAME=URL", redacted(address), strings.Join(cursors, ", "))
+	case !named:
+		cursor = cursors[0]
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("--scrape.server has the URL %q, it must be like http://HOST:PORT or https://HOST:PORT", redacted(address))
+	}
+	if _, twice := o.hub.Servers[cursor]; twice {
+		if cursor == "" {
+			return errors.New("--scrape.server is given twice, and there is one scraper; name the scrapers with --scrape.cursor")
+		}
+		return fmt.Errorf("--scrape.server is given twice for the cursor %q; a cursor has one server", cursor)
+	}
+	if o.hub.Servers == nil {
+		o.hub.Servers = map[string]edgehub.Server{}
+	}
+	o.hub.Servers[cursor] = edgehub.Server{URL: address}
+	return nil
+}
+
+// splitServer parts NAME=URL. Names and URLs may have "=" in them.
+func splitServer(flag string, cursors []string) (cursor, address string, named bool) {
+	for _, c := range cursors {
+		if rest, ok := strings.CutPrefix(flag, c+"="); ok && c != "" && len(c) >= len(cursor) {
+			cursor, address, named = c, rest, true
+		}
+	}
+	if named {
+		return cursor, address, true
+	}
+	before, after, ok := strings.Cut(flag, "=")
+	if ok && !strings.Contains(before, "://") {
+		return before, after, true
+	}
+	return "", flag, false
+}
+
+// redacted is a URL, or what should be one, without a password.
+func redacted(address string) string {
+	if at := strings.LastIndex(address, "@"); at >= 0 {
+		scheme, _, ok := strings.Cut(address[:at], "://")
+		if ok {
+			return scheme + "://xxxxx" + address[at:]
+		}
+		return "xxxxx" + address[at:]
+	}
+	return address
+}
+
+// positive adds a flag for a number that must be above 0. The library reads 0 as its
+// default, which whoever writes 0 does not mean.
+func positive[T int | int64 | time.Duration](app *kingpin.Application, name, help string, to *T, value T, parse func(string) (T, error)) {
+	app.Flag(name, help).Default(fmt.Sprint(value)).SetValue(&positiveValue[T]{name, to, value, parse})
+}
+
+// positiveValue is a kingpin.Value.
+type positiveValue[T int | int64 | time.Duration] struct {
+	name  string
+	to    *T
+	value T // without the flag
+	parse func(string) (T, error)
+}
+
+func (v *positiveValue[T]) String() string { return fmt.Sprint(*v.to) }
+
+func (v *positiveValue[T]) Set(text string) error {
+	n, err := v.parse(text)
+	if err != nil {
+		return fmt.Errorf("--%s is %q, which is not of the form %v", v.name, text, v.value)
+	}
+	if n <= 0 {
+		return fmt.Errorf("--%s is %s, it must be more than 0; leave it out for %v", v.name, text, v.value)
+	}
+	*v.to = n
+	return nil
+}
+
+// whole reads a whole number, also as templates write large ones: 4e+06.
+func whole[T int | int64](s string) (T, error) {
+	if n, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return T(n), nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if n := T(f); err == nil && math.Abs(f) < 1<<53 && float64(n) == f {
+		return n, nil
+	}
+	return 0, strconv.ErrSyntax
+}

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// reloader does what SIGHUP asks for. What is wrong in a file is logged, and the hub goes on
+// as before.
+type reloader struct {
+	asking   *asking  // nil without a file for it
+	webFiles []string // which the toolkit reads anew by itself, passwords for each request
+	logger   *slog.Logger
+}
+
+// webFiles names the web config files of the options, each once.
+func webFiles(o options) (files []string) {
+	for _, f := range []string{*o.web.WebConfigFile, *o.scrapeWeb.WebConfigFile} {
+		if f != "" && (len(files) == 0 || files[0] != f) {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// start reloads with each signal. What it returns ends that, and waits for it.
+func (r reloader) start(signals <-chan os.Signal) (stop func()) {
+	ended := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			select {
+			case <-signals:
+				r.reload()
+			case <-ended:
+				return
+			}
+		}
+	})
+	return func() { close(ended); running.Wait() }
+}
+
+func (r reloader) reload() {
+	good := true
+	if r.asking != nil {
+		if err := r.asking.load(); err != nil {
+			r.logger.Error("told to reload; servers are asked as before", "error", err)
+			good = false
+		}
+	}
+	for _, f := range r.webFiles {
+		if err := web.Validate(f); err != nil {
+			r.logger.Error("told to reload; requests fail until the web config file is right", "file", f, "error", err)
+			good = false
+		}
+	}
+	if good {
+		r.logger.Info("reloaded the files that can be read again; flags and samples are as before")
+	}
+}

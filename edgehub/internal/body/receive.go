@@ -1,0 +1,116 @@
+package body
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// MaxPause bounds the time between two reads of a body.
+const MaxPause = 10 * time.Second
+
+// EncodingError says that a body's Content-Encoding cannot be undone.
+type EncodingError struct {
+	Unknown bool // it is one that is not read; otherwise the body is broken
+	text    string
+}
+
+func (e *EncodingError) Error() string { return e.text }
+
+// Limits bound one body.
+type Limits struct {
+	Bytes int64 // after decompression as well
+	Time  time.Duration
+}
+
+// Receive reads the body of a request and decompresses it. The caller releases what it
+// returns, which besides an error is the text that was read before. Read says whether the
+// body was read to its end. Errors are ErrTooLarge, ErrNoRoom, an *EncodingError, os.ErrDeadlineExceeded
+// for a sender that paused or took too long, and those of the connection.
+func Receive(w http.ResponseWriter, r *http.Request, room *Room, limits Limits) (b *Body, read bool, err error) {
+	b = New(room, limits.Bytes)
+	zipped := false
+	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		zipped = true
+	default:
+		return b, false, &EncodingError{true, fmt.Sprintf("content encoding %.40q is not supported; send gzip or none", encoding)}
+	}
+	err = ErrTooLarge
+	if r.ContentLength <= b.limit {
+		err = b.Fill(&paced{r.Body, w, time.Now().Add(limits.Time)}, r.ContentLength)
+	}
+	if err != nil {
+		if zipped {
+			b.Release() // what was read is no text
+		}
+		return b, false, err
+	}
+	if zipped {
+		defer b.Release()
+		b, err = inflate(room, limits.Bytes, b.Bytes())
+	}
+	return b, true, err
+}
+
+// paced is the body of a request whose sender may neither pause nor take too
+// long.
+type paced struct {
+	body  io.Reader
+	w     http.ResponseWriter
+	until time.Time // when the whole body must be there
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	deadline := time.Now().Add(MaxPause)
+	if deadline.After(p.until) {
+		deadline = p.until
+	}
+	if err := SetReadDeadline(p.w, deadline); err != nil {
+		return 0, err
+	}
+	return p.body.Read(b)
+}
+
+// SetReadDeadline bounds the reading of a request, where the server can.
+func SetReadDeadline(w http.ResponseWriter, t time.Time) error {
+	err := http.NewResponseController(w).SetReadDeadline(t)
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}
+
+// gunzip is a decompressor that is kept for the next body.
+type gunzip struct {
+	in  bytes.Reader
+	out gzip.Reader
+}
+
+var gunzips = sync.Pool{New: func() any { return new(gunzip) }}
+
+// inflate decompresses a body into another one, which the caller releases.
+func inflate(room *Room, limit int64, zipped []byte) (*Body, error) {
+	b := New(room, limit)
+	z := gunzips.Get().(*gunzip)
+	defer func() {
+		z.in.Reset(nil)
+		gunzips.Put(z)
+	}()
+	z.in.Reset(zipped)
+	if err := z.out.Reset(&z.in); err != nil {
+		return b, &EncodingError{false, fmt.Sprintf("decompress the body: %v", err)}
+	}
+	// A gzip file ends with its length. It may lie, as any announcement may.
+	length := int64(binary.LittleEndian.Uint32(zipped[len(zipped)-4:]))
+	return b, b.Fill(&z.out, length)
+}

@@ -1,0 +1,232 @@
+package samples
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/series"
+)
+
+// segmentSize is the number of samples in a segment, 160 KiB.
+const segmentSize = 8192
+
+// segment is a stretch of the log. Its columns have their full length from the
+// start, so that a reader's view of them stays while more is written behind it.
+type segment struct {
+	Columns
+	runs []Run // whose samples they are, once a gateway, until some scraper has them all; the log's lock guards it
+}
+
+func newSegment() *segment {
+	return &segment{Columns: Columns{make([]series.ID, segmentSize), make([]int64, segmentSize), make([]float64, segmentSize)}}
+}
+
+// Log holds samples in the order of their arrival, from the position of the
+// cursor that is furthest behind to its end. A position is the count of samples
+// that were ever appended before it.
+type Log struct {
+	limit  int
+	newest bool // when full, let the oldest samples go
+	made   time.Time
+
+	mu         sync.Mutex
+	generation uint64 // of the table whose numbers the samples bear
+	segments   []*segment
+	first      uint64 // position of the first sample in segments[0]
+	end        uint64
+	scrapers   []*scraper
+	reserved   int       // samples that were admitted and are still to be written
+	released   int       // segments, the first ones, that some scraper has or was handed
+	settled    int       // of those, that some scraper has
+	holding    int       // gateways with samples in the others
+	accounts   []account // by number, less one
+	arrivals   arrivals
+	moved      chan struct{} // closed when a cursor moves; nil while nobody waits for that
+}
+
+// New makes a log for so many waiting samples and these scrapers. When it is full it
+// refuses what comes, or if newest lets the oldest go.
+func New(limit int, newest bool, scrapers []string) *Log {
+	l := &Log{limit: limit, newest: newest, made: time.Now()}
+	for _, name := range scrapers {
+		l.scrapers = append(l.scrapers, newScraper(name))
+	}
+	return l
+}
+
+// Append takes the whole batch, whose numbers are those of the table of a generation, or
+// nothing. Its error is a *FullError, or series.ErrReplaced.
+func (l *Log) Append(generation uint64, batch *Columns, runs []Run, now time.Time) (m Made, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m, err = l.admitLocked(generation, batch.Len(), runs); err == nil {
+		l.writeLocked(batch, runs, now)
+	}
+	return m, err
+}
+
+// Reserve keeps room for a batch that Write takes when its samples have their
+// numbers.
+func (l *Log) Reserve(generation uint64, samples int, runs []Run) (m Made, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m, err = l.admitLocked(generation, samples, runs); err == nil {
+		l.reserved += samples
+	}
+	return m, err
+}
+
+// Write takes a batch for which room was reserved.
+func (l *Log) Write(generation uint64, batch *Columns, runs []Run, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reserved -= batch.Len()
+	if generation != l.generation {
+		return series.ErrReplaced
+	}
+	l.writeLocked(batch, runs, now)
+	return nil
+}
+
+func (l *Log) writeLocked(batch *Columns, runs []Run, now time.Time) {
+	l.arrivals.note(l.end, now.Sub(l.made))
+	rest, pushed := Run{}, now.UnixMilli()
+	for from := 0; from < batch.Len(); {
+		at := int(l.end % segmentSize)
+		if at == 0 {
+			l.segments = append(l.segments, newSegment())
+		}
+		tail := l.segments[len(l.segments)-1]
+		n := copy(tail.IDs[at:], batch.IDs[from:])
+		copy(tail.Times[at:], batch.Times[from:])
+		copy(tail.Values[at:], batch.Values[from:])
+		from += n
+		l.end += uint64(n)
+		for n > 0 {
+			if rest.Samples == 0 {
+				rest, runs = runs[0], runs[1:]
+			}
+			part := min(n, rest.Samples)
+			l.holdLocked(tail, rest.Gateway, part, pushed)
+			rest.Samples -= part
+			n -= part
+		}
+	}
+}
+
+// holdLocked notes that the last segment has so many more samples of a gateway.
+func (l *Log) holdLocked(tail *segment, gateway uint32, samples int, pushed int64) {
+	a := l.accountLocked(gateway)
+	a.pushed = pushed
+	if a.held == 0 {
+		l.holding++
+	}
+	a.held += samples
+	if a.last != tail {
+		a.last, a.lastRun = tail, len(tail.runs)
+		a.runs++
+		tail.runs = append(tail.runs, Run{Gateway: gateway})
+	}
+	tail.runs[a.lastRun].Samples += samples
+}
+
+// dropLocked drops the segments that every cursor has passed.
+func (l *Log) dropLocked() {
+	l.releaseLocked()
+	floor := l.floorLocked()
+	if drop := int((floor - l.first) / segmentSize); drop > 0 {
+		l.segments = slices.Delete(l.segments, 0, drop)
+		l.first += uint64(drop) * segmentSize
+		l.released -= drop
+		l.settled -= drop
+	}
+	l.arrivals.forget(floor)
+}
+
+// releaseLocked takes the samples of the segments that some scraper has, or was handed,
+// off their gateways: they are in nobody's way, and stay for the others while there is
+// room. What was handed over and does not arrive counts again.
+func (l *Log) releaseLocked() {
+	lead, handed := l.leadLocked()
+	released := int((handed - l.first) / segmentSize)
+	for ; l.released < released; l.released++ {
+		l.countLocked(l.segments[l.released], -1)
+	}
+	for ; l.released > released; l.released-- {
+		l.countLocked(l.segments[l.released-1], +1)
+	}
+	for settled := int((lead - l.first) / segmentSize); l.settled < settled; l.settled++ {
+		s := l.segments[l.settled]
+		for _, r := range s.runs {
+			a := l.accountLocked(r.Gateway)
+			if a.runs--; a.last == s {
+				a.last = nil
+			}
+		}
+		s.runs = nil
+	}
+}
+
+// countLocked counts the samples of a segment for their gateways, or no more.
+func (l *Log) countLocked(s *segment, sign int) {
+	for _, r := range s.runs {
+		a := l.accountLocked(r.Gateway)
+		if a.held == 0 {
+			l.holding++
+		}
+		if a.held += sign * r.Samples; a.held == 0 {
+			l.holding--
+		}
+	}
+}
+
+// passedLocked is about how many of a gateway's held samples some scraper has or was
+// handed: those of the first segment that is not released, in proportion.
+func (l *Log) passedLocked(gateway uint32) int {
+	if l.released == len(l.segments) {
+		return 0
+	}
+	_, handed := l.leadLocked()
+	start := l.first + uint64(l.released)*segmentSize
+	passed, size := handed-start, min(l.end-start, segmentSize)
+	for _, r := range l.segments[l.released].runs {
+		if r.Gateway == gateway {
+			return r.Samples * int(passed) / int(size)
+		}
+	}
+	return 0
+}
+
+// Mark marks the series that have samples that some cursor has not passed, by number, and
+// returns the log's end for Replace.
+func (l *Log) Mark(keep []bool) (end uint64) {
+	l.mu.Lock()
+	v := l.viewLocked(l.floorLocked(), l.end)
+	l.mu.Unlock()
+	for s := range v.Stretches() {
+		for _, id := range s.IDs {
+			keep[id] = true
+		}
+	}
+	return v.To
+}
+
+// Replace makes the numbers of the next generation those of the samples to come, and
+// calls publish, unless a sample that was appended since a position is of a series
+// that is not to be kept.
+func (l *Log) Replace(generation uint64, since uint64, keep []bool, publish func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := l.viewLocked(max(since, l.first), l.end)
+	for s := range v.Stretches() {
+		for _, id := range s.IDs {
+			if !keep[id] {
+				return false
+			}
+		}
+	}
+	l.generation = generation
+	publish()
+	return true
+}

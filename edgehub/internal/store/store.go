@@ -1,0 +1,147 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/samples"
+	"github.com/hubring/hubring/edgehub/internal/series"
+)
+
+// Config says how large a store may be, and how long it remembers.
+type Config struct {
+	Series     series.Limits
+	Samples    int           // that may wait for a scraper
+	Newest     bool          // when that many wait, let the oldest go
+	IdleSeries time.Duration // after which a series is forgotten
+	Scrapers   []string
+}
+
+// Store holds the series and samples. Its methods may be called from any goroutine.
+type Store struct {
+	Log *samples.Log
+
+	idle      time.Duration
+	table     atomic.Pointer[series.Table]
+	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
+	expired   atomic.Uint64
+	conflicts atomic.Uint64
+}
+
+// New makes an empty store.
+func New(cfg Config) *Store {
+	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries}
+	s.table.Store(series.NewTable(cfg.Series))
+	s.lastSweep.Store(time.Now().Unix())
+	return s
+}
+
+// Table is the table that there is now. A batch keeps to one from Reset to Commit.
+func (s *Store) Table() *series.Table { return s.table.Load() }
+
+// Expired is the number of series that were forgotten.
+func (s *Store) Expired() uint64 { return s.expired.Load() }
+
+// Conflicts is the number of TYPE lines that contradicted the type of a family.
+func (s *Store) Conflicts() uint64 { return s.conflicts.Load() }
+
+// FullError is the reason to refuse a batch for want of room.
+type FullError struct {
+	Reason string // in one word
+	text   string
+}
+
+func (e *FullError) Error() string { return e.text }
+
+// Commit takes a batch that was read with the table t, all or nothing. Its error is a
+// *FullError, or series.ErrReplaced, and then the batch is to be read again.
+func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (m samples.Made, err error) {
+	if len(b.Names.List) == 0 {
+		m, err = s.Log.Append(t.Generation, &b.Columns, b.Runs, now)
+		return m, full(t, err)
+	}
+	err = t.Learn(&b.Names, now, func() (err error) {
+		b.assignRuns()
+		m, err = s.Log.Reserve(t.Generation, b.Len(), b.Runs)
+		return err
+	})
+	if err == nil {
+		s.conflicts.Add(uint64(b.Names.Conflicts))
+		b.assignNumbers()
+		err = s.Log.Write(t.Generation, &b.Columns, b.Runs, now)
+	}
+	return m, full(t, err)
+}
+
+// full says in one way what names and samples say in two.
+func full(t *series.Table, err error) error {
+	if err == nil {
+		return nil
+	}
+	if f := (*series.FullError)(nil); errors.As(err, &f) {
+		return &FullError{f.Reason, f.Error()}
+	}
+	if f := (*samples.FullError)(nil); errors.As(err, &f) {
+		if f.Gateway == 0 {
+			return &FullError{f.Reason, f.Error()}
+		}
+		return &FullError{f.Reason, fmt.Sprintf("the hub has little room left and keeps it for others: %s %s", series.Called(t.GatewayName(f.Gateway)), f)}
+	}
+	return err
+}
+
+// Read returns what a cursor has not passed, up to a position or the end, and the ranking
+// of the series that the samples are of.
+func (s *Store) Read(c *samples.Cursor, until uint64) (samples.View, *series.Ranking) {
+	return s.read(func(generation uint64) (samples.View, bool) { return s.Log.Read(c, until, generation) })
+}
+
+// Peek returns what a part of a scraper has not passed, likewise.
+func (s *Store) Peek(scraper, part, parts int) (samples.View, *series.Ranking) {
+	return s.read(func(generation uint64) (samples.View, bool) { return s.Log.Peek(scraper, part, parts, generation) })
+}
+
+// ReadWaiting returns what some cursor has not passed, likewise.
+func (s *Store) ReadWaiting() (samples.View, *series.Ranking) {
+	return s.read(s.Log.ReadWaiting)
+}
+
+func (s *Store) read(view func(generation uint64) (samples.View, bool)) (samples.View, *series.Ranking) {
+	for {
+		t := s.table.Load()
+		if v, ok := view(t.Generation); ok {
+			return v, t.Ranked()
+		}
+	}
+}
+
+// Gateway is what the store knows of one.
+type Gateway struct {
+	Name   string
+	Series int
+	Pushed int64 // when a push of it was last taken in, in milliseconds since the epoch
+}
+
+// Gateways returns the gateways with a name of which a push was taken in. It holds locks
+// for a few of them at a time.
+func (s *Store) Gateways() []Gateway {
+	const step = 512
+	t := s.Table()
+	var all []Gateway
+	var part []series.Gateway
+	for from, more := 0, true; more; from += step {
+		part, more = t.Gateways(part[:0], from, from+step)
+		numbers := make([]uint32, len(part))
+		for i := range part {
+			numbers[i] = part[i].Number
+		}
+		for i, pushed := range s.Log.Pushed(numbers) {
+			if pushed != 0 {
+				all = append(all, Gateway{part[i].Name, part[i].Series, pushed})
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,33 @@
+package web
+
+import "sync"
+
+// maxNotes bounds what is remembered to have been said.
+const maxNotes = 1000
+
+// notes remembers what was said once and need not be said again.
+type notes struct {
+	mu   sync.Mutex
+	said map[string]bool
+}
+
+// first says whether a thing is said for the first time.
+func (n *notes) first(what string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.said[what] || len(n.said) >= maxNotes {
+		return false
+	}
+	if n.said == nil {
+		n.said = map[string]bool{}
+	}
+	n.said[what] = true
+	return true
+}
+
+// again makes first say yes once more, when what was said has ended.
+func (n *notes) again(what string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.said, what)
+}

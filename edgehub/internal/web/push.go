@@ -1,0 +1,154 @@
+package web
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// lingering is how long a refused sender may go on with a body that is
+// not wanted. A connection closed in the middle of it would be reset, and
+// the answer lost.
+const lingering = time.Second
+
+// push serves POST /metrics.
+func (s *Server) push(c echo.Context) error {
+	start := time.Now()
+	// Tells the exporter that it may compress (RFC 7694).
+	c.Response().Header().Set("Accept-Encoding", "gzip")
+	n, err := s.take(c)
+	s.cfg.PushSeconds.Observe(time.Since(start).Seconds())
+	if err != nil {
+		return s.refuse(c, n, err)
+	}
+	return c.NoContent(http.StatusOK)
+}
+
+// take reads a push and returns the number of its samples, which are those that were
+// refused if there is an error.
+func (s *Server) take(c echo.Context) (samples int, err error) {
+	if !s.entrance.enter() {
+		return 0, errStopping
+	}
+	defer s.entrance.leave()
+	if err := s.mayPush(c.Request()); err != nil {
+		return 0, err
+	}
+	b, read, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout})
+	defer func() { b.Release() }()
+	if err != nil {
+		r := s.unreadable(err)
+		r.unread = r.unread || !read
+		return samplesIn(b.Bytes()), r
+	}
+	if samples, err = s.takeIn(b.Bytes()); err != nil {
+		return samplesIn(b.Bytes()), err
+	}
+	return samples, nil
+}
+
+// Push takes in a text in the text format, all or nothing, and returns the number of its
+// samples, or why not.
+func (s *Server) Push(text []byte) (samples int, refused *RefusedError) {
+	var err error
+	if !s.entrance.enter() {
+		err = errStopping
+	} else {
+		defer s.entrance.leave()
+		samples, err = s.takeIn(text)
+	}
+	if err != nil {
+		r := s.refusalOf(err)
+		s.Counts.refused(r.Reason, samplesIn(text))
+		return 0, r
+	}
+	return samples, nil
+}
+
+// mayPush says whether a push is to be read.
+func (s *Server) mayPush(r *http.Request) error {
+	if conn := s.desk.Of(r); conn != nil && !conn.MaySend() {
+		return &RefusedError{
+			Status: http.StatusServiceUnavailable, Reason: "too_many_connections", unread: true,
+			Text: fmt.Sprintf("senders hold %d connections, which is the limit", s.cfg.MaxConnections),
+		}
+	}
+	return checkContentType(r.Header.Get("Content-Type"))
+}
+
+// takeIn takes a text into the store if there is a place for one more.
+func (s *Server) takeIn(text []byte) (int, error) {
+	select {
+	case s.pushes <- struct{}{}:
+		defer func() { <-s.pushes }()
+	default:
+		return 0, &RefusedError{
+			Status: http.StatusServiceUnavailable, Reason: "too_many_pushes",
+			Text: fmt.Sprintf("%d pushes are under way, which is the limit", cap(s.pushes)),
+		}
+	}
+	n, made, err := s.cfg.Intake.Text(text, time.Now())
+	s.Counts.LetGo.Add(uint64(made.LetGo))
+	for _, name := range made.Left {
+		s.cfg.Logger.Warn("a scraper is too far behind and is left there: what it has not got and another scraper has makes room for pushes",
+			"cursor", name, "limit", s.cfg.MaxSamples)
+	}
+	if err == nil {
+		s.Counts.Pushes.Add(1)
+		s.Counts.Received.Add(uint64(n))
+	}
+	return n, err
+}
+
+// refuse answers an error of take, which had so many samples.
+func (s *Server) refuse(c echo.Context, samples int, err error) error {
+	r := s.refusalOf(err)
+	s.Counts.refused(r.Reason, samples)
+	c.Response().Header().Set(exposition.ReasonHeader, r.Reason)
+	if r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	if r.unread {
+		// The answer goes out first; what the sender has on its way is thrown
+		// away, for a moment, and the connection closed.
+		c.Response().Header().Set("Connection", "close")
+		if err := body.SetReadDeadline(c.Response(), time.Now().Add(lingering)); err != nil {
+			return fmt.Errorf("bound the rest of a refused push: %w", err)
+		}
+	}
+	s.cfg.Logger.Debug("push refused", "status", r.Status, "reason", r.Reason, "error", r.Text, "sender", c.Request().RemoteAddr)
+	return c.String(r.Status, r.Text+"\n")
+}
+
+// checkContentType refuses the formats that the hub does not read. Whatever else
+// is sent, by curl for one, is taken for the text format.
+func checkContentType(header string) error {
+	media, _, _ := strings.Cut(header, ";")
+	switch media = strings.ToLower(strings.TrimSpace(media)); media {
+	case "application/openmetrics-text", "application/vnd.google.protobuf", "application/x-protobuf":
+		return &RefusedError{
+			Status: http.StatusUnsupportedMediaType, Reason: "content_type", unread: true,
+			Text: fmt.Sprintf("content type %s is not supported; send text/plain; version=0.0.4", media),
+		}
+	}
+	return nil
+}
+
+// samplesIn counts the lines of a text that are neither blank nor comments.
+func samplesIn(text []byte) int {
+	n := 0
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimLeft(line, " \t\r\n"); len(line) > 0 && line[0] != '#' {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,425 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/receipt"
+	"github.com/hubring/hubring/edgehub/internal/render"
+	"github.com/hubring/hubring/edgehub/internal/samples"
+	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/trial"
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// receipts is what a line knows of its server's. The line's mutex guards it.
+type receipts struct {
+	seen    bool             // one, ever
+	missing bool             // though samples are stored; the connection has to do
+	asked   time.Time        // when it was last looked for one while they are missing
+	judged  []receipt.Number // of responses that were found not to be stored, the last few
+	failing time.Time        // since when the server cannot be asked; zero while it can
+}
+
+// maxJudged is how many responses that were found not to be stored are remembered: if one
+// of them turns up after all, receipts come too late to go by.
+const maxJudged = 8
+
+const (
+	askTime      = time.Second     // for a question while a scraper waits
+	pursuitTime  = 2 * time.Minute // after which nobody asks for a response any more
+	missingEvery = time.Minute     // receipts that are missing are looked for so often
+	sayEvery     = time.Minute     // what a server refuses is said so often at most
+	patience     = time.Minute     // for so long a server that cannot be asked is waited for
+	sharedSpan   = 5 * time.Minute // for so long nothing is judged after two scrapers were seen on a line
+)
+
+var queryResults = []string{"stored", "missing", "failed"}
+
+// receiptText is the last line of a response, and says what the line is.
+func (l *line) receiptText(n receipt.Number) []byte {
+	b := render.AppendMetadata(nil, receipt.Name, "gauge",
+		"The number of the last response of a hub that was stored; the hub reads it to know.")
+	b = append(b, receipt.Name...)
+	labels := l.labels()
+	separator := byte('{')
+	for _, label := range [][2]string{{"cursor", labels.Cursor}, {"part", labels.Part}} {
+		if label[1] == "" {
+			continue
+		}
+		b = append(append(append(b, separator), label[0]...), `="`...)
+		b = append(exposition.AppendLabelValue(b, label[1]), '"')
+		separator = ','
+	}
+	if separator == ',' {
+		b = append(b, '}')
+	}
+	b = append(b, ' ')
+	return append(append(b, n.String()...), '\n')
+}
+
+// witness is one pushed sample of a response. If it is stored and the receipt is not,
+// receipts are dropped on their way.
+type witness struct {
+	selector string
+	time     int64
+	value    float64
+}
+
+func witnessOf(a *arrange.Arrangement) witness {
+	for _, id := range a.Rank.Order {
+		if a.Holds(id) {
+			p := a.Last(id)
+			return witness{a.Rank.Text(id), p.Time, p.Value}
+		}
+	}
+	return witness{}
+}
+
+// pursue asks for a response's receipt until it is there, or the next scrape settles it.
+func (l *line) pursue(resp *response) {
+	if !l.asks() {
+		return
+	}
+	ctx, stop := context.WithTimeout(l.s.ctx, pursuitTime)
+	l.mu.Lock()
+	resp.stop = stop
+	missing := l.receipts.missing
+	l.mu.Unlock()
+	if missing {
+		return
+	}
+	written := time.Now()
+	l.s.pursuits.Go(func() {
+		defer stop()
+		result, err := l.asker.Pursue(ctx, l.labels(), resp.number, written)
+		switch {
+		case errors.Is(ctx.Err(), context.Canceled): // settled by somebody else, who asks himself
+		case result == receipt.Stored:
+			l.answered("stored", nil)
+			l.sawReceipt()
+			l.taken(resp)
+		case result == receipt.Failed:
+			l.answered("failed", err)
+			l.unasked(resp, err)
+		default:
+			l.expired(resp)
+		}
+	})
+}
+
+// expired settles a response for which nobody came again in all the time of its pursuit.
+func (l *line) expired(resp *response) {
+	l.mu.Lock()
+	open := !resp.settled
+	l.mu.Unlock()
+	if open {
+		l.answered("missing", nil)
+		l.gone(resp)
+	}
+}
+
+// answered counts a question, and says when the server begins and ceases to answer.
+func (l *line) answered(result string, err error) {
+	l.s.Counts.Queries.add(l.name+"\x00"+result, 1)
+	l.mu.Lock()
+	was := !l.receipts.failing.IsZero()
+	switch {
+	case result != "failed":
+		l.receipts.failing = time.Time{}
+	case !was:
+		l.receipts.failing = time.Now()
+	}
+	l.mu.Unlock()
+	switch {
+	case result == "failed" && !was:
+		l.s.cfg.Logger.Warn("the server of a cursor cannot be asked what it has stored; it gets nothing more for a minute, and if that does not help its connection has to do",
+			"cursor", l.name, "error", err)
+	case result != "failed" && was:
+		l.s.cfg.Logger.Info("the server of a cursor answers again", "cursor", l.name)
+	}
+}
+
+// patient says whether a server that cannot be asked is still waited for. What it was given
+// last may or may not be stored; neither to give it again nor to give it up is right.
+func (l *line) patient() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Since(l.receipts.failing) < patience
+}
+
+func (l *line) sawReceipt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.receipts.seen = true
+}
+
+func (l *line) receiptsMissing() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.receipts.missing
+}
+
+// unasked settles a response by what its connection says, since the server cannot be
+// asked. Where the connection says nothing yet, its word is waited for.
+func (l *line) unasked(resp *response, err error) {
+	if errors.Is(err, receipt.ErrNoQueries) {
+		l.miss("the server takes no queries: "+err.Error(), resp)
+		return
+	}
+	l.byConnection(resp)
+}
+
+func (l *line) byConnection(resp *response) {
+	l.mu.Lock()
+	came := resp.came
+	l.mu.Unlock()
+	switch came {
+	case unknown:
+	case arrived:
+		l.taken(resp)
+	default:
+		l.gone(resp)
+	}
+}
+
+// miss begins to go by connections, since receipts do not arrive.
+func (l *line) miss(why string, resp *response) {
+	l.mu.Lock()
+	began := !l.receipts.missing
+	l.receipts.missing, l.receipts.asked = true, time.Now()
+	l.mu.Unlock()
+	if began {
+		l.s.cfg.Logger.Warn("receipts of a cursor do not arrive although its samples do; until they do, its connection has to do",
+			"cursor", l.name, "why", why)
+	}
+	l.byConnection(resp)
+}
+
+// settle settles what is open when the next scrape comes. It returns false where that is
+// put off, since the server cannot be asked just now.
+func (l *line) settle(timeout time.Duration, client string) (settled bool) {
+	if !l.asks() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(l.s.ctx, min(askTime, timeout/2))
+	defer cancel()
+	l.mu.Lock()
+	open, missing := slices.Clone(l.open), l.receipts.missing
+	look := missing && time.Since(l.receipts.asked) > missingEvery
+	if look {
+		l.receipts.asked = time.Now()
+	}
+	l.mu.Unlock()
+	if look {
+		l.lookAgain(ctx)
+	}
+	settled = true
+	for _, resp := range open {
+		if missing {
+			l.byConnection(resp)
+		} else if !l.judge(ctx, resp, client) {
+			settled = false
+		}
+	}
+	return settled
+}
+
+// lookAgain looks whether receipts arrive again.
+func (l *line) lookAgain(ctx context.Context) {
+	numbers, err := l.asker.Seen(ctx, l.labels(), time.Now().Add(-missingEvery))
+	if err != nil || len(numbers) == 0 {
+		return
+	}
+	l.mu.Lock()
+	l.receipts.missing, l.receipts.seen, l.receipts.judged = false, true, nil
+	l.mu.Unlock()
+	l.s.cfg.Logger.Info("receipts of a cursor arrive again", "cursor", l.name)
+}
+
+// judge settles a response by what its server has, a last time: its scraper is here
+// again. It returns false where the server cannot be asked just now.
+func (l *line) judge(ctx context.Context, resp *response, client string) bool {
+	l.mu.Lock()
+	if resp.stop != nil && resp.client == client {
+		resp.stop()
+	}
+	l.mu.Unlock()
+	numbers, err := l.asker.Seen(ctx, l.labels(), resp.began.Add(-time.Minute))
+	if err != nil {
+		l.answered("failed", err)
+		if !errors.Is(err, receipt.ErrNoQueries) && l.patient() {
+			l.pursue(resp)
+			return false
+		}
+		l.unasked(resp, err)
+		return true
+	}
+	l.decide(ctx, resp, client, numbers)
+	return true
+}
+
+// decide settles a response whose server has these receipts.
+func (l *line) decide(ctx context.Context, resp *response, client string, numbers []receipt.Number) {
+	if len(numbers) > 0 {
+		l.sawReceipt()
+	}
+	if _, stored := slices.BinarySearch(numbers, resp.number); stored {
+		l.answered("stored", nil)
+		l.taken(resp)
+		return
+	}
+	l.mu.Lock()
+	came, seen := resp.came, l.receipts.seen
+	shared := time.Since(l.shared) < sharedSpan
+	late := slices.ContainsFunc(l.receipts.judged, func(n receipt.Number) bool { _, is := slices.BinarySearch(numbers, n); return is })
+	l.mu.Unlock()
+	switch {
+	case late:
+		l.miss("they arrive too late: one was found a scrape after it was missed", resp)
+	case came == unknown && resp.client != client:
+		// Somebody else's: the pursuit goes on.
+	case came == cutOff || came == unread:
+		l.answered("missing", nil)
+		l.gone(resp)
+	case shared:
+		// It may have gone to somebody whom nobody asks, which says nothing against a series.
+		l.answered("missing", nil)
+		l.gone(resp)
+	case !seen && l.witnessed(ctx, resp):
+		l.miss("the server has the samples of a response and not its receipt; does a relabelling drop "+receipt.Name+"?", resp)
+	default:
+		l.answered("missing", nil)
+		l.refused(ctx, resp)
+	}
+}
+
+// witnessed says whether a pushed sample of a response is stored.
+func (l *line) witnessed(ctx context.Context, resp *response) bool {
+	if resp.sample.selector == "" {
+		return false
+	}
+	has, err := l.asker.Has(ctx, resp.sample.selector, resp.sample.time, resp.sample.value)
+	return err == nil && has
+}
+
+// refused settles a response that arrived and is not stored, unless the server says that
+// it did not arrive.
+func (l *line) refused(ctx context.Context, resp *response) {
+	s := l.s
+	why, err := l.asker.Why(ctx, resp.host, resp.path)
+	if err != nil {
+		why = receipt.Why{}
+	}
+	if why.Kind == receipt.Lost {
+		l.gone(resp)
+		return
+	}
+	if !l.close(resp) {
+		return
+	}
+	s.Counts.LetGo.Add(uint64(s.store.Log.Withdraw(resp.offer)))
+	s.Counts.Unconfirmed.add(l.name, 1)
+	l.mu.Lock()
+	l.receipts.judged = append(l.receipts.judged, resp.number)
+	if len(l.receipts.judged) > maxJudged {
+		l.receipts.judged = l.receipts.judged[1:]
+	}
+	l.lost++
+	say := time.Since(l.said) > sayEvery
+	if say {
+		l.said = time.Now()
+	}
+	l.mu.Unlock()
+	if say {
+		said := why.Text
+		if said == "" {
+			said = "nothing; is its disk full?"
+		}
+		s.cfg.Logger.Warn("the server did not store a response; its samples come again, in smaller responses where that helps",
+			"cursor", l.name, "samples", resp.tally.Passed, "server_says", said)
+	}
+	if resp.turn == nil {
+		return // it held nothing
+	}
+	l.trial.Refused(resp.turn, resp.judged, causeOf(why), time.Now())
+}
+
+func causeOf(why receipt.Why) trial.Cause {
+	c := trial.Cause{Reason: why.Reason, Metric: why.Metric}
+	switch why.Kind {
+	case receipt.Size:
+		c.Kind = trial.Size
+	case receipt.Content:
+		c.Kind = trial.Content
+	default:
+	}
+	return c
+}
+
+// setAside counts and names what a trial has found to be refused, and what it gives another
+// try.
+func (l *line) setAside(turn *trial.Turn[*samples.Cursor]) {
+	s := l.s
+	for _, aside := range turn.Aside {
+		wanted := map[series.ID]bool{}
+		for _, id := range aside.IDs {
+			wanted[id] = true
+		}
+		v, rank := s.store.Read(aside.From, aside.Until)
+		choice := arrange.Everything
+		choice.Admit = func(id series.ID) arrange.Verdict {
+			if wanted[id] {
+				return arrange.Drop
+			}
+			return arrange.Leave
+		}
+		a := arrange.Arrange(v, rank, choice)
+		s.store.Log.Drop(aside.From)
+		s.passed(l.name, a.Tally, l.passedOver(a, func(series.ID) string { return aside.Reason }))
+		var names []string
+		gateways := map[string]bool{}
+		for _, id := range aside.IDs {
+			if !rank.Knows(id) {
+				continue
+			}
+			if len(names) < 10 {
+				names = append(names, rank.Text(id))
+			}
+			gateways[s.store.Table().GatewayName(rank.Gateway(id))] = true
+		}
+		s.cfg.Logger.Warn("the server refuses series, which are set aside; the others go on",
+			"cursor", l.name, "series", len(aside.IDs), "gateways", keys(gateways, 10), "reason", aside.Reason,
+			"samples", a.Tally.SetAside, "names", names, "again", aside.Again.Format(time.RFC3339))
+	}
+	if len(turn.Back) > 0 {
+		s.cfg.Logger.Info("the server stores series again that it had refused", "cursor", l.name, "series", len(turn.Back))
+	}
+}
+
+// passedOver is whose samples are passed over, and why.
+type passedOver struct {
+	reason, gateway string
+	samples         int
+}
+
+func (l *line) passedOver(a *arrange.Arrangement, reason func(series.ID) string) (over []passedOver) {
+	for id, n := range a.SetAside {
+		over = append(over, passedOver{reason(id), l.s.store.Table().GatewayName(a.Rank.Gateway(id)), n})
+	}
+	return over
+}
+
+// keys returns at most so many keys of a set, in order.
+func keys(set map[string]bool, most int) []string {
+	all := make([]string, 0, len(set))
+	for k := range set {
+		all = append(all, strconv.Quote(k))
+	}
+	slices.Sort(all)
+	return all[:min(most, len(all))]
+}

@@ -1,0 +1,107 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/intake"
+	"github.com/hubring/hubring/edgehub/internal/store"
+)
+
+// retryAfter is what a refused client is told to wait, in seconds: a scrape
+// makes room, and scrapes are some seconds apart.
+const retryAfter = 5
+
+// RefusedError is an answer other than 200: a status, a reason for the counters and a
+// text for the sender.
+type RefusedError struct {
+	Status int
+	Reason string
+	Text   string
+
+	unread bool // the body was not read to its end
+}
+
+func (r *RefusedError) Error() string { return r.Text }
+
+// Reasons are the reasons for which pushes are refused.
+var Reasons = []string{
+	"malformed", "time_in_seconds", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
+	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
+	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
+}
+
+// ReadReasons are the reasons for which scrapes and looks are refused.
+var ReadReasons = []string{"too_many_scrapes", "too_many_looks", "bad_request", "method"}
+
+// errStopping is the answer to a push after the hub began to drain.
+var errStopping = &RefusedError{
+	Status: http.StatusServiceUnavailable, Reason: "stopping", unread: true,
+	Text: "the hub is stopping and takes no more; push to another one",
+}
+
+// refusalOf is the answer to an error of the rooms below: each knows a reason of its own
+// and nothing of HTTP.
+func (s *Server) refusalOf(err error) *RefusedError {
+	var (
+		known    *RefusedError
+		full     *store.FullError
+		refused  *intake.RefusedError
+		encoding *body.EncodingError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &full):
+		return &RefusedError{Status: http.StatusTooManyRequests, Reason: full.Reason, Text: err.Error()}
+	case errors.As(err, &refused):
+		status := http.StatusBadRequest
+		if refused.Reason == "hub_full" {
+			status = http.StatusTooManyRequests
+		}
+		return &RefusedError{Status: status, Reason: refused.Reason, Text: err.Error()}
+	case errors.As(err, &encoding):
+		if encoding.Unknown {
+			return &RefusedError{Status: http.StatusUnsupportedMediaType, Reason: "encoding", Text: err.Error(), unread: true}
+		}
+		return &RefusedError{Status: http.StatusBadRequest, Reason: "encoding", Text: err.Error()}
+	case errors.Is(err, body.ErrTooLarge):
+		return &RefusedError{
+			Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large",
+			Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", s.cfg.MaxBodyBytes),
+		}
+	case errors.Is(err, body.ErrNoRoom):
+		return &RefusedError{
+			Status: http.StatusServiceUnavailable, Reason: "bodies_bytes",
+			Text: fmt.Sprintf("pushes that are being read leave no room for this one; the limit for all is %d bytes", s.room.Limit()),
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &RefusedError{
+			Status: http.StatusRequestTimeout, Reason: "too_slow",
+			Text: fmt.Sprintf("the body paused for more than %v or took more than %v", body.MaxPause, s.cfg.BodyTimeout),
+		}
+	}
+	return &RefusedError{Status: http.StatusBadRequest, Reason: "malformed", Text: err.Error()}
+}
+
+// unreadable is the answer to an error that kept a body from being read.
+func (s *Server) unreadable(err error) *RefusedError {
+	r := s.refusalOf(err)
+	if r.Reason == "malformed" {
+		r.Reason, r.Text = "unreadable", fmt.Sprintf("read the body: %v", err)
+	}
+	return r
+}
+
+// busy answers a read that finds no place.
+func (s *Server) busy(c echo.Context, reason, text string) error {
+	s.Counts.RefusedReads.add(reason, 1)
+	c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	return c.String(http.StatusServiceUnavailable, text+"\n")
+}

@@ -1,0 +1,126 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/handover"
+	"github.com/hubring/hubring/edgehub/internal/intake"
+	"github.com/hubring/hubring/edgehub/internal/receipt"
+	"github.com/hubring/hubring/edgehub/internal/store"
+)
+
+// Observer takes durations in seconds, as a prometheus.Histogram does.
+type Observer interface{ Observe(seconds float64) }
+
+// Config is what the doors have to know.
+type Config struct {
+	Store   *store.Store
+	Intake  *intake.Intake
+	Room    *body.Room // for bodies
+	Desk    *handover.Desk
+	Cursors []string
+	Servers map[string]*receipt.Asker // by cursor: who is asked whether a response is stored
+
+	MaxSamples, MaxSeries int // for messages
+	MaxConnections        int // likewise
+	MaxBodyBytes          int64
+	BodyTimeout           time.Duration
+	MaxPushes             int
+	MaxScrapeSamples      int
+	MaxScrapeBytes        int64 // 0 for no bound
+	MaxAge, MaxAhead      time.Duration
+	GatewayLabel          string
+
+	Own         http.Handler // the hub's own metrics
+	PushSeconds Observer
+	ReadSeconds Observer
+	Logger      *slog.Logger
+}
+
+// Server serves a store. Its methods may be called from any goroutine.
+type Server struct {
+	Counts Counts
+
+	cfg      Config
+	store    *store.Store
+	room     *body.Room
+	desk     *handover.Desk
+	entrance entrance      // of pushes
+	pushes   chan struct{} // a place for each push that is taken in
+	looks    chan struct{} // a place for each look
+	started  time.Time
+	lines    lines
+	notes    notes
+	lookers  lookers
+	numbers  receipt.Numbers
+	moving   sync.RWMutex // read-locked while a cursor moves and that is counted
+
+	lastScrape atomic.Int64 // when a scraper last came, in milliseconds; 0 before
+	retired    atomic.Bool
+
+	pursuits sync.WaitGroup
+	ctx      context.Context // ends with Close
+	end      context.CancelFunc
+}
+
+const maxLooks = 4 // at the same time; they may not take a scraper's place
+
+// New returns the doors of a store. It starts nothing.
+func New(cfg Config) *Server {
+	s := &Server{
+		cfg: cfg, store: cfg.Store, room: cfg.Room, desk: cfg.Desk,
+		pushes:  make(chan struct{}, cfg.MaxPushes),
+		looks:   make(chan struct{}, maxLooks),
+		started: time.Now(),
+	}
+	s.ctx, s.end = context.WithCancel(context.Background())
+	s.lines.init(s)
+	s.Counts.RejectedPushes.Expect(Reasons...)
+	s.Counts.RejectedSamples.Expect(Reasons...)
+	s.Counts.RefusedReads.Expect(ReadReasons...)
+	for _, words := range []*Words{&s.Counts.ScrapedBy, &s.Counts.Unconfirmed, &s.Counts.Conflicts, &s.Counts.Proxied} {
+		words.Expect(cfg.Cursors...)
+	}
+	for cursor := range cfg.Servers {
+		for _, result := range queryResults {
+			s.Counts.Queries.Expect(cursor + "\x00" + result)
+		}
+	}
+	return s
+}
+
+// Close ends what asks servers, and waits for it.
+func (s *Server) Close() {
+	s.end()
+	s.pursuits.Wait()
+}
+
+// CloseEntrance lets no push in any more. What it returns is closed once none is under
+// way.
+func (s *Server) CloseEntrance() <-chan struct{} { return s.entrance.close() }
+
+// PushesUnderWay is the number of pushes that are being read or taken in.
+func (s *Server) PushesUnderWay() int { return s.entrance.count() }
+
+// PushesInFlight is the number of pushes that are being taken in, and the most there may be.
+func (s *Server) PushesInFlight() (now, most int) { return len(s.pushes), cap(s.pushes) }
+
+// LastScrape is when a scraper last came, or the zero time.
+func (s *Server) LastScrape() time.Time {
+	if ms := s.lastScrape.Load(); ms != 0 {
+		return time.UnixMilli(ms)
+	}
+	return time.Time{}
+}
+
+// Retire makes the hub say that it is not ready.
+func (s *Server) Retire() { s.retired.Store(true) }
+
+// stopping says whether the hub takes no more pushes.
+func (s *Server) stopping() bool { return s.retired.Load() || s.entrance.closed() }

@@ -1,0 +1,87 @@
+package exposition
+
+import (
+	"mime"
+	"net/http"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestNegotiate(t *testing.T) {
+	f := func(want Escaping, version string, lines ...string) {
+		t.Helper()
+		escaping, contentType := Negotiate(http.Header{"Accept": lines})
+		assert.Equal(t, want, escaping, "%q", lines)
+		if version == "0.0.4" {
+			assert.Equal(t, ContentType, contentType, "%q", lines)
+		} else {
+			assert.Equal(t, "text/plain; version=1.0.0; charset=utf-8; escaping="+want.String(), contentType, "%q", lines)
+		}
+	}
+	// What scrapers send: Prometheus 3.15, told to validate names the old way or to escape
+	// them, 2.53, VictoriaMetrics, Telegraf, a browser.
+	const openMetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=0.0.1;q=0.6,"
+	f(AllowUTF8, "1.0.0", openMetrics+"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3")
+	f(Underscores, "1.0.0", openMetrics+"text/plain;version=1.0.0;escaping=underscores;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3")
+	f(Dots, "1.0.0", openMetrics+"text/plain;version=1.0.0;escaping=dots;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3")
+	f(Values, "1.0.0", openMetrics+"text/plain;version=1.0.0;escaping=values;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3")
+	f(Values, "0.0.4", "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+	f(Values, "0.0.4", "text/plain;version=0.0.4;q=1,*/*;q=0.1")
+	f(Values, "0.0.4", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3")
+	f(Values, "0.0.4", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+
+	// Nothing that is spoken.
+	f(Values, "0.0.4")
+	f(Values, "0.0.4", "")
+	f(Values, "0.0.4", "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8")
+	f(Values, "0.0.4", openMetrics+"text/html;version=1.0.0;escaping=dots")
+	f(Values, "0.0.4", "text/plain;version=2.0.0;escaping=dots")
+	f(Values, "0.0.4", "text/plain;version=1.0.0")
+	f(Values, "0.0.4", "text/plain;version=1.0.0;escaping=none")
+	f(Values, "0.0.4", "text/plain;version=1.0.0;escaped=dots")
+	f(Values, "0.0.4", "text/plain;version=0.0.4;escaping=underscores")
+	f(Values, "0.0.4", ",;,/,;q=1", "text/plain;;=;q=0.5")
+
+	// Version 0.0.4, or none, with UTF-8.
+	f(AllowUTF8, "0.0.4", "text/plain;version=0.0.4;escaping=allow-utf-8")
+	f(AllowUTF8, "0.0.4", "*/*;q=0.1", `text/plain; Escaping = "allow-utf-8"`)
+
+	// Qualities, exactness, order.
+	f(Dots, "1.0.0", "text/plain;version=0.0.4;q=0.2,text/plain;version=1.0.0;escaping=dots;q=0.3")
+	f(Values, "0.0.4", "text/plain;version=0.0.4;q=0.3,text/plain;version=1.0.0;escaping=dots;q=0.2")
+	f(Dots, "1.0.0", "text/plain;version=0.0.4;q=0.2", "text/plain;version=1.0.0;escaping=dots")
+	f(Dots, "1.0.0", "text/plain;version=2.0.0;escaping=values;q=0.9,text/plain;version=1.0.0;escaping=dots;q=0.3")
+	f(Dots, "1.0.0", "*/*,text/*,text/plain;version=1.0.0;escaping=dots")
+	f(Dots, "1.0.0", "*/*,text/*;version=1.0.0;escaping=dots")
+	f(Values, "0.0.4", "*/*,text/plain;version=1.0.0;escaping=dots;q=0.9")
+	f(Dots, "1.0.0", "text/plain;version=1.0.0;escaping=dots,text/plain;version=1.0.0;escaping=underscores")
+	f(Values, "0.0.4", "text/plain;version=1.0.0;escaping=dots;q=0")
+	f(Underscores, "1.0.0", "text/plain;version=1.0.0;escaping=dots;q=0.000,text/plain;version=1.0.0;escaping=underscores;q=0.001")
+	for _, q := range []string{"much", "", "-1", "NaN", "0"} {
+		f(Values, "0.0.4", "text/plain;version=1.0.0;escaping=dots;q="+q)
+	}
+	f(Underscores, "1.0.0", "text/plain;version=1.0.0;escaping=underscores;q=1,text/plain;version=1.0.0;escaping=dots;q=7")
+
+	// Case of letters, blanks, quotes.
+	f(Dots, "1.0.0", "\tText/PLAIN ; Version = \"1.0.0\" ; ESCAPING=\"Dots\" ; Q = 0.5 , text/plain; q=0.4")
+	f(AllowUTF8, "1.0.0", `text/plain;escaping="allow-utf-8";q="0.5";version="1.0.0"`)
+}
+
+// Prometheus' own library reads the same of headers in which text comes first, and the
+// Content-Type.
+func TestNegotiateIsPrometheus(t *testing.T) {
+	for _, e := range escapings {
+		accept := http.Header{"Accept": {"text/plain;version=1.0.0;escaping=" + e.String() + ";q=0.5,*/*;q=0.3"}}
+		escaping, contentType := Negotiate(accept)
+		assert.Equal(t, e, escaping)
+		assert.Equal(t, schemes[e], expfmt.NegotiateAccept(accept, expfmt.NewFormat(expfmt.TypeTextPlain)).ToEscapingScheme())
+		assert.Equal(t, schemes[e], expfmt.Format(contentType).ToEscapingScheme())
+		media, params, err := mime.ParseMediaType(contentType)
+		require.NoError(t, err)
+		assert.Equal(t, "text/plain", media)
+		assert.Equal(t, map[string]string{"version": "1.0.0", "charset": "utf-8", "escaping": e.String()}, params)
+	}
+}
