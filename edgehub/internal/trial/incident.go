@@ -113,7 +113,7 @@ func (t *Trial[P]) takeOut(c *incident, k key) {
 		return
 	}
 	out := &group[P]{
-		place: t.cfg.Fork(from[0].place), trouble: c, known: from[0].known, cause: from[0].cause, left: new(atomic.Bool),
+		place: t.cfg.Fork(from[0].place), trouble: c, cause: from[0].cause, left: new(atomic.Bool),
 	}
 	out.left.Store(true)
 	for _, g := range from {

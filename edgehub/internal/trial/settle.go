@@ -53,6 +53,7 @@ func (t *Trial[P]) furthest() *group[P] {
 
 // retry tries again what was set aside.
 func (t *Trial[P]) retry(w *ward) {
+	w.from = nil // or each time that it is tried would hold on to all before
 	t.states.setAll(w.ids, grouped)
 	t.at.shares++
 	t.groups = append(t.groups, &group[P]{
