@@ -36,7 +36,7 @@ func (s *seeded) Errorf(format string, args ...any) {
 // Whatever the server refuses, and however its limits change in between: each sample of a series that it
 // takes is stored once, and in the end just the series that it refuses are set aside.
 func TestPropertyExactlyTheBadAreSetAside(t *testing.T) {
-	eachSeed(t, 60, func(t require.TestingT, rnd *rand.Rand) {
+	eachSeed(t, 30, func(t require.TestingT, rnd *rand.Rand) {
 		var w *world
 		families, gateways := 1+rnd.IntN(8), 1+rnd.IntN(12)
 		w = newWorld(t, families, named(&w))
