@@ -1,66 +1,47 @@
 package receipt
 
-import (
-	"regexp"
-	"strings"
-)
+import "regexp"
 
-// complaint is what a server's words mean. The words are those of Prometheus 2.53 to 3.15 and
-// of VictoriaMetrics 1.110 to 1.151.
+// complaint is what a server's words mean.
 type complaint struct {
-	words  string
+	words  *regexp.Regexp
 	kind   Kind
 	reason string
 }
 
+// complaints are in the words of Prometheus 2.53 to 3.15 and of VictoriaMetrics 1.110 to 1.151.
+// They are looked for at the beginning where the server goes on in a sender's words, which
+// must not choose the meaning. A group holds the name of the metric that is meant, of a long one the
+// first 50 characters.
 var complaints = []complaint{
-	{"sample limit exceeded", Size, "sample_limit"},
-	{"exceeds sample_limit=", Size, "sample_limit"},
-	{"body size limit exceeded", Size, "body_size_limit"},
-	{"exceeds -promscrape.maxScrapeSize", Size, "body_size_limit"},
-	{"label_limit exceeded", Content, "label_limit"},
-	{"label_name_length_limit exceeded", Content, "label_name_length_limit"},
-	{"label_value_length_limit exceeded", Content, "label_value_length_limit"},
-	{"missing metric name", Content, "no_name"},
-	{"invalid metric name or label names", Content, "bad_name"},
-	{"histogram bucket limit exceeded", Content, "bucket_limit"},
-	{"too old sample", Content, "too_old"},
-	{"context deadline exceeded", Lost, "timeout"},
-	{"Client.Timeout exceeded", Lost, "timeout"},
-	{"server returned HTTP status", Lost, "status"},
-	{"unexpected status code returned", Lost, "status"},
-	{"connection refused", Lost, "connection"},
-	{"connection reset by peer", Lost, "connection"},
-	{"broken pipe", Lost, "connection"},
-	{"no such host", Lost, "connection"},
-	{"no route to host", Lost, "connection"},
-	{"i/o timeout", Lost, "connection"},
-	{"EOF", Lost, "connection"},
-}
-
-// metrics find the name of the metric that a server complains of: Prometheus gives the first
-// 50 characters of it for the limits of labels, and all labels for a name that is invalid.
-var metrics = []*regexp.Regexp{
-	regexp.MustCompile(`_limit exceeded \(metric: (.*?), (?:number of labels|label name): `),
-	regexp.MustCompile(`invalid metric name or label names: .*?__name__="([^"\\]*)`),
+	{regexp.MustCompile(`^sample limit exceeded|^the response from "[^"]*" exceeds sample_limit=`), Size, "sample_limit"},
+	{regexp.MustCompile(`^body size limit exceeded|^the (?:uncompressed )?response from "[^"]*" exceeds -promscrape\.maxScrapeSize `), Size, "body_size_limit"},
+	{regexp.MustCompile(`^label_limit exceeded(?: \(metric: (.*), number of labels: \d+, limit: \d+\))?`), Content, "label_limit"},
+	{regexp.MustCompile(`^the response from "[^"]*" contains samples with a number of labels exceeding label_limit=`), Content, "label_limit"},
+	{regexp.MustCompile(`^label_name_length_limit exceeded \(metric: (.*?), label name: `), Content, "label_name_length_limit"},
+	{regexp.MustCompile(`^label_value_length_limit exceeded \(metric: (.*?), label name: `), Content, "label_value_length_limit"},
+	{regexp.MustCompile(`^missing metric name`), Content, "no_name"},
+	{regexp.MustCompile(`^invalid metric name or label names: \{(?:__name__="([^"\\]*))?`), Content, "bad_name"},
+	{regexp.MustCompile(`^histogram bucket limit exceeded`), Content, "bucket_limit"},
+	{regexp.MustCompile(`^too old sample`), Content, "too_old"},
+	{regexp.MustCompile(`^server returned HTTP status|^unexpected status code returned`), Lost, "status"},
+	{regexp.MustCompile(`^(?:Get ".*": |cannot .*)?(?:context deadline exceeded|net/http: request canceled)`), Lost, "timeout"},
+	{regexp.MustCompile(`^(?:Get ".*": |cannot .*)?(?:unexpected EOF|EOF|dial |read |write |lookup )`), Lost, "connection"},
 }
 
 // classify tells what a server's words mean.
 func classify(text string) Why {
 	w := Why{Text: words(text)}
 	for _, c := range complaints {
-		if strings.Contains(text, c.words) {
-			w.Kind, w.Reason = c.kind, c.reason
-			break
+		found := c.words.FindStringSubmatch(text)
+		if found == nil {
+			continue
 		}
-	}
-	if w.Kind == Content {
-		for _, m := range metrics {
-			if found := m.FindStringSubmatch(text); found != nil {
-				w.Metric = found[1]
-				break
-			}
+		w.Kind, w.Reason = c.kind, c.reason
+		if len(found) > 1 {
+			w.Metric = found[1]
 		}
+		break
 	}
 	return w
 }

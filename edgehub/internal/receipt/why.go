@@ -31,7 +31,7 @@ type Why struct {
 	Healthy bool
 	Kind    Kind
 	Reason  string    // a word for a metric's label: sample_limit, label_limit, ...; or ""
-	Metric  string    // the beginning of the name of the metric that it is about, or ""
+	Metric  string    // the name of the metric that it is about, of a long one the first 50 characters; or ""
 	Text    string    // the server's words, at most 200 bytes
 	Started time.Time // when the scrape began, by the clock of this process, exact to about a second
 }

@@ -21,22 +21,34 @@ func (t *Trial[P]) Forget(keep []bool) {
 		}
 	}
 	without := func(ids []series.ID) []series.ID { return slices.DeleteFunc(slices.Clone(ids), gone) }
-	for _, g := range slices.Clone(t.groups) {
-		g.ids, g.stored, g.seen = without(g.ids), without(g.stored), without(g.seen)
-		for _, r := range []*refusal{g.pending, g.hit} {
-			if r != nil {
-				r.listed = without(r.listed)
-			}
-		}
-		if len(g.ids) == 0 {
-			t.remove(g, divided)
-			t.over(g)
-			t.cfg.Drop(g.place)
-		}
-	}
 	for _, w := range t.wards {
-		w.ids = without(w.ids)
+		if ids := without(w.ids); len(ids) < len(w.ids) {
+			w.ids, w.kin = ids, nil // what they had in common may be others' now
+		}
 	}
 	t.wards = slices.DeleteFunc(t.wards, func(w *ward) bool { return len(w.ids) == 0 })
+	for _, g := range slices.Clone(t.groups) {
+		t.forgetIn(g, without)
+	}
 	t.back = without(t.back)
+}
+
+func (t *Trial[P]) forgetIn(g *group[P], without func([]series.ID) []series.ID) {
+	c := g.trouble
+	c.cells = without(c.cells)
+	clear(c.bad)
+	for _, id := range c.cells {
+		t.blame(c, id)
+	}
+	g.ids, g.stored, g.seen = without(g.ids), without(g.stored), without(g.seen)
+	for _, r := range []*refusal{g.pending, g.hit} {
+		if r != nil {
+			r.listed = without(r.listed)
+		}
+	}
+	if len(g.ids) == 0 {
+		t.takeOff(g, divided)
+		t.over(g)
+		t.cfg.Drop(g.place)
+	}
 }

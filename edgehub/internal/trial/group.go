@@ -24,7 +24,6 @@ type group[P any] struct {
 	place   P
 	ids     []series.ID // ascending
 	trouble *incident
-	known   bool   // its series were stored before the trouble began
 	version uint64 // changes with ids
 	fate    fate
 

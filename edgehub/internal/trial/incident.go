@@ -66,6 +66,10 @@ func (t *Trial[P]) condemned(c *incident, ids []series.ID) (k key, ok bool) {
 // convicted notes that a series was set aside alone, exonerated that it was stored.
 func (t *Trial[P]) convicted(c *incident, id series.ID) {
 	c.cells = append(c.cells, id)
+	t.blame(c, id)
+}
+
+func (t *Trial[P]) blame(c *incident, id series.ID) {
 	c.bad[t.keyOf(id, byGateway)]++
 	c.bad[t.keyOf(id, byFamily)]++
 }
@@ -109,7 +113,7 @@ func (t *Trial[P]) takeOut(c *incident, k key) {
 		return
 	}
 	out := &group[P]{
-		place: t.cfg.Fork(from[0].place), trouble: c, known: from[0].known, cause: from[0].cause, left: new(atomic.Bool),
+		place: t.cfg.Fork(from[0].place), trouble: c, cause: from[0].cause, left: new(atomic.Bool),
 	}
 	out.left.Store(true)
 	for _, g := range from {

@@ -77,7 +77,7 @@ func (t *Trial[P]) split(g *group[P], part, in []series.ID) (first, second *grou
 	listed, taken := newSet(in), newSet(part)
 	a, b := taken.part(g.ids)
 	for i, ids := range [][]series.ID{a, b} {
-		h := &group[P]{ids: ids, trouble: g.trouble, known: g.known, cause: g.cause, parent: g, pair: p, left: new(atomic.Bool)}
+		h := &group[P]{ids: ids, trouble: g.trouble, cause: g.cause, parent: g, pair: p, left: new(atomic.Bool)}
 		h.left.Store(true)
 		h.seen, _ = listed.part(ids)
 		h.stored, _ = newSet(ids).part(g.stored)

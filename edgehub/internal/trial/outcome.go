@@ -113,15 +113,14 @@ func (t *Trial[P]) refusedMain(r Response, c Cause) {
 		}
 	}
 	if c.Metric != "" && t.cfg.Named != nil {
-		named, known := t.named(c.Metric, suspects)
-		if len(named) > 0 {
-			t.suspect(named, c, known)
+		if named := t.named(c.Metric, suspects); len(named) > 0 {
+			t.suspect(named, c)
 			return
 		}
 	}
 	switch {
 	case len(suspects) > 0:
-		t.suspect(suspects, c, false)
+		t.suspect(suspects, c)
 	case c.Kind == Content:
 		// Something that was stored before is not any more. What that is comes out when all are
 		// tried anew.
@@ -133,44 +132,44 @@ func (t *Trial[P]) refusedMain(r Response, c Cause) {
 		t.states.unprove()
 		t.size = newSize(t.cfg.Most)
 		if len(known) > 0 {
-			t.suspect(known, c, true)
+			t.suspect(known, c)
 		}
 	}
 }
 
 // named returns the series that the server complained of: of the new ones in the
 // response, or else of those that were stored before.
-func (t *Trial[P]) named(metric string, suspects []series.ID) (named []series.ID, known bool) {
+func (t *Trial[P]) named(metric string, suspects []series.ID) (named []series.ID) {
 	for _, id := range suspects {
 		if t.cfg.Named(id, metric) {
 			named = append(named, id)
 		}
 	}
 	if len(named) > 0 {
-		return named, false
+		return named
 	}
 	for id := range t.states.all(proven) {
 		if t.cfg.Named(id, metric) {
 			named = append(named, id)
 		}
 	}
-	return named, true
+	return named
 }
 
 // suspect makes a group of series that were main's.
-func (t *Trial[P]) suspect(ids []series.ID, c Cause, known bool) {
+func (t *Trial[P]) suspect(ids []series.ID, c Cause) {
 	slices.Sort(ids)
 	t.states.setAll(ids, grouped)
 	t.at.shares++
 	main := t.cfg.At(t.main)
 	for _, g := range t.groups {
-		if !g.tested && g.trouble.retry == nil && g.pair == nil && g.known == known && t.cfg.At(g.place) == main {
+		if !g.tested && g.trouble.retry == nil && g.pair == nil && t.cfg.At(g.place) == main {
 			g.ids, g.cause = union(g.ids, ids), c
 			g.version++
 			return
 		}
 	}
 	t.groups = append(t.groups, &group[P]{
-		place: t.cfg.Fork(t.main), ids: ids, trouble: t.newIncident(nil), known: known, cause: c, left: new(atomic.Bool),
+		place: t.cfg.Fork(t.main), ids: ids, trouble: t.newIncident(nil), cause: c, left: new(atomic.Bool),
 	})
 }

@@ -36,7 +36,7 @@ func (s *seeded) Errorf(format string, args ...any) {
 // Whatever the server refuses, and however its limits change in between: each sample of a series that it
 // takes is stored once, and in the end just the series that it refuses are set aside.
 func TestPropertyExactlyTheBadAreSetAside(t *testing.T) {
-	eachSeed(t, 200, func(t require.TestingT, rnd *rand.Rand) {
+	eachSeed(t, 30, func(t require.TestingT, rnd *rand.Rand) {
 		var w *world
 		families, gateways := 1+rnd.IntN(8), 1+rnd.IntN(12)
 		w = newWorld(t, families, named(&w))
@@ -64,7 +64,7 @@ func TestPropertyExactlyTheBadAreSetAside(t *testing.T) {
 		w.down, w.limit = false, 0
 		w.settleDown(gateways)
 		require.Zero(t, w.lostGood(ever), "samples of series that were never bad")
-		for range 40 { // what was mended is found by trying again
+		for range 5 { // what was mended is found by trying again
 			w.now = w.now.Add(lastBreak)
 			w.settleDown(gateways)
 		}
@@ -135,5 +135,99 @@ func (w *world) requireFullSize(gateways int) {
 		}
 		require.True(w.t, w.scrape().accepted)
 		require.Less(w.t, i, lastWait+100)
+	}
+}
+
+// Turns of one cursor may overlap, where a scraper gives a scrape up and comes again: outcomes come
+// late, in any order or never. Then samples may come twice, but none is lost.
+func TestPropertyOverlappingTurnsLoseNothing(t *testing.T) {
+	eachSeed(t, 150, func(t require.TestingT, rnd *rand.Rand) {
+		families, gateways := 1+rnd.IntN(6), 2+rnd.IntN(8)
+		w := newWorld(t, families)
+		w.tells = rnd.IntN(2) == 0
+		w.bad = someBad(rnd, gateways, families)
+		w.limit = []int{0, 0, 20}[rnd.IntN(3)]
+		var open []reading
+		for range 200 {
+			w.now = w.now.Add(interval)
+			w.pushSome(rnd, gateways)
+			if len(open) < 3 {
+				r := w.read(w.next())
+				w.judge(&r)
+				open = append(open, r)
+			}
+			for len(open) > 0 && rnd.IntN(2) == 0 {
+				i := rnd.IntN(len(open))
+				if rnd.IntN(8) > 0 { // else nothing becomes known of it
+					w.tell(open[i])
+				}
+				open = slices.Delete(open, i, i+1)
+			}
+		}
+		for _, r := range open {
+			w.tell(r)
+		}
+		for i := 0; w.floor() < len(w.log); i++ {
+			w.scrape()
+			require.Less(t, i, 1500, "%s", w)
+		}
+		for at, id := range w.log {
+			require.NotZero(t, w.stored[at]+w.given[at], "series %d at %d is lost", id, at)
+			if w.bad[id] == "" {
+				require.NotZero(t, w.stored[at], "series %d at %d is given up", id, at)
+			}
+		}
+	})
+}
+
+// Series expire, and their numbers are given to others, whatever the trial knew of them.
+func TestPropertyNumbersAreGivenToOthers(t *testing.T) {
+	eachSeed(t, 100, func(t require.TestingT, rnd *rand.Rand) {
+		const families, gateways = 5, 8
+		w := newWorld(t, families)
+		w.tells = rnd.IntN(2) == 0
+		w.bad = someBad(rnd, gateways, families)
+		var good []bool // by position: its series was taken when it was pushed
+		for range 250 {
+			w.now = w.now.Add(interval)
+			w.pushSome(rnd, gateways)
+			for _, id := range w.log[len(good):] {
+				good = append(good, w.bad[id] == "")
+			}
+			r := w.read(w.next())
+			w.judge(&r)
+			if rnd.IntN(20) == 0 {
+				w.expire(rnd, gateways)
+			}
+			w.tell(r)
+			w.requireOnce()
+		}
+		w.settleDown(gateways)
+		for at, is := range good {
+			require.False(t, is && w.given[at] > 0, "series %d at %d is given up", w.log[at], at)
+		}
+		require.Equal(t, w.badOnes(), w.aside())
+	})
+}
+
+// expire makes the trial forget some series that have no samples any more. Others get
+// their numbers, which the server takes or not.
+func (w *world) expire(rnd *rand.Rand, gateways int) {
+	keep := make([]bool, gateways*w.families)
+	for id := range keep {
+		keep[id] = rnd.IntN(2) == 0
+	}
+	for _, id := range w.log[w.floor():] {
+		keep[id] = true
+	}
+	w.trial.Forget(keep)
+	for id, kept := range keep {
+		if kept {
+			continue
+		}
+		delete(w.bad, series.ID(id))
+		if rnd.IntN(10) == 0 {
+			w.spoil("no_name", series.ID(id))
+		}
 	}
 }

@@ -53,6 +53,7 @@ func (t *Trial[P]) furthest() *group[P] {
 
 // retry tries again what was set aside.
 func (t *Trial[P]) retry(w *ward) {
+	w.from = nil // or each time that it is tried would hold on to all before
 	t.states.setAll(w.ids, grouped)
 	t.at.shares++
 	t.groups = append(t.groups, &group[P]{
@@ -131,10 +132,14 @@ func (t *Trial[P]) giveUp(g *group[P], reason string, now time.Time) *ward {
 	return w
 }
 
-// remove takes a group out of those on trial.
+// remove takes a group out of those on trial, and makes open turns of main out of date.
 func (t *Trial[P]) remove(g *group[P], f fate) {
-	g.fate = f
 	t.at.shares++
+	t.takeOff(g, f)
+}
+
+func (t *Trial[P]) takeOff(g *group[P], f fate) {
+	g.fate = f
 	t.groups = slices.DeleteFunc(t.groups, func(x *group[P]) bool { return x == g })
 	if t.doubted == g {
 		t.doubted = nil

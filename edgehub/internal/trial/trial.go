@@ -23,7 +23,7 @@ type Config[P any] struct {
 	Drop    func(P)                                // it is not needed any more
 	Gateway func(series.ID) uint32                 // a number of its gateway; those of none are as one
 	Family  func(series.ID) uint32                 // a number of its metric; nil: not known
-	Named   func(id series.ID, prefix string) bool // whether the name of its metric begins so; nil: not known
+	Named   func(id series.ID, metric string) bool // whether a server that names this metric may mean it; nil: not known
 }
 
 // Trial decides what the responses of one cursor, or of one part of it, may hold. Its

@@ -70,7 +70,7 @@ func TestOneBadGateway(t *testing.T) {
 // it is series, gateways or metrics that are bad: four for each of them and each doubling of
 // the series, if one more is counted. Every second one is everybody else's.
 func TestSearchIsBounded(t *testing.T) {
-	const families, gateways, all = 20, 40, 800
+	const families, gateways, all = 12, 25, 300
 	kinds := map[string]func(w *world, rnd *rand.Rand) []series.ID{
 		"series":  func(_ *world, rnd *rand.Rand) []series.ID { return []series.ID{series.ID(rnd.IntN(all))} },
 		"gateway": func(w *world, rnd *rand.Rand) []series.ID { return w.gateway(rnd.IntN(gateways)) },
@@ -83,8 +83,8 @@ func TestSearchIsBounded(t *testing.T) {
 		},
 	}
 	for kind, pick := range kinds {
-		for _, n := range []int{1, 2, 5} {
-			for seed := range uint64(8) {
+		for _, n := range []int{1, 2, 4} {
+			for seed := range uint64(4) {
 				rnd := rand.New(rand.NewPCG(seed, 3))
 				w := newWorld(t, families, func(c *Config[*place]) { c.Most = 100_000 })
 				w.tells = seed%2 == 0
@@ -327,18 +327,18 @@ func TestSetAsideIsTriedAgain(t *testing.T) {
 
 // However much is set aside, to try it again costs one scrape in twenty at most.
 func TestTryingAgainIsCheap(t *testing.T) {
-	w := newWorld(t, 20, func(c *Config[*place]) { c.Most = 100_000 })
-	for g := range 10 {
+	w := newWorld(t, 10, func(c *Config[*place]) { c.Most = 100_000 })
+	for g := range 5 {
 		w.spoil("label_limit", w.gateway(2*g)...)
 	}
-	w.settleDown(20)
+	w.settleDown(10)
 	require.Equal(t, w.badOnes(), w.aside())
 	w.scrapes, w.failed = 0, 0
-	for w.scrapes < 4000 {
-		w.pushAll(20)
+	for w.scrapes < 3000 {
+		w.pushAll(10)
 		w.scrape()
 	}
-	assert.Less(t, w.failed, 4000/20)
+	assert.Less(t, w.failed, 3000/20)
 	w.requireOnce()
 }
 

@@ -65,7 +65,7 @@ const (
 type Cause struct {
 	Kind   Kind
 	Reason string // a word of it; "" counts as "refused"
-	Metric string // the beginning of the name of the metric that it was for, if the server tells
+	Metric string // the metric that it was for, if the server tells, as Config.Named takes it
 }
 
 func (c Cause) word() string {
