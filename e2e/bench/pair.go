@@ -234,9 +234,10 @@ func (p *pair) number(ctx context.Context, query string) (float64, error) {
 	return float64(v[0].Value), nil
 }
 
-var pendingLine = regexp.MustCompile(`(?m)^edgehub_pending_samples(?:\{[^}]*\})? (\S+)$`)
+var pendingLine = regexp.MustCompile(`(?m)^edgehub_cursor_lag_samples(?:\{[^}]*\})? (\S+)$`)
 
-// pending is what the hub says that waits to be scraped.
+// pending is what the hub says that its scraper, or the part of it furthest behind, has not
+// got for sure.
 func (p *pair) pending(ctx context.Context) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.hub.URL("/internal"), nil)
 	if err != nil {
@@ -251,11 +252,19 @@ func (p *pair) pending(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the hub's metrics: %w", err)
 	}
-	match := pendingLine.FindSubmatch(body)
-	if match == nil {
-		return 0, errors.New("the hub's metrics do not say what is pending")
+	matches := pendingLine.FindAllSubmatch(body, -1)
+	if matches == nil {
+		return 0, errors.New("the hub's metrics do not say how far its scraper is behind")
 	}
-	return strconv.ParseFloat(string(match[1]), 64)
+	most := 0.0
+	for _, match := range matches {
+		lag, err := strconv.ParseFloat(string(match[1]), 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the hub's metrics: %w", err)
+		}
+		most = max(most, lag)
+	}
+	return most, nil
 }
 
 // drain waits until the hub has handed over all it had.
