@@ -48,8 +48,9 @@ func realExporter(t *testing.T) string {
 
 func TestAKilledHubLosesNothingThatIsNotAccountedFor(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	// However slow the machine is, it goes on for two reports after the return.
-	out := &trigger{on: []string{"is back", "submitted", "submitted"}, do: cancel}
+	// However slow the machine is, it goes on for four reports after the return, so that gateways
+	// come home.
+	out := &trigger{on: []string{"is back", "submitted", "submitted", "submitted", "submitted"}, do: cancel}
 	cfg := small(t, out)
 	cfg.For = 0
 	cfg.Scrape = []string{realExporter(t)}
