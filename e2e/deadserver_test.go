@@ -33,8 +33,8 @@ func TestDeadServerOfAPairStopsNobody(t *testing.T) {
 			b.Kill()
 			before := len(p.taken)
 			for i := range rounds {
-				// What nobody has must leave room for the push, as it would where a scrape is due.
-				awaitOwn(t, hub, "edgehub_pending_samples", nil, func(n int) bool { return n <= limit/2 })
+				// What nobody has for sure must leave room for the push, as it would where a scrape is due.
+				awaitOwn(t, hub, "edgehub_cursor_lag_samples", map[string]string{"cursor": "a"}, func(n int) bool { return n <= limit/2 })
 				require.True(t, p.push(t, i%4, size), "a push is refused while a server has everything")
 			}
 			require.Empty(t, p.awaitStored(t, a, 0))
