@@ -48,7 +48,7 @@ func TestPushAnswersWithTheReason(t *testing.T) {
 func TestReasonsAreThereFromTheStart(t *testing.T) {
 	s := serve(t, Config{})
 	for _, reason := range []string{
-		"malformed", "time_in_seconds", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
+		"malformed", "time_unit", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
 		"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes", "hub_full", "gateway_share",
 		"series_limit", "gateway_series", "table_bytes", "stopping",
 	} {
@@ -137,23 +137,23 @@ func TestUnknownTypesAreCountedAndTaken(t *testing.T) {
 
 // Times in seconds are refused where their sender can be named; later they would be dropped
 // as too old, and nobody knew whose they were.
-func TestTimesInSecondsAreRefused(t *testing.T) {
+func TestTimesInOtherUnitsAreRefused(t *testing.T) {
 	s := serve(t, Config{})
 	f := func(body, want string) {
 		t.Helper()
 		answer, text := s.do("POST", "/metrics", body)
 		assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
-		assert.Equal(t, "time_in_seconds", answer.Header.Get(exposition.ReasonHeader))
+		assert.Equal(t, "time_unit", answer.Header.Get(exposition.ReasonHeader))
 		assert.Equal(t, want+"\n", text)
 	}
 	f(at("y", 1, 0)+"x{gatewayID=\"gw7\"} 1 1764480000\n",
-		`line 2: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 1764480000, which is 1970; times are in milliseconds, this one looks like seconds`)
+		`line 2: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 1764480000; times are in milliseconds, this one looks like seconds`)
 	f("x 1 1000000000\n",
-		`line 1: series "x" has the time 1000000000, which is 1970; times are in milliseconds, this one looks like seconds`)
+		`line 1: series "x" has the time 1000000000; times are in milliseconds, this one looks like seconds`)
 	s.push("x{gatewayID=\"gw7\"} 1\n") // a known one as well
 	f("x{gatewayID=\"gw7\"} 1 9999999999\n",
-		`line 1: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 9999999999, which is 1970; times are in milliseconds, this one looks like seconds`)
-	s.rejected("time_in_seconds", 3, 4)
+		`line 1: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 9999999999; times are in milliseconds, this one looks like seconds`)
+	s.rejected("time_unit", 3, 4)
 	for _, ms := range []string{"999999999", "10000000000", "0", "-1764480000", "5"} { // old, and no seconds
 		s.push("x 1 " + ms + "\n")
 	}
@@ -195,7 +195,7 @@ func TestPushOfAnEmbedder(t *testing.T) {
 	}
 	f(RefusedError{http.StatusTooManyRequests, "hub_full", "the limit is 2"}, 1, Text, at("x", 3, 2))
 	f(RefusedError{http.StatusBadRequest, "malformed", "line 2: value"}, 2, Text, "x 1\nx y\n")
-	f(RefusedError{http.StatusBadRequest, "time_in_seconds", "line 1"}, 1, Text, "x 1 1764480000\n")
+	f(RefusedError{http.StatusBadRequest, "time_unit", "line 1"}, 1, Text, "x 1 1764480000\n")
 	f(RefusedError{http.StatusUnsupportedMediaType, "content_type", "the format 7 is not supported"}, 1, 7, "x 1\n")
 
 	_, err = s.Push(ended(), Text, []byte("x 1\n"))

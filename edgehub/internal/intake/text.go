@@ -153,8 +153,8 @@ func (t *text) read(table *series.Table, arrival int64) error {
 			ms, stamped := t.scanner.Timestamp()
 			if !stamped {
 				ms = arrival
-			} else if uint64(ms-earliestSeconds) < latestSeconds-earliestSeconds {
-				return t.seconds(ms)
+			} else if uint64(ms-earliestSeconds) < latestSeconds-earliestSeconds || ms >= latestMillis {
+				return t.otherUnit(ms)
 			}
 			if number == 0 {
 				batch.AddRun(owner, n)
@@ -189,21 +189,25 @@ func (t *text) read(table *series.Table, arrival int64) error {
 	}
 }
 
-// Times in milliseconds that are between these are seconds, of the years 2001 to 2286, and
-// not of January to April 1970.
-const earliestSeconds, latestSeconds = 1_000_000_000, 10_000_000_000
+// Times in milliseconds that are between the first two are seconds, of the years 2001 to
+// 2286, and not of January to April 1970. Those from the third on, the year 5138, are
+// microseconds or nanoseconds.
+const earliestSeconds, latestSeconds, latestMillis = 1_000_000_000, 10_000_000_000, 100_000_000_000_000
 
-// seconds is the answer to a time in seconds: its sample would be taken now and dropped
-// at the scrape, when nobody knows any more whose it was.
-func (t *text) seconds(ms int64) error {
-	whose := ""
+// otherUnit is the answer to a time that is not in milliseconds: its sample would be taken
+// now and dropped at the scrape, when nobody knows any more whose it was.
+func (t *text) otherUnit(ms int64) error {
+	whose, unit := "", "seconds"
+	if ms >= latestMillis {
+		unit = "microseconds or nanoseconds"
+	}
 	if _, err := t.parser.Parse(t.scanner.Spelling()); err == nil {
 		if name, ok := t.parser.Label(t.in.cfg.GatewayLabel); ok {
 			whose = " of " + series.Called(string(name))
 		}
 	}
-	return &RefusedError{"time_in_seconds", fmt.Sprintf("line %d: series %.100q%s has the time %d, which is 1970; times are in milliseconds, this one looks like seconds",
-		t.scanner.Line(), t.scanner.Spelling(), whose, ms)}
+	return &RefusedError{"time_unit", fmt.Sprintf("line %d: series %.100q%s has the time %d; times are in milliseconds, this one looks like %s",
+		t.scanner.Line(), t.scanner.Spelling(), whose, ms, unit)}
 }
 
 // grow makes room for more samples.

@@ -38,6 +38,9 @@ type Asker struct {
 	timeout time.Duration
 }
 
+// String is the server's URL, without a password.
+func (a *Asker) String() string { return a.base.Redacted() }
+
 // NewAsker returns one that asks the server with a URL, which may have a path in front
 // of the API's. The client brings credentials and certificates; nil is one without.
 // No request takes longer than timeout, 0 means 5 s.

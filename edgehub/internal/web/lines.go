@@ -112,7 +112,7 @@ func (ls *lines) forget(keep []bool) {
 func (s *Server) conflict(cursor, why string) {
 	s.Counts.Conflicts.add(cursor, 1)
 	if s.notes.first("conflict " + cursor) {
-		s.cfg.Logger.Warn("two scrapers share a cursor, so that each gets a part of the samples; give each a cursor of its own (--scrape.cursor)",
+		s.cfg.Logger.Warn("two scrapers share a cursor, so that not each gets every sample; give each a cursor of its own (--scrape.cursor)",
 			"cursor", cursor, "seen", why)
 	}
 }

@@ -1,6 +1,9 @@
 package web
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // maxNotes bounds what is remembered to have been said.
 const maxNotes = 1000
@@ -30,4 +33,23 @@ func (n *notes) again(what string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.said, what)
+}
+
+// sayEvery is how often the same trouble is said at most.
+const sayEvery = time.Minute
+
+// seldom says now and then that it may be said again.
+type seldom struct {
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (s *seldom) now() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.last) < sayEvery {
+		return false
+	}
+	s.last = time.Now()
+	return true
 }

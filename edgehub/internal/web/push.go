@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -101,11 +103,26 @@ func (s *Server) takeIn(text []byte) (int, error) {
 		s.cfg.Logger.Warn("a scraper is too far behind and is left there: what it has not got and another scraper has makes room for pushes",
 			"cursor", name, "limit", s.cfg.MaxSamples)
 	}
+	s.sayFull(made.LetGo, err)
 	if err == nil {
 		s.Counts.Pushes.Add(1)
 		s.Counts.Received.Add(uint64(n))
 	}
 	return n, err
+}
+
+// sayFull says, at most once a minute, that the hub has no room.
+func (s *Server) sayFull(letGo int, err error) {
+	full := (*store.FullError)(nil)
+	if letGo == 0 && !errors.As(err, &full) || !s.full.now() {
+		return
+	}
+	if letGo > 0 {
+		s.cfg.Logger.Warn("the hub is full and lets the oldest samples go; is it being scraped?",
+			"limit", s.cfg.MaxSamples, "let_go_so_far", s.Counts.LetGo.Load(), "last_scrape", s.LastScrape())
+		return
+	}
+	s.cfg.Logger.Warn("pushes are refused for want of room", "reason", full.Reason, "error", err, "last_scrape", s.LastScrape())
 }
 
 // refuse answers an error of take, which had so many samples.

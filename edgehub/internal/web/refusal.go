@@ -32,7 +32,7 @@ func (r *RefusedError) Error() string { return r.Text }
 
 // Reasons are the reasons for which pushes are refused.
 var Reasons = []string{
-	"malformed", "time_in_seconds", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
+	"malformed", "time_unit", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
 	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
 	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }

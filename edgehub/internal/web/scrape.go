@@ -85,6 +85,10 @@ func (s *Server) passed(cursor string, t samples.Tally, over []passedOver) {
 	s.Counts.ScrapedBy.add(cursor, t.Passed)
 	s.Counts.TooOld.Add(uint64(t.TooOld))
 	s.Counts.Ahead.Add(uint64(t.Ahead))
+	if t.TooOld+t.Ahead > 0 && s.dropped.now() {
+		s.cfg.Logger.Warn("samples were dropped since their times are too old or too far ahead (--scrape.max-age, --scrape.max-ahead); is a gateway's clock wrong?",
+			"cursor", cursor, "too_old", t.TooOld, "too_far_ahead", t.Ahead)
+	}
 	for _, o := range over {
 		s.Counts.setAside(cursor, o.reason, o.gateway, o.samples)
 	}

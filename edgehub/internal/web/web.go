@@ -58,6 +58,8 @@ type Server struct {
 	lines    lines
 	notes    notes
 	lookers  lookers
+	full     seldom // that there is no room
+	dropped  seldom // that samples are of the wrong time
 	numbers  receipt.Numbers
 	moving   sync.RWMutex // read-locked while a cursor moves and that is counted
 
