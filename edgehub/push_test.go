@@ -153,7 +153,9 @@ func TestTimesInOtherUnitsAreRefused(t *testing.T) {
 	s.push("x{gatewayID=\"gw7\"} 1\n") // a known one as well
 	f("x{gatewayID=\"gw7\"} 1 9999999999\n",
 		`line 1: series "x{gatewayID=\"gw7\"}" of gateway "gw7" has the time 9999999999; times are in milliseconds, this one looks like seconds`)
-	s.rejected("time_unit", 3, 4)
+	f("x 1 1764480000000000\n",
+		`line 1: series "x" has the time 1764480000000000; times are in milliseconds, this one looks like microseconds or nanoseconds`)
+	s.rejected("time_unit", 4, 5)
 	for _, ms := range []string{"999999999", "10000000000", "0", "-1764480000", "5"} { // old, and no seconds
 		s.push("x 1 " + ms + "\n")
 	}
