@@ -38,6 +38,7 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		counter("scrape_resplits_total", "Times that a scraper came with another number of parts than before.", counts.Resplits.Load),
 		counter("scrapes_one_at_a_time_total", "Scrapes by a scraper that keeps only the first of several samples of a series, and got no more.", counts.OneAtATime.Load),
 		counter("connections_refused_total", "Connections that were closed because too many were open, idle ones first.", h.desk.Refused),
+		counter("requests_unwatched_total", "Requests over connections that the hub does not watch, since its server listens without Hub.Listener; their responses count as taken.", h.desk.Unwatched),
 		words(&counts.RejectedPushes, "pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
 		words(&counts.RejectedSamples, "samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
 		words(&counts.ScrapedBy, "samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
@@ -63,6 +64,7 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		gauge("bodies_bytes", "Memory for the bodies of pushes that are being read or taken in.", func() float64 { return float64(h.room.Used()) }),
 		gauge("limit_bodies_bytes", "The most memory for the bodies of pushes.", func() float64 { return float64(h.room.Limit()) }),
 		gauge("connections", "Open connections of senders, idle or not.", func() float64 { return float64(h.desk.Senders()) }),
+		gauge("open_connections", "Open connections of senders, scrapers and others.", func() float64 { return float64(h.desk.Open()) }),
 		gauge("limit_connections", "The most connections of senders.", func() float64 { return float64(h.cfg.MaxConnections) }),
 	}
 	for _, c := range append(collectors, histograms...) {

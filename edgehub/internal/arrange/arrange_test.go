@@ -385,7 +385,7 @@ func TestArrangementIsASortedList(t *testing.T) {
 		to := len(log)
 		for i, s := range log {
 			id := w.learn(s.name)
-			if PartOf(rank.Group(id), c.Parts) != c.Part || verdicts[s.name] == Leave {
+			if partOf(rank.Group(id), c.Parts) != c.Part || verdicts[s.name] == Leave {
 				continue
 			}
 			if verdicts[s.name] == Drop {

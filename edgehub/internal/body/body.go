@@ -91,9 +91,9 @@ func (b *Body) grow(announced int64) error {
 	return nil
 }
 
-// Fill reads a body to its end. The end of one that has the length that was
+// fill reads a body to its end. The end of one that has the length that was
 // announced is seen without another read.
-func (b *Body) Fill(in io.Reader, announced int64) error {
+func (b *Body) fill(in io.Reader, announced int64) error {
 	if err := b.start(announced); err != nil {
 		return err
 	}

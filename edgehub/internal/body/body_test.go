@@ -28,7 +28,7 @@ func TestFill(t *testing.T) {
 			for _, announced := range []int64{-1, 0, 1, minBlock, int64(n), limit, 1 << 40} {
 				all := NewRoom(1 << 20)
 				b := New(all, limit)
-				err := b.Fill(reader(bytes.NewReader(text[:n])), announced)
+				err := b.fill(reader(bytes.NewReader(text[:n])), announced)
 				if n > limit {
 					require.ErrorIs(t, err, ErrTooLarge)
 				} else {
@@ -46,7 +46,7 @@ func TestFill(t *testing.T) {
 func TestFillStopsAtAnError(t *testing.T) {
 	broken := errors.New("broken")
 	b := New(NewRoom(minBlock), minBlock)
-	err := b.Fill(io.MultiReader(strings.NewReader("x 1\n"), iotest.ErrReader(broken)), 100)
+	err := b.fill(io.MultiReader(strings.NewReader("x 1\n"), iotest.ErrReader(broken)), 100)
 	require.ErrorIs(t, err, broken)
 	assert.Equal(t, "x 1\n", string(b.Bytes()))
 }

@@ -47,7 +47,7 @@ func Receive(w http.ResponseWriter, r *http.Request, room *Room, limits Limits) 
 	}
 	err = ErrTooLarge
 	if r.ContentLength <= b.limit {
-		err = b.Fill(&paced{r.Body, w, time.Now().Add(limits.Time)}, r.ContentLength)
+		err = b.fill(&paced{r.Body, w, time.Now().Add(limits.Time)}, r.ContentLength)
 	}
 	if err != nil {
 		if zipped {
@@ -112,5 +112,5 @@ func inflate(room *Room, limit int64, zipped []byte) (*Body, error) {
 	}
 	// A gzip file ends with its length. It may lie, as any announcement may.
 	length := int64(binary.LittleEndian.Uint32(zipped[len(zipped)-4:]))
-	return b, b.Fill(&z.out, length)
+	return b, b.fill(&z.out, length)
 }

@@ -67,7 +67,7 @@ func TestConcurrentUse(t *testing.T) {
 		for !stop.Load() {
 			trial.Forget(keep)
 			trial.Reason(150)
-			trial.Proven(7)
+			trial.proven(7)
 			assert.LessOrEqual(t, trial.Aside(), all)
 		}
 	})
@@ -75,6 +75,6 @@ func TestConcurrentUse(t *testing.T) {
 	stop.Store(true)
 	others.Wait()
 	for id := range series.ID(all) {
-		assert.False(t, bad(id) && trial.Proven(id))
+		assert.False(t, bad(id) && trial.proven(id))
 	}
 }

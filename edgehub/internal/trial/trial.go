@@ -158,8 +158,8 @@ func (t *Trial[P]) groupTurn(g *group[P]) *Turn[P] {
 	return turn
 }
 
-// Proven says whether a series was stored before.
-func (t *Trial[P]) Proven(id series.ID) bool { return t.states.of(id) == proven }
+// proven says whether a series was stored before.
+func (t *Trial[P]) proven(id series.ID) bool { return t.states.of(id) == proven }
 
 // Aside is how many series are set aside.
 func (t *Trial[P]) Aside() (n int) {

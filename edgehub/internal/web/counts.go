@@ -71,8 +71,8 @@ func (w *Words) has(word string) bool {
 	return has
 }
 
-// Expect makes words be there, with 0, before they are first counted.
-func (w *Words) Expect(words ...string) {
+// expect makes words be there, with 0, before they are first counted.
+func (w *Words) expect(words ...string) {
 	for _, word := range words {
 		w.add(word, 0)
 	}

@@ -30,15 +30,15 @@ type RefusedError struct {
 
 func (r *RefusedError) Error() string { return r.Text }
 
-// Reasons are the reasons for which pushes are refused.
-var Reasons = []string{
+// reasons are the reasons for which pushes are refused.
+var reasons = []string{
 	"malformed", "time_unit", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
 	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
 	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }
 
-// ReadReasons are the reasons for which scrapes and looks are refused.
-var ReadReasons = []string{"too_many_scrapes", "too_many_looks", "bad_request", "method"}
+// readReasons are the reasons for which scrapes and looks are refused.
+var readReasons = []string{"too_many_scrapes", "too_many_looks", "bad_request"}
 
 // errStopping is the answer to a push after the hub began to drain.
 var errStopping = &RefusedError{

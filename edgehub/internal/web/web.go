@@ -83,15 +83,15 @@ func New(cfg Config) *Server {
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.lines.init(s)
-	s.Counts.RejectedPushes.Expect(Reasons...)
-	s.Counts.RejectedSamples.Expect(Reasons...)
-	s.Counts.RefusedReads.Expect(ReadReasons...)
+	s.Counts.RejectedPushes.expect(reasons...)
+	s.Counts.RejectedSamples.expect(reasons...)
+	s.Counts.RefusedReads.expect(readReasons...)
 	for _, words := range []*Words{&s.Counts.ScrapedBy, &s.Counts.Unconfirmed, &s.Counts.Conflicts, &s.Counts.Proxied} {
-		words.Expect(cfg.Cursors...)
+		words.expect(cfg.Cursors...)
 	}
 	for cursor := range cfg.Servers {
 		for _, result := range queryResults {
-			s.Counts.Queries.Expect(cursor + "\x00" + result)
+			s.Counts.Queries.expect(cursor + "\x00" + result)
 		}
 	}
 	return s
