@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/annotations"
+	"github.com/prometheus/prometheus/util/stats"
+
+	"github.com/hubring/hubring/cmd/hubquery/internal/moves"
+	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
+	"github.com/hubring/hubring/cmd/hubquery/internal/split"
+)
+
+// mostNamed bounds the gateways by whose names a query is sent to their shards only.
+const mostNamed = 100
+
+// query implements promql.Query.
+type query struct {
+	engine      *Engine
+	text        string
+	expr        parser.Expr
+	times       split.Times
+	lookback    time.Duration
+	ownLookback time.Duration // 0: the shards' own
+	partial     bool
+
+	cancel  context.CancelFunc
+	budget  *shard.Budget
+	closers closers
+
+	mu       sync.Mutex // of what follows
+	warnings annotations.Annotations
+	missing  map[string]bool
+}
+
+// closers gives results back to the engine when nobody reads them any more.
+type closers struct {
+	mu  sync.Mutex
+	all []promql.Query
+}
+
+func (c *closers) add(q promql.Query) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, q)
+}
+
+// Exec implements promql.Query.
+func (q *query) Exec(ctx context.Context) *promql.Result {
+	ctx, q.cancel = context.WithTimeoutCause(ctx, q.engine.cfg.Timeout, promql.ErrQueryTimeout("query execution"))
+	defer q.cancel()
+	q.budget = shard.NewBudget(q.engine.cfg.MaxSamples)
+	q.missing = map[string]bool{}
+	value, err := q.run(ctx)
+	if err == nil && len(q.missing) > 0 {
+		q.engine.partial.Inc()
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return &promql.Result{Value: value, Err: plain(ctx, err), Warnings: q.warnings}
+}
+
+// plain makes an error one that the API has a status for.
+func plain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	if errors.Is(err, context.Canceled) {
+		return promql.ErrQueryCanceled("query execution")
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return promql.ErrQueryTimeout("query execution")
+	}
+	var storage promql.ErrStorage
+	if errors.As(err, &storage) {
+		err = storage.Err
+	}
+	var unavailable *shard.UnavailableError
+	if errors.As(err, &unavailable) {
+		return promql.ErrStorage{Err: err}
+	}
+	return err
+}
+
+func (q *query) run(ctx context.Context) (parser.Value, error) {
+	cfg := &q.engine.cfg
+	expr, err := split.Prepare(q.expr, q.times, cfg.DefaultStep)
+	if err != nil {
+		return nil, err
+	}
+	text := expr.String()
+	if split.Constant(expr) {
+		return q.merge(ctx, text, q.times, nil, nil)
+	}
+	reach := split.ReachOf(expr, q.times, q.lookback)
+	shards, known, err := q.who(ctx, expr, reach)
+	if err != nil {
+		return nil, err
+	}
+	var pieces []parser.Value
+	for _, s := range q.archived(stretches(q.times, reach, known), reach) {
+		v, err := q.stretch(ctx, text, s, shards, known)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, v)
+	}
+	return q.join(pieces)
+}
+
+// who returns the shards that have what expr looks at, and what they know of moves.
+func (q *query) who(ctx context.Context, expr parser.Expr, reach split.Reach) ([]*shard.Shard, *moves.Known, error) {
+	cfg := &q.engine.cfg
+	shards := cfg.Shards.All()
+	if len(shards) == 1 {
+		return shards, &moves.Known{}, nil
+	}
+	names := split.Named(expr, cfg.GatewayLabel, mostNamed)
+	known, err := moves.Ask(ctx, shards, cfg.GatewayLabel, reach.From, reach.To, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name, err := range known.Missing {
+		if err := q.miss(name, err); err != nil {
+			return nil, nil, err
+		}
+	}
+	if names == nil || !split.AtHome(expr) {
+		return shards, known, nil
+	}
+	var homes []*shard.Shard
+	for _, sh := range shards {
+		if slices.ContainsFunc(names, func(name string) bool { return slices.Contains(known.Homes[name], sh.Name) }) {
+			homes = append(homes, sh)
+		}
+	}
+	for _, name := range names {
+		if len(known.Homes[name]) == 0 { // hubs that do not write it down, or samples from before they did
+			return shards, known, nil
+		}
+	}
+	return homes, known, nil
+}
+
+// miss notes that a shard does not answer; its error ends the query.
+func (q *query) miss(name string, err error) error {
+	if !q.partial {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.missing[name] {
+		q.missing[name] = true
+		q.warnings.Add(fmt.Errorf("%w: the answer is without shard %s: %w", annotations.PromQLWarning, name, err))
+	}
+	return nil
+}
+
+func (q *query) warn(warnings ...error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, w := range warnings {
+		q.warnings.Add(w)
+	}
+}
+
+// join puts the pieces of a range one after the other.
+func (q *query) join(pieces []parser.Value) (parser.Value, error) {
+	if len(pieces) == 1 {
+		return pieces[0], nil
+	}
+	var all []promql.Series
+	histograms := map[uint64]int{} // of series, by their labels
+	for _, piece := range pieces {
+		m, ok := piece.(promql.Matrix)
+		if !ok {
+			return nil, fmt.Errorf("a range query gave %T", piece)
+		}
+		for _, s := range m {
+			if i, there := histograms[s.Metric.Hash()]; there && labels.Equal(all[i].Metric, s.Metric) {
+				all[i].Floats = append(slices.Clip(all[i].Floats), s.Floats...)
+				all[i].Histograms = append(slices.Clip(all[i].Histograms), s.Histograms...)
+				continue
+			}
+			histograms[s.Metric.Hash()] = len(all)
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b promql.Series) int { return labels.Compare(a.Metric, b.Metric) })
+	return promql.Matrix(all), nil
+}
+
+// Close implements promql.Query.
+func (q *query) Close() {
+	for _, c := range q.closers.all {
+		c.Close()
+	}
+}
+
+// Statement implements promql.Query.
+func (q *query) Statement() parser.Statement {
+	return &parser.EvalStmt{
+		Expr: q.expr, Start: time.UnixMilli(q.times.Start), End: time.UnixMilli(q.times.End),
+		Interval: time.Duration(q.times.Step) * time.Millisecond, LookbackDelta: q.lookback,
+	}
+}
+
+// Stats implements promql.Query: samples are those that came from shards, after they were worked out there.
+func (q *query) Stats() *stats.Statistics {
+	s := &stats.Statistics{Timers: stats.NewQueryTimers(), Samples: stats.NewQuerySamples(false)}
+	if q.budget != nil {
+		taken := int64(q.budget.Taken())
+		s.Samples.TotalSamples, s.Samples.PeakSamples = taken, int(taken)
+	}
+	return s
+}
+
+// Cancel implements promql.Query.
+func (q *query) Cancel() {
+	if q.cancel != nil {
+		q.cancel()
+	}
+}
+
+// String implements promql.Query.
+func (q *query) String() string { return q.text }

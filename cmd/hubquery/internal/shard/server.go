@@ -1,0 +1,236 @@
+package shard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/storage/remote"
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	mostAnswerBytes = 4 << 30
+	mostErrorBytes  = 64 << 10
+	mostFrameBytes  = 64 << 20
+	readTime        = time.Hour // the query's own timeout ends it
+)
+
+// UnavailableError says that a server gave no answer, or none that can be used. It is nobody's
+// fault who asked.
+type UnavailableError struct {
+	Server string
+	Err    error
+}
+
+func (e *UnavailableError) Error() string { return e.Server + ": " + e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// RefusedError is a server's answer that it will not do what it was asked, in its own words.
+type RefusedError struct {
+	Server, Type, Message string
+}
+
+func (e *RefusedError) Error() string { return e.Message + " (" + e.Server + ")" }
+
+// Server is one Prometheus or VictoriaMetrics.
+type Server struct {
+	url      string
+	kind     string
+	client   *http.Client
+	remote   remote.ReadClient             // of a Prometheus
+	external atomic.Pointer[labels.Labels] // what its remote read adds to each series
+}
+
+func newServer(address, kind string, client *http.Client, how config.HTTPClientConfig) (*Server, error) {
+	s := &Server{url: strings.TrimSuffix(address, "/"), kind: kind, client: client}
+	if kind == VictoriaMetrics {
+		return s, nil
+	}
+	target, err := url.Parse(s.url + "/api/v1/read")
+	if err != nil {
+		return nil, err
+	}
+	s.remote, err = remote.NewReadClient("shard", &remote.ClientConfig{
+		URL: &config.URL{URL: target}, Timeout: model.Duration(readTime), HTTPClientConfig: how, ChunkedReadLimit: mostFrameBytes,
+	}, options()...)
+	return s, err
+}
+
+// URL returns the server's address, without a slash at its end.
+func (s *Server) URL() string { return s.url }
+
+// Query are the steps of an expression, in milliseconds since the epoch. An instant has no Step.
+type Query struct {
+	Expr             string
+	Start, End, Step int64
+	Lookback         time.Duration // 0: the server's own
+	Timeout          time.Duration
+}
+
+// Query asks for the values of an expression.
+func (s *Server) Query(ctx context.Context, q Query, budget *Budget) ([]promql.Series, []string, error) {
+	form, path := url.Values{"query": {q.Expr}}, "/api/v1/query"
+	if q.Step > 0 {
+		path = "/api/v1/query_range"
+		form.Set("start", seconds(q.Start))
+		form.Set("end", seconds(q.End))
+		form.Set("step", seconds(q.Step))
+	} else {
+		form.Set("time", seconds(q.Start))
+	}
+	if q.Timeout > 0 {
+		form.Set("timeout", strconv.FormatFloat(q.Timeout.Seconds(), 'f', 3, 64)+"s")
+	}
+	if q.Lookback > 0 {
+		form.Set("lookback_delta", seconds(q.Lookback.Milliseconds()))
+		if s.kind == VictoriaMetrics {
+			form.Set("max_lookback", q.Lookback.String())
+		}
+	}
+	if s.kind == VictoriaMetrics {
+		form.Set("nocache", "1") // its cache rounds the steps' times
+	}
+	body, err := s.Post(ctx, path, form)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer body.Close()
+	a, err := read(body, budget)
+	switch {
+	case errors.Is(err, ErrHistograms), isTooMany(err):
+		return nil, nil, err
+	case err != nil:
+		return nil, nil, s.unavailable(ctx, err)
+	case a.status != "success":
+		return nil, nil, &RefusedError{Server: s.url, Type: a.errorType, Message: a.message}
+	}
+	return a.series, a.warnings, nil
+}
+
+func isTooMany(err error) bool {
+	var tooMany promql.ErrTooManySamples
+	return errors.As(err, &tooMany)
+}
+
+// Post asks with a form, Get with a query. What the body holds is of an answer of 200;
+// everything else is an error.
+func (s *Server) Post(ctx context.Context, path string, form url.Values) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return s.do(req)
+}
+
+// Get asks with a query.
+func (s *Server) Get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
+	target := s.url + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.do(req)
+}
+
+func (s *Server) do(req *http.Request) (io.ReadCloser, error) {
+	// Compressing costs a server more than it saves between machines of one cluster.
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, s.unavailable(req.Context(), err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return limited{io.LimitReader(resp.Body, mostAnswerBytes), resp.Body}, nil
+	}
+	defer resp.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(resp.Body, mostErrorBytes))
+	var refusal struct{ Status, ErrorType, Error string }
+	if json.Unmarshal(said, &refusal) == nil && refusal.Status == "error" && refusal.Error != "" {
+		refused := &RefusedError{Server: s.url, Type: refusal.ErrorType, Message: refusal.Error}
+		if resp.StatusCode/100 == 4 {
+			return nil, refused
+		}
+		return nil, s.unavailable(req.Context(), refused)
+	}
+	return nil, s.unavailable(req.Context(), fmt.Errorf("%s: %.200q", resp.Status, said))
+}
+
+type limited struct {
+	io.Reader
+	io.Closer
+}
+
+// unavailable wraps err, unless it is that the query was given up.
+func (s *Server) unavailable(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var where *url.Error
+	if errors.As(err, &where) { // it would say the address again
+		err = where.Err
+	}
+	return &UnavailableError{Server: s.url, Err: err}
+}
+
+// learn asks whether the server answers, and for its external labels.
+func (s *Server) learn(ctx context.Context) error {
+	if s.kind == VictoriaMetrics {
+		body, err := s.Get(ctx, "/health", nil)
+		if err == nil {
+			body.Close()
+		}
+		return err
+	}
+	body, err := s.Get(ctx, "/api/v1/status/config", nil)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	var status struct{ Data struct{ YAML string } }
+	if err := json.NewDecoder(body).Decode(&status); err != nil {
+		return s.unavailable(ctx, err)
+	}
+	var cfg struct {
+		Global struct {
+			External map[string]string `yaml:"external_labels"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(status.Data.YAML), &cfg); err != nil {
+		return s.unavailable(ctx, err)
+	}
+	external := labels.FromMap(cfg.Global.External)
+	s.external.Store(&external)
+	return nil
+}
+
+// seconds writes milliseconds as the API takes times and steps, exactly.
+func seconds(ms int64) string {
+	sign := ""
+	if ms < 0 {
+		sign, ms = "-", -ms
+	}
+	whole, part := ms/1000, ms%1000
+	if part == 0 {
+		return sign + strconv.FormatInt(whole, 10)
+	}
+	return fmt.Sprintf("%s%d.%03d", sign, whole, part)
+}
