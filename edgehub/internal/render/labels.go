@@ -89,10 +89,10 @@ func appendBound(dst []byte, v float64) []byte {
 
 // boundName is the label that tells the series of a histogram or summary apart.
 func boundName(k kind) string {
-	switch k {
-	case histogram:
+	if k == histogram {
 		return "le"
-	case summary:
+	}
+	if k == summary {
 		return "quantile"
 	}
 	return ""

@@ -152,15 +152,23 @@ func (w *protoWriter) moments(g *group) iter.Seq2[int64, *compound] {
 					p.points = p.points[1:]
 				}
 			}
-			c, ok := arrangeParts(w.kind, now)
-			if ok {
-				_, ok = c.size(0)
-			}
-			if ok && t != 0 && !yield(t, &c) || !(ok && t != 0) && !yield(t, nil) {
+			if !yield(t, together(w.kind, now)) {
 				return
 			}
 		}
 	}
+}
+
+// together puts the points of one time together, or returns nil where that cannot be.
+func together(k kind, parts []part) *compound {
+	c, ok := arrangeParts(k, parts)
+	if ok {
+		_, ok = c.size(0)
+	}
+	if !ok || c.count.points[0].Time == 0 {
+		return nil
+	}
+	return &c
 }
 
 func (w *protoWriter) writeMetrics(g *group) error {

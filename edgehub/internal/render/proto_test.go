@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -350,7 +351,7 @@ func expected(a *arrange.Arrangement) (all map[string][]point, twice bool) {
 			if err != nil {
 				panic(err)
 			}
-			key := "__name__=" + name
+			key := []string{"__name__=" + name}
 			for labels != "" {
 				var l label
 				l, labels = next(labels)
@@ -362,21 +363,25 @@ func expected(a *arrange.Arrangement) (all map[string][]point, twice bool) {
 				if v, err := strconv.ParseFloat(spelled, 64); err == nil && (l.name == "le" && f.Type == "histogram" || l.name == "quantile" && f.Type == "summary") {
 					spelled = theirs(v)
 				}
-				key += "\xff" + l.name + "=" + spelled
+				key = append(key, l.name+"="+spelled)
 			}
-			key = sortedKey(key)
-			twice = twice || all[key] != nil
-			for _, p := range a.Of(id) {
-				if p.Time != 0 {
-					all[key] = append(all[key], point{p.Time, math.Float64bits(exact(p.Value))})
-				}
-			}
-			if all[key] == nil {
-				delete(all, key)
-			}
+			twice = add(all, key, a.Of(id)) || twice
 		}
 	}
 	return all, twice
+}
+
+// add adds the points of a series to all, and says whether there were some.
+func add(all map[string][]point, labels []string, points []arrange.Point) (twice bool) {
+	slices.Sort(labels)
+	key := strings.Join(labels, "\xff")
+	twice = all[key] != nil
+	for _, p := range points {
+		if p.Time != 0 {
+			all[key] = append(all[key], point{p.Time, math.Float64bits(exact(p.Value))})
+		}
+	}
+	return twice
 }
 
 // Whatever is pushed, protobuf has the same series, times and values as the text.

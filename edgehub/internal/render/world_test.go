@@ -101,51 +101,59 @@ func decoded(t testing.TB, b []byte) (families []*dto.MetricFamily) {
 // shown writes families a line each.
 func shown(families []*dto.MetricFamily) (lines []string) {
 	for _, f := range families {
-		line := strings.ToLower(f.GetType().String()) + " " + f.GetName()
+		var line strings.Builder
+		fmt.Fprintf(&line, "%s %s", strings.ToLower(f.GetType().String()), f.GetName())
 		if f.Help != nil {
-			line += fmt.Sprintf(" %q", f.GetHelp())
+			fmt.Fprintf(&line, " %q", f.GetHelp())
 		}
 		for _, m := range f.GetMetric() {
-			line += "; "
+			line.WriteString("; ")
 			for _, l := range m.GetLabel() {
-				line += fmt.Sprintf("%s=%s ", l.GetName(), l.GetValue())
+				fmt.Fprintf(&line, "%s=%s ", l.GetName(), l.GetValue())
 			}
-			number := func(v float64) string {
-				if samples.IsMarker(v) {
-					return "end"
-				}
-				return strconv.FormatFloat(v, 'g', -1, 64)
-			}
-			switch {
-			case m.Gauge != nil:
-				line += number(m.Gauge.GetValue())
-			case m.Counter != nil:
-				line += number(m.Counter.GetValue())
-			case m.Untyped != nil:
-				line += number(m.Untyped.GetValue())
-			case m.Summary != nil:
-				for _, q := range m.Summary.GetQuantile() {
-					line += number(q.GetQuantile()) + ":" + number(q.GetValue()) + " "
-				}
-				line += fmt.Sprintf("%s/%d", number(m.Summary.GetSampleSum()), m.Summary.GetSampleCount())
-			case m.Histogram != nil:
-				h := m.Histogram
-				for _, b := range h.GetBucket() {
-					line += number(b.GetUpperBound()) + ":" + number(counted2(b.CumulativeCount, b.CumulativeCountFloat)) + " "
-				}
-				line += number(h.GetSampleSum()) + "/" + number(counted2(h.SampleCount, h.SampleCountFloat))
-			}
+			line.WriteString(shownValue(m))
 			if m.TimestampMs != nil {
-				line += fmt.Sprintf(" @%d", m.GetTimestampMs())
+				fmt.Fprintf(&line, " @%d", m.GetTimestampMs())
 			}
 		}
-		lines = append(lines, line)
+		lines = append(lines, line.String())
 	}
 	return lines
 }
 
-// counted2 is a count, as Prometheus reads its two fields.
-func counted2(whole *uint64, part *float64) float64 {
+func shownValue(m *dto.Metric) string {
+	var all strings.Builder
+	switch {
+	case m.Gauge != nil:
+		return number64(m.Gauge.GetValue())
+	case m.Counter != nil:
+		return number64(m.Counter.GetValue())
+	case m.Untyped != nil:
+		return number64(m.Untyped.GetValue())
+	case m.Summary != nil:
+		for _, q := range m.Summary.GetQuantile() {
+			fmt.Fprintf(&all, "%s:%s ", number64(q.GetQuantile()), number64(q.GetValue()))
+		}
+		fmt.Fprintf(&all, "%s/%d", number64(m.Summary.GetSampleSum()), m.Summary.GetSampleCount())
+	case m.Histogram != nil:
+		h := m.Histogram
+		for _, b := range h.GetBucket() {
+			fmt.Fprintf(&all, "%s:%s ", number64(b.GetUpperBound()), number64(countOf(b.CumulativeCount, b.CumulativeCountFloat)))
+		}
+		fmt.Fprintf(&all, "%s/%s", number64(h.GetSampleSum()), number64(countOf(h.SampleCount, h.SampleCountFloat)))
+	}
+	return all.String()
+}
+
+func number64(v float64) string {
+	if samples.IsMarker(v) {
+		return "end"
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}
+
+// countOf is a count, as Prometheus reads its two fields.
+func countOf(whole *uint64, part *float64) float64 {
 	if part != nil && *part != 0 {
 		return *part
 	}
@@ -169,7 +177,8 @@ func stored(families []*dto.MetricFamily) map[string][]point {
 				if label != "" {
 					labels = append(labels, label+"="+value)
 				}
-				key := sortedKey(strings.Join(labels, "\xff"))
+				slices.Sort(labels)
+				key := strings.Join(labels, "\xff")
 				all[key] = append(all[key], point{m.GetTimestampMs(), math.Float64bits(v)})
 			}
 			switch {
@@ -181,14 +190,14 @@ func stored(families []*dto.MetricFamily) map[string][]point {
 				}
 			case m.Histogram != nil:
 				h, last := m.Histogram, false
-				add("_count", "", "", counted2(h.SampleCount, h.SampleCountFloat))
+				add("_count", "", "", countOf(h.SampleCount, h.SampleCountFloat))
 				add("_sum", "", "", h.GetSampleSum())
 				for _, b := range h.GetBucket() {
 					last = math.IsInf(b.GetUpperBound(), 1)
-					add("_bucket", "le", theirs(b.GetUpperBound()), counted2(b.CumulativeCount, b.CumulativeCountFloat))
+					add("_bucket", "le", theirs(b.GetUpperBound()), countOf(b.CumulativeCount, b.CumulativeCountFloat))
 				}
 				if !last {
-					add("_bucket", "le", "+Inf", counted2(h.SampleCount, h.SampleCountFloat))
+					add("_bucket", "le", "+Inf", countOf(h.SampleCount, h.SampleCountFloat))
 				}
 			case m.Gauge != nil:
 				add("", "", "", m.Gauge.GetValue())
@@ -200,13 +209,6 @@ func stored(families []*dto.MetricFamily) map[string][]point {
 		}
 	}
 	return all
-}
-
-// sortedKey is a key with its labels sorted.
-func sortedKey(key string) string {
-	labels := strings.Split(key, "\xff")
-	slices.Sort(labels)
-	return strings.Join(labels, "\xff")
 }
 
 type point struct {
