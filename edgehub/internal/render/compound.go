@@ -27,10 +27,14 @@ const (
 // part is a series of a histogram or summary, with the points that are not written yet.
 type part struct {
 	id     series.ID
-	text   string
 	role   role
 	bound  float64 // of a member
 	points []arrange.Point
+}
+
+// precedes says whether a part comes before another one in a compound, which has none twice.
+func (p *part) precedes(q *part) bool {
+	return p.role < q.role || p.role == member && q.role == member && p.bound < q.bound
 }
 
 // run is the series of one histogram or summary, as far as they follow each other.
@@ -52,12 +56,10 @@ type bound struct {
 // written.
 func (w *protoWriter) collect(id series.ID, text string) error {
 	r := &w.run
-	p := part{id: id, text: text, points: w.a.Of(id)}
-	if rest, ok := strings.CutPrefix(text, r.before); ok && r.before != "" && len(r.parts) > 0 {
-		if spelling, ok := strings.CutSuffix(rest, r.behind); ok && strings.IndexByte(spelling, '"') < 0 && r.member(&p, spelling) {
-			r.parts = append(r.parts, p)
-			return nil
-		}
+	p := part{id: id, points: w.a.Of(id)}
+	if r.goesOn(text) && r.member(&p, text[len(r.before):len(text)-len(r.behind)]) {
+		r.parts = append(r.parts, p)
+		return nil
 	}
 	var before, behind string
 	p.role, before, behind = w.classify(text)
@@ -78,6 +80,13 @@ func (w *protoWriter) collect(id series.ID, text string) error {
 		return w.finishRun()
 	}
 	return nil
+}
+
+// goesOn says whether a series is a member like the one before, as far as its text tells
+// but for the bound.
+func (r *run) goesOn(text string) bool {
+	return r.before != "" && len(r.parts) > 0 && len(text) >= len(r.before)+len(r.behind) &&
+		text[:len(r.before)] == r.before && text[len(text)-len(r.behind):] == r.behind
 }
 
 // classify says what a series is of the family, and puts its labels but for the bound
@@ -124,7 +133,7 @@ func (r *run) member(p *part, spelling string) bool {
 	}
 	b := &r.bounds[place]
 	if b.text != spelling || spelling == "" {
-		v, err := strconv.ParseFloat(spelling, 64)
+		v, err := strconv.ParseFloat(spelling, 64) // with a quote it is none
 		if err != nil {
 			return false
 		}
@@ -180,36 +189,29 @@ type compound struct {
 // arrangeParts puts the series of a histogram or summary in order. It returns false where
 // something is missing or there twice.
 func arrangeParts(k kind, parts []part) (c compound, ok bool) {
-	c.kind = k
-	if !slices.IsSortedFunc(parts, byRoleAndBound) {
-		slices.SortStableFunc(parts, byRoleAndBound)
-	}
-	n := 0
-	for n < len(parts) && parts[n].role == member {
-		if n > 0 && !(parts[n].bound > parts[n-1].bound) {
-			return c, false
-		}
-		n++
-	}
-	c.members = parts[:n]
-	for i := n; i < len(parts); i++ {
-		switch p := &parts[i]; {
-		case p.role == sum && c.sum == nil:
-			c.sum = p
-		case p.role == count && c.count == nil:
-			c.count = p
-		default:
+	n := len(parts)
+	if n < 2 || !inOrder(parts) {
+		slices.SortStableFunc(parts, func(p, q part) int { return cmp.Or(cmp.Compare(p.role, q.role), cmp.Compare(p.bound, q.bound)) })
+		if n < 2 || !inOrder(parts) {
 			return c, false
 		}
 	}
-	if k == histogram && (n == 0 || !math.IsInf(parts[n-1].bound, 1)) {
-		return c, false // to Prometheus there would be a last bucket all the same
+	c = compound{kind: k, members: parts[:n-2], sum: &parts[n-2], count: &parts[n-1]}
+	if c.sum.role != sum || c.count.role != count {
+		return c, false
 	}
-	return c, c.sum != nil && c.count != nil
+	// Without a last bucket there would be one to Prometheus all the same.
+	return c, k == summary || n > 2 && math.IsInf(parts[n-3].bound, 1)
 }
 
-func byRoleAndBound(p, q part) int {
-	return cmp.Or(cmp.Compare(p.role, q.role), cmp.Compare(p.bound, q.bound))
+// inOrder says whether each part precedes the next.
+func inOrder(parts []part) bool {
+	for i := 1; i < len(parts); i++ {
+		if !parts[i-1].precedes(&parts[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // metric writes the points of one time, the one with this number of each series. It

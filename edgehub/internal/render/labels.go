@@ -64,6 +64,68 @@ func plain(s string) string {
 	return exposition.UnescapeLabelValue(s)
 }
 
+// labelSet is the labels of a series as a metric has them. Series that follow each other mostly
+// have labels of the same names, and values of the same length: what differs is overwritten.
+type labelSet struct {
+	bytes  []byte
+	text   string  // that it was made from; empty where that has escapes, too
+	values []value // in the text; none has escapes
+}
+
+// value is where a label's value is, in the text and in the bytes.
+type value struct{ from, to, at int }
+
+// set makes it the set of other labels.
+func (s *labelSet) set(labels string) {
+	if s.text == "" || len(labels) != len(s.text) || !s.overwrite(labels) {
+		s.read(labels)
+	}
+}
+
+// overwrite returns false where the labels are not as long as those before, each. Then the set
+// has to be made anew.
+func (s *labelSet) overwrite(labels string) bool {
+	done := 0
+	for _, v := range s.values {
+		if labels[done:v.from] != s.text[done:v.from] {
+			return false
+		}
+		done = v.to
+		now := labels[v.from:v.to]
+		if now == s.text[v.from:v.to] {
+			continue
+		}
+		if strings.IndexByte(now, '"') >= 0 || strings.IndexByte(now, '\\') >= 0 {
+			return false
+		}
+		copy(s.bytes[v.at:], now)
+	}
+	if labels[done:] != s.text[done:] {
+		return false
+	}
+	s.text = labels
+	return true
+}
+
+func (s *labelSet) read(labels string) {
+	s.bytes, s.text, s.values = s.bytes[:0], "", s.values[:0]
+	if strings.IndexByte(labels, '\\') >= 0 {
+		s.bytes = appendLabels(s.bytes, labels)
+		return
+	}
+	for rest := labels; rest != ""; {
+		var l label
+		l, rest = next(rest)
+		s.bytes = appendLabel(s.bytes, l.name, l.value)
+		to := len(labels) - len(rest) - len(`"`)
+		if rest != "" {
+			to -= len(`,`)
+		}
+		s.values = append(s.values, value{to - len(l.value), to, len(s.bytes) - len(l.value)})
+	}
+	s.text = labels
+}
+
 // appendLabels appends all labels of a metric.
 func appendLabels(dst []byte, labels string) []byte {
 	for labels != "" {

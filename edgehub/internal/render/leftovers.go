@@ -125,11 +125,12 @@ func (w *protoWriter) moments(g *group) iter.Seq2[int64, *compound] {
 	return func(yield func(int64, *compound) bool) {
 		w.run.parts = w.run.parts[:0]
 		for _, s := range w.loose.series[g.first:g.last] {
-			p := part{id: s.id, text: w.text(s.id), points: w.a.Of(s.id)[s.from:]}
+			p := part{id: s.id, points: w.a.Of(s.id)[s.from:]}
+			text := w.text(s.id)
 			var before, behind string
-			p.role, before, behind = w.classify(p.text)
+			p.role, before, behind = w.classify(text)
 			if p.role == member {
-				w.run.member(&p, p.text[len(before):len(p.text)-len(behind)])
+				w.run.member(&p, text[len(before):len(text)-len(behind)])
 			}
 			w.run.parts = append(w.run.parts, p)
 		}

@@ -28,7 +28,7 @@ func Proto(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, 
 		escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted,
 	}
 	current := -1
-	for s := range inOrder(a) {
+	for s := range eachSeries(a) {
 		if s.family != current {
 			if err := w.finishFamily(); err != nil {
 				return err
@@ -79,6 +79,7 @@ type protoWriter struct {
 	run    run
 	loose  leftovers
 	labels []byte // scratch space
+	set    labelSet
 }
 
 // beginFamily begins a family. What is to be assembled are histograms and summaries; their
@@ -114,8 +115,8 @@ func (w *protoWriter) series(id series.ID, text string) error {
 		return w.collect(id, text)
 	}
 	_, labels := split(text)
-	w.labels = appendLabels(w.labels[:0], labels)
-	return w.points(w.kind, w.a.Of(id))
+	w.set.set(labels)
+	return w.points(w.kind, w.set.bytes, w.a.Of(id))
 }
 
 // text is the text of a series with its names escaped.
@@ -128,10 +129,10 @@ func (w *protoWriter) escaped(text string) string {
 	return string(w.escaping.AppendSeries(nil, []byte(text)))
 }
 
-// points writes the points of a series whose labels are there, as metrics of the family
-// that was entered.
-func (w *protoWriter) points(k kind, points []arrange.Point) error {
-	field, labels := k.field(), w.labels
+// points writes the points of a series with these labels, as metrics of the family that was
+// entered.
+func (w *protoWriter) points(k kind, labels []byte, points []arrange.Point) error {
+	field := k.field()
 	for _, p := range points {
 		if p.Time == 0 {
 			continue
@@ -176,7 +177,7 @@ func (w *protoWriter) apart(text string, points []arrange.Point) error {
 		}
 		w.labels = appendLabel(w.labels, l.name, value)
 	}
-	return w.points(untyped, points)
+	return w.points(untyped, w.labels, points)
 }
 
 // own writes a gauge of the hub's own.

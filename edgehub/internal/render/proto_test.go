@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,6 +202,24 @@ func keep(lines []string, start string) (kept []string) {
 		}
 	}
 	return kept
+}
+
+// Whatever labels come one after the other, the set has those that came last.
+func TestLabelSetIsThatOfTheLast(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	random := func(words ...string) string { return words[r.IntN(len(words))] }
+	var s labelSet
+	for range 20_000 {
+		var labels []string
+		for _, name := range []string{random("a", "b"), random("c", `"d.e"`), random("f", "g")} {
+			if r.IntN(4) > 0 {
+				labels = append(labels, name+`="`+random("", "x", "y", "xy", "yx", `\"`, `\\`, "=", ",", "{}", "é")+`"`)
+			}
+		}
+		text := strings.Join(labels, ",")
+		s.set(text)
+		require.Equal(t, appendLabels(nil, text), append([]byte(nil), s.bytes...), text)
+	}
 }
 
 // The hub's own gauge comes last, and has no time.

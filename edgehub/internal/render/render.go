@@ -48,8 +48,8 @@ type Own struct {
 	Value      float64
 }
 
-// inOrder yields the series that have points.
-func inOrder(a *arrange.Arrangement) iter.Seq[found] {
+// eachSeries yields the series that have points, in order.
+func eachSeries(a *arrange.Arrangement) iter.Seq[found] {
 	return func(yield func(found) bool) {
 		var next ahead
 		for next.from < len(a.Rank.Order) {

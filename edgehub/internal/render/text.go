@@ -19,7 +19,7 @@ func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, o
 	defer buffers.Put(pooled)
 	w := lineWriter{out: out, buf: (*pooled)[:0], escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted}
 	described := -1
-	for s := range inOrder(a) {
+	for s := range eachSeries(a) {
 		points := a.Of(s.id)
 		if described != s.family && slices.ContainsFunc(points, hasLetters) {
 			w.describe(&a.Rank.Families[s.family])
