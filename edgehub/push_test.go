@@ -120,9 +120,9 @@ func TestWrongGuessesChangeNothing(t *testing.T) {
 		got = append(got, strings.Join([]string{series, string('0' + rune(p.Value)), string('0' + rune(p.Time))}, " "))
 	}
 	assert.Equal(t, []string{
+		"bc 5 3", "c 3 1", "c 3 2", "c 3 3",
 		"a 1 1", "a 1 2", "a 1 3", "a 1 4", "a 1 5",
 		"b 2 1", "b 2 2", "b 2 4", "b 2 5", `b{x="y"} 4 3`,
-		"bc 5 3", "c 3 1", "c 3 2", "c 3 3",
 	}, got)
 }
 

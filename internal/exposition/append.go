@@ -33,6 +33,12 @@ func UnescapeHelp(b []byte) string {
 	return string(text)
 }
 
+// UnescapeLabelValue undoes AppendLabelValue.
+func UnescapeLabelValue(s string) string {
+	text, _ := appendUnescaped(nil, []byte(s), true)
+	return string(text)
+}
+
 // appendUnescaped appends b without its escapes, and counts them.
 func appendUnescaped(dst, b []byte, quotes bool) (text []byte, escapes int) {
 	for i := 0; i < len(b); i++ {

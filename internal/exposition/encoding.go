@@ -13,16 +13,30 @@ const ReasonHeader = "Hubring-Reason"
 
 // AcceptsGzip says whether the Accept-Encoding headers of a request, or of a
 // response (RFC 7694), name gzip with a quality other than 0.
-func AcceptsGzip(h http.Header) bool {
+func AcceptsGzip(h http.Header) bool { return acceptedCoding(h, "gzip") > 0 }
+
+// AcceptsZstd says whether the Accept-Encoding headers name zstd, and like it as much as gzip.
+func AcceptsZstd(h http.Header) bool {
+	q := acceptedCoding(h, "zstd")
+	return q > 0 && q >= acceptedCoding(h, "gzip")
+}
+
+// acceptedCoding is the quality with which a coding is named, 0 where it is not.
+func acceptedCoding(h http.Header, name string) float64 {
 	for _, line := range h.Values("Accept-Encoding") {
 		for item := range strings.SplitSeq(line, ",") {
 			coding, params, _ := strings.Cut(item, ";")
-			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			if strings.EqualFold(strings.TrimSpace(coding), name) {
 				quality, weighed := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
-				q, err := strconv.ParseFloat(quality, 64)
-				return !weighed || err == nil && q > 0
+				if q, err := strconv.ParseFloat(quality, 64); weighed {
+					if err != nil || !(q > 0) {
+						return 0
+					}
+					return q
+				}
+				return 1
 			}
 		}
 	}
-	return false
+	return 0
 }

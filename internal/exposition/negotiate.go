@@ -1,6 +1,7 @@
 package exposition
 
 import (
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,14 +17,7 @@ import (
 // text or an escaping that there is not, gets version 0.0.4 and Values, which
 // every scraper reads; but for allow-utf-8, which is honoured there, too.
 func Negotiate(h http.Header) (escaping Escaping, contentType string) {
-	var best mediaRange
-	for _, line := range h.Values("Accept") {
-		for item := range strings.SplitSeq(line, ",") {
-			if r := parseMediaRange(item); r.quality > best.quality || r.quality == best.quality && r.exactness > best.exactness {
-				best = r
-			}
-		}
-	}
+	best := bestText(h)
 	escaping, known := escapingOf(best.escaping)
 	switch {
 	case known && best.version == "1.0.0":
@@ -34,27 +28,107 @@ func Negotiate(h http.Header) (escaping Escaping, contentType string) {
 	return Values, ContentType
 }
 
-// mediaRange is an item of an Accept header, zero where it is not about a text that
-// this package writes.
+func bestText(h http.Header) (best mediaRange) {
+	for r := range mediaRanges(h) {
+		if r.isText() && (r.quality > best.quality || r.quality == best.quality && r.exactness() > best.exactness()) {
+			best = r
+		}
+	}
+	return best
+}
+
+// ProtobufContentType is the media type of metric families in protobuf, each behind its
+// length.
+const ProtobufContentType = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+
+// Standing is how a scraper's Accept headers rank protobuf beside the text format.
+type Standing uint8
+
+// The standings.
+const (
+	NotNamed Standing = iota // protobuf is not named, or refused
+	Behind                   // it is named, and text is liked better
+	Ahead                    // it is liked as much as text, or better
+	Alone                    // text is not accepted
+)
+
+// NegotiateProtobuf says how protobuf stands in the Accept headers of a scraper, and how it
+// wants names that are not classic there. Who takes anything has not named it.
+//
+// A Prometheus says the latter of text and OpenMetrics only, and means protobuf, too.
+func NegotiateProtobuf(h http.Header) (standing Standing, escaping Escaping) {
+	var best, others mediaRange
+	for r := range mediaRanges(h) {
+		if r.isProtobuf() && r.quality > best.quality {
+			best = r
+		}
+		if _, known := escapingOf(r.escaping); known && others.escaping == "" {
+			others = r
+		}
+	}
+	text := bestText(h)
+	switch {
+	case best.quality == 0:
+		return NotNamed, Values
+	case text.quality == 0:
+		standing = Alone
+	case text.quality <= best.quality:
+		standing = Ahead
+	default:
+		standing = Behind
+	}
+	if e, known := escapingOf(best.escaping); known {
+		return standing, e
+	}
+	escaping, _ = escapingOf(others.escaping)
+	return standing, escaping
+}
+
+// mediaRange is an item of an Accept header.
 type mediaRange struct {
+	media             string
 	quality           float64
-	exactness         int
 	version, escaping string
+	proto, encoding   string
+}
+
+// mediaRanges yields what is accepted.
+func mediaRanges(h http.Header) iter.Seq[mediaRange] {
+	return func(yield func(mediaRange) bool) {
+		for _, line := range h.Values("Accept") {
+			for item := range strings.SplitSeq(line, ",") {
+				if r := parseMediaRange(item); r.quality > 0 && !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// exactness is how exactly a range names the text format; 0 where it does not.
+func (r mediaRange) exactness() int {
+	switch r.media {
+	case "text/plain":
+		return 3
+	case "text/*":
+		return 2
+	case "*/*":
+		return 1
+	}
+	return 0
+}
+
+func (r mediaRange) isText() bool {
+	return r.exactness() > 0 && (r.version == "" || r.version == "0.0.4" || r.version == "1.0.0")
+}
+
+func (r mediaRange) isProtobuf() bool {
+	return r.media == "application/vnd.google.protobuf" && r.proto == "io.prometheus.client.MetricFamily" && r.encoding == "delimited"
 }
 
 func parseMediaRange(item string) mediaRange {
 	name, params, _ := strings.Cut(item, ";")
-	r := mediaRange{quality: 1}
-	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "text/plain":
-		r.exactness = 3
-	case "text/*":
-		r.exactness = 2
-	case "*/*":
-		r.exactness = 1
-	default:
-		return mediaRange{}
-	}
+	r := mediaRange{media: strings.ToLower(strings.TrimSpace(name)), quality: 1}
 	for param := range strings.SplitSeq(params, ";") {
 		key, value, _ := strings.Cut(param, "=")
 		value = strings.Trim(strings.TrimSpace(value), `"`)
@@ -69,13 +143,13 @@ func parseMediaRange(item string) mediaRange {
 			r.version = value
 		case "escaping":
 			r.escaping = value
+		case "proto":
+			r.proto = value
+		case "encoding":
+			r.encoding = value
 		}
 	}
-	switch r.version {
-	case "", "0.0.4", "1.0.0":
-		return r
-	}
-	return mediaRange{}
+	return r
 }
 
 // escapingOf is the escaping that a header's word means.

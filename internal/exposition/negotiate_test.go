@@ -85,3 +85,42 @@ func TestNegotiateIsPrometheus(t *testing.T) {
 		assert.Equal(t, map[string]string{"version": "1.0.0", "charset": "utf-8", "escaping": e.String()}, params)
 	}
 }
+
+func TestNegotiateProtobuf(t *testing.T) {
+	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	f := func(want Standing, escaping Escaping, lines ...string) {
+		t.Helper()
+		standing, e := NegotiateProtobuf(http.Header{"Accept": lines})
+		assert.Equal(t, want, standing, "%q", lines)
+		assert.Equal(t, escaping, e, "%q", lines)
+	}
+	// Prometheus 3.15 by default, told to like protobuf or only that, 2.53 with native histograms;
+	// Telegraf; VictoriaMetrics.
+	const openMetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=0.0.1;q=0.6,"
+	f(NotNamed, Values, openMetrics+"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3")
+	f(Ahead, AllowUTF8, protobuf+";q=0.7,"+openMetrics+"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2")
+	f(Ahead, AllowUTF8, protobuf+";q=0.7,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.4")
+	f(Ahead, Underscores, protobuf+";q=0.7,text/plain;version=1.0.0;escaping=underscores;q=0.6,*/*;q=0.5")
+	f(Ahead, Values, protobuf+";q=0.7,*/*;q=0.6")
+	f(Ahead, Values, protobuf+",application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+	f(Ahead, Values, protobuf+";q=0.7,text/plain;version=0.0.4;q=0.3")
+	f(NotNamed, Values, "text/plain;version=0.0.4;q=1,*/*;q=0.1")
+	f(NotNamed, Values)
+
+	// Qualities, and an escaping of its own.
+	f(Ahead, Values, "text/plain;q=0.5", protobuf+";q=0.5")
+	f(Behind, Values, "text/plain;q=0.6", protobuf+";q=0.5")
+	f(Behind, Values, "*/*", protobuf+";q=0.5")
+	f(Alone, Values, protobuf)
+	f(Alone, Dots, protobuf+";escaping=dots", "text/plain;q=0;escaping=underscores")
+	f(Ahead, Dots, "text/plain;version=1.0.0;escaping=underscores", protobuf+";escaping=dots")
+	f(NotNamed, Values, protobuf+";q=0")
+	f(Alone, Values, "application/openmetrics-text", protobuf+";q=0.1")
+
+	// Other messages, and other ways to write them.
+	f(NotNamed, Values, "application/vnd.google.protobuf")
+	f(NotNamed, Values, "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily")
+	f(NotNamed, Values, "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text")
+	f(NotNamed, Values, "application/vnd.google.protobuf;proto=io.prometheus.write.v2.Request;encoding=delimited")
+	f(Alone, Values, ProtobufContentType)
+}

@@ -130,7 +130,8 @@ func (a *Arrangement) countIn(s samples.Columns, place []uint32, most int) (read
 // Samples is the number of samples to be written.
 func (a *Arrangement) Samples() int { return len(a.points) }
 
-// Count is the number of samples of a series, before those of one time become one.
+// Count is the number of samples of a series. Those of one time become one with the first
+// call of Of.
 func (a *Arrangement) Count(id series.ID) int { return int(a.shares[id].count) }
 
 // Holds says whether a series has samples in the arrangement.
@@ -151,12 +152,13 @@ func (a *Arrangement) Last(id series.ID) Point {
 }
 
 // Of returns the points of a series by ascending time. Where two have the same
-// time the one that came last stays. It may be called once for each series.
+// time the one that came last stays.
 func (a *Arrangement) Of(id series.ID) []Point {
-	s := a.shares[id]
+	s := &a.shares[id]
 	points := a.points[s.from : s.from+s.count]
 	if len(points) >= 2 && !ascending(points) {
 		points = sortPoints(points)
+		s.count = uint32(len(points))
 	}
 	return points
 }

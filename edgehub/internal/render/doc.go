@@ -1,7 +1,9 @@
-// Package render writes an arrangement as the bytes of a format. The text format, 0.0.4,
-// is the only one as yet.
+// Package render writes an arrangement as the bytes of a format: text, version 0.0.4 or 1.0.0,
+// or protobuf, metric families each behind its length.
 //
-// The life of an arrangement here: family by family its HELP and TYPE lines are written, then
-// series by series its points, names escaped as the scraper wants them, and last the
-// tail that the caller adds.
+// The life of an arrangement here: series by series (render.go), it becomes lines, with HELP and
+// TYPE lines in front of each family (text.go), or metrics of a family (proto.go), where the
+// series of a histogram or summary are put together again (compound.go) and what cannot be is
+// written apart (leftovers.go). Names are escaped as the scraper wants them. Last comes a
+// gauge of the hub's own.
 package render

@@ -3,49 +3,40 @@ package render
 import (
 	"io"
 	"runtime"
-	"sync"
+	"slices"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
-// flushBytes is how much text is written at once.
-const flushBytes = 128 << 10
-
-// texts holds buffers for the text of a response.
-var texts = sync.Pool{New: func() any {
-	buf := make([]byte, 0, flushBytes+flushBytes/16)
-	return &buf
-}}
-
-// Text writes an arrangement in the text format, and tail behind it. Names that are not
-// classic are escaped as the scraper wants.
-func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, tail []byte) error {
-	pooled := texts.Get().(*[]byte)
-	defer texts.Put(pooled)
+// Text writes an arrangement in the text format, and a gauge of the hub's own behind it,
+// unless that is nil. Names that are not classic are escaped as the scraper wants. Letters
+// cannot say that a series ends, so markers are left out.
+func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, own *Own) error {
+	pooled := buffers.Get().(*[]byte)
+	defer buffers.Put(pooled)
 	w := lineWriter{out: out, buf: (*pooled)[:0], escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted}
-	family, described := 0, -1
-	var next ahead
-	for from := 0; from < len(a.Rank.Order); from = next.to {
-		next.look(a, from)
-		for _, s := range next.series[:next.len] {
-			for s.place >= a.Rank.Families[family].To {
-				family++
-			}
-			if described != family {
-				w.describe(&a.Rank.Families[family])
-				described = family
-			}
-			if err := w.series(s.text, a.Of(s.id)); err != nil {
-				return err
-			}
+	described := -1
+	for s := range eachSeries(a) {
+		points := a.Of(s.id)
+		if described != s.family && slices.ContainsFunc(points, hasLetters) {
+			w.describe(&a.Rank.Families[s.family])
+			described = s.family
+		}
+		if err := w.series(s.text, points); err != nil {
+			return err
 		}
 	}
-	w.buf = append(w.buf, tail...)
+	if own != nil {
+		w.own(own)
+	}
 	_, err := out.Write(w.buf)
 	return err
 }
+
+func hasLetters(p arrange.Point) bool { return !samples.IsMarker(p.Value) }
 
 // usualLineBytes is what a line takes besides its series: a value, a time, two blanks and
 // the end.
@@ -69,34 +60,6 @@ func TextBytes(a *arrange.Arrangement) (bytes int64) {
 	return bytes
 }
 
-// ahead finds the series that are written next. Their texts lie all over the
-// memory; fetched one after the other each would be waited for, here many are on
-// their way at the same time.
-type ahead struct {
-	series [64]struct {
-		id    series.ID
-		place int // in the order
-		text  string
-	}
-	len     int
-	to      int // where to look on
-	touched byte
-}
-
-func (h *ahead) look(a *arrange.Arrangement, from int) {
-	h.len = 0
-	for h.to = from; h.to < len(a.Rank.Order) && h.len < len(h.series); h.to++ {
-		id := a.Rank.Order[h.to]
-		if a.Count(id) == 0 {
-			continue
-		}
-		s := &h.series[h.len]
-		s.id, s.place, s.text = id, h.to, a.Rank.Text(id)
-		h.touched ^= s.text[0] ^ s.text[len(s.text)-1]
-		h.len++
-	}
-}
-
 // lineWriter writes the lines of a response.
 type lineWriter struct {
 	out      io.Writer
@@ -113,6 +76,9 @@ func (w *lineWriter) series(text string, points []arrange.Point) error {
 	}
 	buf := w.buf
 	for _, p := range points {
+		if samples.IsMarker(p.Value) {
+			continue
+		}
 		buf = append(buf, text...)
 		buf = append(buf, ' ')
 		buf = exposition.AppendFloat(buf, p.Value)
@@ -135,11 +101,26 @@ func (w *lineWriter) describe(f *series.Family) {
 	if w.escapes {
 		name = string(w.escaping.AppendName(nil, name))
 	}
-	w.buf = AppendMetadata(w.buf, name, f.Type, f.Help)
+	w.buf = appendMetadata(w.buf, name, f.Type, f.Help)
 }
 
-// AppendMetadata appends the HELP and TYPE lines of a family, as far as they say something.
-func AppendMetadata(dst []byte, name, kind, help string) []byte {
+// own writes a gauge of the hub's own.
+func (w *lineWriter) own(o *Own) {
+	buf := append(appendMetadata(w.buf, o.Name, "gauge", o.Help), o.Name...)
+	separator := byte('{')
+	for _, l := range o.Labels {
+		buf = append(append(append(buf, separator), l[0]...), `="`...)
+		buf = append(exposition.AppendLabelValue(buf, l[1]), '"')
+		separator = ','
+	}
+	if separator == ',' {
+		buf = append(buf, '}')
+	}
+	w.buf = append(exposition.AppendFloat(append(buf, ' '), o.Value), '\n')
+}
+
+// appendMetadata appends the HELP and TYPE lines of a family, as far as they say something.
+func appendMetadata(dst []byte, name, kind, help string) []byte {
 	if help != "" {
 		dst = append(dst, "# HELP "...)
 		dst = exposition.AppendName(dst, name)

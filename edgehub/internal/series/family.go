@@ -108,6 +108,7 @@ func (t *Table) describe(names *Newcomers, n *Newcomer) {
 		t.rank = nil
 		for _, s := range suffixes {
 			delete(t.homes, f.name+s)
+			t.bringHome(f, f.name+s)
 		}
 	case f.kind != string(text):
 		names.Conflicts++
@@ -118,19 +119,38 @@ func (t *Table) describe(names *Newcomers, n *Newcomer) {
 	}
 }
 
-// ranked is what readers see of the family. The metadata is left out where a
-// strict parser would refuse it: for a name that reads as part of another
-// family, and for a histogram or summary whose bounds are no numbers.
-func (t *Table) ranked(f *family, from, to int) Family {
-	r := Family{Name: f.name, From: from, To: to, Compound: f.compound()}
-	if base, ok := t.families[baseName(f.name)]; ok && base.compound() {
-		return r
+// bringHome moves series of a name that came before the type of their histogram or
+// summary was said.
+func (t *Table) bringHome(f *family, name string) {
+	if known, ok := t.families[name]; ok && t.findHome(name) == f {
+		f.members = append(f.members, known.members...)
+		known.members = nil
 	}
-	r.Help = f.help
-	if f.odd == 0 || !f.compound() {
-		r.Type = f.kind
+}
+
+// ranked is what readers see of the family.
+func (t *Table) ranked(f *family, from, to int) Family {
+	r := Family{Name: f.name, Type: t.shownType(f), From: from, To: to, Compound: f.compound()}
+	if !t.partOfCompound(f) {
+		r.Help = f.help
 	}
 	return r
+}
+
+// shownType is the family's type, or "" where nobody said it or where a strict parser
+// would refuse it: for a name that reads as part of another family, and for a histogram
+// or summary whose bounds are no numbers.
+func (t *Table) shownType(f *family) string {
+	if t.partOfCompound(f) || f.odd > 0 && f.compound() {
+		return ""
+	}
+	return f.kind
+}
+
+// partOfCompound says whether the family's name reads as part of a histogram or summary.
+func (t *Table) partOfCompound(f *family) bool {
+	base, ok := t.families[baseName(f.name)]
+	return ok && base.compound()
 }
 
 // sortFamilies returns the families that have series, by name.

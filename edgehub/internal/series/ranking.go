@@ -2,10 +2,14 @@ package series
 
 import "slices"
 
-// Ranking is the order in which series are written: family by family, in the
-// order of the families' names, and within a family as they were first seen,
-// which keeps the buckets of a histogram as their sender sorted them. It does
-// not change once made.
+// Ranking is the order in which series are written: family by family, those without a
+// type first, in the order of their names, and within a family as they were first seen,
+// which keeps the buckets of a histogram as their sender sorted them. It does not change
+// once made.
+//
+// To Prometheus a TYPE line of the text format counts until the next one, whatever the
+// names say: behind a histogram it reads the le of a series without a type as a number,
+// and le="1" becomes le="1.0". In front of all types each is what it says.
 type Ranking struct {
 	Families []Family
 	Order    []ID
@@ -47,10 +51,15 @@ func (t *Table) Ranked() *Ranking {
 		return t.rank
 	}
 	r := &Ranking{Order: make([]ID, 0, t.series), traits: slices.Clip(t.traits), chunks: t.Index.Chunks(), Quoted: t.quoted > 0}
-	for _, f := range t.sortFamilies() {
-		from := len(r.Order)
-		r.Order = append(r.Order, f.members...)
-		r.Families = append(r.Families, t.ranked(f, from, len(r.Order)))
+	families := t.sortFamilies()
+	for _, typed := range []bool{false, true} {
+		for _, f := range families {
+			if (t.shownType(f) != "") == typed {
+				from := len(r.Order)
+				r.Order = append(r.Order, f.members...)
+				r.Families = append(r.Families, t.ranked(f, from, len(r.Order)))
+			}
+		}
 	}
 	t.rank = r
 	return r

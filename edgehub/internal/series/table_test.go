@@ -235,3 +235,29 @@ func TestRefusedNamesLeaveNothing(t *testing.T) {
 	l.learn(`x{gatewayID="d"}`)
 	assert.Len(t, l.enlisted, 4, "as many numbers as were needed at once")
 }
+
+// Families without a type come before those with one: behind a histogram's TYPE line a
+// Prometheus would spell their le differently. A name that reads as part of a summary has none.
+func TestFamiliesWithoutATypeComeFirst(t *testing.T) {
+	l := newLearner(t, roomy)
+	l.learn("# TYPE b histogram", "b_count", "a_bucket", "c_bucket", "# TYPE a summary", "a_sum", "# TYPE a_bucket counter", "# TYPE d gauge", "d")
+	var order []string
+	for _, f := range l.Ranked().Families {
+		for _, id := range l.Ranked().Order[f.From:f.To] {
+			order = append(order, l.Ranked().Text(id)+" "+f.Type)
+		}
+	}
+	assert.Equal(t, []string{"a_bucket ", "c_bucket ", "a_sum summary", "b_count histogram", "d gauge"}, order)
+}
+
+// Series that came before the type of their histogram was said are in its family, too.
+func TestLateTypeBringsSeriesHome(t *testing.T) {
+	l := newLearner(t, roomy)
+	l.learn(`x_bucket{le="1"}`, "x_sum", "x", "x_countless", "# TYPE x histogram", "x_count")
+	families := l.Ranked().Families
+	require.Len(t, families, 2)
+	assert.Equal(t, Family{Name: "x_countless", To: 1}, families[0])
+	assert.Equal(t, Family{Name: "x", Type: "histogram", From: 1, To: 5, Compound: true}, families[1])
+	require.Equal(t, 5, l.expire(holder{}))
+	assert.Empty(t, l.families)
+}

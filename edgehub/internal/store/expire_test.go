@@ -27,7 +27,7 @@ func TestIdleSeriesAreForgotten(t *testing.T) {
 
 	// Its number is used again, and the sender that comes back is a new series.
 	h.push("# TYPE gone gauge\n" + at("gone", 2, 2) + at("stays", 2, 2) + at("new", 3, 2))
-	assert.Equal(t, []string{"gone 2 2", "new 3 2", "stays 2 2"}, h.take(0, all))
+	assert.Equal(t, []string{"new 3 2", "stays 2 2", "gone 2 2"}, h.take(0, all))
 	assert.Equal(t, 3, h.Table().Ranked().Numbers())
 }
 

@@ -4,21 +4,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/labstack/echo/v4"
-
-	"github.com/hubring/hubring/internal/exposition"
 )
-
-var deflaters = sync.Pool{New: func() any {
-	z, err := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed)
-	if err != nil {
-		panic("BUG: gzip level: " + err.Error())
-	}
-	return z
-}}
 
 // setHeaders sets what each answer of samples has. A cache must not give one scraper's
 // samples to another.
@@ -28,25 +16,12 @@ func setHeaders(h http.Header, contentType string) {
 	h.Add("Vary", "Accept, Accept-Encoding")
 }
 
-// respond has a text written as the response to r, compressed if r asks for that. An
+// respond has samples written as the response to r, compressed if r asks for that. An
 // error means that the response is not whole.
 func respond(r *http.Request, w http.ResponseWriter, contentType string, write func(io.Writer) error) error {
 	setHeaders(w.Header(), contentType)
-	var out io.Writer = w
-	if exposition.AcceptsGzip(r.Header) {
-		w.Header().Set("Content-Encoding", "gzip")
-		z := deflaters.Get().(*gzip.Writer)
-		defer deflaters.Put(z)
-		z.Reset(w)
-		out = z
-	}
-	if err := write(out); err != nil {
+	if err := compressed(r.Header, w, write); err != nil {
 		return err
-	}
-	if z, ok := out.(*gzip.Writer); ok {
-		if err := z.Close(); err != nil {
-			return err
-		}
 	}
 	// Where a writer cannot flush, what it was given has to do.
 	if err := http.NewResponseController(w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -44,7 +44,7 @@ func (s *Server) look(c echo.Context, q request) error {
 	choice.One = false
 	v, rank := s.store.Peek(q.scraper, q.part, q.parts)
 	a := arrange.Arrange(v, rank, choice)
-	err = respond(c.Request(), flushable{c.Response()}, q.contentType, func(w io.Writer) error { return render.Text(w, a, q.escaping, nil) })
+	err = respond(c.Request(), flushable{c.Response()}, q.contentType, func(w io.Writer) error { return q.format.Write(w, a, nil) })
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
 	"github.com/hubring/hubring/edgehub/internal/render"
-	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/edgehub/internal/samples"
 )
 
 // receipts is what a line knows of its server's. The line's mutex guards it.
@@ -35,26 +35,19 @@ const (
 
 var queryResults = []string{"stored", "missing", "failed"}
 
-// receiptText is the last line of a response, and says what the line is.
-func (l *line) receiptText(n receipt.Number) []byte {
-	b := render.AppendMetadata(nil, receipt.Name, "gauge",
-		"The number of the last response of a hub that was stored; the hub reads it to know.")
-	b = append(b, receipt.Name...)
+// receiptOf is the last sample of a response, and says what it is.
+func (l *line) receiptOf(n receipt.Number) *render.Own {
+	own := render.Own{
+		Name: receipt.Name, Value: float64(n),
+		Help: "The number of the last response of a hub that was stored; the hub reads it to know.",
+	}
 	labels := l.labels()
-	separator := byte('{')
 	for _, label := range [][2]string{{"cursor", labels.Cursor}, {"part", labels.Part}} {
-		if label[1] == "" {
-			continue
+		if label[1] != "" {
+			own.Labels = append(own.Labels, label)
 		}
-		b = append(append(append(b, separator), label[0]...), `="`...)
-		b = append(exposition.AppendLabelValue(b, label[1]), '"')
-		separator = ','
 	}
-	if separator == ',' {
-		b = append(b, '}')
-	}
-	b = append(b, ' ')
-	return append(append(b, n.String()...), '\n')
+	return &own
 }
 
 // witness is one pushed sample of a response. If it is stored and the receipt is not,
@@ -67,8 +60,10 @@ type witness struct {
 
 func witnessOf(a *arrange.Arrangement) witness {
 	for _, id := range a.Rank.Order {
-		if a.Holds(id) {
-			p := a.Last(id)
+		if !a.Holds(id) {
+			continue
+		}
+		if p := a.Last(id); !samples.IsMarker(p.Value) { // nobody can ask for a marker
 			return witness{a.Rank.Text(id), p.Time, p.Value}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubring/hubring/edgehub/internal/render"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -32,8 +33,8 @@ type request struct {
 	timeout     time.Duration // in which the answer must be out
 	one         bool          // it keeps only one sample of a series in a scrape
 	keepsOne    string        // the User-Agent of one that does
-	maxBytes    int64         // of text; 0 for no bound
-	escaping    exposition.Escaping
+	maxBytes    int64         // before compression; 0 for no bound
+	format      render.Format
 	contentType string
 }
 
@@ -54,15 +55,31 @@ func (s *Server) parse(r *http.Request) (request, error) {
 		q.one, q.keepsOne = true, r.UserAgent()
 	}
 	q.one = q.one || query.Get("one") == "1"
-	q.escaping, q.contentType = exposition.Negotiate(r.Header)
-	if !q.prometheus && q.contentType == exposition.ContentType {
-		q.escaping = exposition.AllowUTF8 // no scraper that may choke on it
-	}
+	q.format, q.contentType = formatOf(r.Header, q.prometheus, r.UserAgent())
 	var errs [3]error
 	q.scraper, errs[0] = s.scraperOf(query)
 	q.part, q.parts, errs[1] = partOf(query)
 	q.maxBytes, errs[2] = s.maxBytes(query, r.UserAgent())
 	return q, errors.Join(errs[:]...)
+}
+
+// formatOf is the format in which a request is answered: protobuf where a Prometheus likes it
+// as much as text, since that costs both ends less.
+//
+// Others that list it get text as long as they take it. A large family comes in several
+// messages, and Telegraf keeps the last; a Prometheus before 3 knows the bucket le="1" by this
+// name from text, and would know it as le="1.0" from protobuf.
+func formatOf(h http.Header, prometheus bool, userAgent string) (f render.Format, contentType string) {
+	standing, escaping := exposition.NegotiateProtobuf(h)
+	old := strings.HasPrefix(userAgent, "Prometheus/2.")
+	if standing == exposition.Alone || standing == exposition.Ahead && prometheus && !old {
+		return render.Format{Protobuf: true, Escaping: escaping}, exposition.ProtobufContentType
+	}
+	f.Escaping, contentType = exposition.Negotiate(h)
+	if !prometheus && contentType == exposition.ContentType {
+		f.Escaping = exposition.AllowUTF8 // no scraper that may choke on it
+	}
+	return f, contentType
 }
 
 // partOf reads ?part=2&parts=10, the second of ten parts.

@@ -74,7 +74,7 @@ func (l *line) prepare(r *http.Request, q request, now time.Time, settled bool) 
 	l.mu.Lock()
 	l.rank = rank
 	l.mu.Unlock()
-	a := bounded(v, rank, choice, q.maxBytes)
+	a := bounded(v, rank, choice, q.format, q.maxBytes)
 	resp.a, resp.from, resp.to, resp.tally = a, a.From, a.To, a.Tally
 	resp.judged = trial.Response{Samples: a.Samples()}
 	if l.asks() {
@@ -93,15 +93,15 @@ func (l *line) prepare(r *http.Request, q request, now time.Time, settled bool) 
 	return resp
 }
 
-// bounded arranges as much as fits so many bytes of text, but one sample at least; 0 bounds
-// nothing.
-func bounded(v samples.View, rank *series.Ranking, choice arrange.Choice, bytes int64) *arrange.Arrangement {
+// bounded arranges as much as fits so many bytes of a format, but one sample at least; 0
+// bounds nothing.
+func bounded(v samples.View, rank *series.Ranking, choice arrange.Choice, f render.Format, bytes int64) *arrange.Arrangement {
 	for {
 		a := arrange.Arrange(v, rank, choice)
 		if bytes == 0 || a.Samples() <= 1 {
 			return a
 		}
-		size := render.TextBytes(a)
+		size := f.Bytes(a)
 		if room := bytes * 7 / 8; size > room {
 			choice.Most = max(1, min(a.Samples()-1, int(float64(a.Samples())*float64(room)/float64(size))))
 			continue

@@ -40,12 +40,12 @@ func (s *Server) scrape(c echo.Context) error {
 	s.desk.Settle(l.key(), c.Request())
 	settled := l.settle(q.timeout, clientOf(c.Request()))
 	resp := l.prepare(c.Request(), q, start, settled)
-	var tail []byte
+	var own *render.Own
 	if l.asks() {
-		tail = l.receiptText(resp.number)
+		own = l.receiptOf(resp.number)
 	}
 	out := s.desk.Response(flushable{c.Response()}, c.Request(), start.Add(q.timeout), s.stopping())
-	err = respond(c.Request(), out, q.contentType, func(w io.Writer) error { return render.Text(w, resp.a, q.escaping, tail) })
+	err = respond(c.Request(), out, q.contentType, func(w io.Writer) error { return q.format.Write(w, resp.a, own) })
 	elapsed := time.Since(start)
 	if err != nil {
 		s.cutOff(l, resp, c.Request(), err)

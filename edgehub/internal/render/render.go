@@ -1,0 +1,99 @@
+package render
+
+import (
+	"io"
+	"iter"
+	"sync"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// flushBytes is how much is written at once.
+const flushBytes = 128 << 10
+
+// buffers holds buffers for what is written.
+var buffers = sync.Pool{New: func() any {
+	buf := make([]byte, 0, flushBytes+flushBytes/16)
+	return &buf
+}}
+
+// Format is how samples are written.
+type Format struct {
+	Protobuf bool                // instead of text
+	Escaping exposition.Escaping // of names that are not classic
+}
+
+// Write writes an arrangement, and a gauge of the hub's own behind it, unless that is nil.
+func (f Format) Write(out io.Writer, a *arrange.Arrangement, own *Own) error {
+	if f.Protobuf {
+		return Proto(out, a, f.Escaping, own)
+	}
+	return Text(out, a, f.Escaping, own)
+}
+
+// Bytes is about how many bytes an arrangement makes; at most an eighth more come out.
+func (f Format) Bytes(a *arrange.Arrangement) int64 {
+	if f.Protobuf {
+		return ProtoBytes(a, f.Escaping)
+	}
+	return TextBytes(a)
+}
+
+// Own is a gauge of the hub's own, which has no time.
+type Own struct {
+	Name, Help string
+	Labels     [][2]string // names and values
+	Value      float64
+}
+
+// eachSeries yields the series that have points, in order.
+func eachSeries(a *arrange.Arrangement) iter.Seq[found] {
+	return func(yield func(found) bool) {
+		var next ahead
+		for next.from < len(a.Rank.Order) {
+			next.look(a)
+			for _, s := range next.series[:next.len] {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// found is a series that has points, and the number of its family.
+type found struct {
+	id     series.ID
+	family int
+	text   string
+}
+
+// ahead finds the series that are written next. Their texts lie all over the memory; fetched
+// one after the other each would be waited for, here many are on their way at the same
+// time.
+type ahead struct {
+	series  [64]found
+	len     int
+	from    int // where to look on
+	family  int
+	touched byte
+}
+
+func (h *ahead) look(a *arrange.Arrangement) {
+	h.len = 0
+	for ; h.from < len(a.Rank.Order) && h.len < len(h.series); h.from++ {
+		id := a.Rank.Order[h.from]
+		if a.Count(id) == 0 {
+			continue
+		}
+		for h.from >= a.Rank.Families[h.family].To {
+			h.family++
+		}
+		s := &h.series[h.len]
+		s.id, s.family, s.text = id, h.family, a.Rank.Text(id)
+		h.touched ^= s.text[0] ^ s.text[len(s.text)-1]
+		h.len++
+	}
+}

@@ -1,0 +1,107 @@
+package render
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// The fields of io.prometheus.client's messages, each as the byte that stands before it: its
+// number and how its length is told.
+const (
+	familyName   = 1<<3 | lengthFirst
+	familyHelp   = 2<<3 | lengthFirst
+	familyType   = 3<<3 | variable
+	familyMetric = 4<<3 | lengthFirst
+
+	metricLabel     = 1<<3 | lengthFirst
+	metricGauge     = 2<<3 | lengthFirst
+	metricCounter   = 3<<3 | lengthFirst
+	metricSummary   = 4<<3 | lengthFirst
+	metricUntyped   = 5<<3 | lengthFirst
+	metricTime      = 6<<3 | variable
+	metricHistogram = 7<<3 | lengthFirst
+
+	labelName  = 1<<3 | lengthFirst
+	labelValue = 2<<3 | lengthFirst
+
+	number = 1<<3 | eightBytes // of a gauge, a counter or an untyped
+
+	compoundCount      = 1<<3 | variable // of a histogram or summary
+	compoundSum        = 2<<3 | eightBytes
+	compoundMember     = 3<<3 | lengthFirst // a bucket or quantile
+	histogramCountPart = 4<<3 | eightBytes  // a count that is not whole
+
+	bucketCount     = 1<<3 | variable
+	bucketBound     = 2<<3 | eightBytes
+	bucketCountPart = 4<<3 | eightBytes
+
+	quantileBound = 1<<3 | eightBytes
+	quantileValue = 2<<3 | eightBytes
+)
+
+const (
+	variable    = 0
+	eightBytes  = 1
+	lengthFirst = 2
+)
+
+// kind is a family's type.
+type kind uint8
+
+const (
+	counter kind = iota
+	gauge
+	summary
+	untyped
+	histogram
+)
+
+// kindOf is the type that a TYPE line names, untyped for none.
+func kindOf(word string) kind {
+	switch word {
+	case "counter":
+		return counter
+	case "gauge":
+		return gauge
+	case "summary":
+		return summary
+	case "histogram":
+		return histogram
+	}
+	return untyped
+}
+
+// field is where a metric of the kind has its value.
+func (k kind) field() byte {
+	return [...]byte{counter: metricCounter, gauge: metricGauge, summary: metricSummary, untyped: metricUntyped, histogram: metricHistogram}[k]
+}
+
+// varintSize is how many bytes a number takes.
+func varintSize(n uint64) int { return (bits.Len64(n|1) + 6) / 7 }
+
+// stringSize is how many bytes a text takes, with its field and length.
+func stringSize(n int) int { return 1 + varintSize(uint64(n)) + n }
+
+func appendString(dst []byte, field byte, s string) []byte {
+	return append(binary.AppendUvarint(append(dst, field), uint64(len(s))), s...)
+}
+
+const doubleSize = 1 + 8
+
+func appendDouble(dst []byte, field byte, v float64) []byte {
+	return binary.LittleEndian.AppendUint64(append(dst, field), math.Float64bits(v))
+}
+
+// appendLabel appends a label of a metric.
+func appendLabel(dst []byte, name, value string) []byte {
+	n := stringSize(len(name)) + stringSize(len(value))
+	if n < 0x80 { // so are both
+		dst = append(dst, metricLabel, byte(n), labelName, byte(len(name)))
+		dst = append(dst, name...)
+		dst = append(dst, labelValue, byte(len(value)))
+		return append(dst, value...)
+	}
+	dst = binary.AppendUvarint(append(dst, metricLabel), uint64(n))
+	return appendString(appendString(dst, labelName, name), labelValue, value)
+}
