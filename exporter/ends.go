@@ -414,7 +414,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 	n.flying = 0
 	for _, l := range lines {
 		if e := l.end; e.state == endFlying { // or it was put off, or overtaken
-			if fate, ok := res.fate(); ok {
+			if fate, ok := res.fate(len(lines)); ok {
 				r.finishEndLocked(e, fate)
 			} else {
 				r.waitLocked(e, now)
@@ -422,7 +422,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 		}
 	}
 	switch res.heard {
-	case heardAll, heardNothing:
+	case heardAll:
 		n.failures, n.retryAt, n.parked, n.patience = 0, time.Time{}, false, time.Time{}
 		n.most = min(2*n.most, endsAtOnce)
 	case heardUnknown:
@@ -435,6 +435,11 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 		n.retryAt = now.Add(max(res.wait, backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random)))
 		n.parked, n.tried = true, r.closed
 		n.most = max(n.most/2, fewestEnds)
+	case heardNothing: // the one that is at fault is found by halving, as among samples
+		n.failures++
+		n.retryAt = now.Add(backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random))
+		n.tried = r.closed
+		n.most = max(min(n.most, len(lines))/2, 1)
 	}
 	if o := r.byName[n.hub.Name]; o != nil {
 		o.signal() // samples may have waited for this

@@ -217,7 +217,11 @@ func (h *fakeHub) hear(req *http.Request, body string) (*http.Response, error) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if r.status == 0 {
+	switch {
+	case r.status != 0:
+	case h.poison != "" && strings.Contains(body, h.poison):
+		r.status, r.body = http.StatusBadRequest, "line 3: "+h.poison
+	default:
 		r.status = http.StatusOK
 		h.ends = append(h.ends, strings.Split(strings.TrimSuffix(body, "\n"), "\n")...)
 	}

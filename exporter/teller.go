@@ -62,8 +62,11 @@ func (t *teller) tell(ctx context.Context, hub Hub, lines []line) {
 		t.limits.other("ends "+hub.Name, slog.LevelInfo, "A hub does not know of gateways that left it, it is an older one: "+
 			"their series end by themselves", "hub", hub.Name, "answer", res.detail, "asked_again_in", deafTime)
 	case heardNothing:
-		t.limits.other("ends "+hub.Name, slog.LevelWarn, "A hub refuses to be told of gateways that left it", "hub", hub.Name,
-			"gateways", len(lines), "answer", res.detail)
+		msg := "A hub refuses to be told of gateways that left it, fewer are tried"
+		if len(lines) == 1 {
+			msg = "A hub refuses to be told of a gateway that left it, that is dropped"
+		}
+		t.limits.other("ends "+hub.Name, slog.LevelWarn, msg, "hub", hub.Name, "gateways", len(lines), "gateway", lines[0].end.of.key, "answer", res.detail)
 	case heardFailure:
 		t.limits.other("ends "+hub.Name, slog.LevelInfo, "A hub cannot be told of gateways that left it, they wait", "hub", hub.Name,
 			"gateways", len(lines), "reason", res.detail)
@@ -77,7 +80,8 @@ const (
 	heardAll heard = iota
 	// heardUnknown: it does not know the request.
 	heardUnknown
-	// heardNothing: it finds the request wrong, and would again.
+	// heardNothing: it finds the request wrong, and would again. One of several ends may
+	// be at fault.
 	heardNothing
 	// heardFailure: it may be told again.
 	heardFailure
@@ -107,15 +111,16 @@ func heardIn(res result) tellResult {
 	return t
 }
 
-// fate is what becomes of the ends in the request; false if they are to be told again.
-func (t tellResult) fate() (endFate, bool) {
+// fate is what becomes of so many ends in a request; false if they are to be told again.
+func (t tellResult) fate(ends int) (endFate, bool) {
 	switch t.heard {
 	case heardAll:
 		return endTold, true
 	case heardUnknown:
 		return endUnsupported, true
 	case heardNothing:
-		return endDropped, true
+		return endDropped, ends == 1
+	default:
+		return 0, false
 	}
-	return 0, false
 }
