@@ -86,6 +86,7 @@ type snapshot struct {
 	ring         *hashring.Ring // nil while no hub is known
 	fingerprint  uint64         // of the ring; 0 while there is none
 	hubs         []hubSnapshot
+	ends         endsSnapshot
 }
 
 type hubSnapshot struct {
@@ -118,6 +119,7 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 		gateways:     len(r.lanes),
 		closed:       r.closed,
 		ring:         r.ring,
+		ends:         r.endsSnapshotLocked(now),
 	}
 	s.account.hubs = maps.Clone(r.account.hubs)
 	for name, h := range s.account.hubs {

@@ -94,6 +94,7 @@ func (r *router) alive(o *outbox, now time.Time) (since time.Time, m *moves) {
 	o.down, o.probing, o.trial = false, false, true
 	o.life++
 	o.current = 0
+	o.notices.startAnew()
 	m = newMoves()
 	r.arriveLocked(o, m)
 	o.pace.start(now)

@@ -86,6 +86,11 @@ type Config struct {
 
 	// Failover says where the samples of a hub go that is down; NextHub.
 	Failover FailoverPolicy
+	// NoEnds leaves a hub untold when a gateway's samples go to another one. By
+	// default it is told (POST /gateways/ended), and ends the gateway's series
+	// right before they begin elsewhere, so that a query over both servers counts
+	// them once and at once.
+	NoEnds bool
 	// AsGauges makes every family gauges, as Magma's exporters do: a histogram
 	// becomes the gauges name_bucket, name_sum and name_count. Timestamps and
 	// labels stay.

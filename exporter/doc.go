@@ -27,6 +27,11 @@
 // gets one request at a time until it has taken one. What has piled up for it comes
 // at less than twice the rate at which samples are submitted for it anyway.
 //
+// When another hub acknowledges a gateway's samples than before, the one that it left is
+// told since when, and ends its series there: by a teller for each hub, so that samples
+// do not wait, but for those of a gateway that returns to a hub which has not been told
+// yet that it had left.
+//
 // The hubs are listed in the config, or asked for: DNS, a file, or a Membership of
 // the embedder's. A change makes a new ring; lanes that wait go to their new homes,
 // requests under way end where they are.
@@ -86,6 +91,9 @@
 //	spill.go      parcels going to disk and coming back; spooler.go does the
 //	              writing, record.go says what is written
 //	flush.go      who waits for all; receipt.go: who waits for what it pushed
+//
+//	ends.go       who is where, and which hub is to be told who left it
+//	teller.go     tells one hub
 //
 //	sender.go     a request's life; sorter.go: what goes into one
 //	push.go       one POST, one probe

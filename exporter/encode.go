@@ -42,6 +42,7 @@ type encoder struct {
 	families  []header
 	ends      []int // where in buf each ends, but for one that is open
 	samples   int
+	oldest    int64 // timestamp of a sample, in ms
 	composite bool
 
 	// Which families fit into it. As long as they are those of the parcel
@@ -79,7 +80,7 @@ type dropNote struct {
 	gateway, network, metric, label string
 }
 
-var encoders = sync.Pool{New: func() any { return &encoder{before: &shape{}, alike: true} }}
+var encoders = sync.Pool{New: func() any { return &encoder{before: &shape{}, alike: true, oldest: noTime} }}
 
 func newEncoder(now time.Time, asGauges bool) *encoder {
 	e := encoders.Get().(*encoder)
@@ -115,7 +116,7 @@ func (e *encoder) forget() {
 // reset makes ready for the next parcel.
 func (e *encoder) reset() {
 	clear(e.families) // the pool must not keep the caller's strings
-	e.buf, e.families, e.ends, e.samples, e.composite = e.buf[:0], e.families[:0], e.ends[:0], 0, false
+	e.buf, e.families, e.ends, e.samples, e.composite, e.oldest = e.buf[:0], e.families[:0], e.ends[:0], 0, false, noTime
 	if !e.alike {
 		e.alike = true
 		e.claims.reset()
@@ -288,7 +289,7 @@ func (e *encoder) finish(key string) {
 			e.before = newShape(e.families)
 		}
 		p := newParcel(key, e.buf, e.ends, e.before)
-		p.samples, p.composite = e.samples, e.composite
+		p.samples, p.composite, p.oldest = e.samples, e.composite, e.oldest
 		e.parcels = append(e.parcels, p)
 	}
 	e.reset()
@@ -311,6 +312,7 @@ func (e *encoder) metric(name string, k kind, which lines, m *dto.Metric) (why r
 	}
 	e.timestamp(m)
 
+	before := e.samples
 	switch k {
 	case counter:
 		e.line(name, "", m.Counter.GetValue())
@@ -323,6 +325,9 @@ func (e *encoder) metric(name string, k kind, which lines, m *dto.Metric) (why r
 	case histogram:
 		e.histogram(name, which, m.Histogram)
 	default: // checkMetric has refused it
+	}
+	if e.samples > before {
+		e.oldest = min(e.oldest, e.tailOf)
 	}
 	return taken, ""
 }

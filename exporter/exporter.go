@@ -75,7 +75,7 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	if e.transport == nil {
 		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.MaxIdleConnsPerHost = cfg.Senders + 1 // and a probe
+		own.MaxIdleConnsPerHost = cfg.Senders + 2 // and a probe, and a teller
 		own.MaxIdleConns = 0
 		e.transport, e.idle = own, own.CloseIdleConnections
 	}
@@ -237,10 +237,10 @@ func (e *Exporter) Run(ctx context.Context) error {
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var sending, spooling, asking sync.WaitGroup
+	var sending, telling, spooling, asking sync.WaitGroup
 	var joining sync.Mutex // of hubs; closed guards sending against more of them
 	closed := false
-	e.send(work, &sending, disk, e.router.current())
+	e.send(work, &sending, &telling, disk, e.router.current())
 	if disk != nil {
 		spooling.Go(func() { disk.run(work) })
 	}
@@ -250,7 +250,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 				joining.Lock()
 				defer joining.Unlock()
 				if !closed {
-					e.send(work, &sending, disk, e.changeHubs(hubs))
+					e.send(work, &sending, &telling, disk, e.changeHubs(hubs))
 				}
 			})
 		})
@@ -266,6 +266,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
 	defer deadline.Stop()
 	sending.Wait()
+	telling.Wait()
 	cut()
 	spooling.Wait()
 	disk.close()
@@ -283,9 +284,13 @@ func (e *Exporter) giveUp() error {
 	return nil
 }
 
-// send starts the senders of new outboxes.
-func (e *Exporter) send(ctx context.Context, running *sync.WaitGroup, disk *spooler, joined []*outbox) {
+// send starts the senders of new outboxes, and a teller for each hub that has none.
+func (e *Exporter) send(ctx context.Context, running, telling *sync.WaitGroup, disk *spooler, joined []*outbox) {
 	for _, o := range joined {
+		if e.router.man(o) {
+			t := &teller{router: e.router, notices: o.notices, transport: e.transport, limits: e.limits}
+			telling.Go(func() { t.run(ctx) })
+		}
 		for range e.cfg.Senders {
 			s := &sender{
 				router: e.router,

@@ -75,7 +75,7 @@ func TestFailoverAndBack(t *testing.T) {
 		}
 		assert.Equal(t, 1, strings.Count(h.log.String(), "Hub is down"), "once per transition")
 		assert.Equal(t, 1, strings.Count(h.log.String(), "Hub is up"))
-		assert.Contains(t, h.log.String(), `reason="connection refused"`)
+		assert.Contains(t, h.log.String(), `reason="dial tcp: connection refused"`)
 		assert.Contains(t, h.log.String(), `samples_moved="hub-0: `)
 	})
 }

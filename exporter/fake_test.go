@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -43,7 +44,10 @@ type fakeHub struct {
 	header   http.Header       // of every answer
 	bodies   []string          // of the pushes taken in, uncompressed
 	coded    []string          // their Content-Encoding
-	requests []string          // every request: its time since the start and what it was
+	ended    reply             // to /gateways/ended
+	ends     []string          // lines of those taken in
+	requests []string          // every request but /gateways/ended: its time since the start and what it was
+	tells    int               // requests of /gateways/ended
 	start    time.Time         // of the test
 	onPush   func(body string) // called for each push taken in
 }
@@ -62,7 +66,7 @@ type reply struct {
 }
 
 var (
-	errRefused = errors.New("connection refused")
+	errRefused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 	dead       = reply{err: errRefused}
 )
 
@@ -89,7 +93,7 @@ func (h *fakeHub) kill() { h.answer(dead, dead) }
 func (h *fakeHub) revive() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.script, h.always, h.probe = nil, nil, reply{}
+	h.script, h.always, h.probe, h.ended = nil, nil, reply{}, reply{}
 }
 
 // answer makes a hub give the same answer to every push and every probe.
@@ -132,6 +136,9 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Header.Get("Content-Encoding") == "gzip" {
 			body = gunzip(raw)
 		}
+	}
+	if req.URL.Path == "/gateways/ended" {
+		return h.hear(req, body)
 	}
 	isPush := req.Method == http.MethodPost && req.URL.Path == "/metrics"
 	h.mu.Lock()
@@ -186,6 +193,46 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 		StatusCode: r.status, Header: header, Request: req,
 		Body: io.NopCloser(strings.NewReader(r.body)),
 	}, nil
+}
+
+// hear answers a request of /gateways/ended. A hub that is dead to pushes and probes is
+// dead to these.
+func (h *fakeHub) hear(req *http.Request, body string) (*http.Response, error) {
+	h.mu.Lock()
+	r := h.ended
+	if h.probe.err != nil {
+		r = h.probe
+	}
+	h.tells++
+	h.mu.Unlock()
+	if r.after > 0 {
+		select {
+		case <-time.After(r.after):
+		case <-req.Context().Done():
+			return nil, context.Cause(req.Context())
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case r.status != 0:
+	case h.poison != "" && strings.Contains(body, h.poison):
+		r.status, r.body = http.StatusBadRequest, "line 3: "+h.poison
+	default:
+		r.status = http.StatusOK
+		h.ends = append(h.ends, strings.Split(strings.TrimSuffix(body, "\n"), "\n")...)
+	}
+	return &http.Response{StatusCode: r.status, Header: r.header, Request: req, Body: io.NopCloser(strings.NewReader(r.body))}, nil
+}
+
+// heard returns what the hub was told of gateways that left it, sorted.
+func (h *fakeHub) heard() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(slices.Values(h.ends))
 }
 
 func gunzip(b []byte) string {

@@ -45,6 +45,7 @@ func FuzzEncode(f *testing.F) {
 			require.Equal(t, p.samples, readSamples(t, body), body)
 			require.LessOrEqual(t, len(body), p.length(), "no longer than was said")
 			require.Len(t, p.ends, len(p.shape.families))
+			require.Equal(t, oldestIn(p.body), p.oldest)
 			samples += p.samples
 		}
 		joinAll(t, e.parcels)

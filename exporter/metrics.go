@@ -46,6 +46,10 @@ var (
 		"How long ago the oldest sample that is queued or in flight was submitted; 0 if there is none.")
 	descSpoolSamples = desc("spool_samples",
 		"Samples that are queued in SpoolDir.")
+	descEnds = desc("ends_total",
+		"Moves of a gateway to another hub, by what became of telling the one it left: told; dropped, since too many waited, the hub refused, left for long, or Run ended; unsupported, by an older hub; overtaken, since the gateway returned before.", "outcome")
+	descEndsWaiting = desc("ends_waiting",
+		"Moves of a gateway of which the hub that it left is to be told.")
 	descHubUp = desc("hub_up",
 		"1 if samples are sent to the hub, 0 if it is stepped over until a probe succeeds.", "hub")
 	descHubCatchingUp = desc("hub_catching_up",
@@ -63,7 +67,7 @@ var (
 
 	descRouter = []*prometheus.Desc{
 		descSubmitted, descRestored, descSpilled, descSent, descDelivered, descRerouted, descDropped,
-		descQueueBytes, descQueueSamples, descQueueAge, descSpoolSamples,
+		descQueueBytes, descQueueSamples, descQueueAge, descSpoolSamples, descEnds, descEndsWaiting,
 		descHubUp, descHubCatchingUp, descHubQueue, descFingerprint, descRingHubs,
 	}
 	descMembers = []*prometheus.Desc{descMembersFailures, descMembersSuccess}
@@ -162,6 +166,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	add(descQueueSamples, level, float64(s.samples+s.spoolSamples))
 	add(descQueueAge, level, s.age.Seconds())
 	add(descSpoolSamples, level, float64(s.spoolSamples))
+	for fate, n := range s.ends.fates {
+		add(descEnds, count, float64(n), endFate(fate).String())
+	}
+	add(descEndsWaiting, level, float64(s.ends.waiting))
 	add(descFingerprint, level, float64(s.fingerprint>>11))
 	add(descRingHubs, level, float64(len(s.hubs)))
 	for name, h := range s.account.hubs {

@@ -30,6 +30,7 @@ type outbox struct {
 	pace    pace
 	steady  meter // bytes submitted of gateways whose home this is
 	account *hubAccount
+	notices *notices // the hub's; nil in limbo
 }
 
 func newOutbox(hub Hub, account *hubAccount) *outbox {
@@ -91,6 +92,9 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 			return sleep, flight{}, wait
 		}
 		limit = min(limit, allowed)
+	}
+	if first := r.endsFirstLocked(o, o.waiting[0], now); first > 0 {
+		return sleep, flight{}, soonest(wait, first)
 	}
 	f = flight{life: o.life, room: limit}
 	r.takeLocked(o, &f, now)
@@ -171,7 +175,7 @@ func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
 	}
 	for len(o.waiting) > 0 && len(f.batch) < taken+takenAtOnce {
 		l := o.waiting[0]
-		if len(f.batch) > 0 && size+l.first.bytes > f.room {
+		if len(f.batch) > 0 && (size+l.first.bytes > f.room || r.endsFirstLocked(o, l, now) > 0) {
 			break
 		}
 		p := l.popLocked()

@@ -23,6 +23,7 @@ type parcel struct {
 	// composite says that a summary or histogram is in it, which is more than
 	// one line to a parser.
 	composite bool
+	oldest    int64 // the smallest timestamp of a sample, in ms; 0 if not known
 
 	buffer *buffer // that body and ends belong to
 

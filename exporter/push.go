@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,6 +40,7 @@ type pusher struct {
 	hub     string
 	pushURL string
 	probeAt string
+	endedAt string
 	client  *http.Client
 	timeout time.Duration
 	metrics *metrics
@@ -50,6 +52,7 @@ func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, c *c
 		hub:     hub.Name,
 		pushURL: hub.URL + "/metrics",
 		probeAt: hub.URL + "/-/ready",
+		endedAt: hub.URL + "/gateways/ended",
 		client: &http.Client{
 			Transport: transport,
 			// A redirect is an answer like another: whoever is at the other
@@ -164,6 +167,18 @@ func (p *pusher) probe(ctx context.Context) result {
 	return result{outcome: delivered}
 }
 
+// tell tells the hub which gateways left it.
+func (p *pusher) tell(ctx context.Context, lines []byte) result {
+	req, err := http.NewRequest(http.MethodPost, p.endedAt, bytes.NewReader(lines))
+	if err != nil {
+		return result{outcome: tryNext, detail: err.Error()}
+	}
+	req.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	req.Header["Idempotency-Key"] = nil // as in post
+	res, _ := p.do(ctx, req, p.timeout, false)
+	return res
+}
+
 // do sends a request within the timeout. The header is nil if there was no
 // answer.
 func (p *pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (result, http.Header) {
@@ -174,13 +189,21 @@ func (p *pusher) do(ctx context.Context, req *http.Request, timeout time.Duratio
 		if ctx.Err() != nil {
 			return result{outcome: cut}, nil
 		}
-		return result{outcome: tryNext, detail: reasonOf(bounded, err)}, nil
+		return result{outcome: tryNext, detail: reasonOf(bounded, err), doubt: !neverSent(err)}, nil
 	}
 	defer resp.Body.Close()
 	detail := readDetail(resp)
 	res := judge(resp.StatusCode, resp.Header, compressed, detail, time.Now())
 	res.status = resp.StatusCode
+	// A proxy that lost the hub's answer says 502 to 504. A hub gives its reason.
+	res.doubt = res.outcome == tryNext && res.status >= 500 && resp.Header.Get(exposition.ReasonHeader) == ""
 	return res, resp.Header
+}
+
+// neverSent reports whether there was no connection.
+func neverSent(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
 }
 
 // reasonOf is the error without the URL, which the hub's name stands for.

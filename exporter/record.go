@@ -1,8 +1,10 @@
 package exporter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -82,7 +84,23 @@ func readBody(record []byte, p *parcel) error {
 		return errRecord
 	}
 	p.shape, p.ends, p.body = newShape(families), ends, r.rest
+	if p.oldest == 0 { // an earlier Run wrote it
+		p.oldest = oldestIn(p.body)
+	}
 	return nil
+}
+
+// oldestIn returns the smallest timestamp in the text of a parcel. Each line has one, at
+// its end.
+func oldestIn(text []byte) int64 {
+	oldest := int64(noTime)
+	for line := range bytes.Lines(text) {
+		at := bytes.LastIndexByte(line, ' ')
+		if stamp, err := strconv.ParseInt(string(bytes.TrimSuffix(line[at+1:], []byte{'\n'})), 10, 64); err == nil {
+			oldest = min(oldest, stamp)
+		}
+	}
+	return oldest
 }
 
 var errRecord = errors.New("the record's contents make no sense")

@@ -103,6 +103,7 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 			joined = append(joined, o)
 		}
 		o.weight = cmp.Or(hub.Weight, 1)
+		o.notices = r.noticesLocked(hub)
 		r.byName[hub.Name] = o
 	}
 	for _, node := range ring.Nodes() {
@@ -115,6 +116,7 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 			o.signal()
 			if r.byName[o.hub.Name] == nil {
 				r.metrics.forget(o.hub.Name)
+				r.formerLocked(o.hub.Name, time.Now())
 			}
 		}
 		r.rerouteLocked(o, m)

@@ -37,6 +37,7 @@ type router struct {
 	total    meter // bytes submitted
 	nextSeq  uint64
 	account  account
+	ends     ends
 
 	flushTo  uint64        // what is older does not wait for fuller requests
 	flushes  []*flush      // who waits, by sequence number
@@ -61,6 +62,7 @@ func newRouter(cfg *Config) *router {
 		spill:   make(chan struct{}, 1),
 	}
 	r.account.hubs = map[string]*hubAccount{}
+	r.ends.stays, r.ends.hubs = map[string]*stay{}, map[string]*notices{}
 	r.metrics = newMetrics(r)
 	return r
 }
@@ -251,6 +253,7 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 	for _, p := range part {
 		o.account.delivered += uint64(p.samples)
 		p.ack.acknowledged(p)
+		r.arrivedLocked(o, p)
 		l := p.lane
 		l.until = time.Time{}
 		r.settledLocked(p)
@@ -352,15 +355,17 @@ func (r *router) close(drained func()) {
 	r.closed = true
 	r.drained = drained
 	r.flushTo = math.MaxUint64
+	r.hurryEndsLocked()
 	r.checkDrainedLocked()
 	for _, o := range r.outboxes {
 		o.signal()
 	}
 }
 
-// checkDrainedLocked ends the senders when there is nothing left for them.
+// checkDrainedLocked ends the senders when there is nothing left for them, and the
+// tellers have done what they can.
 func (r *router) checkDrainedLocked() {
-	if r.closed && r.inMemory.first == nil && r.onDisk.first == nil && r.drained != nil {
+	if r.closed && r.inMemory.first == nil && r.onDisk.first == nil && r.drained != nil && r.endsSettledLocked() {
 		r.drained()
 		r.drained = nil
 	}
@@ -389,6 +394,7 @@ func (r *router) giveUp() *UndeliveredError {
 		f.end(ErrClosed)
 	}
 	r.flushes, r.ended = nil, true
+	r.giveUpEndsLocked()
 	if left.Samples == 0 {
 		return nil
 	}

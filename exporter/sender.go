@@ -91,6 +91,9 @@ func (s *sender) push(ctx context.Context, f *flight) {
 			s.router.cut(rest(held, part, parts))
 			return
 		default:
+			if res.doubt {
+				s.router.doubted(s.outbox, part)
+			}
 			s.fail(f.life, rest(held, part, parts), res)
 			return
 		}

@@ -244,6 +244,7 @@ func checkRouter(r *router) (faults []string) {
 	if len(waiting) > len(r.lanes) {
 		fault("%d lanes wait, of %d", len(waiting), len(r.lanes))
 	}
+	checkRouterEnds(r, fault)
 	if inLanes > queued || queued > inLanes+busy {
 		fault("%d parcels are queued, %d wait and %d are busy", queued, inLanes, busy)
 	}

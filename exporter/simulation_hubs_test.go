@@ -42,10 +42,10 @@ func (s *schedule) mischief() {
 		header.Set("Retry-After", strconv.Itoa(rnd.IntN(20)*rnd.IntN(4)))
 	}
 	gateway := s.names[rnd.IntN(len(s.names))]
-	switch rnd.IntN(30) {
+	switch rnd.IntN(32) {
 	case 0, 1:
 		seen("kill")
-		s.net.Kill(name)
+		s.net.kill(name)
 	case 2, 3, 4, 5:
 		seen("start")
 		s.net.Start(name)
@@ -59,6 +59,7 @@ func (s *schedule) mischief() {
 	case 9:
 		seen("name gone")
 		s.net.Remove(name)
+		s.ledger.lost(name)
 		s.pass(time.Duration(rnd.IntN(3000)) * time.Millisecond)
 		s.net.add(name)
 	case 10:
@@ -92,6 +93,8 @@ func (s *schedule) mischief() {
 		hub.Ready(exportertest.Reply{Status: 503, Header: header, Hang: rnd.IntN(3) == 0})
 	case 22, 23:
 		s.changeMembers()
+	case 25, 26:
+		s.deafen(name)
 	case 24:
 		seen("stop")
 		s.stop(name)
@@ -112,7 +115,7 @@ func (s *schedule) stop(name string) {
 	})
 	hub.Ready(exportertest.Reply{Status: http.StatusServiceUnavailable, Body: "edgehub is stopping.\n"})
 	s.pass(time.Duration(s.rnd.IntN(20_000)) * time.Millisecond)
-	s.net.Kill(name)
+	s.net.kill(name)
 	s.pass(time.Duration(s.rnd.IntN(5_000)) * time.Millisecond)
 	s.net.Start(name)
 	hub.Recover()
@@ -230,7 +233,14 @@ type network struct {
 func (n *network) add(name string) {
 	hub := n.Add(name, exportertest.KeepSamples(0), exportertest.KeepPushes(0))
 	hub.OnPush(func(_ exportertest.Push, text []byte) { n.ledger.arrive(name, text) })
+	hub.OnEnded(func(ends []exportertest.End) { n.ledger.end(name, ends) })
 	n.hubs[name] = hub
+}
+
+// kill ends a hub, which has forgotten all when it starts again.
+func (n *network) kill(name string) {
+	n.Kill(name)
+	n.ledger.lost(name)
 }
 
 func (n *network) names() []string { return slices.Sorted(maps.Keys(n.hubs)) }

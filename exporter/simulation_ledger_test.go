@@ -22,6 +22,7 @@ type ledger struct {
 	seen     map[string]int
 	reports  []*report // by id
 	gateways map[string]*gatewayBook
+	hubs     map[string]map[string]*known // by hub and gateway
 
 	taken, refused     int // samples of Submit, by what it returned
 	invalid, gathered  int // samples that cannot be encoded; samples that Config.Gather gave
@@ -44,6 +45,7 @@ type report struct {
 	ghost    bool            // was in a request that ended without an answer: it may arrive at any time
 	arrived  map[string]bool // by hub
 	acked    bool
+	ackedBy  string // which hub
 	rejected bool
 }
 
@@ -63,6 +65,9 @@ type gatewayBook struct {
 	at      map[string]int // the latest that arrived at a hub
 	flying  int            // requests under way with something of it
 
+	flyingTo string // the hub to which they are
+	home     string // the hub that acknowledged the latest; empty for an exporter that began since
+
 	family, last int // while a text is read: the latest report in the family of that number
 }
 
@@ -70,7 +75,7 @@ type gatewayBook struct {
 const firstTimestamp = 1_000_000_000_000
 
 func newLedger() *ledger {
-	return &ledger{began: time.Now(), seen: map[string]int{}, gateways: map[string]*gatewayBook{}}
+	return &ledger{began: time.Now(), seen: map[string]int{}, gateways: map[string]*gatewayBook{}, hubs: map[string]map[string]*known{}}
 }
 
 // breaks notes a promise that was broken.
@@ -219,7 +224,7 @@ func (l *ledger) reportOfLocked(line []byte) *report {
 }
 
 // depart notes that a request is about to be sent, and returns what is in it.
-func (l *ledger) depart(text []byte, batchBytes int) []*report {
+func (l *ledger) depart(hub string, text []byte, batchBytes int) []*report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests++
@@ -246,6 +251,7 @@ func (l *ledger) depart(text []byte, batchBytes int) []*report {
 		if !aboard[b] {
 			aboard[b] = true
 			b.flying++
+			b.flyingTo = hub
 		}
 		r.flying = true
 		l.sent += r.samples
@@ -254,7 +260,7 @@ func (l *ledger) depart(text []byte, batchBytes int) []*report {
 }
 
 // land notes how a request ended.
-func (l *ledger) land(reports []*report, outcome outcome) {
+func (l *ledger) land(hub string, reports []*report, outcome outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	landed := map[*gatewayBook]bool{}
@@ -267,7 +273,8 @@ func (l *ledger) land(reports []*report, outcome outcome) {
 		r.flying = false
 		switch {
 		case outcome == delivered:
-			r.acked = true
+			r.acked, r.ackedBy = true, hub
+			b.home = hub
 			l.acked += r.samples
 			if len(r.arrived) == 0 {
 				l.breaksLocked("report %d of %q was acknowledged, and no hub took it in", r.id, r.gateway)
@@ -312,6 +319,7 @@ func (l *ledger) arrive(hub string, text []byte) {
 			r.arrived = map[string]bool{}
 		}
 		r.arrived[hub] = true
+		l.keepLocked(hub, r)
 		b.arrived, b.at[hub] = max(b.arrived, r.id), max(b.at[hub], r.id)
 	}
 }

@@ -86,6 +86,7 @@ var situations = []string{
 	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side",
 	"push acknowledged", "push rejected", "push dropped", "push gave up", "flush ended", "flush gave up", "flush closed",
 	"spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
+	"hub told", "end told", "end unsupported", "end overtaken", "ends fail", "ended where it left", "arrived after it was given up",
 	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: no answer",
 }
 
@@ -250,6 +251,7 @@ func (s *schedule) begin() {
 	s.ledger.mu.Lock()
 	s.ledger.sent = 0
 	s.ledger.mu.Unlock()
+	s.ledger.excuse()
 	s.reg = prometheus.NewRegistry()
 	cfg := s.cfg
 	cfg.Registerer = s.reg
@@ -372,6 +374,9 @@ func (s *schedule) end(recovered bool) {
 	}
 	now := s.now()
 	s.leftOver(err, now, recovered)
+	if recovered {
+		s.checkEnds(now)
+	}
 	s.check()
 	s.scrape()
 	s.ledger.reachedIf(before.samples > 0 && err != nil, "ended in an outage")

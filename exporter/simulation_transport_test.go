@@ -71,6 +71,9 @@ func (w *watchedTransport) viewLocked(host string) *hubView {
 // RoundTrip implements http.RoundTripper.
 func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	host := req.URL.Hostname()
+	if req.URL.Path == "/gateways/ended" {
+		return w.tellEnds(req)
+	}
 	if req.Method != http.MethodPost {
 		w.probeDeparts(host)
 		resp, err := w.inner.RoundTrip(req)
@@ -79,7 +82,7 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 	zipped := req.Header.Get("Content-Encoding") == "gzip"
 	text := textOf(req, zipped)
-	reports := w.ledger.depart(text, w.cfg.BatchBytes)
+	reports := w.ledger.depart(host, text, w.cfg.BatchBytes)
 	life := w.departs(host, reports)
 	var resp *http.Response
 	var err error
@@ -191,7 +194,7 @@ func (w *watchedTransport) lands(host string, life int, reports []*report, resp 
 	if err == nil {
 		outcome = mustBecome(resp, zipped)
 	}
-	w.ledger.land(reports, outcome)
+	w.ledger.land(host, reports, outcome)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v, now := w.viewLocked(host), time.Now()

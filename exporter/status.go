@@ -45,8 +45,12 @@ import (
 //	          oldest_seconds, spool_samples, gateways (with something queued)
 //	totals    submitted, restored, spilled, delivered, and dropped: an object of
 //	          those reasons that occurred. In samples, also of hubs that left
+//	ends      of gateways that went to another hub: told, dropped, unsupported and
+//	          overtaken (as in ends_total), waiting (an object of hubs that are to be
+//	          told, also of hubs that left, and of how many), deaf (hubs that do not
+//	          know of it)
 //	config    failover (next_hub, wait_for_owner), overflow (refuse_new,
-//	          drop_oldest), as_gauges, gather_sources, spool_dir,
+//	          drop_oldest), tells_ends, as_gauges, gather_sources, spool_dir,
 //	          max_spool_bytes, senders, batch_bytes, batch_wait_seconds,
 //	          push_timeout_seconds, flush_timeout_seconds, min_backoff_seconds,
 //	          max_backoff_seconds, catch_up (left out if without bound)
@@ -55,7 +59,9 @@ import (
 //	          and state of the owner and those who would be next, in order, 12 at
 //	          most), queued_samples (that wait), under_way (some are in a request
 //	          or being written to disk), held_until (the hub takes no more of it
-//	          before)
+//	          before), at (the hub that acknowledged its latest samples, empty while
+//	          none did), untold[] (hub, ended_at: hubs that it left and that are not
+//	          told yet, and the time of its first sample elsewhere)
 func (e *Exporter) Handler() http.Handler { return http.HandlerFunc(e.serveStatus) }
 
 func (e *Exporter) serveStatus(w http.ResponseWriter, req *http.Request) {

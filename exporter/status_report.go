@@ -21,6 +21,7 @@ type status struct {
 	Hubs    []hubStatus      `json:"hubs"`
 	Queue   queueStatus      `json:"queue"`
 	Totals  totalsStatus     `json:"totals"`
+	Ends    endsStatus       `json:"ends"`
 	Config  configStatus     `json:"config"`
 	Gateway *gatewayStatus   `json:"gateway,omitempty"`
 }
@@ -81,9 +82,19 @@ type totalsStatus struct {
 	Dropped   map[string]uint64 `json:"dropped"`
 }
 
+type endsStatus struct {
+	Told        uint64         `json:"told"`
+	Dropped     uint64         `json:"dropped"`
+	Unsupported uint64         `json:"unsupported"`
+	Overtaken   uint64         `json:"overtaken"`
+	Waiting     map[string]int `json:"waiting"`
+	Deaf        []string       `json:"deaf"`
+}
+
 type configStatus struct {
 	Failover            string  `json:"failover"`
 	Overflow            string  `json:"overflow"`
+	TellsEnds           bool    `json:"tells_ends"`
 	AsGauges            bool    `json:"as_gauges"`
 	GatherSources       int     `json:"gather_sources"`
 	SpoolDir            string  `json:"spool_dir"`
@@ -106,6 +117,14 @@ type gatewayStatus struct {
 	QueuedSamples int        `json:"queued_samples"`
 	UnderWay      bool       `json:"under_way"`
 	HeldUntil     time.Time  `json:"held_until,omitzero"`
+	At            string     `json:"at"`
+	Untold        []untold   `json:"untold"`
+}
+
+// untold is an end of which a hub is not told yet.
+type untold struct {
+	Hub     string    `json:"hub"`
+	EndedAt time.Time `json:"ended_at"`
 }
 
 // walkStep is a hub of a gateway's walk.
@@ -132,6 +151,7 @@ func (e *Exporter) status(now time.Time, gateway *string) status {
 			OldestSeconds: at.age.Seconds(), SpoolSamples: at.spoolSamples, Gateways: at.gateways,
 		},
 		Totals:  totalsOf(&at.account),
+		Ends:    endsStatusOf(&at.ends),
 		Config:  configStatusOf(&e.cfg),
 		Gateway: g,
 	}
@@ -174,9 +194,19 @@ func (r *router) look(now time.Time, gateway *string) (snapshot, *gatewayStatus)
 
 // gatewayLocked says where a gateway's samples go.
 func (r *router) gatewayLocked(id string, now time.Time) *gatewayStatus {
-	g := &gatewayStatus{ID: id, InUse: r.routeLocked(id).hub.Name, Walk: []walkStep{}}
+	g := &gatewayStatus{ID: id, InUse: r.routeLocked(id).hub.Name, Walk: []walkStep{}, Untold: []untold{}}
 	if l := r.lanes[id]; l != nil {
 		g.QueuedSamples, g.UnderWay, g.HeldUntil = l.samples, l.busy > 0, stamp(l.until)
+	}
+	if s := r.ends.stays[id]; s != nil {
+		if s.at != nil {
+			g.At = s.at.hub.Name
+		}
+		for _, e := range s.left {
+			if e.at != noTime {
+				g.Untold = append(g.Untold, untold{e.to.hub.Name, stamp(time.UnixMilli(e.at))})
+			}
+		}
 	}
 	if r.ring == nil {
 		return g
@@ -263,10 +293,18 @@ func totalsOf(a *account) totalsStatus {
 	return t
 }
 
+func endsStatusOf(s *endsSnapshot) endsStatus {
+	return endsStatus{
+		Told: s.fates[endTold], Dropped: s.fates[endDropped], Unsupported: s.fates[endUnsupported], Overtaken: s.fates[endOvertaken],
+		Waiting: s.byHub, Deaf: orEmpty(s.deaf),
+	}
+}
+
 func configStatusOf(c *Config) configStatus {
 	s := configStatus{
 		Failover:            "next_hub",
 		Overflow:            "refuse_new",
+		TellsEnds:           !c.NoEnds,
 		AsGauges:            c.AsGauges,
 		GatherSources:       len(c.Gather),
 		SpoolDir:            c.SpoolDir,

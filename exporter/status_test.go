@@ -190,7 +190,7 @@ func TestStatusWithoutMembers(t *testing.T) {
 		assert.Equal(t, 2, s.Queue.Samples)
 		assert.Equal(t, 2, s.Queue.Gateways)
 		assert.InDelta(t, 1, s.Queue.OldestSeconds, 1e-9)
-		assert.Equal(t, &gatewayStatus{ID: "gw-0", Walk: []walkStep{}, QueuedSamples: 1}, s.Gateway)
+		assert.Equal(t, &gatewayStatus{ID: "gw-0", Walk: []walkStep{}, Untold: []untold{}, QueuedSamples: 1}, s.Gateway)
 		assert.Equal(t, "other", s.Members.Source)
 		assert.Equal(t, "*exporter.statusMembers", s.Members.Detail)
 		assert.Equal(t, "no route to http://***@consul:8500/v1", s.Members.LastError)

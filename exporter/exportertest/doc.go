@@ -47,6 +47,7 @@
 //	hub.go      Hub, its options and requests
 //	reply.go    what a hub can be told
 //	push.go     one push, from its body to its answer
+//	ended.go    gateways that left, as exporters tell a hub
 //	parse.go    a text checked and read
 //	record.go   what came, and waiting for it
 //	network.go  hubs by name: Kill, Freeze, Remove, Transport

@@ -13,8 +13,8 @@ import (
 
 // Hub is an edge hub that does as it is told and remembers what came. It is an
 // http.Handler: put it behind a server of httptest, or into a Network. It serves
-// POST /metrics, GET /-/ready and GET /-/healthy. All methods may be called at any
-// time, by several goroutines.
+// POST /metrics, POST /gateways/ended, GET /-/ready and GET /-/healthy. All methods may
+// be called at any time, by several goroutines.
 type Hub struct {
 	opts   options
 	closed chan struct{}
@@ -25,13 +25,16 @@ type Hub struct {
 	script   []Reply // of the next pushes
 	always   Reply   // of those after
 	ready    Reply
+	ended    Reply
 	poison   string
 	unsaid   bool // answers do not tell that gzip is read
 	onPush   func(Push, []byte)
+	onEnded  func([]End)
 	frozen   chan struct{} // nil, or closed when the hub thaws
 	pushes   tail[Push]
 	samples  tail[Sample]
 	requests tail[Request]
+	ends     tail[End]
 	arrived  int           // samples taken in since Reset
 	answered int           // pushes done with since Reset
 	news     chan struct{} // nil, or closed when arrived or answered changes
@@ -49,8 +52,8 @@ type options struct {
 // Wait counts all the same. Without it, all are remembered.
 func KeepSamples(n int) Option { return func(o *options) { o.samples = n } }
 
-// KeepPushes makes the hub remember the last n pushes and the last n requests only.
-// Without it, all are remembered.
+// KeepPushes makes the hub remember the last n pushes, the last n requests and the last
+// n ends only. Without it, all are remembered.
 func KeepPushes(n int) Option { return func(o *options) { o.pushes = n } }
 
 // LimitBody makes the hub answer 413 to bodies of more than n bytes, before or after
@@ -64,7 +67,7 @@ func NewHub(opts ...Option) *Hub {
 		opt(&o)
 	}
 	h := &Hub{opts: o, closed: make(chan struct{}), turn: make(chan struct{}, 1)}
-	h.samples.limit, h.pushes.limit, h.requests.limit = o.samples, o.pushes, o.pushes
+	h.samples.limit, h.pushes.limit, h.requests.limit, h.ends.limit = o.samples, o.pushes, o.pushes, o.pushes
 	return h
 }
 
@@ -83,6 +86,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		h.note(r)
 		h.write(w, Reply{Status: http.StatusMethodNotAllowed, Body: "a fake hub takes pushes only\n"})
+	case path == "/gateways/ended" && r.Method == http.MethodPost:
+		h.serveEnded(w, r)
 	case path == "/-/ready" && isGet:
 		h.probe(w, r)
 	case path == "/-/healthy" && isGet:

@@ -115,6 +115,7 @@ func (h *Hub) Reset() {
 	h.samples.reset()
 	h.pushes.reset()
 	h.requests.reset()
+	h.ends.reset()
 	h.arrived, h.answered = 0, 0
 }
 

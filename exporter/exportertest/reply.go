@@ -69,12 +69,12 @@ func (h *Hub) Ready(reply Reply) {
 	h.ready = reply
 }
 
-// Recover ends what Reply, Always and Ready began: the hub is well. Requests that
-// wait already are not affected.
+// Recover ends what Reply, Always, Ready and Ended began: the hub is well. Requests
+// that wait already are not affected.
 func (h *Hub) Recover() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.script, h.always, h.ready = nil, Reply{}, Reply{}
+	h.script, h.always, h.ready, h.ended = nil, Reply{}, Reply{}, Reply{}
 }
 
 // Refuse makes the hub answer 400, with the number of the line, to every push whose

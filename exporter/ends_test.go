@@ -1,0 +1,602 @@
+package exporter
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// overloaded makes a hub refuse pushes and probes, and nothing else.
+func (h *fakeHub) overloaded() {
+	no := reply{status: http.StatusServiceUnavailable, header: http.Header{exposition.ReasonHeader: {"full"}}}
+	h.answer(no, no)
+}
+
+// told is how a hub is told of gateways.
+func told(at time.Time, ids ...string) []string {
+	var lines []string
+	for _, id := range ids {
+		lines = append(lines, fmt.Sprintf("%s %d", id, at.UnixMilli()))
+	}
+	return lines
+}
+
+// since returns the gateways of samples that the hub took in after the first n.
+func (h *fakeHub) since(n int) []string { return gatewaysOf(h.lines()[n:]) }
+
+// A hub that steps back is told who went elsewhere, and since when, though it takes no
+// samples; so are those who stood in when it is back.
+func TestEndsOfAFailoverAndBack(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		h := start(t, f)
+		ids := gateways(60)
+		h.submit(1, ids...)
+		pass(time.Second)
+		hub := f["hub-1"]
+		away := hub.since(0)
+		require.NotEmpty(t, away)
+
+		hub.overloaded()
+		pass(time.Minute)
+		left := time.Now()
+		h.submit(2, ids...)
+		pass(time.Second)
+		assert.Equal(t, told(left, away...), hub.heard(), "in the time of the first sample elsewhere")
+		assert.Equal(t, 1, hub.tells, "in one request")
+		for range 5 {
+			pass(time.Minute)
+			h.submit(3, ids...)
+		}
+		assert.Len(t, hub.heard(), len(away), "once")
+
+		hub.revive()
+		pass(10 * time.Second)
+		back := time.Now()
+		h.submit(4, ids...)
+		pass(10 * time.Second) // a hub that returns is given little at once
+		heard := append(f["hub-0"].heard(), f["hub-2"].heard()...)
+		assert.ElementsMatch(t, told(back, away...), heard)
+		assert.Len(t, hub.heard(), len(away))
+		assert.Equal(t, 2*len(away), h.count("ends_total", "told"))
+		assert.Zero(t, h.count("ends_waiting"))
+		require.NoError(t, h.stop())
+		h.balanced()
+	})
+}
+
+// A hub that is dead for long is told when it is back, before it gets samples of those who
+// had left it.
+func TestDeadHubIsToldBeforeItGetsSamples(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		hub := f["hub-0"]
+		h := start(t, f)
+		ids := gateways(40)
+		h.submit(1, ids...)
+		pass(time.Second)
+		away := hub.since(0)
+		require.NotEmpty(t, away)
+
+		hub.kill()
+		left := time.Now()
+		for range 240 {
+			h.submit(2, ids...)
+			pass(30 * time.Second)
+		}
+		assert.Empty(t, hub.heard())
+		assert.LessOrEqual(t, hub.tells, 5, "it is probed anyway")
+		assert.Equal(t, len(away), h.count("ends_waiting"))
+
+		hub.onPush = func(string) { assert.Len(t, hub.ends, len(away), "told first") }
+		h.submit(3, ids...) // waits where it is when the hub returns
+		hub.revive()
+		pass(10 * time.Second)
+		h.submit(4, ids...)
+		pass(10 * time.Second)
+		assert.Equal(t, told(left, away...), hub.heard())
+		assert.Len(t, f["hub-1"].heard(), len(away))
+		assert.Zero(t, h.count("ends_total", "overtaken"))
+		require.NoError(t, h.stop())
+	})
+}
+
+// changing is a Membership that a test changes.
+type changing struct {
+	mu   sync.Mutex
+	hubs []Hub
+}
+
+func (c *changing) set(hubs ...Hub) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hubs = hubs
+}
+
+// Hubs implements Membership.
+func (c *changing) Hubs(context.Context) ([]Hub, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hubs, nil
+}
+
+// In a rescale every hub is told whom it lost, also one that left the ring.
+func TestEndsOfARescale(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(5)
+		members := &changing{}
+		all := f.hubs()
+		few := hubsOf("hub-0", "hub-1", "hub-2")
+		members.set(few...)
+		h := start(t, f, func(c *Config) { c.Hubs, c.Members = nil, members })
+		ids := gateways(200)
+		home := map[string]string{}
+		var expected []string // hub, gateway and time of each move
+		round := func(value int) {
+			before := map[string]int{}
+			for name, hub := range f {
+				before[name] = len(hub.lines())
+			}
+			now := time.Now()
+			h.submit(value, ids...)
+			pass(time.Second)
+			for name, hub := range f {
+				for _, id := range hub.since(before[name]) {
+					if was := home[id]; was != "" && was != name {
+						expected = append(expected, was+" "+told(now, id)[0])
+					}
+					home[id] = name
+				}
+			}
+		}
+		rescale := func(hubs []Hub) {
+			members.set(hubs...)
+			pass(2 * time.Minute)
+		}
+		pass(time.Second)
+		round(1)
+		rescale(all)
+		round(2)
+		grown := len(expected)
+		assert.InDelta(t, 80, grown, 25)
+		rescale(few)
+		round(3)
+		assert.Greater(t, len(expected), grown)
+		round(4)
+		var heard []string
+		for name, hub := range f {
+			for _, line := range hub.heard() {
+				heard = append(heard, name+" "+line)
+			}
+		}
+		assert.ElementsMatch(t, expected, heard)
+		assert.Equal(t, len(expected), h.count("ends_total", "told"))
+		require.NoError(t, h.stop())
+	})
+}
+
+func hubsOf(names ...string) []Hub {
+	var hubs []Hub
+	for _, name := range names {
+		hubs = append(hubs, Hub{URL: "http://" + name})
+	}
+	return hubs
+}
+
+// A hub that left the ring and is dead is given up after a while.
+func TestFormerHubIsGivenUp(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		members := &changing{}
+		members.set(f.hubs()...)
+		h := start(t, f, func(c *Config) { c.Hubs, c.Members = nil, members })
+		pass(time.Second)
+		ids := gateways(20)
+		h.submit(1, ids...)
+		pass(time.Second)
+		away := len(f["hub-1"].lines())
+		require.NotZero(t, away)
+		f["hub-1"].kill()
+		members.set(hubsOf("hub-0")...)
+		pass(2 * time.Minute)
+		h.submit(2, ids...)
+		pass(time.Second)
+		assert.Equal(t, away, h.count("ends_waiting"))
+		assert.Equal(t, map[string]int{"hub-1": away}, asJSON(t, h.e, "").Ends.Waiting)
+		pass(formerTime)
+		assert.Zero(t, h.count("ends_waiting"))
+		assert.Equal(t, away, h.count("ends_total", "dropped"))
+		tells := f["hub-1"].tells
+		assert.Less(t, tells, 300, "it backs off")
+
+		f["hub-1"].revive()
+		members.set(f.hubs()...)
+		pass(time.Minute)
+		now := time.Now()
+		h.submit(3, ids...)
+		pass(10 * time.Second)
+		assert.Equal(t, told(now, gatewaysOf(f["hub-1"].lines())...), f["hub-0"].heard())
+		assert.Equal(t, tells, f["hub-1"].tells, "it begins anew")
+		f["hub-1"].overloaded()
+		h.submit(4, ids...)
+		pass(time.Second)
+		assert.Len(t, f["hub-1"].heard(), away, "and is told again")
+		require.NoError(t, h.stop())
+	})
+}
+
+// A hub that does not know of ends is left alone, for a while.
+func TestHubWithoutEnds(t *testing.T) {
+	for _, status := range []int{404, 405, 501} {
+		virtual(t, func(t *testing.T) {
+			f := newFleet(2)
+			hub := f["hub-0"]
+			hub.ended = reply{status: status}
+			h := start(t, f)
+			ids := gateways(20)
+			h.submit(1, ids...)
+			pass(time.Second)
+			away := len(hub.lines())
+			require.NotZero(t, away)
+			hub.overloaded()
+			h.submit(2, ids...)
+			pass(time.Second)
+			assert.Equal(t, 1, hub.tells)
+			assert.Equal(t, away, h.count("ends_total", "unsupported"))
+			assert.Contains(t, h.log.String(), "does not know of gateways that left it")
+			assert.Equal(t, []string{"hub-0"}, asJSON(t, h.e, "").Ends.Deaf)
+			for _, id := range ids { // moves while it is known to be deaf
+				h.e.router.mu.Lock()
+				h.e.router.ends.stays[id].at = h.e.router.byName["hub-0"].notices
+				h.e.router.mu.Unlock()
+			}
+			h.submit(3, ids...)
+			pass(time.Second)
+			assert.Equal(t, 1, hub.tells)
+			assert.Equal(t, away+20, h.count("ends_total", "unsupported"))
+			assert.Zero(t, h.count("ends_waiting"))
+
+			hub.revive() // and is a newer one now
+			pass(10 * time.Second)
+			h.submit(4, ids...)
+			pass(10 * time.Second)
+			hub.overloaded()
+			h.submit(5, ids...)
+			pass(time.Second)
+			assert.Len(t, hub.heard(), away)
+			require.NoError(t, h.stop())
+		})
+	}
+}
+
+// A hub that hangs when it is told keeps samples waiting for a moment, once. What it was
+// not told by then would be wrong.
+func TestHangingEndsDoNotHoldUpSamples(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		hub := f["hub-0"]
+		hub.ended = reply{after: time.Hour}
+		h := start(t, f)
+		ids := gateways(20)
+		h.submit(1, ids...)
+		pass(time.Second)
+		first := len(hub.lines())
+		require.NotZero(t, first)
+		hub.overloaded()
+		h.submit(2, ids...)
+		pass(time.Minute)
+		hub.answer(reply{}, reply{}) // well, but for ends
+		pass(10 * time.Second)
+		require.Equal(t, 2, h.count("hub_up"))
+		for value := range 10 {
+			h.submit(3+value, ids...)
+			pass(maxPatience + endsTimeout + 200*time.Millisecond)
+			assert.Len(t, hub.lines(), (2+value)*first)
+		}
+		assert.Zero(t, h.count("queue_samples"))
+		assert.Equal(t, first, h.count("ends_total", "overtaken"))
+		assert.Zero(t, h.count("ends_waiting"))
+		assert.Empty(t, hub.heard())
+		assert.Len(t, f["hub-1"].heard(), first)
+		require.NoError(t, h.stop())
+	})
+}
+
+// An end that was put off for samples which then do not get through is told after all, as
+// of the first move.
+func TestEndThatWasPutOff(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		hub := f["hub-0"]
+		hub.ended = reply{status: 500}
+		h := start(t, f)
+		ids := gateways(20)
+		h.submit(1, ids...)
+		pass(time.Second)
+		away := hub.since(0)
+		hub.overloaded()
+		left := time.Now()
+		h.submit(2, ids...)
+		pass(time.Minute)
+		hub.answer(reply{status: 503}, reply{}) // answers probes only
+		pass(10 * time.Second)
+		h.submit(3, ids...)
+		pass(time.Minute)
+		assert.Empty(t, hub.heard())
+		assert.Equal(t, len(away), h.count("ends_waiting"))
+		hub.mu.Lock()
+		hub.ended = reply{}
+		hub.mu.Unlock()
+		pass(time.Minute)
+		assert.Equal(t, told(left, away...), hub.heard())
+		assert.Zero(t, h.count("ends_total", "overtaken"))
+		require.NoError(t, h.stop())
+	})
+}
+
+// A hub that may have taken something in is told, too. One that never was reached is not.
+func TestEndsOfWhatIsInDoubt(t *testing.T) {
+	for _, way := range []struct {
+		name  string
+		reply reply
+		ends  bool
+	}{
+		{"answer lost", reply{lost: true}, true},
+		{"no answer", reply{after: time.Hour}, true},
+		{"a proxy's word", reply{status: 504}, true},
+		{"the hub's word", reply{status: 503, header: http.Header{"Hubring-Reason": {"stopping"}}}, false},
+		{"full", reply{status: 429}, false},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			virtual(t, func(t *testing.T) {
+				f := newFleet(2)
+				hub := f["hub-0"]
+				hub.answer(way.reply, reply{status: 503})
+				h := start(t, f)
+				ids := gateways(20)
+				now := time.Now()
+				h.submit(1, ids...)
+				pass(time.Minute)
+				require.Len(t, f["hub-1"].lines(), 20)
+				if !way.ends {
+					assert.Zero(t, hub.tells)
+				} else {
+					heard := hub.heard()
+					require.NotEmpty(t, heard)
+					assert.Less(t, len(heard), 20)
+					for _, line := range heard {
+						assert.Contains(t, told(now, ids...), line)
+					}
+				}
+				require.NoError(t, h.stop())
+			})
+		})
+	}
+}
+
+// The time that is told is that of the earliest sample, whatever the order, and the times
+// are the senders' own.
+func TestEndsAreOfTheEarliestSample(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		h := start(t, f, func(c *Config) { c.BatchBytes = 300 }) // a few parcels a request
+		submit := func(gateway string, stamps ...int64) {
+			items := reports(1, gateway)
+			m := items[0].Family.Metric[0]
+			items[0].Family.Metric = nil
+			for _, ms := range stamps {
+				items[0].Family.Metric = append(items[0].Family.Metric, &dto.Metric{Gauge: m.Gauge, TimestampMs: proto.Int64(ms)})
+			}
+			require.NoError(t, h.e.Submit(context.Background(), items))
+		}
+		id := f.gatewayAt(t, h, "hub-0")
+		submit(id, 1000)
+		pass(time.Second)
+		f["hub-0"].overloaded()
+		submit(id, 7000, 5000, 6000)
+		submit(id, 4000)
+		submit(id, 8000)
+		pass(time.Second)
+		submit(id, 3000) // comes late
+		pass(time.Second)
+		assert.Equal(t, []string{id + " 4000"}, f["hub-0"].heard())
+		require.NoError(t, h.stop())
+	})
+}
+
+// gatewayAt returns a gateway whose home the hub is.
+func (f fleet) gatewayAt(t *testing.T, h *harness, hub string) string {
+	t.Helper()
+	for _, id := range gateways(1000) {
+		if h.e.router.ring.Owner(id).Name == hub {
+			return id
+		}
+	}
+	require.Fail(t, "no gateway")
+	return ""
+}
+
+// What Run moves while it flushes is told before it ends. A dead hub does not keep it.
+func TestRunEndsWithEnds(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		h := start(t, f)
+		ids := gateways(60)
+		h.submit(1, ids...)
+		pass(time.Second)
+		dead, full := f["hub-0"].since(0), f["hub-1"].since(0)
+		f["hub-0"].kill()
+		f["hub-1"].overloaded()
+		now := time.Now()
+		h.submit(2, ids...)
+		require.NoError(t, h.stop())
+		assert.Less(t, time.Since(now), 2*time.Second)
+		assert.Equal(t, told(now, full...), f["hub-1"].heard())
+		assert.Equal(t, len(full), h.count("ends_total", "told"))
+		assert.Equal(t, len(dead), h.count("ends_total", "dropped"))
+		assert.Zero(t, h.count("ends_waiting"))
+	})
+}
+
+// A hub that hangs when it is told keeps Run for as long as a request may take.
+func TestRunDoesNotWaitLongForEnds(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		h := start(t, f)
+		ids := gateways(20)
+		h.submit(1, ids...)
+		pass(time.Second)
+		f["hub-0"].overloaded()
+		f["hub-0"].mu.Lock()
+		f["hub-0"].ended = reply{after: time.Hour}
+		f["hub-0"].mu.Unlock()
+		h.submit(2, ids...)
+		pass(10 * time.Millisecond)
+		now := time.Now()
+		require.NoError(t, h.stop())
+		assert.LessOrEqual(t, time.Since(now), endsTimeout)
+	})
+}
+
+// With NoEnds nobody is told.
+func TestNoEnds(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		h := start(t, f, func(c *Config) { c.NoEnds = true })
+		for value := range 3 {
+			h.submit(value, gateways(20)...)
+			pass(time.Second)
+			f["hub-0"].overloaded()
+		}
+		require.NoError(t, h.stop())
+		assert.Zero(t, f["hub-0"].tells)
+		assert.Zero(t, h.count("ends_total"))
+		assert.Empty(t, h.e.router.ends.stays)
+	})
+}
+
+// Many moves go in several requests, smaller ones while the hub cannot do so many. One that
+// it refuses is found and dropped.
+func TestManyEnds(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		hub := f["hub-0"]
+		h := start(t, f)
+		ids := gateways(10_000)
+		h.submit(1, ids...)
+		pass(10 * time.Second)
+		away := f["hub-1"].since(0)
+		wereAt := func(hub string) { // in a ring of before
+			r := h.e.router
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, id := range away {
+				r.ends.stays[id].at = r.byName[hub].notices
+			}
+		}
+		endsAre := func(r reply) {
+			hub.mu.Lock()
+			defer hub.mu.Unlock()
+			hub.ended = r
+		}
+		endsAre(reply{status: 500})
+		wereAt("hub-0")
+		h.submit(2, ids...)
+		pass(time.Minute)
+		assert.Equal(t, fewestEnds, h.e.router.byName["hub-0"].notices.most)
+		assert.Equal(t, len(away), h.count("ends_waiting"))
+		tells := hub.tells
+		endsAre(reply{})
+		pass(time.Minute)
+		assert.Len(t, hub.heard(), len(away))
+		assert.Greater(t, hub.tells-tells, 5)
+		assert.Less(t, hub.tells-tells, 20)
+
+		hub.mu.Lock()
+		hub.poison = away[17] + " "
+		hub.mu.Unlock()
+		wereAt("hub-0")
+		h.submit(3, ids...)
+		pass(10 * time.Minute)
+		assert.Equal(t, 1, h.count("ends_total", "dropped"))
+		assert.Equal(t, 2*len(away)-1, h.count("ends_total", "told"))
+		assert.Contains(t, h.log.String(), "refuses to be told of gateways")
+		require.NoError(t, h.stop())
+	})
+}
+
+// IDs are escaped, and one that is too long for a request is dropped.
+func TestEndsOfStrangeIDs(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		h := start(t, f)
+		r := h.e.router
+		strange := []string{"", "a b", "a\nb 5", "é%", strings.Repeat("x", endsBytes/2)}
+		r.mu.Lock()
+		for _, id := range strange {
+			r.stayLocked(id).at = r.byName["hub-0"].notices
+			r.arrivedLocked(r.byName["hub-1"], &parcel{key: id, oldest: 5})
+		}
+		r.mu.Unlock()
+		pass(time.Second)
+		assert.Equal(t, []string{" 5", "%C3%A9%25 5", "a%0Ab+5 5", "a+b 5"}, f["hub-0"].heard())
+		assert.Equal(t, 1, h.count("ends_total", "dropped"))
+		require.NoError(t, h.stop())
+	})
+}
+
+// What is remembered is bounded, in gateways and in ends.
+func TestEndsAreBounded(t *testing.T) {
+	r, all := crowdedRouter(t, 2, 0, nil)
+	from, to := all[0], all[1]
+	from.notices.manned = true
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := func(i int) string { return fmt.Sprintf("gateway-%092d", i) }
+	const most = maxStayBytes / (100 + stayOverhead)
+	for i := range 2 * most {
+		r.arrivedLocked(from, &parcel{key: key(i), oldest: 5})
+	}
+	assert.Len(t, r.ends.stays, most)
+	for id := range r.ends.stays {
+		r.arrivedLocked(to, &parcel{key: id, oldest: 6})
+	}
+	assert.Equal(t, most, r.ends.waiting)
+	r.arrivedLocked(from, &parcel{key: key(3 * most), oldest: 7})
+	assert.Nil(t, r.ends.stays[key(3*most)], "those with an end are not forgotten")
+
+	for id := range r.ends.stays {
+		for i := range 3 {
+			r.openEndLocked(r.ends.stays[id], &notices{hub: Hub{Name: fmt.Sprint(i)}})
+		}
+	}
+	assert.Equal(t, min(4*most, maxEnds), r.ends.known)
+	assert.Equal(t, uint64(max(4*most-maxEnds, 0)), r.ends.fates[endDropped])
+	r.giveUpEndsLocked()
+	assert.Zero(t, r.ends.waiting)
+}
+
+// A parcel that an earlier Run left on disk has its times.
+func TestOldestOfARestoredParcel(t *testing.T) {
+	enc := newEncoder(time.UnixMilli(1000), false)
+	defer enc.release()
+	enc.encode(gatewayReport("gw-1"))
+	p := enc.parcels[0]
+	p.bytes = p.length()
+	got, err := readMeta(appendMeta(nil, p))
+	require.NoError(t, err)
+	require.NoError(t, readBody(appendBody(nil, p), got))
+	assert.Equal(t, p.oldest, got.oldest)
+	assert.Equal(t, int64(1000), got.oldest)
+}
