@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
+	"github.com/hubring/hubring/e2e/internal/report"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
 )
 

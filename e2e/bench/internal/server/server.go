@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubring/hubring/e2e/bench/internal/procstat"
+	"github.com/hubring/hubring/e2e/internal/procstat"
 	"github.com/hubring/hubring/e2e/internal/process"
 )
 
