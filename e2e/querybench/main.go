@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,6 +39,7 @@ type options struct {
 	only     []string
 	keep     string
 	svg      string
+	hubquery string
 	warm     int
 	fraction bool
 }
@@ -83,6 +85,7 @@ func parse(args []string) (options, error) {
 	app.Flag("warm", "Measurements of a query after its first ask, of slow ones fewer; 0 is enough to compare answers.").Default("3").IntVar(&o.warm)
 	app.Flag("keep", "Folder in which the data stay, and are found again.").PlaceHolder("DIR").StringVar(&o.keep)
 	app.Flag("svg", "File for a drawing of how many times faster each is.").PlaceHolder("FILE").StringVar(&o.svg)
+	app.Flag("hubquery", "Binary that is measured as S, instead of what the checkout builds.").PlaceHolder("FILE").StringVar(&o.hubquery)
 	if _, err := app.Parse(args); err != nil {
 		return o, err
 	}
@@ -93,6 +96,8 @@ func parse(args []string) (options, error) {
 		}
 		o.shape.Parts = append(o.shape.Parts, n)
 	}
+	slices.Sort(o.shape.Parts)
+	o.shape.Parts = slices.Compact(o.shape.Parts)
 	for _, letter := range strings.Split(letters, ",") {
 		if !known(letter) {
 			return o, fmt.Errorf("--modes=%s: there is no %q", letters, letter)

@@ -73,7 +73,8 @@ func build(ctx context.Context, dir string, o options) (programs, error) {
 	if p.edgehub, err = stack.BuildHub(ctx, checkout, dir, false); err != nil {
 		return p, err
 	}
-	if slices.Contains(o.modes, modeShards) {
+	p.hubquery = o.hubquery
+	if slices.Contains(o.modes, modeShards) && p.hubquery == "" {
 		if p.hubquery, err = buildHubquery(ctx, checkout, dir); err != nil {
 			return p, err
 		}

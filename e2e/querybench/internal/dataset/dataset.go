@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -74,21 +75,16 @@ func (s *Set) MovesAt() []int {
 	return out
 }
 
-// Open returns the set of a shape in a folder below dir, and makes it if it is not there or
-// not whole. say gets a line for each step.
+// Open returns the set of a shape in a folder below dir, and makes it if it is not there, not
+// whole, or lacks one of the shape's divisions. say gets a line for each step.
 func Open(ctx context.Context, dir string, shape Shape, programs Programs, say func(format string, args ...any)) (*Set, error) {
-	name, err := json.Marshal(shape)
-	if err != nil {
-		return nil, err
-	}
-	s := &Set{dir: filepath.Join(dir, fmt.Sprintf("querybench-%d-%016x", format, hashOf(string(name)))), Shape: shape, fleet: newFleet(shape)}
-	content, err := os.ReadFile(s.mark())
-	if err == nil {
-		say("using the data in %s", s.dir)
-		return s, json.Unmarshal(content, s)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+	s := &Set{dir: filepath.Join(dir, shape.folder()), Shape: shape, fleet: newFleet(shape)}
+	there, err := s.read()
+	if err != nil || there {
+		if there {
+			say("using the data in %s", s.dir)
+		}
+		return s, err
 	}
 	if err := os.RemoveAll(s.dir); err != nil { // what a run that was broken off has left
 		return nil, err
@@ -97,6 +93,41 @@ func Open(ctx context.Context, dir string, shape Shape, programs Programs, say f
 		return nil, errors.Join(fmt.Errorf("make the data: %w", err), os.RemoveAll(s.dir))
 	}
 	return s, nil
+}
+
+// folder is a name that follows from what the data are, but not from their divisions.
+func (s Shape) folder() string {
+	s.Parts = nil
+	content, err := json.Marshal(s)
+	if err != nil {
+		panic("BUG: a shape is no JSON: " + err.Error())
+	}
+	return fmt.Sprintf("querybench-%d-%016x", format, hashOf(string(content)))
+}
+
+// read reads what is there, if that has all that is wanted. If it does not, what it has is
+// wanted from then on, too: it will be made with the rest.
+func (s *Set) read() (there bool, err error) {
+	content, err := os.ReadFile(s.mark())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var found Set
+	if err := json.Unmarshal(content, &found); err != nil {
+		return false, fmt.Errorf("read %s: %w", s.mark(), err)
+	}
+	all := slices.Concat(found.Shape.Parts, s.Shape.Parts)
+	slices.Sort(all)
+	all = slices.Compact(all)
+	if len(all) > len(found.Shape.Parts) {
+		s.Shape.Parts = all
+		return false, nil
+	}
+	s.Start, s.DaySeconds, s.LiveSeconds = found.Start, found.DaySeconds, found.LiveSeconds
+	return true, nil
 }
 
 // mark is the file that says that a set is whole.

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -137,4 +138,30 @@ func samplesIn(t *testing.T, dir string) (samples map[string]map[int64]float64, 
 	}
 	require.NoError(t, found.Err())
 	return samples, markers
+}
+
+// Data that are there are used if they have the divisions that are wanted.
+func TestDivisionsThatAreThereAreEnough(t *testing.T) {
+	dir := t.TempDir()
+	shape := Shape{Gateways: 3, Scale: 0.01, Parts: []int{2, 8}}
+	made := &Set{dir: filepath.Join(dir, shape.folder()), Shape: shape, Start: 7}
+	require.NoError(t, os.Mkdir(made.dir, 0o755))
+	content, err := json.Marshal(made)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(made.mark(), content, 0o644))
+
+	shape.Parts = []int{8}
+	s, err := Open(t.Context(), dir, shape, Programs{}, t.Logf)
+	require.NoError(t, err)
+	require.Equal(t, int64(7), s.Start)
+
+	s.Shape.Parts = []int{4, 8}
+	there, err := s.read()
+	require.NoError(t, err)
+	require.False(t, there)
+	require.Equal(t, []int{2, 4, 8}, s.Shape.Parts)
+
+	other := shape
+	other.Moves = 1
+	require.NotEqual(t, shape.folder(), other.folder())
 }
