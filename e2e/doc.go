@@ -44,6 +44,10 @@
 //	pushgateway                 1.11.3    e2e/tools/pushgateway
 //	victoria-metrics, vmagent   1.110.0   e2e/tools/victoriametrics
 //
+// and for that of queries:
+//
+//	victoria-metrics-1.151      1.151.0   e2e/tools/victoriametrics151
+//
 // All but the hub are pinned by the go.mod and go.sum files of those small
 // modules and kept in the user's cache folder (hubring-e2e) under a hash of
 // them; a change of one builds anew, and what nobody used for a day is removed.
@@ -73,6 +77,7 @@
 //	watch_test.go     asks all the time whether a series counts twice
 //
 //	bench             what a hub costs, see there
+//	querybench        what queries cost over shards, and whether answers are the same; a module of its own
 //	scrapers          scrapers and proxies, and what breaks: docs/scrapers.md
 //
 //	internal/realbin  builds the real programs, once
@@ -81,6 +86,8 @@
 //	internal/fleet    the gateways, the controllers, the ledger
 //	internal/promapi  PromQL over HTTP
 //	internal/tap      what an exporter sends, by the request
+//	internal/procstat what a process costs
+//	internal/report   tables, and goals that are reached or not
 //	internal/runqueue how long a thread waited for a processor
 //
 // Processes listen on free loopback ports and die with the test. When a test

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"encoding/xml"
 	"fmt"
 	"math"
 	"strings"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/internal/svg"
 )
 
 const (
@@ -16,42 +15,24 @@ const (
 	// more, the drawing shows what stays and what moves, and sums.
 	maxDrawnHubs = 20
 
-	ink, faint, moving = "#1f2933", "#7b8794", "#d64545"
+	ink, faint, moving = svg.Ink, svg.Faint, "#d64545"
 )
 
-// canvas is an SVG in the making.
-type canvas struct{ bytes.Buffer }
-
-func (c *canvas) add(format string, args ...any) { fmt.Fprintf(&c.Buffer, format+"\n", args...) }
-
-// text writes at a baseline; the anchor is start, middle or end.
-func (c *canvas) text(x, y, size float64, anchor, colour, text string) {
-	c.add(`<text x="%.1f" y="%.1f" font-size="%g" text-anchor="%s" fill="%s">%s</text>`, x, y, size, anchor, colour, escaped(text))
-}
-
-func escaped(s string) string {
-	var b bytes.Buffer
-	if err := xml.EscapeText(&b, []byte(s)); err != nil {
-		panic("BUG: a buffer refused to grow: " + err.Error())
-	}
-	return b.String()
-}
+// canvas is the drawing with the shapes that a plan consists of.
+type canvas struct{ *svg.Canvas }
 
 // drawPlan draws a plan: on the left the circle, whose inner band is before and
 // whose outer band is after, on the right the load of each hub.
 func drawPlan(p *hashring.Plan) []byte {
-	var c canvas
 	rows := loadRows(p)
 	height := max(560, 150+rowHeight*len(rows)+60)
-	c.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="DejaVu Sans, Verdana, Helvetica, Arial, sans-serif">`, svgWidth, height, svgWidth, height)
-	c.add(`<rect width="100%%" height="100%%" fill="#ffffff"/>`)
-	c.text(32, 44, 22, "start", ink, fmt.Sprintf("From %d to %d hubs", p.Before.Nodes, p.After.Nodes))
-	c.text(32, 70, 14, "start", faint, fmt.Sprintf("%s of %s series move (%s of %s keys)",
+	c := canvas{svg.New(svgWidth, height)}
+	c.Text(32, 44, 22, "start", ink, fmt.Sprintf("From %d to %d hubs", p.Before.Nodes, p.After.Nodes))
+	c.Text(32, 70, 14, "start", faint, fmt.Sprintf("%s of %s series move (%s of %s keys)",
 		grouped(p.MovedSeries), grouped(p.Series), grouped(p.MovedKeys), grouped(p.Keys)))
-	drawCircle(&c, p, 260, float64(height)/2+22)
-	drawLoads(&c, p, rows)
-	c.add(`</svg>`)
-	return c.Bytes()
+	drawCircle(c, p, 260, float64(height)/2+22)
+	drawLoads(c, p, rows)
+	return c.End()
 }
 
 // flow is a part of the circle: series that one hub has before and one, or the same, after.
@@ -87,15 +68,15 @@ const (
 	innerLabelAngle, outerLabelAngle = 0.20, 0.11
 )
 
-func drawCircle(c *canvas, p *hashring.Plan, x, y float64) {
+func drawCircle(c canvas, p *hashring.Plan, x, y float64) {
 	colours := hubColours(p)
 	short := shortNames(p)
 	few := len(p.Nodes) <= maxDrawnHubs
 	angle, beforeAngle := 0.0, 0.0
-	var labels canvas
+	var labels svg.Canvas
 	label := func(r, from, to float64, text string) {
 		middle := (from+to)/2 - math.Pi/2
-		labels.text(x+r*math.Cos(middle), y+r*math.Sin(middle)+4.5, 13, "middle", "#ffffff", text)
+		labels.Text(x+r*math.Cos(middle), y+r*math.Sin(middle)+4.5, 13, "middle", "#ffffff", text)
 	}
 	all := flows(p)
 	for i, f := range all {
@@ -118,18 +99,18 @@ func drawCircle(c *canvas, p *hashring.Plan, x, y float64) {
 		}
 	}
 	c.Write(labels.Bytes())
-	c.text(x, y-4, 30, "middle", ink, percent(p.MovedShare))
-	c.text(x, y+18, 14, "middle", ink, "of the series move")
-	c.text(x, y+40, 12, "middle", faint, "even shares need "+percent(p.LeastShare))
+	c.Text(x, y-4, 30, "middle", ink, percent(p.MovedShare))
+	c.Text(x, y+18, 14, "middle", ink, "of the series move")
+	c.Text(x, y+40, 12, "middle", faint, "even shares need "+percent(p.LeastShare))
 	legend := "inner band: home before, outer band: home after"
 	if !few {
 		legend = "inner band: before, outer band: what stays (grey) and what moves (red)"
 	}
-	c.text(x, y+outerRadius+28, 12, "middle", faint, legend)
+	c.Text(x, y+outerRadius+28, 12, "middle", faint, legend)
 }
 
 // band draws a part of a ring between two angles, clockwise from the top.
-func (c *canvas) band(x, y, outer, inner, from, to float64, colour string, edged bool) {
+func (c canvas) band(x, y, outer, inner, from, to float64, colour string, edged bool) {
 	if to-from < 1e-9 {
 		return
 	}
@@ -145,7 +126,7 @@ func (c *canvas) band(x, y, outer, inner, from, to float64, colour string, edged
 	if edged {
 		edge = ` stroke="#ffffff" stroke-width="1"`
 	}
-	c.add(`<path d="M %s A %g %g 0 %d 1 %s L %s A %g %g 0 %d 0 %s Z" fill="%s"%s/>`,
+	c.Add(`<path d="M %s A %g %g 0 %d 1 %s L %s A %g %g 0 %d 0 %s Z" fill="%s"%s/>`,
 		at(outer, from), outer, outer, large, at(outer, to), at(inner, to), inner, inner, large, at(inner, from), colour, edge)
 }
 

@@ -46,14 +46,14 @@ func loadRows(p *hashring.Plan) []loadRow {
 }
 
 // drawLoads draws two bars for each row, and the averages as lines through all.
-func drawLoads(c *canvas, p *hashring.Plan, rows []loadRow) {
+func drawLoads(c canvas, p *hashring.Plan, rows []loadRow) {
 	most := 1.0
 	for _, r := range rows {
 		most = max(most, r.before, r.after)
 	}
 	at := func(series float64) float64 { return barsLeft + (barsRight-barsLeft)*series/most }
-	c.text(barsLeft, 44, 16, "start", ink, "Series of each hub")
-	c.text(barsLeft, 66, 12, "start", faint, fmt.Sprintf("above its share at most %s before and %s after", grouped(p.Before.Above), grouped(p.After.Above)))
+	c.Text(barsLeft, 44, 16, "start", ink, "Series of each hub")
+	c.Text(barsLeft, 66, 12, "start", faint, fmt.Sprintf("above its share at most %s before and %s after", grouped(p.Before.Above), grouped(p.After.Above)))
 
 	colours := hubColours(p)
 	bottom := barsTop + float64(rowHeight*len(rows)) + 2
@@ -63,34 +63,34 @@ func drawLoads(c *canvas, p *hashring.Plan, rows []loadRow) {
 		if colour := colours[r.name]; colour != "" {
 			pale, strong = colour, colour
 		}
-		c.text(barsLeft-12, y+barHeight+5, 13, "end", ink, abbreviated(r.label, 16))
+		c.Text(barsLeft-12, y+barHeight+5, 13, "end", ink, abbreviated(r.label, 16))
 		c.bar(y, r.before, at, pale, 0.45, "joins")
 		c.bar(y+barHeight+1, r.after, at, strong, 1, "leaves")
 	}
 	c.average(p.Before.Average, at, barsTop-8, bottom, barsTop-14, "4 3", "average before "+grouped(int(math.Round(p.Before.Average))))
 	c.average(p.After.Average, at, barsTop-8, bottom, bottom+16, "", "average after "+grouped(int(math.Round(p.After.Average))))
-	c.text(barsLeft, bottom+38, 12, "start", faint, "upper, pale bar: before; lower bar: after")
+	c.Text(barsLeft, bottom+38, 12, "start", faint, "upper, pale bar: before; lower bar: after")
 }
 
 // bar draws one bar with its number in a column to the right of all, or a
 // word in its place if there is none.
-func (c *canvas) bar(y, series float64, at func(float64) float64, colour string, opacity float64, absent string) {
+func (c canvas) bar(y, series float64, at func(float64) float64, colour string, opacity float64, absent string) {
 	if series < 0 {
-		c.text(barsLeft+4, y+barHeight-3, 11, "start", faint, absent)
+		c.Text(barsLeft+4, y+barHeight-3, 11, "start", faint, absent)
 		return
 	}
-	c.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%g" fill="%s" fill-opacity="%g"/>`, barsLeft, y, at(series)-barsLeft, barHeight, colour, opacity)
-	c.text(barsRight+90, y+barHeight-3, 12, "end", ink, grouped(int(math.Round(series))))
+	c.Add(`<rect x="%.1f" y="%.1f" width="%.1f" height="%g" fill="%s" fill-opacity="%g"/>`, barsLeft, y, at(series)-barsLeft, barHeight, colour, opacity)
+	c.Text(barsRight+90, y+barHeight-3, 12, "end", ink, grouped(int(math.Round(series))))
 }
 
 // average draws a line from top to bottom with its name at the given height,
 // beside the line where there is more room.
-func (c *canvas) average(series float64, at func(float64) float64, top, bottom, labelY float64, dashes, label string) {
+func (c canvas) average(series float64, at func(float64) float64, top, bottom, labelY float64, dashes, label string) {
 	x := at(series)
-	c.add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-width="1.5" stroke-dasharray="%s"/>`, x, top, x, bottom, ink, dashes)
+	c.Add(`<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s" stroke-width="1.5" stroke-dasharray="%s"/>`, x, top, x, bottom, ink, dashes)
 	anchor := "middle"
 	if x < barsLeft+90 {
 		anchor, x = "start", barsLeft
 	}
-	c.text(x, labelY, 12, anchor, ink, label)
+	c.Text(x, labelY, 12, anchor, ink, label)
 }

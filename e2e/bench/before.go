@@ -12,7 +12,7 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
-	"github.com/hubring/hubring/e2e/bench/internal/report"
+	"github.com/hubring/hubring/e2e/internal/report"
 	"github.com/hubring/hubring/e2e/internal/stack"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 // bench builds the program once for a test and returns how to run it, for a

@@ -11,8 +11,8 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 // The goals of a hub by itself.

@@ -17,12 +17,12 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/procstat"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
 	"github.com/hubring/hubring/e2e/internal/process"
+	"github.com/hubring/hubring/e2e/internal/procstat"
 	"github.com/hubring/hubring/e2e/internal/promapi"
 	"github.com/hubring/hubring/e2e/internal/realbin"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 // pair is a hub, the Prometheus that scrapes it and the fleet that pushes.

@@ -11,9 +11,9 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
 	"github.com/hubring/hubring/e2e/internal/realbin"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 // The peers' names, as they stand in the table.

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/procstat"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
+	"github.com/hubring/hubring/e2e/internal/procstat"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 
 	"github.com/alecthomas/kingpin/v2"
 
-	"github.com/hubring/hubring/e2e/bench/internal/report"
 	"github.com/hubring/hubring/e2e/internal/realbin"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 // The goals of a sustained run.

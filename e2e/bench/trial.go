@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
-	"github.com/hubring/hubring/e2e/bench/internal/report"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
+	"github.com/hubring/hubring/e2e/internal/report"
 )
 
 // cost is what a server's pushes and scrapes have cost.

@@ -106,6 +106,18 @@ var scrapers = group{
 	},
 }
 
+// queries are the servers other than Prometheus whose answers are measured.
+var queries = group{
+	{
+		module:  "victoriametrics151",
+		version: "1.151.0",
+		stamp:   victoriaMetrics.stamp,
+		programs: map[string]string{
+			VictoriaMetrics151: "github.com/VictoriaMetrics/VictoriaMetrics/app/victoria-metrics",
+		},
+	},
+}
+
 var victoriaMetrics = component{
 	module:  "victoriametrics",
 	version: "1.110.0",

@@ -49,6 +49,9 @@ const (
 	Telegraf   = "telegraf"
 )
 
+// VictoriaMetrics151 is the name of the binary in the folder that QueriesDir returns.
+const VictoriaMetrics151 = "victoria-metrics-1.151"
+
 // The names of the binaries in the folder that ClusterDir returns.
 const (
 	Alertmanager  = "alertmanager"
@@ -83,6 +86,11 @@ func PeersDir(ctx context.Context, checkout string, progress io.Writer) (string,
 // ScrapersDir is Dir for the scrapers other than Prometheus.
 func ScrapersDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
 	return scrapers.dir(ctx, checkout, progress)
+}
+
+// QueriesDir is Dir for the servers other than Prometheus whose answers are measured.
+func QueriesDir(ctx context.Context, checkout string, progress io.Writer) (string, error) {
+	return queries.dir(ctx, checkout, progress)
 }
 
 // ClusterDir is Dir for the programs that the chart is tried with: a Kubernetes

@@ -37,9 +37,10 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 		"pushgateway":       "github.com/prometheus/pushgateway v1.11.3 ",
 		"victoriametrics":   "github.com/VictoriaMetrics/VictoriaMetrics v1.110.0 ",
 
-		"vmagent151": "github.com/VictoriaMetrics/VictoriaMetrics v1.151.0 ",
-		"otelcol":    "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver v0.165.1\n",
-		"telegraf":   "github.com/influxdata/telegraf v1.39.0 ",
+		"vmagent151":         "github.com/VictoriaMetrics/VictoriaMetrics v1.151.0 ",
+		"victoriametrics151": "github.com/VictoriaMetrics/VictoriaMetrics v1.151.0 ",
+		"otelcol":            "github.com/open-telemetry/opentelemetry-collector-contrib/receiver/prometheusreceiver v0.165.1\n",
+		"telegraf":           "github.com/influxdata/telegraf v1.39.0 ",
 
 		"alertmanager": "github.com/prometheus/alertmanager v0.31.1 ",
 		"gofakes3":     "github.com/johannesboyne/gofakes3 v1.2.0 ",
@@ -48,10 +49,10 @@ func TestStampedVersionsAreTheModules(t *testing.T) {
 	stamped := map[string]string{
 		"nodeexporter": "1.12.1", "prometheus": "3.15.0", "prometheus253": "2.53.1", "thanos": "0.42.4",
 		"prometheusedgehub": "1.1.0", "pushgateway": "1.11.3", "victoriametrics": "1.110.0",
-		"vmagent151": "1.151.0", "otelcol": "", "telegraf": "1.39.0",
+		"vmagent151": "1.151.0", "victoriametrics151": "1.151.0", "otelcol": "", "telegraf": "1.39.0",
 		"alertmanager": "0.31.1", "gofakes3": "", "kube": "v1.36.3",
 	}
-	for _, c := range slices.Concat(suite, peers, scrapers, cluster) {
+	for _, c := range slices.Concat(suite, peers, scrapers, queries, cluster) {
 		content, err := os.ReadFile(filepath.Join(toolsDir(root), c.module, "go.mod"))
 		require.NoError(t, err)
 		require.Contains(t, string(content), module[c.module])

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubring/hubring/e2e/bench/internal/procstat"
 	"github.com/hubring/hubring/e2e/internal/process"
+	"github.com/hubring/hubring/e2e/internal/procstat"
 )
 
 const (

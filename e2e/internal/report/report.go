@@ -1,4 +1,4 @@
-// Package report prints what the benchmark found: tables, and goals that were
+// Package report prints what benchmarks found: tables, and goals that were
 // reached or not.
 package report
 

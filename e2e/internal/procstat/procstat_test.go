@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // The clock has what /proc/PID/stat has, in finer units.
@@ -48,6 +49,23 @@ func TestRSSGrowsWithWhatIsTouched(t *testing.T) {
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, after, before+size/2)
 	require.Len(t, block, size)
+}
+
+func TestPeakCountsFromReset(t *testing.T) {
+	const size = 64 << 20
+	pid := os.Getpid()
+	block, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	require.NoError(t, err)
+	for i := 0; i < size; i += 4096 {
+		block[i] = 1
+	}
+	require.NoError(t, unix.Munmap(block))
+	high, err := Peak(pid)
+	require.NoError(t, err)
+	require.NoError(t, ResetPeak(pid))
+	low, err := Peak(pid)
+	require.NoError(t, err)
+	require.Less(t, low, high-size/2)
 }
 
 func TestWatchKeepsTheHighest(t *testing.T) {
