@@ -67,8 +67,10 @@ type witness struct {
 
 func witnessOf(a *arrange.Arrangement) witness {
 	for _, id := range a.Rank.Order {
-		if a.Holds(id) {
-			p := a.Last(id)
+		if !a.Holds(id) {
+			continue
+		}
+		if p, is := a.Last(id); is {
 			return witness{a.Rank.Text(id), p.Time, p.Value}
 		}
 	}
