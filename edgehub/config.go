@@ -72,6 +72,14 @@ type Config struct {
 	// IdleSeries is how long a series stays known after its last sample was
 	// scraped. Default 1 hour.
 	IdleSeries time.Duration
+	// NoFirstSamples makes the hub write nothing into its log when gateways come, so that what comes out is what
+	// was pushed and markers. Queries over several hubs find gateways that moved by what it writes, the
+	// series edgehub_gateway_first_sample_timestamp_seconds; who asks one server, or drains by other means, does not need it.
+	NoFirstSamples bool
+	// EndsAfter is after how many of its own intervals a gateway that was silent is ended, that is, its
+	// series get stale markers; 30 seconds at least, and only after it pushed for four intervals. Default 3;
+	// below 0 for never. It is at least 2.
+	EndsAfter int
 	// Cursors names the scrapers; each gets every sample once and asks for
 	// its own with /metrics?cursor=NAME. Default one scraper, which need not
 	// say its name.
@@ -129,6 +137,7 @@ func DefaultConfig() Config {
 		MaxAge:           time.Hour,
 		MaxAhead:         10 * time.Minute,
 		IdleSeries:       time.Hour,
+		EndsAfter:        3,
 	}
 }
 
@@ -152,6 +161,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxAge, d.MaxAge)
 	setDefault(&c.MaxAhead, d.MaxAhead)
 	setDefault(&c.IdleSeries, d.IdleSeries)
+	setDefault(&c.EndsAfter, d.EndsAfter)
 	if len(c.Cursors) == 0 {
 		c.Cursors = []string{""}
 	}
@@ -212,6 +222,9 @@ func (c Config) validate() error {
 	}
 	if c.Policy != Refuse && c.Policy != Newest {
 		errs = append(errs, fmt.Errorf("the policy is %q, it must be %q or %q", c.Policy, Refuse, Newest))
+	}
+	if c.EndsAfter == 1 || c.EndsAfter > math.MaxInt16 {
+		errs = append(errs, fmt.Errorf("EndsAfter is %d, it must be from 2 to %d, since a gateway may be a little late, or below 0 for never", c.EndsAfter, math.MaxInt16))
 	}
 	if c.MaxBodiesBytes < c.MaxBodyBytes {
 		errs = append(errs, fmt.Errorf("MaxBodiesBytes is %d, which is less than MaxBodyBytes, %d", c.MaxBodiesBytes, c.MaxBodyBytes))

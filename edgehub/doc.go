@@ -34,6 +34,11 @@
 // scrapers one that is dead stops nobody: what another one has got makes room for
 // pushes, and the dead one goes without it.
 //
+// A gateway that went elsewhere ends here: POST /gateways/ended, or End, says which, and a gateway that
+// fell silent the hub finds by itself (Config.EndsAfter). Each of its series gets a stale marker, a sample
+// like others that only protobuf can carry. When a gateway comes, or comes back, the hub writes the time of
+// its first sample into its own log, as the series edgehub_gateway_first_sample_timestamp_seconds.
+//
 // The log is in memory and ends with the process. Drain stops a hub so that its
 // scrapers have everything before.
 //

@@ -17,7 +17,8 @@ const drainReport = 5 * time.Second
 // once, and the hub is not ready. Drain waits for the pushes under way, and then
 // until every scraper has everything, which the hub goes on serving. One scrape of each
 // cursor or part is enough, unless it is further behind than one response
-// holds. What was handed over before and is not confirmed yet the scraper confirms
+// holds. Until then the hub is told which gateways went elsewhere (End), so that their
+// series end here. What was handed over before and is not confirmed yet the scraper confirms
 // by coming again; if it comes over another connection it may get it again.
 //
 // Drain returns nil when nothing waits, at once if nothing did; Stats has counted
@@ -34,12 +35,15 @@ func (h *Hub) Drain(ctx context.Context) error {
 	pushed := h.web.CloseEntrance()
 	wait.log()
 	err := wait.until(pushed)
-	for err == nil {
-		left, moved := h.store.Log.Left()
-		if left == 0 {
-			break
-		}
-		err = wait.until(moved)
+	if err == nil {
+		err = wait.untilNothingIsLeft()
+	}
+	ended := h.web.CloseExit()
+	if err == nil {
+		err = wait.until(ended)
+	}
+	if err == nil {
+		err = wait.untilNothingIsLeft()
 	}
 	if err != nil {
 		h.Retire()
@@ -73,6 +77,19 @@ func (v *vigil) until(closed <-chan struct{}) error {
 			return context.Cause(v.ctx)
 		case <-v.report.C:
 			v.log()
+		}
+	}
+}
+
+// untilNothingIsLeft waits until each scraper has everything.
+func (v *vigil) untilNothingIsLeft() error {
+	for {
+		left, moved := v.hub.store.Log.Left()
+		if left == 0 {
+			return nil
+		}
+		if err := v.until(moved); err != nil {
+			return err
 		}
 	}
 }

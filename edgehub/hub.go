@@ -15,6 +15,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
+	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/edgehub/internal/web"
@@ -54,6 +55,9 @@ func New(cfg Config) (*Hub, error) {
 			Newest:     cfg.Policy == Newest,
 			IdleSeries: cfg.IdleSeries,
 			Scrapers:   cfg.Cursors,
+			Times:      samples.Times{MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead},
+			Own:        ownSeries(cfg),
+			EndsAfter:  cfg.EndsAfter,
 		}),
 		room: body.NewRoom(cfg.MaxBodiesBytes),
 	}
@@ -65,7 +69,7 @@ func New(cfg Config) (*Hub, error) {
 		Limits:       exposition.Limits{SeriesBytes: cfg.MaxSeriesBytes, Labels: cfg.MaxLabels},
 		GatewayLabel: cfg.GatewayLabel,
 		MaxSamples:   cfg.MaxSamples,
-		Reserved:     receipt.Name,
+		Reserved:     []string{receipt.Name, firstSample},
 	}, h.store, h.room)
 	pushSeconds, scrapeSeconds := newHistograms()
 	h.web = web.New(web.Config{
@@ -134,11 +138,13 @@ func (h *Hub) Push(ctx context.Context, format Format, body []byte) (samples int
 
 // Stats is what a hub did since it started, in samples, and what it holds.
 type Stats struct {
-	Received uint64 // taken into the log
-	Scraped  uint64 // passed by a cursor, each scraper counted
-	Dropped  uint64 // passed by a cursor, but too old, too far ahead or set aside, and not written
-	LetGo    uint64 // given up under the policy Newest, to make room
-	Series   int    // known
+	Received     uint64 // taken into the log
+	Scraped      uint64 // passed by a cursor, each scraper counted
+	Dropped      uint64 // passed by a cursor, but too old, too far ahead or set aside, and not written
+	LetGo        uint64 // given up under the policy Newest, to make room
+	Series       int    // known, but for the hub's own
+	FirstSamples uint64 // written by the hub itself: the times of gateways' first samples
+	Markers      uint64 // likewise: ends of series
 
 	// LeftBehind were given up for a scraper that was so far behind that they were in
 	// the way, since another one has them; each scraper counted, those in parts about.
@@ -152,12 +158,14 @@ type Stats struct {
 func (h *Hub) Stats() Stats {
 	counts := &h.web.Counts
 	pending, _ := h.store.Log.Pending()
+	firsts, markers := h.store.Log.Written()
 	return Stats{
-		Received: counts.Received.Load(),
-		Scraped:  counts.Scraped.Load(),
-		Dropped:  counts.Dropped(),
-		LetGo:    counts.LetGo.Load(),
-		Series:   h.store.Table().Size(),
+		Received:     counts.Received.Load(),
+		Scraped:      counts.Scraped.Load(),
+		Dropped:      counts.Dropped(),
+		LetGo:        counts.LetGo.Load(),
+		Series:       h.store.Table().Size(),
+		FirstSamples: firsts, Markers: markers,
 
 		LeftBehind: h.store.Log.LeftBehind(),
 		Pending:    pending,

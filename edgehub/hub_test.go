@@ -33,7 +33,16 @@ type server struct {
 
 const scrapeTimeout = "X-Prometheus-Scrape-Timeout-Seconds"
 
+// newHub makes a hub that writes nothing of its own but markers, so that what comes out is what a
+// test pushed.
 func newHub(t testing.TB, cfg Config) *Hub {
+	t.Helper()
+	cfg.NoFirstSamples = true
+	return newWholeHub(t, cfg)
+}
+
+// newWholeHub makes a hub as it is by default.
+func newWholeHub(t testing.TB, cfg Config) *Hub {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -53,7 +62,11 @@ func ended() context.Context {
 
 func serve(t testing.TB, cfg Config) *server {
 	t.Helper()
-	h := newHub(t, cfg)
+	return serveHub(t, newHub(t, cfg))
+}
+
+func serveHub(t testing.TB, h *Hub) *server {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &server{

@@ -164,14 +164,16 @@ func TestTimesInOtherUnitsAreRefused(t *testing.T) {
 // The hub's own word in a response must not be somebody else's.
 func TestReservedNameIsRefused(t *testing.T) {
 	s := serve(t, Config{})
-	for _, body := range []string{"edgehub_receipt 1\n", "x 1\nedgehub_receipt{cursor=\"a\"} 1\n", "{\"edgehub_receipt\"} 1\n"} {
-		answer, text := s.do("POST", "/metrics", body)
-		assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
-		assert.Equal(t, "reserved_name", answer.Header.Get(exposition.ReasonHeader))
-		assert.Contains(t, text, "the name edgehub_receipt is the hub's own")
+	for _, name := range []string{"edgehub_receipt", "edgehub_gateway_first_sample_timestamp_seconds"} {
+		for _, body := range []string{name + " 1\n", "x 1\n" + name + "{cursor=\"a\"} 1\n", "{\"" + name + "\"} 1\n"} {
+			answer, text := s.do("POST", "/metrics", body)
+			assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+			assert.Equal(t, "reserved_name", answer.Header.Get(exposition.ReasonHeader))
+			assert.Contains(t, text, "the name "+name+" is the hub's own")
+		}
+		s.push(name + "s 1\n# HELP " + name + " Mine.\n# TYPE " + name + " counter\n")
 	}
-	s.rejected("reserved_name", 3, 4)
-	s.push("edgehub_receipts 1\n# HELP edgehub_receipt Mine.\n")
+	s.rejected("reserved_name", 6, 8)
 	assert.NotContains(t, s.scrape(), "Mine")
 }
 

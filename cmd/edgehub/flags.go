@@ -54,6 +54,8 @@ func parse(args []string) (options, error) {
 	app.Flag("limit.policy", "What a hub does when --limit.samples wait that no scraper has: refuse pushes, so that senders keep what they have, or take the newest and let the oldest go.").Default(string(d.Policy)).EnumVar((*string)(&o.hub.Policy), string(edgehub.Refuse), string(edgehub.Newest))
 	integer(&o.hub.MaxGatewaySeries, d.MaxGatewaySeries, "limit.gateway-series", "Series that one gateway may have; a push beyond is answered 429.")
 	app.Flag("gateway.label", "Label that names a series' gateway.").Default(d.GatewayLabel).StringVar(&o.hub.GatewayLabel)
+	firsts := app.Flag("gateway.first-samples", "Write beside the first samples of a gateway that comes, and each hour, the series edgehub_gateway_first_sample_timestamp_seconds, by which queries over several hubs find gateways that moved.").Default("true").Bool()
+	app.Flag("gateway.ends-after", "A gateway that is silent for so many of its own intervals, 30s at least, is ended: its series get stale markers, which a scrape by protobuf carries. 0 for never.").Default(fmt.Sprint(d.EndsAfter)).IntVar(&o.hub.EndsAfter)
 	bytes(&o.hub.MaxTableBytes, d.MaxTableBytes, "limit.table-bytes", "Text of all series and their metadata; a push beyond is answered 429.")
 	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
 	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels, and of a HELP or TYPE line.")
@@ -85,6 +87,7 @@ func parse(args []string) (options, error) {
 	if _, err := app.Parse(args); err != nil {
 		return options{}, err
 	}
+	o.hub.NoFirstSamples = !*firsts
 	return o, o.settle(servers)
 }
 
@@ -105,6 +108,12 @@ func (o *options) settle(servers []string) error {
 	}
 	if o.hub.MaxScrapeBytes < 0 {
 		fault("--scrape.max-bytes is %d, it must not be negative; 0 is no bound", o.hub.MaxScrapeBytes)
+	}
+	switch {
+	case o.hub.EndsAfter == 0:
+		o.hub.EndsAfter = -1 // the library reads 0 as its default
+	case o.hub.EndsAfter < 2:
+		fault("--gateway.ends-after is %d, it must be 2 at least, since a gateway may be a little late, or 0 for never", o.hub.EndsAfter)
 	}
 	if o.stopTimeout < 0 {
 		fault("--web.stop-timeout is %v, it must not be negative; 0 stops at once", o.stopTimeout)

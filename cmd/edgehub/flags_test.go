@@ -36,6 +36,20 @@ func TestFlags(t *testing.T) {
 	assert.Equal(t, "debug", o.log.Level.String())
 }
 
+func TestGatewayFlags(t *testing.T) {
+	o, err := parse([]string{"--gateway.ends-after=0", "--no-gateway.first-samples"})
+	require.NoError(t, err)
+	assert.Equal(t, -1, o.hub.EndsAfter)
+	assert.True(t, o.hub.NoFirstSamples)
+	o, err = parse([]string{"--gateway.ends-after=5"})
+	require.NoError(t, err)
+	assert.Equal(t, 5, o.hub.EndsAfter)
+	for _, n := range []string{"1", "-1"} {
+		_, err = parse([]string{"--gateway.ends-after=" + n})
+		assert.ErrorContains(t, err, "--gateway.ends-after is "+n+", it must be 2 at least")
+	}
+}
+
 // The library reads 0 as its default. Who writes it means something else.
 func TestWhatMustNotBeZero(t *testing.T) {
 	f := func(arg, want string) {

@@ -39,7 +39,7 @@ func edgehubCommand(args ...string) *exec.Cmd {
 func TestHelpVersionAndMistakes(t *testing.T) {
 	out, err := edgehubCommand("--help").Output()
 	require.NoError(t, err)
-	for _, flag := range []string{"--web.listen-address", "--web.config.file", "--limit.samples=4000000", "--limit.connections=1024", "--[no-]web.enable-pprof", "--[no-]web.systemd-socket", "--scrape.server=[NAME=]URL ...", "--scrape.listen-address=ADDRESS ...", "--scrape.max-bytes=0", "--log.level", "--log.format", "version"} {
+	for _, flag := range []string{"--web.listen-address", "--web.config.file", "--limit.samples=4000000", "--limit.connections=1024", "--[no-]web.enable-pprof", "--[no-]gateway.first-samples", "--gateway.ends-after=3", "--[no-]web.systemd-socket", "--scrape.server=[NAME=]URL ...", "--scrape.listen-address=ADDRESS ...", "--scrape.max-bytes=0", "--log.level", "--log.format", "version"} {
 		assert.Contains(t, string(out), flag)
 	}
 	out, err = edgehubCommand("--version").CombinedOutput()
@@ -120,7 +120,7 @@ func (r *running) scrapeAddress(t *testing.T) string {
 
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	o, err := parse(append(args, "--web.listen-address=127.0.0.1:0"))
+	o, err := parse(append(args, "--web.listen-address=127.0.0.1:0", "--no-gateway.first-samples"))
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{log: &logged{written: make(chan struct{}, 1)}, stop: stop, ended: make(chan error, 1)}
@@ -194,7 +194,7 @@ type process struct {
 // startProcess starts one that holds a sample.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: edgehubCommand(append(args, "--web.listen-address=127.0.0.1:0")...), log: &logged{written: make(chan struct{}, 1)}}
+	p := &process{Cmd: edgehubCommand(append(args, "--web.listen-address=127.0.0.1:0", "--no-gateway.first-samples")...), log: &logged{written: make(chan struct{}, 1)}}
 	p.Stdout, p.Stderr = p.log, p.log
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { _ = p.Process.Kill() }) // it has ended, unless the test failed

@@ -45,7 +45,10 @@ func (h *host) start() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", h.name, err)
 	}
-	hub, err := edgehub.New(edgehub.Config{Logger: h.logger, Servers: map[string]edgehub.Server{"": {URL: h.shard}}})
+	hub, err := edgehub.New(edgehub.Config{
+		Logger: h.logger, Servers: map[string]edgehub.Server{"": {URL: h.shard}},
+		NoFirstSamples: true, // the account and the query are of what the gateways submitted
+	})
 	if err != nil {
 		_ = listener.Close() // nothing was served on it
 		return fmt.Errorf("%s: %w", h.name, err)

@@ -139,20 +139,20 @@ func (a *Arrangement) Holds(id series.ID) bool {
 	return int(id) < len(a.shares) && a.shares[id].count > 0
 }
 
-// Last returns the point of a series that is the last by its time. The series has one.
-func (a *Arrangement) Last(id series.ID) Point {
+// Last returns the point of a series that is the last by its time, markers aside, and whether
+// there is one.
+func (a *Arrangement) Last(id series.ID) (last Point, is bool) {
 	s := a.shares[id]
-	last := a.points[s.from]
-	for _, p := range a.points[s.from+1 : s.from+s.count] {
-		if p.Time >= last.Time {
-			last = p
+	for _, p := range a.points[s.from : s.from+s.count] {
+		if (!is || p.Time >= last.Time) && !samples.IsMarker(p.Value) {
+			last, is = p, true
 		}
 	}
-	return last
+	return last, is
 }
 
 // Of returns the points of a series by ascending time. Where two have the same
-// time the one that came last stays.
+// time the one that came last stays, but no marker in a sample's place.
 func (a *Arrangement) Of(id series.ID) []Point {
 	s := &a.shares[id]
 	points := a.points[s.from : s.from+s.count]
@@ -167,10 +167,10 @@ func sortPoints(points []Point) []Point {
 	slices.SortStableFunc(points, func(p, q Point) int { return cmp.Compare(p.Time, q.Time) })
 	kept := points[:1]
 	for _, p := range points[1:] {
-		if last := &kept[len(kept)-1]; last.Time == p.Time {
-			*last = p
-		} else {
+		if last := &kept[len(kept)-1]; last.Time != p.Time {
 			kept = append(kept, p)
+		} else if !samples.IsMarker(p.Value) {
+			*last = p
 		}
 	}
 	return kept

@@ -28,7 +28,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	w := &world{t: t, table: series.NewTable(series.Limits{Series: 1e6, GatewaySeries: 1e6, TableBytes: 1e9})}
+	w := &world{t: t, table: series.NewTable(series.Limits{Series: 1e6, GatewaySeries: 1e6, TableBytes: 1e9}, nil)}
 	w.log = samples.New(1e6, false, []string{""})
 	w.cursor, _ = w.log.Cursor(0, 0, 1)
 	return w
@@ -54,7 +54,7 @@ func (w *world) learn(text string) series.ID {
 		n.Name, n.Group = names.Keep([]byte(name)), uint32(h.Sum64()*0x9e3779b97f4a7c15>>32)
 	}
 	names.List = append(names.List, n)
-	require.NoError(w.t, w.table.Learn(names, time.Now(), func() error { return nil }))
+	require.NoError(w.t, w.table.Learn(names, time.Now(), func() error { return nil }, nil))
 	return names.List[0].ID
 }
 
@@ -107,8 +107,13 @@ func TestOrder(t *testing.T) {
 	w.add(`b{n="2"}@5=1`, `b{n="1"}@9=2`, "a@3=3", `b{n="2"}@4=4`)
 	w.add("a@3=5", `b{n="2"}@5=6`, "a@1=7", `b{n="1"}@9=8`)
 	a := w.arrange(Everything)
-	assert.Equal(t, Point{5, 6}, a.Last(w.learn(`b{n="2"}`)))
-	assert.Equal(t, Point{3, 5}, a.Last(w.learn("a")))
+	last := func(series string) Point {
+		p, is := a.Last(w.learn(series))
+		require.True(t, is)
+		return p
+	}
+	assert.Equal(t, Point{5, 6}, last(`b{n="2"}`))
+	assert.Equal(t, Point{3, 5}, last("a"))
 	assert.Equal(t, 8, a.Samples())
 	assert.Equal(t, 3, a.Count(w.learn(`b{n="2"}`)))
 	assert.Equal(t, []string{"a@1=7", "a@3=5", `b{n="2"}@4=4`, `b{n="2"}@5=6`, `b{n="1"}@9=8`}, written(a))

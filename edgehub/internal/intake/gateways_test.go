@@ -33,7 +33,7 @@ func newFilled(t testing.TB, limits series.Limits) *filled {
 	t.Helper()
 	limits.Series, limits.TableBytes = 1<<20, 1<<30
 	s := store.New(store.Config{Series: limits, Samples: 1 << 24, IdleSeries: time.Hour, Scrapers: []string{""}})
-	in := New(Config{Limits: exposition.DefaultLimits, GatewayLabel: "gatewayID", MaxSamples: 1 << 20, Reserved: "reserved"},
+	in := New(Config{Limits: exposition.DefaultLimits, GatewayLabel: "gatewayID", MaxSamples: 1 << 20, Reserved: []string{"reserved"}},
 		s, body.NewRoom(1<<30))
 	return &filled{in, t, time.Now()}
 }
@@ -97,7 +97,7 @@ func TestGatewayWhoseFirstPushIsBeingTakenIn(t *testing.T) {
 	in, table := f.texts.Get().(*text), f.store.Table()
 	in.reset([]byte("x{gatewayID=\"a\"} 1\n"))
 	require.NoError(t, in.read(table, 0))
-	require.NoError(t, table.Learn(&in.batch.Names, f.began, func() error { return nil }))
+	require.NoError(t, table.Learn(&in.batch.Names, f.began, func() error { return nil }, f.store.Log.Arrive))
 	assert.Equal(t, 1, table.Size())
 	assert.Empty(t, f.gateways())
 }

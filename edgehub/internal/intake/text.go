@@ -21,7 +21,7 @@ type Config struct {
 	Limits       exposition.Limits // of a series; HELP and TYPE lines may be as long
 	GatewayLabel string            // whose value names a series' gateway
 	MaxSamples   int               // of a push
-	Reserved     string            // a name that no series may have, since the hub itself writes it
+	Reserved     []string          // names that no series may have, since the hub itself writes them
 }
 
 // Intake reads pushes into a store. Its methods may be called from any goroutine.
@@ -153,7 +153,7 @@ func (t *text) read(table *series.Table, arrival int64) error {
 			ms, stamped := t.scanner.Timestamp()
 			if !stamped {
 				ms = arrival
-			} else if uint64(ms-earliestSeconds) < latestSeconds-earliestSeconds || ms >= latestMillis {
+			} else if isOtherUnit(ms) {
 				return t.otherUnit(ms)
 			}
 			if number == 0 {
@@ -194,20 +194,32 @@ func (t *text) read(table *series.Table, arrival int64) error {
 // microseconds or nanoseconds.
 const earliestSeconds, latestSeconds, latestMillis = 1_000_000_000, 10_000_000_000, 100_000_000_000_000
 
+func isOtherUnit(ms int64) bool {
+	return uint64(ms-earliestSeconds) < latestSeconds-earliestSeconds || ms >= latestMillis
+}
+
+// OtherUnit says which unit a time seems to be in that is not in milliseconds, or "".
+func OtherUnit(ms int64) string {
+	switch {
+	case !isOtherUnit(ms):
+		return ""
+	case ms >= latestMillis:
+		return "microseconds or nanoseconds"
+	}
+	return "seconds"
+}
+
 // otherUnit is the answer to a time that is not in milliseconds: its sample would be taken
 // now and dropped at the scrape, when nobody knows any more whose it was.
 func (t *text) otherUnit(ms int64) error {
-	whose, unit := "", "seconds"
-	if ms >= latestMillis {
-		unit = "microseconds or nanoseconds"
-	}
+	whose := ""
 	if _, err := t.parser.Parse(t.scanner.Spelling()); err == nil {
 		if name, ok := t.parser.Label(t.in.cfg.GatewayLabel); ok {
 			whose = " of " + series.Called(string(name))
 		}
 	}
 	return &RefusedError{"time_unit", fmt.Sprintf("line %d: series %.100q%s has the time %d; times are in milliseconds, this one looks like %s",
-		t.scanner.Line(), t.scanner.Spelling(), whose, ms, unit)}
+		t.scanner.Line(), t.scanner.Spelling(), whose, ms, OtherUnit(ms))}
 }
 
 // grow makes room for more samples.
@@ -282,7 +294,7 @@ func (t *text) addSeries(raw []byte, hash uint32) error {
 	if err != nil {
 		return err
 	}
-	if string(s.Name) == t.in.cfg.Reserved {
+	if t.in.reserves(s.Name) {
 		return &RefusedError{"reserved_name", fmt.Sprintf("the name %s is the hub's own", s.Name)}
 	}
 	names := &t.batch.Names
@@ -300,6 +312,10 @@ func (t *text) addSeries(raw []byte, hash uint32) error {
 	return nil
 }
 
+func (in *Intake) reserves(name []byte) bool {
+	return slices.ContainsFunc(in.cfg.Reserved, func(r string) bool { return string(name) == r })
+}
+
 // describe looks up a TYPE or HELP line that was not guessed, likewise.
 func (t *text) describe(table *series.Table, kind exposition.Kind) (number uint32, err error) {
 	raw := t.scanner.Spelling()
@@ -309,6 +325,9 @@ func (t *text) describe(table *series.Table, kind exposition.Kind) (number uint3
 	}
 	if limit := t.in.cfg.Limits.SeriesBytes; len(raw) > limit {
 		return 0, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", t.scanner.Name(), len(raw), limit)
+	}
+	if t.in.reserves(t.scanner.Name()) {
+		return 0, nil // what it is the hub says
 	}
 	if err := t.growNames(); err != nil {
 		return 0, err

@@ -37,7 +37,7 @@ func newWorld(t testing.TB) *world {
 		Series:  series.Limits{Series: 1 << 20, GatewaySeries: 1 << 20, TableBytes: 1 << 30},
 		Samples: 1 << 24, IdleSeries: time.Hour, Scrapers: []string{""},
 	})
-	cfg := intake.Config{Limits: exposition.DefaultLimits, GatewayLabel: "gatewayID", MaxSamples: 1 << 24, Reserved: "reserved"}
+	cfg := intake.Config{Limits: exposition.DefaultLimits, GatewayLabel: "gatewayID", MaxSamples: 1 << 24, Reserved: []string{"reserved"}}
 	return &world{t, s, intake.New(cfg, s, body.NewRoom(1<<30))}
 }
 

@@ -10,9 +10,9 @@ type account struct {
 	held     int      // samples in the log's segments, but for those that are released
 	arriving int      // samples of the push that is being admitted
 	last     *segment // the newest that holds samples of it, or nil
-	lastRun  int      // its place in last.runs
-	runs     int      // in segments
-	pushed   int64    // when a push of it was last taken in, in milliseconds since the epoch
+	lastRun  int32    // its place in last.runs
+	runs     int32    // in segments
+	life
 }
 
 // accountLocked returns the account of the gateway with a number, from 1. It stays where
@@ -29,17 +29,11 @@ func (l *Log) growLocked(n int) {
 }
 
 // Holds says whether samples of a gateway are in the log, or were a moment ago. One of
-// which none are may lose its number to another gateway, so what is known of it is
-// forgotten.
+// which none are may lose its number to another gateway.
 func (l *Log) Holds(gateway uint32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.accountLocked(gateway)
-	if a.runs > 0 {
-		return true
-	}
-	*a = account{}
-	return false
+	return l.accountLocked(gateway).runs > 0
 }
 
 // Pushed returns when pushes of gateways were last taken in, in milliseconds since the

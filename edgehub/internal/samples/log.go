@@ -28,6 +28,7 @@ func newSegment() *segment {
 type Log struct {
 	limit  int
 	newest bool // when full, let the oldest samples go
+	times  Times
 	made   time.Time
 
 	mu         sync.Mutex
@@ -42,8 +43,23 @@ type Log struct {
 	holding    int       // gateways with samples in the others
 	accounts   []account // by number, less one
 	arrivals   arrivals
+	last       []int64 // by series: the time of its last sample, or less than 0 that of a marker behind it
+	coming     []newcomer
+	extra      Columns // scratch space for what the log writes itself
+	extraRuns  []Run
+	firsts     uint64        // samples that were written of gateways' first times
+	markers    uint64        // likewise
+	looked     uint32        // tick at which silent gateways were last looked for
+	awake      uint32        // tick from which on silence counts
+	refused    uint32        // tick at which a push was last refused for want of room, or 0
 	moved      chan struct{} // closed when a cursor moves; nil while nobody waits for that
 }
+
+// Times bound the samples that a server will take, from when they come; 0 is no bound.
+type Times struct{ MaxAge, MaxAhead time.Duration }
+
+// Bound sets the times. It is for a log that is not used yet.
+func (l *Log) Bound(t Times) { l.times = t }
 
 // New makes a log for so many waiting samples and these scrapers. When it is full it
 // refuses what comes, or if newest lets the oldest go.
@@ -91,7 +107,14 @@ func (l *Log) Write(generation uint64, batch *Columns, runs []Run, now time.Time
 
 func (l *Log) writeLocked(batch *Columns, runs []Run, now time.Time) {
 	l.arrivals.note(l.end, now.Sub(l.made))
-	rest, pushed := Run{}, now.UnixMilli()
+	f := l.follower(now)
+	l.copyLocked(batch, runs, &f)
+	l.arriveLocked(&f)
+}
+
+// copyLocked appends samples, and follows them unless f is nil.
+func (l *Log) copyLocked(batch *Columns, runs []Run, f *follower) {
+	rest := Run{}
 	for from := 0; from < batch.Len(); {
 		at := int(l.end % segmentSize)
 		if at == 0 {
@@ -108,27 +131,32 @@ func (l *Log) writeLocked(batch *Columns, runs []Run, now time.Time) {
 				rest, runs = runs[0], runs[1:]
 			}
 			part := min(n, rest.Samples)
-			l.holdLocked(tail, rest.Gateway, part, pushed)
+			a := l.holdLocked(tail, rest.Gateway, part)
+			if f != nil {
+				l.followLocked(a, rest.Gateway, tail.IDs[at:at+part], tail.Times[at:at+part], f)
+			}
+			at += part
 			rest.Samples -= part
 			n -= part
 		}
 	}
 }
 
-// holdLocked notes that the last segment has so many more samples of a gateway.
-func (l *Log) holdLocked(tail *segment, gateway uint32, samples int, pushed int64) {
+// holdLocked notes that the last segment has so many more samples of a gateway, and returns
+// its account.
+func (l *Log) holdLocked(tail *segment, gateway uint32, samples int) *account {
 	a := l.accountLocked(gateway)
-	a.pushed = pushed
 	if a.held == 0 {
 		l.holding++
 	}
 	a.held += samples
 	if a.last != tail {
-		a.last, a.lastRun = tail, len(tail.runs)
+		a.last, a.lastRun = tail, int32(len(tail.runs))
 		a.runs++
 		tail.runs = append(tail.runs, Run{Gateway: gateway})
 	}
 	tail.runs[a.lastRun].Samples += samples
+	return a
 }
 
 // dropLocked drops the segments that every cursor has passed.
@@ -198,6 +226,20 @@ func (l *Log) passedLocked(gateway uint32) int {
 	return 0
 }
 
+// forgetLocked forgets the series whose numbers become free.
+func (l *Log) forgetLocked(keep []bool) {
+	for id := range min(len(keep), len(l.last)) {
+		if !keep[id] {
+			l.last[id] = 0
+		}
+	}
+	for i := range l.accounts {
+		if a := &l.accounts[i]; a.own != 0 && !keep[a.own-1] {
+			a.life = life{pushed: a.pushed}
+		}
+	}
+}
+
 // Mark marks the series that have samples that some cursor has not passed, by number, and
 // returns the log's end for Replace.
 func (l *Log) Mark(keep []bool) (end uint64) {
@@ -227,6 +269,7 @@ func (l *Log) Replace(generation uint64, since uint64, keep []bool, publish func
 		}
 	}
 	l.generation = generation
+	l.forgetLocked(keep)
 	publish()
 	return true
 }

@@ -41,7 +41,7 @@ func testLog(limit int, newest bool, scrapers int) (*Log, []*Cursor) {
 func randomBatch(r *rand.Rand, n int) *Columns {
 	var batch Columns
 	for range n {
-		batch.Add(series.ID(r.Uint32()), r.Int64(), r.Float64())
+		batch.Add(series.ID(r.Uint32N(1<<16)), r.Int64(), r.Float64())
 	}
 	return &batch
 }
@@ -295,7 +295,8 @@ func TestViewOutlivesTheLog(t *testing.T) {
 	assert.True(t, first.equal(v.samples()))
 }
 
-// The number of a gateway of which nothing is left may be given away, and not before.
+// The number of a gateway of which nothing is left may be given away, and not before. Whoever
+// gets it is another one.
 func TestHolds(t *testing.T) {
 	l, cursors := testLog(10*segmentSize, false, 1)
 	l.append(t, randomBatch(rand.New(rand.NewPCG(1, 1)), segmentSize+1))
@@ -307,6 +308,7 @@ func TestHolds(t *testing.T) {
 	require.NoError(t, err)
 	l.take(cursors[0], segmentSize+1, 2*segmentSize+1)
 	assert.False(t, l.Holds(1))
+	l.Arrive([]series.Arrival{{Gateway: 1, Own: series.None, Fresh: true}})
 	assert.Zero(t, l.Pushed([]uint32{1})[0])
 	assert.NotZero(t, l.Pushed([]uint32{2})[0])
 }

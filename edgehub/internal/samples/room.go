@@ -1,8 +1,10 @@
 package samples
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
 )
@@ -32,6 +34,14 @@ type Made struct {
 // admitLocked says whether there is room for so many samples, and makes it where
 // scrapers are behind that others are ahead of, or where that is the policy.
 func (l *Log) admitLocked(generation uint64, samples int, runs []Run) (m Made, err error) {
+	m, err = l.roomLocked(generation, samples, runs)
+	if full := (*FullError)(nil); errors.As(err, &full) && full.Gateway == 0 {
+		l.refused = l.tickOf(time.Now())
+	}
+	return m, err
+}
+
+func (l *Log) roomLocked(generation uint64, samples int, runs []Run) (m Made, err error) {
 	if generation != l.generation {
 		return Made{}, series.ErrReplaced
 	}

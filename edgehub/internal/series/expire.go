@@ -17,7 +17,7 @@ type Waiting interface {
 // returns how many. It makes a table without them, which takes the place of this
 // one: a scrape goes on with the old table, and a push that began with it is read
 // again.
-func (t *Table) Expire(before time.Time, w Waiting) (forgotten int) {
+func (t *Table) Expire(before time.Time, w Waiting) int {
 	t.mu.Lock() // no new names meanwhile
 	defer t.mu.Unlock()
 	if t.replaced {
@@ -25,8 +25,9 @@ func (t *Table) Expire(before time.Time, w Waiting) (forgotten int) {
 	}
 	keep := t.seenSince(before)
 	w.Mark(keep)
-	forgotten = t.count(keep)
-	if forgotten == 0 && !t.hasEmptyFamily() {
+	t.keepOwn(keep)
+	forgotten, own := t.count(keep)
+	if forgotten == 0 && own == 0 && !t.hasEmptyFamily() {
 		return 0
 	}
 	if !w.Replace(t.rebuild(keep, w.Holds), keep) {
@@ -40,30 +41,33 @@ func (t *Table) Expire(before time.Time, w Waiting) (forgotten int) {
 func (t *Table) seenSince(before time.Time) []bool {
 	keep := make([]bool, len(t.traits))
 	for id, s := range t.traits {
-		keep[id] = s.canonical != 0 && int64(s.seen) >= before.Unix()
+		keep[id] = s.canonical != 0 && int64(s.seen) >= before.Unix() && !s.own
 	}
 	return keep
 }
 
-// count is the number of series that are not to be kept.
-func (t *Table) count(keep []bool) int {
-	n := t.series
-	for id := range keep {
-		if keep[id] {
-			n--
+// count is the number of series that are not to be kept, and of the hub's own likewise.
+func (t *Table) count(keep []bool) (others, own int) {
+	for id, s := range t.traits {
+		switch {
+		case keep[id] || s.canonical == 0:
+		case s.own:
+			own++
+		default:
+			others++
 		}
 	}
-	return n
+	return others, own
 }
 
 // rebuild makes a table of the series to be kept, under the same numbers. Gateways keep
 // theirs, too, those without series as long as samples of them are there. How
 // HELP and TYPE lines were written, and what follows what, it learns anew.
 func (t *Table) rebuild(keep []bool, holds func(gateway uint32) bool) *Table {
-	n := newTable(t.limits, t.series)
+	n := newTable(t.limits, t.own, t.series)
 	n.Generation = t.Generation + 1
 	n.traits, n.quoted = make([]traits, len(keep)), t.quoted
-	n.carryMembers(t.enlisted)
+	n.carryMembers(t.enlisted, keep)
 	for name, f := range t.families {
 		n.carryFamily(name, f, keep)
 	}
@@ -85,7 +89,7 @@ func (t *Table) rebuild(keep []bool, holds func(gateway uint32) bool) *Table {
 		}
 	}
 	for _, m := range n.enlisted {
-		if m != nil && m.series == 0 && !holds(m.number) {
+		if m != nil && m.series == 0 && m.own == None && !holds(m.number) {
 			n.forget(m)
 		}
 	}
@@ -94,14 +98,17 @@ func (t *Table) rebuild(keep []bool, holds func(gateway uint32) bool) *Table {
 }
 
 // carryMembers takes in the gateways of another table, still without series.
-func (t *Table) carryMembers(enlisted []*member) {
+func (t *Table) carryMembers(enlisted []*member, keep []bool) {
 	t.enlisted = make([]*member, len(enlisted))
 	for i, m := range enlisted {
 		if m == nil {
 			t.vacant = append(t.vacant, uint32(i+1))
 			continue
 		}
-		c := &member{name: m.name, number: m.number}
+		c := &member{name: m.name, number: m.number, own: None}
+		if m.own != None && keep[m.own] {
+			c.own = m.own
+		}
 		t.enlisted[i], t.members[c.name] = c, c
 	}
 }
@@ -122,9 +129,11 @@ func (t *Table) carryFamily(name string, f *family, keep []bool) {
 func (t *Table) carrySpelling(number uint32, sp *Spelling, from *Table) {
 	known, old := &t.traits[sp.ID], from.traits[sp.ID]
 	if number == old.canonical {
-		t.enlisted[sp.Gateway()-1].series++
-		t.series++
-		known.group, known.seen = old.group, old.seen
+		if !old.own {
+			t.enlisted[sp.Gateway()-1].series++
+			t.series++
+		}
+		known.group, known.seen, known.own = old.group, old.seen, old.own
 	} else {
 		known.aliases++
 	}

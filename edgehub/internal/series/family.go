@@ -69,7 +69,15 @@ func (t *Table) familiesWith(names *Newcomers) int {
 			fresh[string(name)] = true
 		}
 	}
-	return len(t.families) + len(fresh)
+	return t.othersFamilies() + len(fresh)
+}
+
+// othersFamilies is the number of families, but for the hub's own.
+func (t *Table) othersFamilies() int {
+	if t.own != nil && t.families[t.own.Name] != nil {
+		return len(t.families) - 1
+	}
+	return len(t.families)
 }
 
 // oddity is where a series with a bound that is no number counts: at its own

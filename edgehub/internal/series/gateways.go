@@ -7,7 +7,8 @@ import "fmt"
 type member struct {
 	name   string // empty for all series of no gateway
 	number uint32 // from 1
-	series int    // in the table
+	series int    // in the table, but for own
+	own    ID     // the series that the hub itself writes of it, or None
 	coming int    // of the push that is being taken in
 	fresh  bool   // there for a push that may still be refused
 }
@@ -16,7 +17,7 @@ type member struct {
 func (t *Table) member(name []byte) *member {
 	m, ok := t.members[string(name)]
 	if !ok {
-		m = &member{name: string(name), fresh: true}
+		m = &member{name: string(name), own: None, fresh: true}
 		t.members[m.name] = m
 		t.enlist(m)
 	}

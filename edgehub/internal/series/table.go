@@ -24,6 +24,7 @@ type traits struct {
 	group     uint32 // equal for the series of one histogram or summary
 	seen      uint32 // when last added or written, in Unix seconds
 	aliases   uint8  // spellings other than the canonical one
+	own       bool   // the hub itself writes it
 }
 
 // Table interns series. A lookup takes no lock. New names wait in a push until it
@@ -36,10 +37,11 @@ type Table struct {
 	Generation uint64
 
 	limits   Limits
+	own      *Own // nil for none
 	mu       sync.Mutex
 	arena    arena
 	traits   []traits // by series number
-	series   int
+	series   int      // but for the hub's own
 	free     []ID
 	odd      map[ID]oddity // the series with a bound that is no number
 	quoted   int           // series with a name that only a scraper for UTF-8 names reads
@@ -52,13 +54,14 @@ type Table struct {
 	replaced bool               // by another table
 }
 
-// NewTable makes an empty table.
-func NewTable(limits Limits) *Table { return newTable(limits, 0) }
+// NewTable makes an empty table. Own is nil for a hub that writes no series of its own.
+func NewTable(limits Limits, own *Own) *Table { return newTable(limits, own, 0) }
 
-func newTable(limits Limits, room int) *Table {
+func newTable(limits Limits, own *Own, room int) *Table {
 	return &Table{
 		Index:    newIndex(room),
 		limits:   limits,
+		own:      own,
 		odd:      map[ID]oddity{},
 		families: map[string]*family{},
 		homes:    map[string]*family{},
@@ -84,8 +87,9 @@ func (t *Table) knows(text []byte) bool {
 
 // Learn takes in the names that a push brought: all of them, or none and an error
 // when there is no room for all, which is a *FullError, or admit returns one. It calls admit
-// when each name has its owner, and sets the number of each series then.
-func (t *Table) Learn(names *Newcomers, now time.Time, admit func() error) error {
+// when each name has its owner, and sets the number of each series then. Before anybody can find
+// the first series of a gateway it calls arrived, where there is one.
+func (t *Table) Learn(names *Newcomers, now time.Time, admit func() error, arrived func([]Arrival)) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.replaced {
@@ -98,6 +102,9 @@ func (t *Table) Learn(names *Newcomers, now time.Time, admit func() error) error
 	if err != nil {
 		t.forgetNewMembers(names)
 		return err
+	}
+	if arrivals := t.arrive(names, now); len(arrivals) > 0 && arrived != nil {
+		arrived(arrivals)
 	}
 	for i := range names.List {
 		if i%reachSize == 0 {
@@ -141,7 +148,6 @@ func (t *Table) addSpelling(names *Newcomers, n *Newcomer, now time.Time) ID {
 // addSeries adds a series under its canonical text.
 func (t *Table) addSeries(names *Newcomers, n *Newcomer, hash uint32, text []byte, now time.Time) ID {
 	n.owner.series++
-	n.owner.fresh = false
 	id := t.number()
 	t.traits[id] = traits{
 		canonical: t.Index.add(Text, hash, t.arena.keep(text), id, n.owner.number),
@@ -177,7 +183,7 @@ func (t *Table) number() ID {
 	return ID(len(t.traits) - 1)
 }
 
-// Size is the number of series.
+// Size is the number of series, but for the hub's own.
 func (t *Table) Size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -247,8 +253,8 @@ func (t *Table) fits(names *Newcomers, isNew func(text []byte) bool) error {
 	case bytes > t.limits.TableBytes:
 		err = &FullError{"table_bytes", fmt.Sprintf(
 			"the names of the hub's series take %d bytes, with this push it were %d, and the limit is %d", t.arena.bytes, bytes, t.limits.TableBytes)}
-	case len(t.families)+len(names.List) > t.limits.Series && t.familiesWith(names) > t.limits.Series:
-		err = &FullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", len(t.families), t.limits.Series)}
+	case t.othersFamilies()+len(names.List) > t.limits.Series && t.familiesWith(names) > t.limits.Series:
+		err = &FullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", t.othersFamilies(), t.limits.Series)}
 	}
 	for _, m := range touched {
 		m.coming = 0

@@ -21,7 +21,7 @@ type learner struct {
 }
 
 func newLearner(t *testing.T, limits Limits) *learner {
-	return &learner{NewTable(limits), t, time.Now()}
+	return &learner{NewTable(limits, nil), t, time.Now()}
 }
 
 var roomy = Limits{Series: 1e6, GatewaySeries: 1e6, TableBytes: 1e9}
@@ -51,7 +51,7 @@ func (l *learner) try(lines ...string) error {
 			names.List = append(names.List, n)
 		}
 	}
-	return l.Learn(names, l.now, func() error { return nil })
+	return l.Learn(names, l.now, func() error { return nil }, nil)
 }
 
 func (l *learner) learn(lines ...string) {
@@ -111,7 +111,7 @@ func TestFewSpellingsAreRemembered(t *testing.T) {
 		names := &Newcomers{}
 		raw := []byte("x{" + strings.Repeat(" ", i) + "}")
 		names.List = append(names.List, Newcomer{Raw: raw, Hash: l.Index.Hash(Text, raw), Name: names.Keep([]byte("x")), Text: names.Keep([]byte("x"))})
-		require.NoError(t, l.Learn(names, l.now, func() error { return nil }))
+		require.NoError(t, l.Learn(names, l.now, func() error { return nil }, nil))
 		assert.Zero(t, names.List[0].ID)
 	}
 	assert.Equal(t, 1, l.Size())

@@ -137,7 +137,7 @@ func TestTableIsReplacedInTheMiddleOfAPush(t *testing.T) {
 		b.assignRuns()
 		_, err := h.Log.Reserve(old.Generation, b.Len(), b.Runs)
 		return err
-	}))
+	}, h.Log.Arrive))
 	b.assignNumbers()
 	require.Equal(t, 2, h.Expire(h.now.Add(time.Hour), nothing))
 	require.ErrorIs(t, h.Log.Write(old.Generation, &b.Columns, b.Runs, h.now), series.ErrReplaced)

@@ -17,6 +17,9 @@ type Config struct {
 	Newest     bool          // when that many wait, let the oldest go
 	IdleSeries time.Duration // after which a series is forgotten
 	Scrapers   []string
+	Times      samples.Times // of samples that a server will take
+	Own        *series.Own   // what the store itself writes when a gateway comes: the time of its first sample, in seconds; nil for nothing
+	EndsAfter  int           // of its own intervals a gateway that is silent is ended; 0 for never
 }
 
 // Store holds the series and samples. Its methods may be called from any goroutine.
@@ -26,14 +29,17 @@ type Store struct {
 	idle      time.Duration
 	table     atomic.Pointer[series.Table]
 	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
+	endsAfter int
+	lastLook  atomic.Int64 // when silent gateways were last looked for, in Unix milliseconds
 	expired   atomic.Uint64
 	conflicts atomic.Uint64
 }
 
 // New makes an empty store.
 func New(cfg Config) *Store {
-	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries}
-	s.table.Store(series.NewTable(cfg.Series))
+	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter}
+	s.Log.Bound(cfg.Times)
+	s.table.Store(series.NewTable(cfg.Series, cfg.Own))
 	s.lastSweep.Store(time.Now().Unix())
 	return s
 }
@@ -66,7 +72,7 @@ func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (m samples.Made
 		b.assignRuns()
 		m, err = s.Log.Reserve(t.Generation, b.Len(), b.Runs)
 		return err
-	})
+	}, s.Log.Arrive)
 	if err == nil {
 		s.conflicts.Add(uint64(b.Names.Conflicts))
 		b.assignNumbers()

@@ -16,6 +16,8 @@ type Counts struct {
 	Resplits         atomic.Uint64 // times that a scraper came with another number of parts
 	OneAtATime       atomic.Uint64 // scrapes that got one sample of a series at most
 
+	GatewaysEnded    Words // by reason
+	RejectedEnds     Words // requests by reason
 	RejectedPushes   Words // by reason
 	RejectedSamples  Words // by reason
 	RefusedReads     Words // by reason

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -88,27 +89,41 @@ func (s *Server) mayPush(r *http.Request) error {
 
 // takeIn takes a text into the store if there is a place for one more.
 func (s *Server) takeIn(text []byte) (int, error) {
-	select {
-	case s.pushes <- struct{}{}:
-		defer func() { <-s.pushes }()
-	default:
-		return 0, &RefusedError{
-			Status: http.StatusServiceUnavailable, Reason: "too_many_pushes",
-			Text: fmt.Sprintf("%d pushes are under way, which is the limit", cap(s.pushes)),
-		}
+	leave, err := s.enterIntake()
+	if err != nil {
+		return 0, err
 	}
+	defer leave()
 	n, made, err := s.cfg.Intake.Text(text, time.Now())
-	s.Counts.LetGo.Add(uint64(made.LetGo))
-	for _, name := range made.Left {
-		s.cfg.Logger.Warn("a scraper is too far behind and is left there: what it has not got and another scraper has makes room for pushes",
-			"cursor", name, "limit", s.cfg.MaxSamples)
-	}
-	s.sayFull(made.LetGo, err)
+	s.made(made, err)
 	if err == nil {
 		s.Counts.Pushes.Add(1)
 		s.Counts.Received.Add(uint64(n))
 	}
 	return n, err
+}
+
+// enterIntake finds a place among those who are taken in at the same time.
+func (s *Server) enterIntake() (leave func(), err error) {
+	select {
+	case s.pushes <- struct{}{}:
+		return func() { <-s.pushes }, nil
+	default:
+		return nil, &RefusedError{
+			Status: http.StatusServiceUnavailable, Reason: "too_many_pushes",
+			Text: fmt.Sprintf("%d pushes are under way, which is the limit", cap(s.pushes)),
+		}
+	}
+}
+
+// made counts and says what was done to make room, or that there is none.
+func (s *Server) made(m samples.Made, err error) {
+	s.Counts.LetGo.Add(uint64(m.LetGo))
+	for _, name := range m.Left {
+		s.cfg.Logger.Warn("a scraper is too far behind and is left there: what it has not got and another scraper has makes room for pushes",
+			"cursor", name, "limit", s.cfg.MaxSamples)
+	}
+	s.sayFull(m.LetGo, err)
 }
 
 // sayFull says, at most once a minute, that the hub has no room.
@@ -129,6 +144,11 @@ func (s *Server) sayFull(letGo int, err error) {
 func (s *Server) refuse(c echo.Context, samples int, err error) error {
 	r := s.refusalOf(err)
 	s.Counts.refused(r.Reason, samples)
+	return s.answer(c, r)
+}
+
+// answer says why a request was refused.
+func (s *Server) answer(c echo.Context, r *RefusedError) error {
 	c.Response().Header().Set(exposition.ReasonHeader, r.Reason)
 	if r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
@@ -138,10 +158,10 @@ func (s *Server) refuse(c echo.Context, samples int, err error) error {
 		// away, for a moment, and the connection closed.
 		c.Response().Header().Set("Connection", "close")
 		if err := body.SetReadDeadline(c.Response(), time.Now().Add(lingering)); err != nil {
-			return fmt.Errorf("bound the rest of a refused push: %w", err)
+			return fmt.Errorf("bound the rest of a refused request: %w", err)
 		}
 	}
-	s.cfg.Logger.Debug("push refused", "status", r.Status, "reason", r.Reason, "error", r.Text, "sender", c.Request().RemoteAddr)
+	s.cfg.Logger.Debug("request refused", "path", c.Path(), "status", r.Status, "reason", r.Reason, "error", r.Text, "sender", c.Request().RemoteAddr)
 	return c.String(r.Status, r.Text+"\n")
 }
 

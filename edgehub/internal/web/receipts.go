@@ -9,7 +9,6 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
 	"github.com/hubring/hubring/edgehub/internal/render"
-	"github.com/hubring/hubring/edgehub/internal/samples"
 )
 
 // receipts is what a line knows of its server's. The line's mutex guards it.
@@ -63,7 +62,7 @@ func witnessOf(a *arrange.Arrangement) witness {
 		if !a.Holds(id) {
 			continue
 		}
-		if p := a.Last(id); !samples.IsMarker(p.Value) { // nobody can ask for a marker
+		if p, is := a.Last(id); is { // nobody can ask for a marker
 			return witness{a.Rank.Text(id), p.Time, p.Value}
 		}
 	}

@@ -37,6 +37,12 @@ var reasons = []string{
 	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }
 
+// endReasons are those for which it is not taken that gateways went elsewhere.
+var endReasons = []string{
+	"malformed", "time_unit", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
+	"too_many_connections", "too_many_pushes", "hub_full", "gateway_share", "stopping",
+}
+
 // readReasons are the reasons for which scrapes and looks are refused.
 var readReasons = []string{"too_many_scrapes", "too_many_looks", "bad_request"}
 

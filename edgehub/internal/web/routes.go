@@ -31,10 +31,13 @@ func (s *Server) Handler(door Door) http.Handler {
 	switch door {
 	case PushDoor:
 		e.POST("/metrics", s.push)
+		e.POST(endedPath, s.ended)
 	case ScrapeDoor:
 		e.POST("/metrics", s.drainOr(s.otherDoor("this port gives and shows samples; pushes go to the port of --web.listen-address")))
+		e.POST(endedPath, s.otherDoor("this port gives and shows samples; which gateways went elsewhere is said at the port of --web.listen-address"))
 	case BothDoors:
 		e.POST("/metrics", s.drainOr(s.push))
+		e.POST(endedPath, s.ended)
 	}
 	if door&ScrapeDoor != 0 {
 		e.GET("/metrics", s.scrape)

@@ -33,6 +33,7 @@ func (s *Server) scrape(c echo.Context) error {
 	}
 	defer leave()
 	s.lastScrape.Store(start.UnixMilli())
+	s.EndSilent(start)
 	s.notice(l, q)
 	if err := setDeadline(c.Response(), start.Add(q.timeout)); err != nil {
 		return fmt.Errorf("set the deadline of a scrape: %w", err)

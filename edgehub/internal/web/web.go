@@ -52,6 +52,7 @@ type Server struct {
 	room     *body.Room
 	desk     *handover.Desk
 	entrance entrance      // of pushes
+	exit     entrance      // of what says that gateways went elsewhere
 	pushes   chan struct{} // a place for each push that is taken in
 	looks    chan struct{} // a place for each look
 	started  time.Time
@@ -60,6 +61,7 @@ type Server struct {
 	lookers  lookers
 	full     seldom // that there is no room
 	dropped  seldom // that samples are of the wrong time
+	silent   seldom // that gateways fell silent
 	numbers  receipt.Numbers
 	moving   sync.RWMutex // read-locked while a cursor moves and that is counted
 
@@ -83,6 +85,8 @@ func New(cfg Config) *Server {
 	}
 	s.ctx, s.end = context.WithCancel(context.Background())
 	s.lines.init(s)
+	s.Counts.GatewaysEnded.expect(moved, silent)
+	s.Counts.RejectedEnds.expect(endReasons...)
 	s.Counts.RejectedPushes.expect(reasons...)
 	s.Counts.RejectedSamples.expect(reasons...)
 	s.Counts.RefusedReads.expect(readReasons...)
@@ -106,6 +110,9 @@ func (s *Server) Close() {
 // CloseEntrance lets no push in any more. What it returns is closed once none is under
 // way.
 func (s *Server) CloseEntrance() <-chan struct{} { return s.entrance.close() }
+
+// CloseExit does so for what says that gateways went elsewhere.
+func (s *Server) CloseExit() <-chan struct{} { return s.exit.close() }
 
 // PushesUnderWay is the number of pushes that are being read or taken in.
 func (s *Server) PushesUnderWay() int { return s.entrance.count() }

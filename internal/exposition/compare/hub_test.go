@@ -17,7 +17,7 @@ import (
 // that asks for UTF-8 names gets them.
 func scraped(t require.TestingT, utf8 bool, bodies ...[]byte) []byte {
 	// Samples of any time are to be seen, so no age is too high.
-	hub, err := edgehub.New(edgehub.Config{Logger: slog.New(slog.DiscardHandler), MaxAge: time.Since(time.Unix(0, 0))})
+	hub, err := edgehub.New(edgehub.Config{Logger: slog.New(slog.DiscardHandler), NoFirstSamples: true, MaxAge: time.Since(time.Unix(0, 0))})
 	require.NoError(t, err)
 	handler := hub.Handler()
 	for _, body := range bodies {

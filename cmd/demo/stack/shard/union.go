@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 )
@@ -99,6 +100,9 @@ func (r *reader) appendSamples(dst []Sample) ([]Sample, error) {
 			return dst, fmt.Errorf("series %s in shard %d holds a %s, not a number", r.series.Labels(), r.shard, kind)
 		}
 		t, v := r.samples.At()
+		if value.IsStaleNaN(v) {
+			continue // the end of the series at a hub, and no sample
+		}
 		dst = append(dst, Sample{Shard: r.shard, Time: t, Value: v})
 	}
 	if err := r.samples.Err(); err != nil {

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/samples"
+	"github.com/hubring/hubring/edgehub/internal/series"
+)
+
+// End is that the samples of a gateway go to another hub.
+type End struct {
+	Gateway string // empty for what is of no gateway
+	First   int64  // time of its first sample there, in milliseconds since the epoch
+}
+
+// Ended is what ends did.
+type Ended struct {
+	samples.Made
+	Gateways []string // that were here, and are no more
+	Markers  int      // that were written
+}
+
+// End ends gateways that are here, one after the other; those that are not are no error. Its error is a
+// *FullError where there is no room for the markers of one; those before it are ended.
+func (s *Store) End(ends []End, now time.Time) (Ended, error) {
+	names := make([]string, len(ends))
+	for i := range ends {
+		names[i] = ends[i].Gateway
+	}
+	return s.end(func(t *series.Table) ([]uint32, ender) {
+		numbers := t.Numbers(names)
+		firsts := map[uint32][]int64{}
+		var here []uint32
+		for i, came := range s.Log.Here(numbers) {
+			if g := numbers[i]; came != 0 && ends[i].First >= came {
+				firsts[g] = append(firsts[g], ends[i].First)
+				here = append(here, g)
+			}
+		}
+		return here, func(gateway uint32, ids []series.ID) (samples.Ended, error) {
+			return s.Log.EndMoved(gateway, ids, slices.Min(firsts[gateway]), now)
+		}
+	})
+}
+
+// EndSilent ends the gateways that fell silent, at most once in lookEvery, likewise. It
+// does nothing for a store that is to end none.
+func (s *Store) EndSilent(now time.Time) (Ended, error) {
+	last := s.lastLook.Load()
+	if s.endsAfter <= 0 || now.UnixMilli()-last < lookEvery.Milliseconds() || !s.lastLook.CompareAndSwap(last, now.UnixMilli()) {
+		return Ended{}, nil
+	}
+	return s.end(func(*series.Table) ([]uint32, ender) {
+		return s.Log.Silent(s.endsAfter, now), func(gateway uint32, ids []series.ID) (samples.Ended, error) {
+			return s.Log.EndSilent(gateway, ids, s.endsAfter, now)
+		}
+	})
+}
+
+const lookEvery = 5 * time.Second
+
+// ender ends a gateway with its series.
+type ender func(gateway uint32, ids []series.ID) (samples.Ended, error)
+
+// end ends those gateways of the table that choose says.
+func (s *Store) end(choose func(*series.Table) ([]uint32, ender)) (all Ended, err error) {
+	var numbers []uint32
+	for {
+		t := s.Table()
+		chosen, end := choose(t)
+		if len(chosen) == 0 {
+			return all, nil
+		}
+		err = t.EachOf(chosen, func(gateway uint32, ids []series.ID) error {
+			e, err := end(gateway, ids)
+			all.LetGo += e.LetGo
+			all.Left = append(all.Left, e.Left...)
+			if e.Was {
+				numbers = append(numbers, gateway)
+				all.Markers += e.Markers
+			}
+			return err
+		})
+		if !errors.Is(err, series.ErrReplaced) {
+			for _, g := range numbers {
+				all.Gateways = append(all.Gateways, t.GatewayName(g))
+			}
+			return all, full(t, err)
+		}
+	}
+}
