@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -171,11 +172,17 @@ func TestMarkers(t *testing.T) {
 	assert.NotContains(t, text.String(), " 6\n")
 	assert.Equal(t, 10, strings.Count(text.String(), " 5\n"))
 
-	// No marker takes a sample's place.
+	// A family that only ends says nothing in letters.
 	w = newWorld(t)
 	w.push("# TYPE x gauge\nx 1 5\n")
-	w.mark(5, "x")
-	assert.Equal(t, []string{`gauge x; 1 @5`}, shown(w.families(exposition.AllowUTF8, nil)))
+	c, _ := w.store.Log.Cursor(0, 0, 1)
+	v, _ := w.store.Read(c, math.MaxUint64)
+	w.store.Log.Take(w.store.Log.Offer(c, v.From, v.To, samples.Tally{}))
+	w.mark(6, "x")
+	assert.Equal(t, []string{`gauge x; end @6`}, shown(w.families(exposition.AllowUTF8, nil)))
+	text.Reset()
+	require.NoError(t, Text(&text, w.arranged(), exposition.AllowUTF8, nil))
+	assert.Empty(t, text.String())
 }
 
 // Histograms whose series begin again behind a marker go on.

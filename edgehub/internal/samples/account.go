@@ -10,9 +10,11 @@ type account struct {
 	held     int      // samples in the log's segments, but for those that are released
 	arriving int      // samples of the push that is being admitted
 	last     *segment // the newest that holds samples of it, or nil
+	pushed   int64    // when a push of it was last taken in, in milliseconds since the epoch
 	lastRun  int32    // its place in last.runs
 	runs     int32    // in segments
-	life
+	due      uint32   // tick from which on the time of its first sample is to be written; 0 while it is not here
+	spacing  uint32   // the least time between two samples of a series in milliseconds, about
 }
 
 // accountLocked returns the account of the gateway with a number, from 1. It stays where
@@ -26,6 +28,7 @@ func (l *Log) accountLocked(gateway uint32) *account {
 
 func (l *Log) growLocked(n int) {
 	l.accounts = slices.Grow(l.accounts, n-len(l.accounts))[:n]
+	l.lives = slices.Grow(l.lives, n-len(l.lives))[:n]
 }
 
 // Holds says whether samples of a gateway are in the log, or were a moment ago. One of

@@ -20,7 +20,7 @@ type Ended struct {
 func (l *Log) EndMoved(gateway uint32, ids []series.ID, first int64, now time.Time) (Ended, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.accountLocked(gateway)
+	a := l.lifeLocked(gateway)
 	if a.first == 0 || first < a.first {
 		return Ended{}, nil
 	}
@@ -36,18 +36,18 @@ func (l *Log) EndMoved(gateway uint32, ids []series.ID, first int64, now time.Ti
 func (l *Log) EndSilent(gateway uint32, ids []series.ID, after int, now time.Time) (Ended, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := l.accountLocked(gateway)
+	a := l.lifeLocked(gateway)
 	if !l.silentLocked(a, l.tickOf(now), after) {
 		return Ended{}, nil
 	}
-	half := max(1, min(int64(a.interval)*tick.Milliseconds(), int64(a.spacing))/2)
+	half := max(1, min(int64(a.interval)*tick.Milliseconds(), int64(l.accountLocked(gateway).spacing))/2)
 	return l.endLocked(gateway, ids, func(last int64) int64 { return last + half }, now)
 }
 
 // endLocked writes a marker for each series that had a sample since its last one. The log's own
 // series is as old as the gateway, and ends with the series that ends last.
 func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64) int64, now time.Time) (e Ended, err error) {
-	a := l.accountLocked(gateway)
+	a := l.lifeLocked(gateway)
 	var markers Columns
 	own, newest := -1, int64(0)
 	for _, id := range ids {
@@ -72,8 +72,8 @@ func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64)
 	}
 	l.arrivals.note(l.end, now.Sub(l.made))
 	l.copyLocked(&markers, runs, nil)
-	a = l.accountLocked(gateway)
-	a.first, a.due, a.ended = 0, 0, max(a.ended, newest)
+	a.first, a.ended = 0, max(a.ended, newest)
+	l.accountLocked(gateway).due = 0
 	for i, id := range markers.IDs {
 		l.last[id] = -markers.Times[i]
 	}
@@ -93,15 +93,15 @@ func (l *Log) Silent(after int, now time.Time) (gateways []uint32) {
 		l.awake = tick
 	}
 	l.looked = tick
-	for i := range l.accounts {
-		if l.silentLocked(&l.accounts[i], tick, after) {
+	for i := range l.lives {
+		if l.silentLocked(&l.lives[i], tick, after) {
 			gateways = append(gateways, uint32(i+1))
 		}
 	}
 	return gateways
 }
 
-func (l *Log) silentLocked(a *account, tick uint32, after int) bool {
+func (l *Log) silentLocked(a *life, tick uint32, after int) bool {
 	if a.first == 0 || a.reports < enoughReports || l.refused != 0 && tick-l.refused < fullFor {
 		return false
 	}
@@ -123,7 +123,7 @@ func (l *Log) Here(gateways []uint32) []int64 {
 	times := make([]int64, len(gateways))
 	for i, g := range gateways {
 		if g != 0 {
-			times[i] = l.accountLocked(g).first
+			times[i] = l.lifeLocked(g).first
 		}
 	}
 	return times

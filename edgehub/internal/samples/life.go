@@ -17,16 +17,13 @@ import (
 // life is what the log knows of a gateway's coming and going. Times are in milliseconds since
 // the epoch, ticks since the log was made: a clock that is set changes no interval.
 type life struct {
-	pushed   int64  // when a push of it was last taken in
 	first    int64  // time of its first sample, or 0 while it is not here
 	ended    int64  // time of the newest marker of its last end, or 0
 	note     int64  // time of the newest sample that was written of first
 	own      uint32 // number of the series for these, and 1; 0 for none
-	due      uint32 // tick from which on first is to be written; 0 while it is not here
 	seen     uint32 // tick of its last push
 	report   uint32 // tick of its last push that began a report
 	interval uint32 // ticks between reports, about
-	spacing  uint32 // the least time between two samples of a series, about
 	reports  uint8  // up to enoughReports
 	coming   int32  // place in Log.coming, and 1; 0 outside of writeLocked
 }
@@ -60,14 +57,20 @@ func (l *Log) Arrive(arrivals []series.Arrival) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, arrival := range arrivals {
-		a := l.accountLocked(arrival.Gateway)
+		a, of := l.accountLocked(arrival.Gateway), l.lifeLocked(arrival.Gateway)
 		if arrival.Fresh {
-			*a = account{}
+			*a, *of = account{}, life{}
 		}
 		if arrival.Own != series.None {
-			a.own = uint32(arrival.Own) + 1
+			of.own = uint32(arrival.Own) + 1
 		}
 	}
+}
+
+// lifeLocked returns the life of the gateway with a number, likewise as accountLocked.
+func (l *Log) lifeLocked(gateway uint32) *life {
+	l.accountLocked(gateway)
+	return &l.lives[gateway-1]
 }
 
 // follower is what following the samples of a batch takes.
@@ -90,17 +93,10 @@ func (l *Log) follower(now time.Time) follower {
 
 func (f *follower) takes(t int64) bool { return uint64(t)-f.oldest <= f.span }
 
-// followLocked notes the times of some samples of a gateway.
-func (l *Log) followLocked(a *account, gateway uint32, ids []series.ID, times []int64, f *follower) {
-	if a.pushed != f.pushed || a.seen == 0 {
-		a.pushed = f.pushed
-		a.reported(f.tick)
-	}
-	if a.due <= f.tick {
-		l.followDueLocked(a, gateway, ids, times, f)
-		return
-	}
-	least := int64(a.spacing)
+// followLocked notes the times of some samples of a gateway that is here, and returns the
+// least time between two of a series, if that is less than it was.
+func (l *Log) followLocked(spacing uint32, ids []series.ID, times []int64, f *follower) uint32 {
+	least := int64(spacing)
 	for i, id := range ids {
 		if int(id) >= len(l.last) {
 			l.growLastLocked(id)
@@ -110,7 +106,7 @@ func (l *Log) followLocked(a *account, gateway uint32, ids []series.ID, times []
 			least = min(least, t-was)
 		}
 	}
-	a.spacing = uint32(least)
+	return uint32(least)
 }
 
 // growLastLocked makes room for the last sample of a series. Some numbers come at a time.
@@ -120,7 +116,8 @@ func (l *Log) growLastLocked(id series.ID) {
 }
 
 // followDueLocked does so where it is due to write first, or the gateway is not here.
-func (l *Log) followDueLocked(a *account, gateway uint32, ids []series.ID, times []int64, f *follower) {
+func (l *Log) followDueLocked(gateway uint32, ids []series.ID, times []int64, f *follower) {
+	a := l.lifeLocked(gateway)
 	for i, id := range ids {
 		if int(id) >= len(l.last) {
 			l.growLastLocked(id)
@@ -141,7 +138,7 @@ func (l *Log) followDueLocked(a *account, gateway uint32, ids []series.ID, times
 
 // endOf is the time up to which a sample does not begin a gateway anew that is not here, by
 // what is noted of the last one of its series.
-func (a *account) endOf(last int64) int64 {
+func (a *life) endOf(last int64) int64 {
 	switch {
 	case last < 0:
 		return -last
@@ -158,16 +155,17 @@ func (l *Log) arriveLocked(f *follower) {
 		return
 	}
 	for _, n := range l.coming {
-		a := l.accountLocked(n.gateway)
+		account, a := l.accountLocked(n.gateway), l.lifeLocked(n.gateway)
 		a.coming = 0
 		at := n.newest
 		if a.first == 0 {
-			a.begin(n.least, f.tick)
+			*a = life{first: n.least, own: a.own, seen: f.tick, report: f.tick, reports: 1}
+			account.spacing = math.MaxUint32
 			at = n.least
 		} else if at <= a.note {
 			continue // the next push may have a newer one
 		}
-		a.due = f.tick + hour
+		account.due = f.tick + hour
 		if a.own == 0 {
 			continue
 		}
@@ -187,15 +185,10 @@ func (l *Log) arriveLocked(f *follower) {
 	l.extraRuns = l.extraRuns[:0]
 }
 
-// begin notes that a gateway is here since a time.
-func (a *account) begin(first int64, tick uint32) {
-	a.first = first
-	a.report, a.reports, a.interval, a.spacing = tick, 1, 0, math.MaxUint32
-}
-
-// reported notes a push of a gateway. Its interval is an average in which a gap weighs by its
+// reportedLocked notes a push of a gateway. Its interval is an average in which a gap weighs by its
 // length, so that what comes in bursts counts by the pauses between them.
-func (a *account) reported(tick uint32) {
+func (l *Log) reportedLocked(gateway, tick uint32) {
+	a := l.lifeLocked(gateway)
 	a.seen = tick
 	gap := tick - a.report
 	if int32(gap) < int32(minReport) {
@@ -211,5 +204,6 @@ func (a *account) reported(tick uint32) {
 		g, average := int64(gap), int64(a.interval)
 		a.interval = uint32(average + (g-average)*min(g, 4*average)/(4*average))
 	}
-	a.spacing = uint32(min(int64(a.spacing)*9/8+1, math.MaxUint32))
+	account := l.accountLocked(gateway)
+	account.spacing = uint32(min(int64(account.spacing)*9/8+1, math.MaxUint32)) // it forgets slowly
 }

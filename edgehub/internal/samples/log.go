@@ -42,6 +42,7 @@ type Log struct {
 	settled    int       // of those, that some scraper has
 	holding    int       // gateways with samples in the others
 	accounts   []account // by number, less one
+	lives      []life    // likewise
 	arrivals   arrivals
 	last       []int64 // by series: the time of its last sample, or less than 0 that of a marker behind it
 	coming     []newcomer
@@ -132,8 +133,26 @@ func (l *Log) copyLocked(batch *Columns, runs []Run, f *follower) {
 			}
 			part := min(n, rest.Samples)
 			a := l.holdLocked(tail, rest.Gateway, part)
-			if f != nil {
-				l.followLocked(a, rest.Gateway, tail.IDs[at:at+part], tail.Times[at:at+part], f)
+			switch {
+			case f == nil:
+			case a.pushed == f.pushed && a.due > f.tick && part == 1 && int(tail.IDs[at]) < len(l.last):
+				// As followLocked does; the samples of many gateways come by turns.
+				if t, last := tail.Times[at], &l.last[tail.IDs[at]]; t > *last && f.takes(t) {
+					if apart := t - *last; apart < int64(a.spacing) {
+						a.spacing = uint32(apart)
+					}
+					*last = t
+				}
+			default:
+				if a.pushed != f.pushed {
+					a.pushed = f.pushed
+					l.reportedLocked(rest.Gateway, f.tick)
+				}
+				if a.due <= f.tick {
+					l.followDueLocked(rest.Gateway, tail.IDs[at:at+part], tail.Times[at:at+part], f)
+				} else {
+					a.spacing = l.followLocked(a.spacing, tail.IDs[at:at+part], tail.Times[at:at+part], f)
+				}
 			}
 			at += part
 			rest.Samples -= part
@@ -233,9 +252,9 @@ func (l *Log) forgetLocked(keep []bool) {
 			l.last[id] = 0
 		}
 	}
-	for i := range l.accounts {
-		if a := &l.accounts[i]; a.own != 0 && !keep[a.own-1] {
-			a.life = life{pushed: a.pushed}
+	for i := range l.lives {
+		if own := l.lives[i].own; own != 0 && !keep[own-1] {
+			l.lives[i], l.accounts[i].due = life{}, 0
 		}
 	}
 }

@@ -62,7 +62,7 @@ func witnessOf(a *arrange.Arrangement) witness {
 		if !a.Holds(id) {
 			continue
 		}
-		if p, is := a.Last(id); is {
+		if p, is := a.Last(id); is { // nobody can ask for a marker
 			return witness{a.Rank.Text(id), p.Time, p.Value}
 		}
 	}
