@@ -104,7 +104,7 @@ func TestOnlyWhoMustBeEqualIsWrong(t *testing.T) {
 	b.equality(&out)
 	require.Contains(t, out.String(), "- D2: 0 of 1\n  - count: a bit\n")
 	out.Reset()
-	b.table(&out, b.queries, b.columns[1:], "A", (*cell).costs)
+	b.table(&out, b.queries, b.columns[1:], (*cell).costs)
 	require.Contains(t, out.String(), "1,000 (4,000) 2.00x")
 
 	b.columns[1].mode = modeShards

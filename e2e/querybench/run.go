@@ -169,7 +169,29 @@ func (b *bench) all(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	b.sumUp()
 	return nil
+}
+
+// others says whether anything but one Prometheus is measured.
+func (b *bench) others() bool {
+	return slices.ContainsFunc(b.modes, func(mode string) bool { return mode != modeOne })
+}
+
+// sumUp takes what one Prometheus cost beside the others for what it costs.
+func (b *bench) sumUp() {
+	for name, c := range b.columns[0].cells {
+		var beside []cost
+		for _, col := range b.columns[1:] {
+			if other := col.cells[name]; other.failed == "" && other.beside != c.cost {
+				beside = append(beside, other.beside)
+			}
+		}
+		if len(beside) > 0 {
+			c.cost = middle(beside)
+			c.beside = c.cost
+		}
+	}
 }
 
 func (b *bench) divided(ctx context.Context, parts int) error {
@@ -223,7 +245,7 @@ func (b *bench) measure(ctx context.Context, s *system) error {
 		c := &cell{}
 		col.cells[q.Name] = c
 		ask := b.meter.several
-		if q.Fraction {
+		if q.Fraction || s == b.one && b.others() { // that one is asked again beside each of the others
 			ask = b.meter.once
 		}
 		var err error

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/hubring/hubring/e2e/internal/report"
@@ -19,15 +20,15 @@ func (b *bench) report(w io.Writer) error {
 	others := b.columns[1:]
 	if len(whole) > 0 {
 		fmt.Fprintf(w, "\n## CPU: milliseconds on the critical path (of all processes), and how many times faster than A, asked beside\n\n")
-		b.table(w, whole, others, "A", (*cell).costs)
+		b.table(w, whole, others, (*cell).costs)
 		fmt.Fprintf(w, "\n## Wall clock, milliseconds\n\n")
-		b.table(w, whole, others, "A", func(c *cell) string { return report.Figure(c.cost.Wall * 1e3) })
+		b.table(w, whole, others, func(c *cell) string { return report.Figure(c.cost.Wall * 1e3) })
 		fmt.Fprintf(w, "\n## Highest memory, MiB: slowest shard + what merges\n\n")
-		b.table(w, whole, others, "A", (*cell).memory)
+		b.table(w, whole, others, (*cell).memory)
 	}
 	if len(odd) > 0 {
 		fmt.Fprintf(w, "\n## At times and steps of parts of a second, asked once: CPU as above\n\n")
-		b.table(w, odd, others, "A", (*cell).costs)
+		b.table(w, odd, others, (*cell).costs)
 	}
 	b.equality(w)
 	return nil
@@ -74,8 +75,8 @@ func (b *bench) split() (whole, odd []ask.Query) {
 }
 
 // table prints a row for each query: what one Prometheus took, and each system.
-func (b *bench) table(w io.Writer, queries []ask.Query, columns []*column, first string, show func(*cell) string) {
-	head := []string{"query", first}
+func (b *bench) table(w io.Writer, queries []ask.Query, columns []*column, show func(*cell) string) {
+	head := []string{"query", modeOne}
 	for _, col := range columns {
 		head = append(head, col.name)
 	}
@@ -102,7 +103,7 @@ func (c *cell) costs() string {
 }
 
 func (c *cell) memory() string {
-	mib := func(n int64) string { return fmt.Sprint(n >> 20) }
+	mib := func(n int64) string { return strconv.FormatInt(n>>20, 10) }
 	switch {
 	case c.cost.ShardRSS == 0:
 		return mib(c.cost.MergeRSS)

@@ -1,7 +1,7 @@
 // Command realbin builds real programs, unless they are there already, and
 // prints the folder that holds them: those of the end-to-end suite, or with the
 // argument "cluster" those that the chart's tests need beside them, with "scrapers"
-// the scrapers other than Prometheus. With "packaged" it has apt-get install the
+// the scrapers other than Prometheus, with "queries" the servers whose answers are measured. With "packaged" it has apt-get install the
 // proxies that are Debian's. Run it before "go test" where the cache may be cold: the
 // build alone can outlast the ten minutes that "go test" allows by default.
 package main
@@ -53,10 +53,12 @@ func chosen(args []string) (func(context.Context, string, io.Writer) (string, er
 		return realbin.ClusterDir, nil
 	case len(args) == 1 && args[0] == "scrapers":
 		return realbin.ScrapersDir, nil
+	case len(args) == 1 && args[0] == "queries":
+		return realbin.QueriesDir, nil
 	case len(args) == 1 && args[0] == "packaged":
 		return packaged, nil
 	default:
-		return nil, fmt.Errorf("choose what to build: %q is not a set of programs; give nothing, \"cluster\", \"scrapers\" or \"packaged\"", args)
+		return nil, fmt.Errorf("choose what to build: %q is not a set of programs; give nothing, \"cluster\", \"scrapers\", \"queries\" or \"packaged\"", args)
 	}
 }
 

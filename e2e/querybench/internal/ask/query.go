@@ -153,12 +153,10 @@ func (c *catalogue) instant(name string, rule Rule, query string) {
 // ranges adds a query of a range at a step, and one whose times and step are parts of seconds.
 func (c *catalogue) ranges(name string, rule Rule, long, step time.Duration, queries ...string) {
 	odd := long / points
-	for _, q := range []Query{
-		{Name: name, Requests: rangeRequests(c.end, long, step, queries), Rule: rule},
-		{Name: name + ", step " + odd.String(), Requests: rangeRequests(c.end-fraction.Milliseconds(), long, odd, queries), Rule: rule, Fraction: true},
-	} {
-		c.out = append(c.out, q)
-	}
+	c.out = append(c.out,
+		Query{Name: name, Requests: rangeRequests(c.end, long, step, queries), Rule: rule},
+		Query{Name: name + ", step " + odd.String(), Requests: rangeRequests(c.end-fraction.Milliseconds(), long, odd, queries), Rule: rule, Fraction: true},
+	)
 }
 
 func rangeRequests(end int64, long, step time.Duration, queries []string) []Request {

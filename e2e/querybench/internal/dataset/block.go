@@ -41,7 +41,7 @@ type block struct {
 // newBlock begins a block in a folder of a server's data. Its name follows from its
 // time, so the data of a seed are the same files.
 func newBlock(ctx context.Context, data string, from, to int64, symbols []string) (*block, error) {
-	id, err := ulid.New(uint64(to), rand.New(rand.NewSource(from))) //nolint:gosec // a name, no secret
+	id, err := ulid.New(uint64(to), rand.New(rand.NewSource(from)))
 	if err != nil {
 		return nil, err
 	}

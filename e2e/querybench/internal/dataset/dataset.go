@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,7 +32,9 @@ type Set struct {
 
 const wholeData = "whole"
 
-func partData(parts, p int) string { return filepath.Join(fmt.Sprintf("of-%d", parts), fmt.Sprint(p)) }
+func partData(parts, p int) string {
+	return filepath.Join(fmt.Sprintf("of-%d", parts), strconv.Itoa(p))
+}
 
 // Whole is the folder of the data of one server, and Part that of one of several.
 func (s *Set) Whole() string { return filepath.Join(s.dir, wholeData) }
@@ -159,7 +162,7 @@ func (s *Set) build(ctx context.Context, programs Programs, say func(format stri
 			into := "one server"
 			if i >= 0 {
 				d = &divisions[i]
-				into = fmt.Sprint(d.parts)
+				into = strconv.Itoa(d.parts)
 			}
 			say("  the last hour, through hubs, into %s", into)
 			return s.fleet.writeLive(gctx, s.dir, s.Start, programs, d)

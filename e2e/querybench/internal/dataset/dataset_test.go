@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -123,7 +124,7 @@ func samplesIn(t *testing.T, dir string) (samples map[string]map[int64]float64, 
 	require.NoError(t, err)
 	defer func() { require.NoError(t, q.Close()) }()
 	samples = map[string]map[int64]float64{}
-	found := q.Select(t.Context(), true, nil, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".+"))
+	found := q.Select(t.Context(), true, nil, labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, ".+"))
 	for found.Next() {
 		name, at := found.At().Labels().String(), map[int64]float64{}
 		for it := found.At().Iterator(nil); it.Next() != chunkenc.ValNone; {

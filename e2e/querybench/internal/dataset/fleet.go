@@ -16,6 +16,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -165,7 +166,7 @@ func (f *fleet) addSource(key string) (index int, seed uint64) {
 
 func (f *fleet) add(source int, sourceSeed uint64, k kind, share float64, pairs ...string) {
 	lset := labels.FromStrings(pairs...)
-	seed := mix(sourceSeed ^ hashOf(lset.Get(labels.MetricName)))
+	seed := mix(sourceSeed ^ hashOf(lset.Get(model.MetricNameLabel)))
 	f.series = append(f.series, series{
 		labels: lset, source: source, kind: k, seed: seed, share: share,
 		rate: math.Floor(math.Exp(float64(seed>>20%1000)/1000*9)) + 1, // 1 to 8,000, more often little
@@ -177,7 +178,7 @@ func (f *fleet) addGateway(g int) {
 	src, seed := f.addSource(id)
 	network := fmt.Sprintf("net-%02d", g%networks)
 	add := func(k kind, share float64, name string, extra ...string) {
-		f.add(src, seed, k, share, append([]string{labels.MetricName, name, "gatewayID", id, "networkID", network}, extra...)...)
+		f.add(src, seed, k, share, append([]string{model.MetricNameLabel, name, "gatewayID", id, "networkID", network}, extra...)...)
 	}
 	for i := range f.shape.Counters() {
 		add(counts, 0, CounterName(i))
@@ -191,7 +192,7 @@ func (f *fleet) addGateway(g int) {
 	add(sum, 0, Histogram+"_sum")
 	add(bucket, 1, Histogram+"_count")
 	// That series has no other label, and the values are times.
-	f.add(src, seed, first, 0, labels.MetricName, FirstSample, "gatewayID", id)
+	f.add(src, seed, first, 0, model.MetricNameLabel, FirstSample, "gatewayID", id)
 }
 
 func (f *fleet) addHost(h int) {
@@ -200,9 +201,9 @@ func (f *fleet) addHost(h int) {
 	for i := range f.shape.scaled(hostSeries) {
 		service := subsystems[i%len(subsystems)]
 		if i%2 == 0 {
-			f.add(src, seed, counts, 0, labels.MetricName, fmt.Sprintf("cloud_operations_%02d_total", i/2), "host", host, "service", service)
+			f.add(src, seed, counts, 0, model.MetricNameLabel, fmt.Sprintf("cloud_operations_%02d_total", i/2), "host", host, "service", service)
 		} else {
-			f.add(src, seed, measure, 0, labels.MetricName, fmt.Sprintf("cloud_level_%02d", i/2), "host", host, "service", service)
+			f.add(src, seed, measure, 0, model.MetricNameLabel, fmt.Sprintf("cloud_level_%02d", i/2), "host", host, "service", service)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (f *fleet) lanes(d *division) []*lane {
 // writeLive sends the last hour through hubs into the heads of servers, and stops them.
 func (f *fleet) writeLive(ctx context.Context, dir string, start int64, programs Programs, d *division) (err error) {
 	lanes := f.lanes(d)
-	set, err := servers.NewSet(filepath.Join(dir, "logs", fmt.Sprint(len(lanes))))
+	set, err := servers.NewSet(filepath.Join(dir, "logs", strconv.Itoa(len(lanes))))
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (f *fleet) group(sources []int) *group {
 
 // family is the name and the type of the family that a series belongs to.
 func (s *series) family() (name, word string) {
-	name = s.labels.Get(labels.MetricName)
+	name = s.labels.Get(model.MetricNameLabel)
 	switch {
 	case strings.HasPrefix(name, Histogram):
 		return Histogram, "histogram"
@@ -229,10 +229,10 @@ func (s *series) family() (name, word string) {
 // exposed is how the text format spells a series, with a blank behind it.
 func exposed(lset labels.Labels) string {
 	var b strings.Builder
-	b.WriteString(lset.Get(labels.MetricName))
+	b.WriteString(lset.Get(model.MetricNameLabel))
 	separator := byte('{')
 	lset.Range(func(l labels.Label) {
-		if l.Name != labels.MetricName {
+		if l.Name != model.MetricNameLabel {
 			b.WriteByte(separator)
 			b.WriteString(l.Name + "=" + strconv.Quote(l.Value))
 			separator = ','
@@ -299,7 +299,7 @@ func (f *fleet) awaitStored(ctx context.Context, l *lane, start int64) error {
 	for _, src := range l.sources {
 		for _, i := range f.sources[src].series {
 			if f.series[i].kind != first {
-				want[f.series[i].labels.Get(labels.MetricName)] += liveMinutes
+				want[f.series[i].labels.Get(model.MetricNameLabel)] += liveMinutes
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/chunks"
@@ -74,7 +75,7 @@ func pushedSeries(dir string) (map[chunks.HeadSeriesRef]bool, error) {
 // own says whether a series is one of a server about its scrapes, or one of a hub that is
 // about no gateway.
 func own(lset labels.Labels) bool {
-	name := lset.Get(labels.MetricName)
+	name := lset.Get(model.MetricNameLabel)
 	return name == "up" || strings.HasPrefix(name, "scrape_") ||
 		strings.HasPrefix(name, "edgehub_") && lset.Get("gatewayID") == ""
 }
