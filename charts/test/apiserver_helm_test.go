@@ -34,7 +34,13 @@ func TestHelmScalesARelease(t *testing.T) {
 	assert.Equal(t, map[string]int32{
 		"StatefulSet/edge-hubring-edgehub": 5, "StatefulSet/edge-hubring-prometheus": 5,
 		"StatefulSet/edge-hubring-thanos-rule": 1, "StatefulSet/edge-hubring-alertmanager": 3,
-		"Deployment/edge-hubring-thanos-query": 1,
+		"Deployment/edge-hubring-query": 1,
+	}, h.workloads())
+
+	h.upgrade(`{prometheus_servers_count: 5, query: {enabled: true, mode: thanos}}`)
+	assert.Equal(t, map[string]int32{
+		"StatefulSet/edge-hubring-edgehub": 5, "StatefulSet/edge-hubring-prometheus": 5,
+		"StatefulSet/edge-hubring-thanos-rule": 1, "Deployment/edge-hubring-thanos-query": 1,
 	}, h.workloads())
 
 	h.upgrade(`{prometheus_servers_count: 5, create_thanos: true, prometheus_replicas: 2}`)

@@ -27,7 +27,7 @@ const withBucket = `{create_thanos: true, objectStorage: {enabled: true, config:
 
 // Every part that reads or writes the bucket has its configuration, and the bucket itself if it is a folder.
 func TestBucketIsKnownToAll(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		_, store, _ := r.component("store")
 		known := 0
 		for _, w := range r.workloads() {
@@ -35,7 +35,11 @@ func TestBucketIsKnownToAll(t *testing.T) {
 			for i := range w.template.Spec.Containers {
 				c := &w.template.Spec.Containers[i]
 				args := p.commandLine(c)
-				needs := programOf(*c) == "thanos" && slices.ContainsFunc([]string{"sidecar", "rule", "store", "compact"}, func(s string) bool { return args[0] == s })
+				parts := []string{"sidecar", "store", "compact"}
+				if len(r.pods("thanos-query")) > 0 {
+					parts = append(parts, "rule") // otherwise a server has what it makes
+				}
+				needs := programOf(*c) == "thanos" && slices.Contains(parts, args[0])
 				file := flagValue(t, args, "objstore.config-file", "")
 				if store == nil || !needs {
 					assert.Empty(t, file, "%s, container %s: --objstore.config-file", w.GetName(), c.Name)
@@ -69,9 +73,9 @@ func assertBucketFile(t *testing.T, r *release, p pod, c *corev1.Container, file
 }
 
 // With a bucket no server joins blocks, since the sidecar sends only those that nobody has joined, and
-// the querier asks the store gateway.
+// the querier asks the store gateway. Without one every server joins its blocks, in which queries then find what they seek.
 func TestBucketGetsEveryBlock(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		_, store, _ := r.component("store")
 		for _, s := range r.servers(t) {
 			shortest := flagValue(t, s.args, "storage.tsdb.min-block-duration", "")
@@ -111,7 +115,7 @@ func TestWrongBucketsAreRefused(t *testing.T) {
 		name, values string
 		says         []string
 	}{
-		{"without Thanos", `{objectStorage: {enabled: true, existingSecret: x}}`, []string{"create_thanos is false", "set create_thanos to true"}},
+		{"that nobody queries", `{objectStorage: {enabled: true, existingSecret: x}}`, []string{"query.enabled is false", "set query.enabled to true"}},
 		{"nowhere", `{create_thanos: true, objectStorage: {enabled: true}}`, []string{"existingSecret", "config", "set one of them"}},
 		{"twice", `{create_thanos: true, objectStorage: {enabled: true, existingSecret: x, config: {type: S3}}}`, []string{"both existingSecret and config", "choose one"}},
 		{"a type that there is not", `{create_thanos: true, objectStorage: {enabled: true, config: {type: CEPH}}}`, []string{"config.type is \"CEPH\"", "S3", "SWIFT", "FILESYSTEM"}},
@@ -162,7 +166,7 @@ func TestBlocksReachTheBucketAndComeBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, mustRender(t, values(t), pairs))
+			c := newCluster(t, mustRender(t, values(t), withQuerier, pairs))
 			servers := c.behind(c.r.name + "-hubring-prometheus")
 			require.Len(t, servers, 2)
 			var asked []*process

@@ -42,6 +42,7 @@ func TestDashboardsShowWhatThereIs(t *testing.T) {
 	programs := needsPrograms(t)
 	r := mustRender(t, `
 create_thanos: true
+query: {mode: thanos}
 prometheus_replicas: 2
 edgehub: {parts: 2, stopTimeout: 4} # the second of the pair does not run
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}

@@ -101,9 +101,11 @@ dashboards: {enabled: true, datasource: 'a "quoted" name'}
 // The jobs that queries name are those of the servers' configurations.
 func TestDashboardsNameJobsThatThereAre(t *testing.T) {
 	there := map[string]bool{}
-	for _, s := range mustRender(t, fiveShards, withBucket).servers(t) {
-		for _, job := range s.ScrapeConfigs {
-			there[job.JobName] = true
+	for _, mode := range []string{`{}`, withQuerier} {
+		for _, s := range mustRender(t, fiveShards, withBucket, mode).servers(t) {
+			for _, job := range s.ScrapeConfigs {
+				there[job.JobName] = true
+			}
 		}
 	}
 	named := regexp.MustCompile(`job=~?"([a-z|-]+)"`)

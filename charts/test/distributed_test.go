@@ -92,7 +92,7 @@ func TestSumsAreWorkedOutBelow(t *testing.T) {
 	c.upload("gw-rule", old, `ruler_replica="edge-hubring-thanos-rule-0"`)
 	c.startReady(name+"thanos-store-0", "thanos-store")
 
-	local := newCluster(t, mustRender(t, fleet...))
+	local := newCluster(t, mustRender(t, append(fleet, withQuerier)...))
 	local.portsOf(c, name+"thanos-query-0")
 	local.startReady(name+"thanos-query-0", "thanos-query")
 	itself := local.address(name+"thanos-query-0", 10902)

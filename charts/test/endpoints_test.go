@@ -50,7 +50,7 @@ func (r *release) endpoints(t *testing.T, p pod, c *corev1.Container) []endpoint
 // queriers returns a pod of each kind that asks others, by its container's name.
 func (r *release) queriers() map[string]pod {
 	all := map[string]pod{}
-	for _, name := range []string{"thanos-query", "thanos-query-shard", "thanos-query-global"} {
+	for _, name := range []string{"thanos-query", "thanos-query-shard", "thanos-query-global", "thanos-query-archive"} {
 		if pods := r.pods(name); len(pods) > 0 {
 			all[name] = pods[0]
 		}
@@ -61,9 +61,8 @@ func (r *release) queriers() map[string]pod {
 // All whom queriers ask are asked in any case: Thanos leaves others out when they are down, and tells nobody. That
 // needs a name for each, and what is asked as a group is pods that all have the same.
 func TestQueriersForgetNobody(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		queriers := r.queriers()
-		require.Contains(t, queriers, "thanos-query")
 		for name, p := range queriers {
 			args := p.commandLine(p.container(name))
 			assert.Empty(t, flagValues(args, "endpoint"), "%s: those are not strict", name)
@@ -115,7 +114,7 @@ func podsOf(pods []pod) []string {
 
 // The querier reads whom to ask again by itself: when their number changes its pods stay.
 func TestQuerierNoticesAnotherNumber(t *testing.T) {
-	three, five := mustRender(t, fiveShards, `{prometheus_servers_count: 3}`), mustRender(t, fiveShards)
+	three, five := mustRender(t, fiveShards, withQuerier, `{prometheus_servers_count: 3}`), mustRender(t, fiveShards, withQuerier)
 	template := func(r *release) corev1.PodTemplateSpec { return r.queriers()["thanos-query"].template }
 	assert.Equal(t, template(three), template(five))
 	before, after := three.queriers()["thanos-query"], five.queriers()["thanos-query"]

@@ -34,7 +34,7 @@ func TestFrontendAnswersAsTheQuerier(t *testing.T) {
 	for _, partial := range []bool{true, false} {
 		t.Run(fmt.Sprintf("partialResponse %t", partial), func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, mustRender(t, fmt.Sprintf(`{prometheus_servers_count: 2, create_thanos: true, thanos: {query: {partialResponse: %t}, queryFrontend: {enabled: true}}}`, partial)))
+			c := newCluster(t, mustRender(t, fmt.Sprintf(`{prometheus_servers_count: 2, create_thanos: true, query: {mode: thanos}, thanos: {query: {partialResponse: %t}, queryFrontend: {enabled: true}}}`, partial)))
 			name := c.r.name + "-hubring-"
 			from := time.Now().Truncate(2 * time.Hour).Add(-8 * time.Hour)
 			for server, gateway := range map[string]string{"prometheus-0": "gw-a", "prometheus-1": "gw-b"} {

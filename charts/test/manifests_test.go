@@ -37,6 +37,9 @@ func TestNamesAndLabels(t *testing.T) {
 // fiveShards is the chart with all that belongs to several servers.
 const fiveShards = `{prometheus_servers_count: 5, create_thanos: true}`
 
+// withQuerier has a Thanos querier answer over all servers, and not hubquery.
+const withQuerier = `{query: {mode: thanos, archiveAfter: ""}}`
+
 func assertNamesAndLabels(t *testing.T, r *release) {
 	t.Helper()
 	seen := map[string]bool{}

@@ -122,7 +122,7 @@ func TestMonitorsFindEverything(t *testing.T) {
 
 // A monitor logs in and knows whom it asks, by Secrets that the release has or the values name.
 func TestMonitorsLogIn(t *testing.T) {
-	r := mustRender(t, fiveShards, `{web: {configSecret: served, tls: true, username: hubring, clientSecret: asking, clientCertificate: true, serverName: hubring.example.org},
+	r := mustRender(t, fiveShards, withQuerier, `{web: {configSecret: served, tls: true, username: hubring, clientSecret: asking, clientCertificate: true, serverName: hubring.example.org},
 		serviceMonitor: {enabled: true}, podMonitor: {enabled: true}}`)
 	var checked int
 	check := func(scheme string, auth *monitoringv1.BasicAuth, tls *monitoringv1.SafeTLSConfig) {

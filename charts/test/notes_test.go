@@ -1,6 +1,7 @@
 package charttest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -20,15 +21,21 @@ func TestNotes(t *testing.T) {
 		{"somebody is", `{alertmanager: {enabled: true}}`, nil, []string{"nobody is told"}},
 		{"a pair", `{prometheus_replicas: 2}`, []string{"1 hub with a pair of Prometheus servers", "statefulset/edge-hubring-prometheus-b", "http://localhost:9090 (either server"}, nil},
 		{"namespaces", `{}`, []string{"in pods of the namespace metrics", "elsewhere it cannot be mounted"}, []string{"either server"}},
-		{"TLS", `{create_thanos: true, web: {configSecret: served, tls: true, clientSecret: asking}}`, []string{`edgehub.metrics.svc.cluster.local", Scheme: "https"}}`, "The hubs are behind TLS: give exporter.Config a Transport", "gRPC between the parts"}, []string{"password"}},
+		{"TLS", `{create_thanos: true, web: {configSecret: served, tls: true, clientSecret: asking}}`, []string{`edgehub.metrics.svc.cluster.local", Scheme: "https"}}`, "The hubs are behind TLS: give exporter.Config a Transport", "localhost:9099"}, []string{"password", "gRPC"}},
+		{"TLS and gRPC", `{create_thanos: true, query: {mode: thanos}, web: {configSecret: served, tls: true, clientSecret: asking}}`, []string{"gRPC between the parts"}, nil},
 		{"passwords", `{web: {configSecret: served, username: hubring, clientSecret: asking}}`, []string{"The hubs are behind a password", "in plain text"}, []string{"https", "gRPC"}},
 		{"passwords of senders", `{web: {configSecret: served, pushConfigSecret: pushed, username: hubring, clientSecret: asking}}`, []string{"take pushes as the Secret pushed says"}, []string{"The hubs are behind"}},
 		{"a web configuration of nobody knows what", `{web: {configSecret: served}}`, []string{"web.tls and web.username are not", "locked out"}, []string{"The hubs are behind"}},
-		{"Thanos", fiveShards, []string{"5 hubs", "rollout status deployment/edge-hubring-thanos-query", "service/edge-hubring-thanos-query 10902"}, []string{"set create_thanos to true"}},
+		{"shards", fiveShards, []string{"5 hubs", "rollout status deployment/edge-hubring-query\n", "service/edge-hubring-query 9099", "http://edge-hubring-query.metrics.svc.cluster.local:9099"}, []string{"set query.enabled to true", "Queries are distributed"}},
+		{"Thanos", join2(fiveShards, withQuerier), []string{"rollout status deployment/edge-hubring-thanos-query\n", "service/edge-hubring-query 9099"}, []string{"set query.enabled to true"}},
+		{"distributed", distributed, []string{"Queries are distributed"}, nil},
+		{"a frontend", `{create_thanos: true, thanos: {queryFrontend: {enabled: true}}}`, []string{"service/edge-hubring-thanos-query-frontend 10902", "http://edge-hubring-thanos-query-frontend.metrics.svc.cluster.local:10902"}, []string{"9099"}},
+		{"VictoriaMetrics", victoria, []string{"5 hubs, each with a VictoriaMetrics node", "No Prometheus runs that could watch the ruler"}, nil},
+		{"one server", `{}`, []string{"set query.enabled to true"}, []string{"Grafana"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			notes := mustRender(t, c.values).notes
+			notes := mustRender(t, strings.Split(c.values, "\n---\n")...).notes
 			for _, words := range c.says {
 				assert.Contains(t, notes, words)
 			}

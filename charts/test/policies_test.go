@@ -109,7 +109,7 @@ func TestPoliciesKeepServersApart(t *testing.T) {
 	pushes := port{hub.workload, "http"}
 	servers := 0
 	for _, w := range r.workloads() {
-		if w.container("prometheus") == nil {
+		if w.server() == nil {
 			continue
 		}
 		servers++
@@ -133,7 +133,7 @@ func TestPoliciesLetHubsStop(t *testing.T) {
 		for number := range 5 {
 			of := client{keyOf(w), w.template.Labels}.pod(number)
 			for stopping := 3; stopping < 5; stopping++ {
-				its := w.container("prometheus") != nil && number >= 3
+				its := w.server() != nil && number >= 3
 				assert.Equal(t, its, r.allows(t, of, hub, stopping), "%s-%d to edgehub-%d, which stops", w.GetName(), number, stopping)
 			}
 		}
@@ -180,7 +180,7 @@ func (r *release) opens(t *testing.T, w workload) []port {
 	t.Helper()
 	var all []port
 	var servers []server
-	if w.container("prometheus") != nil {
+	if w.server() != nil {
 		servers = r.servers(t)
 	}
 	for i := range w.replicas {
@@ -188,6 +188,11 @@ func (r *release) opens(t *testing.T, w workload) []port {
 		var texts []string
 		for _, c := range w.containers() {
 			texts = append(texts, p.commandLine(&c)...)
+		}
+		if c := w.container("hubquery"); c != nil {
+			for _, shard := range r.shards(t, p) {
+				texts = append(texts, shard.Servers...)
+			}
 		}
 		for name, querier := range r.queriers() {
 			if querier.name == p.name {

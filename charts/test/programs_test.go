@@ -119,10 +119,13 @@ func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 		newKeys(t).addTo(r, nil) // promtool looks whether they are there
 		args := []string{"check", "config", "--lint=all", "--lint-fatal"}
 		servers := r.servers(t)
+		if servers[0].victoria {
+			return // see TestVictoriaMetricsAcceptsEveryConfiguration
+		}
 		for _, s := range servers {
 			s.rules(t, r) // a pattern without files is no error to promtool
 			file := filepath.Join(t.TempDir(), s.name+".yml")
-			text := relocated(s.text, s.root, s.container("prometheus"))
+			text := relocated(s.text, s.root, s.server())
 			require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 			args = append(args, file)
 		}
@@ -133,7 +136,7 @@ func TestPromtoolAcceptsEveryConfiguration(t *testing.T) {
 
 func TestProgramsAcceptTheRulersFiles(t *testing.T) {
 	programs := needsPrograms(t)
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		files := r.rulersFiles(t)
 		mustRun(t, filepath.Join(programs, "promtool"), append([]string{"check", "rules", "--lint=all", "--lint-fatal"}, files...)...)
 		for _, file := range files {

@@ -11,16 +11,18 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
-// server is a Prometheus pod with what its command line and files say.
+// server is a pod that stores a hub's samples, with what its command line and files say.
 type server struct {
 	pod
-	args []string
-	root string // its files, see release.files
-	path string // of its configuration, in the pod
-	text string // of its configuration
+	victoria bool // VictoriaMetrics; otherwise Prometheus
+	args     []string
+	root     string // its files, see release.files
+	path     string // of its configuration, in the pod
+	text     string // of its configuration
 	prometheusConfig
 }
 
@@ -53,6 +55,8 @@ type scrapeConfig struct {
 	Params               map[string][]string `json:"params"`
 	HonorLabels          bool                `json:"honor_labels"`
 	HonorTimestamps      *bool               `json:"honor_timestamps"`
+	NoStaleMarkers       bool                `json:"no_stale_markers"` // VictoriaMetrics'
+	Protocols            []string            `json:"scrape_protocols"`
 	ScrapeInterval       model.Duration      `json:"scrape_interval"`
 	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
 	StaticConfigs        []staticConfig      `json:"static_configs"`
@@ -123,15 +127,15 @@ func (c prometheusConfig) alertmanagers() []string {
 	return urls
 }
 
-// servers returns the Prometheus pods of a release.
+// servers returns the pods of a release that store samples: Prometheus, or VictoriaMetrics in its place.
 func (r *release) servers(t *testing.T) []server {
 	t.Helper()
 	var all []server
-	for _, p := range r.pods("prometheus") {
-		c := p.container("prometheus")
-		s := server{pod: p, args: p.commandLine(c), root: r.files(t, p, c)}
-		s.path = flagValue(t, s.args, "config.file", "")
-		require.NotEmpty(t, s.path, "--config.file of %s", p.name)
+	for _, p := range slices.Concat(r.pods("prometheus"), r.pods("victoriametrics")) {
+		c := p.server()
+		s := server{pod: p, victoria: c.Name == "victoriametrics", args: p.commandLine(c), root: r.files(t, p, c)}
+		s.path = flagValue(t, s.args, map[bool]string{false: "config.file", true: "promscrape.config"}[s.victoria], "")
+		require.NotEmpty(t, s.path, "the configuration that %s reads", p.name)
 		text, err := os.ReadFile(filepath.Join(s.root, s.path))
 		require.NoError(t, err, "the configuration of %s", p.name)
 		s.text = string(text)
@@ -142,10 +146,15 @@ func (r *release) servers(t *testing.T) []server {
 	return all
 }
 
+// server returns the container that stores samples, or nil.
+func (w workload) server() *corev1.Container {
+	return cmp.Or(w.container("prometheus"), w.container("victoriametrics"))
+}
+
 // rules returns the rule files that a server reads.
 func (s server) rules(t *testing.T, r *release) []string {
 	t.Helper()
-	return ruleFiles(t, r, s.pod, s.container("prometheus"), s.root, s.RuleFiles)
+	return ruleFiles(t, r, s.pod, s.server(), s.root, s.RuleFiles)
 }
 
 // hub is an edgehub pod.

@@ -1,6 +1,7 @@
 package charttest
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -22,6 +23,11 @@ rules:
 
 const someDigest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
+// archiveAfter are values with a bucket that is asked from an age on.
+func archiveAfter(age string) string {
+	return join2(withBucket, `{query: {archiveAfter: `+age+`}}`)
+}
+
 // A wrong value is refused, and the sentence names the value, what it is, and what to do.
 func TestWrongValuesAreRefused(t *testing.T) {
 	cases := []struct {
@@ -33,7 +39,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"half a server", `{prometheus_servers_count: 1.5, create_thanos: true}`, []string{"prometheus_servers_count", "whole number"}},
 		{"a number in words", `{prometheus_servers_count: five}`, []string{"prometheus_servers_count", "whole number"}},
 		{"a number as text", `{prometheus_servers_count: "5", create_thanos: true}`, []string{"prometheus_servers_count", "whole number"}},
-		{"several servers and no Thanos", `{prometheus_servers_count: 5}`, []string{"prometheus_servers_count is 5", "create_thanos", "true"}},
+		{"several servers and no Thanos", `{prometheus_servers_count: 5}`, []string{"prometheus_servers_count is 5", "set query.enabled (or create_thanos, its old name) to true"}},
 		{"three servers a hub", `{prometheus_replicas: 3}`, []string{"prometheus_replicas", "2"}},
 		{"no server a hub", `{prometheus_replicas: 0}`, []string{"prometheus_replicas", "1"}},
 		{"a switch as text", `{create_thanos: "yes"}`, []string{"create_thanos", "true or false"}},
@@ -70,11 +76,34 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"passwords of senders on the port of scrapes", `{web: {pushConfigSecret: pushed}, edgehub: {separateScrapePort: false}}`, []string{"web.pushConfigSecret", "set edgehub.separateScrapePort to true"}},
 		{"monitors that no certificate is for", `{web: {tls: true, configSecret: served, clientSecret: asking}, podMonitor: {enabled: true}}`, []string{"web.serverName is empty", "by their addresses"}},
 		{"monitors that are kept out", `{networkPolicy: {enabled: true, pushers: [{podSelector: {}}]}, serviceMonitor: {enabled: true}}`, []string{"networkPolicy.monitors is empty", "list the operator's Prometheus"}},
-		{"a frontend of nothing", `{thanos: {queryFrontend: {enabled: true}}}`, []string{"thanos.queryFrontend.enabled", "create_thanos to true"}},
+		{"a frontend of nothing", `{thanos: {queryFrontend: {enabled: true}}}`, []string{"thanos.queryFrontend.enabled", "query.enabled to true"}},
+		{"retired servers that nobody asks", `{prometheus: {retired: 1}}`, []string{"prometheus.retired is 1", "set query.enabled to true"}},
+		{"a mode that there is not", `{query: {enabled: true, mode: sharded}}`, []string{"/query/mode", "'shards', 'thanos', 'thanos-distributed'"}},
+		{"a mode of nothing", `{query: {mode: thanos}}`, []string{"query.mode is thanos", "set query.enabled to true"}},
+		{"distributed queries of nothing", `{thanos: {query: {distributed: {enabled: true}}}}`, []string{"thanos.query.distributed.enabled", "set query.enabled to true"}},
+		{"two modes", `{create_thanos: true, query: {mode: shards}, thanos: {query: {distributed: {enabled: true}}}}`, []string{"thanos.query.distributed.enabled is true and query.mode is shards", "the old name of query.mode: thanos-distributed"}},
+		{"a switch as text, by its new name", `{query: {enabled: "yes"}}`, []string{"/query/enabled", "want boolean"}},
+		{"an archive of nothing", `{query: {enabled: true, archiveAfter: 36h}}`, []string{"query.archiveAfter is 36h", "no bucket", "leave it empty"}},
+		{"an archive that has no blocks yet", archiveAfter("2h"), []string{"query.archiveAfter is 2h", "4h or more"}},
+		{"an archive after all is gone", archiveAfter("361h"), []string{"query.archiveAfter is 361h", "no more than prometheus.retention, 15d"}},
+		{"a label of hubquery", `{query: {podLabels: {app.kubernetes.io/component: q}}}`, []string{"query.podLabels has app.kubernetes.io/component", "choose another name"}},
+		{"a kind of server that there is not", `{shard: {kind: mimir}}`, []string{"/shard/kind", "'prometheus', 'victoriametrics'"}},
+		{"VictoriaMetrics and no ruler", `{shard: {kind: victoriametrics}}`, []string{"shard.kind is victoriametrics and query.enabled is false", "no alert would fire"}},
+		{"VictoriaMetrics with a querier", join2(victoria, withQuerier), []string{"shard.kind is victoriametrics and query.mode is thanos", "set query.mode to shards"}},
+		{"VictoriaMetrics with queriers", join2(victoria, distributed), []string{"shard.kind is victoriametrics and query.mode is thanos-distributed"}},
+		{"VictoriaMetrics with a bucket", join2(victoria, withBucket), []string{"shard.kind is victoriametrics and objectStorage.enabled is true", "no blocks"}},
+		{"VictoriaMetrics that forwards", join2(victoria, `{prometheus: {remoteWrite: [{url: "http://x"}]}}`), []string{"shard.kind is victoriametrics and prometheus.remoteWrite", "forwards nothing"}},
+		{"VictoriaMetrics with labels", join2(victoria, `{prometheus: {externalLabels: {region: eu}}}`), []string{"prometheus.externalLabels", "store them with every sample"}},
+		{"VictoriaMetrics with a bound", join2(victoria, `{prometheus: {retentionSize: 5GB}}`), []string{"prometheus.retentionSize is 5GB", "make the volume large enough"}},
+		{"VictoriaMetrics for hours", join2(victoria, `{prometheus: {retention: 12h}}`), []string{"prometheus.retention is 12h", "1d or more"}},
+		{"VictoriaMetrics with flags of another", join2(victoria, `{prometheus: {extraArgs: [--x]}}`), []string{"prometheus.extraArgs", "victoriametrics.extraArgs"}},
+		{"VictoriaMetrics that is linked to", join2(victoria, `{prometheus: {externalURL: "https://x"}}`), []string{"prometheus.externalURL", "thanos.ruler.queryURL"}},
+		{"VictoriaMetrics that asks for certificates", join2(victoria, `{web: {configSecret: a, clientSecret: b, tls: true, clientCertificate: true}}`), []string{"web.clientCertificate is true", "asks for none"}},
+		{"any VictoriaMetrics", join2(victoria, `{victoriametrics: {image: {tag: ""}}}`), []string{"victoriametrics.image.tag", "name a release"}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := render(releaseName, c.values)
+			_, err := render(releaseName, strings.Split(c.values, "\n---\n")...)
 			require.Error(t, err)
 			for _, words := range c.says {
 				assert.Contains(t, err.Error(), words)

@@ -18,7 +18,7 @@ import (
 func TestBuiltInAlertsFire(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(chartDir, "files", "*alerts.yaml"))
 	require.NoError(t, err)
-	require.Len(t, files, 3)
+	require.Len(t, files, 4)
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			alerts, err := os.ReadFile(file)
@@ -39,7 +39,7 @@ func TestBuiltInAlertsFire(t *testing.T) {
 // The rule keeper takes rules from each of their places, before the ruler starts and beside it, and the ruler
 // has what it publishes, which is on the ruler's own volume.
 func TestRulerHasWhatTheRuleKeeperPublishes(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		p, ruler, args := r.component("rule")
 		require.NotNil(t, ruler, "ruler")
 		patterns := flagValues(args, "rule-file")
@@ -103,8 +103,10 @@ func TestExpectedServers(t *testing.T) {
 		`{create_thanos: true, prometheus_servers_count: 3, prometheus_replicas: 2, prometheus: {retired: 1}}`: "vector(8)",
 	} {
 		r := mustRender(t, values)
-		group := ruleGroups(t, r.rulersFiles(t))["hubring-expected"]
-		assert.Equal(t, []any{map[string]any{"record": "hubring:prometheus_servers:expected", "expr": want}}, group)
+		rules := ruleGroups(t, r.rulersFiles(t))["hubring-expected"].([]any)
+		require.Len(t, rules, 2)
+		assert.Equal(t, map[string]any{"record": "hubring:prometheus_servers:expected", "expr": want}, rules[0])
+		assert.True(t, strings.HasPrefix(rules[1].(map[string]any)["expr"].(string), want+" - "), rules[1])
 		assert.Len(t, r.servers(t), len(r.pods("prometheus")))
 		assert.Equal(t, want, "vector("+strconv.Itoa(len(r.servers(t)))+")", values)
 	}

@@ -24,7 +24,7 @@ thanos:
   ruler: {evaluationInterval: 1s, extraArgs: [--query.sd-dns-interval=1s]}
 `
 
-const threeServers = `{prometheus_servers_count: 3, create_thanos: true}`
+const threeServers = `{prometheus_servers_count: 3, create_thanos: true, query: {mode: thanos}}`
 
 // fleetSize is how many gateways there are.
 const fleetSize = 200
@@ -49,7 +49,7 @@ func TestRunOneServer(t *testing.T) {
 
 // Each server of a pair has every sample; together they count once, and alert once.
 func TestRunPair(t *testing.T) {
-	values := []string{quick, fleetRules, toldAlertmanager, `{create_thanos: true, prometheus_replicas: 2, thanos: {ruler: {replicas: 2}}}`}
+	values := []string{quick, fleetRules, toldAlertmanager, `{create_thanos: true, query: {mode: thanos}, prometheus_replicas: 2, thanos: {ruler: {replicas: 2}}}`}
 	inCluster(t, values, func(t *testing.T, r *liveRelease) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
@@ -193,7 +193,7 @@ func TestRunDeadServer(t *testing.T) {
 
 // A server whose machine is cut off keeps no query for long, and after a while none at all.
 func TestRunSilentServer(t *testing.T) {
-	inCluster(t, []string{quick, `{prometheus_servers_count: 2, create_thanos: true}`}, func(t *testing.T, r *liveRelease) {
+	inCluster(t, []string{quick, `{prometheus_servers_count: 2, create_thanos: true, query: {mode: thanos}}`}, func(t *testing.T, r *liveRelease) {
 		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		servers := func(ctx context.Context, want float64, warned bool) error {
 			n, warnings, err := global.value(ctx, `count(up{job="prometheus"})`)

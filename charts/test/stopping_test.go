@@ -1,6 +1,7 @@
 package charttest
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestHubsHaveTimeForALastScrape(t *testing.T) {
 func TestServersOutliveTheirHub(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		for _, s := range r.servers(t) {
-			sleep := sleepBefore(s.container("prometheus"))
+			sleep := sleepBefore(s.server())
 			if len(s.claims) == 0 { // what it took would be gone with it
 				assert.Zero(t, sleep, s.name)
 				continue
@@ -77,13 +78,13 @@ func TestServersOutliveTheirHub(t *testing.T) {
 		}
 	})
 	remote := mustRender(t, `{prometheus: {persistence: {enabled: false}, remoteWrite: [{url: "http://mimir:9009/api/v1/push"}]}}`)
-	assert.Positive(t, sleepBefore(remote.servers(t)[0].container("prometheus")), "what it took is written elsewhere")
+	assert.Positive(t, sleepBefore(remote.servers(t)[0].server()), "what it took is written elsewhere")
 }
 
 // Pods that stop keep their names, by which a hub is scraped and a sidecar is queried to the end.
 func TestNamesOutliveReadiness(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
-		for _, p := range append(r.pods("edgehub"), r.pods("prometheus")...) {
+		for _, p := range slices.Concat(r.pods("edgehub"), r.pods("prometheus"), r.pods("victoriametrics")) {
 			service := find[*corev1.Service](r, p.service)
 			require.NotNil(t, service)
 			assert.True(t, service.Spec.PublishNotReadyAddresses, "Service %s", service.Name)
@@ -111,7 +112,7 @@ func TestServersOfAPairStopOneAfterTheOther(t *testing.T) {
 		servers := r.servers(t)
 		first, second := servers[0], servers[len(servers)-1]
 		require.Equal(t, [2]string{"a", "b"}, [2]string{first.template.Labels["prometheus-replica"], second.template.Labels["prometheus-replica"]})
-		longer := sleepBefore(second.container("prometheus")) - sleepBefore(first.container("prometheus"))
+		longer := sleepBefore(second.server()) - sleepBefore(first.server())
 		assert.Equal(t, longer, second.grace(t)-first.grace(t))
 		return longer
 	}

@@ -31,18 +31,31 @@ func (r *release) component(name string) (pod, *corev1.Container, []string) {
 	return pod{}, nil, nil
 }
 
-// inEveryThanosScenario runs a check for each scenario that has Thanos.
-func inEveryThanosScenario(t *testing.T, check func(*testing.T, *release)) {
+// inEveryGlobalScenario runs a check for each scenario that has one query over all servers. Those whose shards answer
+// themselves come a second time, with a querier over them.
+func inEveryGlobalScenario(t *testing.T, check func(*testing.T, *release)) {
 	var checked int
 	for _, s := range scenarios(t) {
 		r := mustRender(t, s.values)
-		if _, c, _ := r.component("query"); c == nil {
+		if len(r.pods("thanos-rule")) == 0 {
 			continue
 		}
 		checked++
 		t.Run(s.name, func(t *testing.T) { check(t, r) })
+		if len(r.pods("hubquery")) > 0 && len(r.pods("victoriametrics")) == 0 {
+			t.Run(s.name+" with a querier", func(t *testing.T) { check(t, mustRender(t, s.values, withQuerier)) })
+		}
 	}
-	require.Positive(t, checked, "scenarios with Thanos")
+	require.Positive(t, checked, "scenarios with a query over all servers")
+}
+
+// inEveryThanosScenario runs a check for each of those where Thanos queriers answer.
+func inEveryThanosScenario(t *testing.T, check func(*testing.T, *release)) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
+		if len(r.pods("thanos-query")) > 0 {
+			check(t, r)
+		}
+	})
 }
 
 // A gateway that moved, or is on both servers of a pair, is counted once: without the
@@ -69,7 +82,7 @@ func TestQuerierTakesServersForReplicas(t *testing.T) {
 
 // What tells rulers apart is not counted twice, and is not in alerts, of which two rulers send the same.
 func TestRulersAreReplicas(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		_, _, ruler := r.component("rule")
 		var apart []string
 		for _, label := range flagValues(ruler, "label") {
@@ -89,23 +102,30 @@ func TestRulersAreReplicas(t *testing.T) {
 // How long a server may be silent holds for all queriers, and whether a part will do is the first one's to say.
 func TestQueriersWaitAsTheyAreTold(t *testing.T) {
 	const patient = `{thanos: {query: {responseTimeout: 77s}}}`
-	for _, mode := range []string{`{}`, `{thanos: {query: {distributed: {enabled: true}}}}`} {
+	for _, mode := range []string{withQuerier, `{thanos: {query: {distributed: {enabled: true}}}}`} {
 		for name, p := range mustRender(t, fiveShards, mode, patient).queriers() {
 			assert.Equal(t, []string{"77s"}, flagValues(p.commandLine(p.container(name)), "store.response-timeout"), name)
 		}
 		_, _, args := mustRender(t, fiveShards, mode).component("query")
 		assert.Contains(t, args, "--query.partial-response")
-		_, _, args = mustRender(t, fiveShards, mode, `{thanos: {query: {partialResponse: false}}}`).component("query")
-		assert.Contains(t, args, "--no-query.partial-response")
-		assert.NotContains(t, args, "--query.partial-response")
+		for _, whole := range []string{`{thanos: {query: {partialResponse: false}}}`, `{query: {partialResponse: false}}`} {
+			_, _, args = mustRender(t, fiveShards, mode, whole).component("query")
+			assert.Contains(t, args, "--no-query.partial-response")
+			assert.NotContains(t, args, "--query.partial-response")
+		}
 	}
 }
 
-// A sidecar reads the folder that its Prometheus writes, and asks the port that it listens on.
+// A sidecar is there where a querier asks it, or a bucket is written. It reads the folder that its Prometheus writes, and asks
+// the port that it listens on.
 func TestSidecarsBelongToTheirServer(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		for _, s := range r.servers(t) {
 			sidecar := s.sidecar()
+			if len(r.pods("thanos-query"))+len(r.pods("thanos-store")) == 0 {
+				assert.Nil(t, sidecar, "%s: nobody asks its sidecar", s.name)
+				continue
+			}
 			require.NotNil(t, sidecar, "%s has no sidecar", s.name)
 			args := s.commandLine(sidecar)
 			assert.Equal(t, "5s", flagValue(t, args, "prometheus.get_config_interval", ""), "both start at once: Thanos' own 30 s pass before it asks again")
@@ -175,6 +195,9 @@ func TestRulesHaveOnePlace(t *testing.T) {
 		_, _, ruler := r.component("rule")
 		for _, s := range r.servers(t) {
 			switch {
+			case s.victoria: // see TestRulerWatchesItselfWhereNobodyElseCan
+				assert.Empty(t, s.RuleFiles, s.name)
+				assert.Empty(t, s.alertmanagers(), s.name)
 			case ruler == nil:
 				assert.NotEmpty(t, s.RuleFiles, "%s evaluates nothing", s.name)
 			case s.number(t) == 0:
@@ -189,8 +212,8 @@ func TestRulesHaveOnePlace(t *testing.T) {
 				assert.Empty(t, s.alertmanagers(), "%s has no alerts", s.name)
 			}
 		}
-		if _, _, query := r.component("query"); query != nil {
-			assert.NotNil(t, ruler, "Thanos without a ruler evaluates no rules")
+		if len(r.pods("hubquery"))+len(r.pods("thanos-query")) > 0 {
+			assert.NotNil(t, ruler, "a query over all servers without a ruler evaluates no rules")
 		}
 	})
 }
@@ -261,7 +284,7 @@ func (r *release) isElsewhere(p pod, volume string) bool {
 
 // The ruler asks the querier and tells an Alertmanager; without one, NOTES.txt says that nobody is told.
 func TestRulerAsksAndTells(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		_, c, args := r.component("rule")
 		require.NotNil(t, c, "ruler")
 		assert.NotEmpty(t, slices.Concat(flagValues(args, "query"), flagValues(args, "grpc-query-endpoint"), flagValues(args, "query.config")), "whom the ruler asks")
@@ -280,8 +303,11 @@ func isDistributed(query []string) bool {
 // Of what has several pods one at a time may be evicted, and one that does not work holds up nobody.
 func TestEvictionsOfThanos(t *testing.T) {
 	several := `{create_thanos: true, thanos: {query: {replicas: 2}, ruler: {replicas: 2}, queryFrontend: {enabled: true, replicas: 2}, store: {replicas: 2}}}`
-	r := mustRender(t, withBucket, several)
-	for _, container := range []string{"thanos-query", "thanos-query-frontend", "thanos-rule", "thanos-store"} {
+	r := mustRender(t, withBucket, withQuerier, several)
+	for _, container := range []string{"thanos-query", "thanos-query-frontend", "thanos-rule", "thanos-store", "thanos-query-archive"} {
+		if container == "thanos-query-archive" { // in place of the first one
+			r = mustRender(t, withBucket, several)
+		}
 		budget := find[*policyv1.PodDisruptionBudget](r, r.name+"-hubring-"+container)
 		require.NotNil(t, budget, container)
 		assert.Len(t, r.selected(t, budget.Spec.Selector), 1, container)
@@ -289,15 +315,18 @@ func TestEvictionsOfThanos(t *testing.T) {
 		require.NotNil(t, budget.Spec.UnhealthyPodEvictionPolicy, container)
 		assert.Equal(t, policyv1.AlwaysAllow, *budget.Spec.UnhealthyPodEvictionPolicy, container)
 	}
-	for _, budget := range every[*policyv1.PodDisruptionBudget](mustRender(t, withBucket)) {
+	for _, budget := range slices.Concat(every[*policyv1.PodDisruptionBudget](mustRender(t, withBucket)), every[*policyv1.PodDisruptionBudget](mustRender(t, withBucket, withQuerier))) {
 		assert.NotContains(t, budget.Name, "-thanos-", "of one pod it would keep a node")
 	}
 }
 
-// Links in alerts lead to the querier, or where the values say that people reach it.
+// Links in alerts lead to who answers for all servers, or where the values say that people reach it.
 func TestAlertsLinkToTheQuerier(t *testing.T) {
-	_, _, inside := mustRender(t, fiveShards).component("rule")
-	assert.Equal(t, []string{"http://edge-hubring-thanos-query." + namespace + ".svc.cluster.local:10902"}, flagValues(inside, "alert.query-url"))
+	for mode, want := range map[string]string{`{}`: "edge-hubring-query", withQuerier: "edge-hubring-thanos-query"} {
+		_, _, inside := mustRender(t, fiveShards, mode).component("rule")
+		port := map[string]string{"edge-hubring-query": ":9099", "edge-hubring-thanos-query": ":10902"}[want]
+		assert.Equal(t, []string{"http://" + want + "." + namespace + ".svc.cluster.local" + port}, flagValues(inside, "alert.query-url"))
+	}
 	_, _, outside := mustRender(t, fiveShards, `{thanos: {ruler: {queryURL: "https://thanos.example.org"}}}`).component("rule")
 	assert.Equal(t, []string{"https://thanos.example.org"}, flagValues(outside, "alert.query-url"))
 }

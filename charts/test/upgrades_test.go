@@ -51,12 +51,14 @@ func TestBudgetsAreForSeveral(t *testing.T) {
 	for values, want := range map[string][]string{
 		`{}`:                       nil,
 		`{prometheus_replicas: 2}`: {"edge-hubring-prometheus"},
-		`{create_thanos: true, prometheus: {retired: 1}}`:                                     {"edge-hubring-prometheus"},
-		`{create_thanos: true, prometheus_servers_count: 2}`:                                  {"edge-hubring-edgehub", "edge-hubring-prometheus"},
-		`{alertmanager: {enabled: true, replicas: 3}}`:                                        {"edge-hubring-alertmanager"},
-		`{create_thanos: true, thanos: {query: {replicas: 2}, ruler: {replicas: 2}}}`:         {"edge-hubring-thanos-query", "edge-hubring-thanos-rule"},
-		`{create_thanos: true, thanos: {queryFrontend: {enabled: true, replicas: 2}}}`:        {"edge-hubring-thanos-query-frontend"},
-		`{create_thanos: true, thanos: {store: {replicas: 2}, queryFrontend: {replicas: 2}}}`: nil,
+		`{create_thanos: true, prometheus: {retired: 1}}`:                                                    {"edge-hubring-prometheus"},
+		`{create_thanos: true, prometheus_servers_count: 2}`:                                                 {"edge-hubring-edgehub", "edge-hubring-prometheus"},
+		`{alertmanager: {enabled: true, replicas: 3}}`:                                                       {"edge-hubring-alertmanager"},
+		`{create_thanos: true, query: {mode: thanos}, thanos: {query: {replicas: 2}, ruler: {replicas: 2}}}`: {"edge-hubring-thanos-query", "edge-hubring-thanos-rule"},
+		`{create_thanos: true, query: {replicas: 2}, thanos: {query: {replicas: 2}}}`:                        {"edge-hubring-query"},
+		`{create_thanos: true, query: {replicas: 2, podDisruptionBudget: {enabled: false}}}`:                 nil,
+		`{create_thanos: true, thanos: {queryFrontend: {enabled: true, replicas: 2}}}`:                       {"edge-hubring-thanos-query-frontend"},
+		`{create_thanos: true, thanos: {store: {replicas: 2}, queryFrontend: {replicas: 2}}}`:                nil,
 	} {
 		var names []string
 		for _, budget := range every[*policyv1.PodDisruptionBudget](mustRender(t, values)) {

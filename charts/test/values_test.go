@@ -13,14 +13,15 @@ import (
 	"helm.sh/helm/v3/pkg/engine"
 )
 
-// allParts is a release with all parts, in which each value means something.
+// allParts is a release with all parts but those of other modes, in which each value means something.
 const allParts = `
 prometheus_servers_count: 2
 prometheus_replicas: 2
 create_thanos: true
+query: {replicas: 2}
 prometheus: {retired: 1}
 alertmanager: {enabled: true, replicas: 2}
-thanos: {query: {replicas: 2, distributed: {enabled: true}}, queryFrontend: {enabled: true}, ruler: {replicas: 2}, store: {replicas: 2}}
+thanos: {query: {replicas: 2}, queryFrontend: {enabled: true}, ruler: {replicas: 2}, store: {replicas: 2}}
 objectStorage: {enabled: true, existingSecret: bucket, volume: {emptyDir: {}}}
 web: {configSecret: served, pushConfigSecret: pushed, tls: true, clientSecret: asking, username: hubring, clientCertificate: true, serverName: hubring.example.org}
 networkPolicy: {enabled: true, pushers: [{podSelector: {}}], monitors: [{podSelector: {}}]}
@@ -34,6 +35,14 @@ var others = map[string][]string{
 	"prometheus_servers_count":  {`3`},
 	"prometheus_replicas":       {`1`},
 	"create_thanos":             {`{}`, `{create_thanos: true}`},
+	"query.enabled":             {`{}`, `{query: {enabled: true}}`},
+	"query.mode":                {`thanos`},
+	"shard.kind":                {fiveShards, victoria},
+	"archiveAfter":              {`36h`},
+	"timeout":                   {`31s`},
+	"distributed.enabled":       {`{create_thanos: true}`, distributed},
+	"distributed.resources":     {distributed, join2(distributed, `{thanos: {query: {distributed: {resources: {requests: {cpu: 7m}}}}}}`)},
+	"ruler.retention":           {join2(fiveShards, withQuerier), join2(join2(fiveShards, withQuerier), `{thanos: {ruler: {retention: 9d}}}`)},
 	"imagePullSecrets":          {`[{name: x}]`},
 	"prometheus.image.tag":      {`v3.14.0`},
 	"digest":                    {someDigest},
@@ -56,7 +65,6 @@ var others = map[string][]string{
 	"outOfOrderTimeWindow":      {`2h`},
 	"responseTimeout":           {`31s`},
 	"prometheus.retention":      {`9d`},
-	"ruler.retention":           {`9d`},
 	"alertmanager.retention":    {`99h`},
 	"retentionRaw":              {`91d`},
 	"retention5m":               {`92d`},
@@ -120,7 +128,9 @@ func beforeAndAfter(r row) (before, after []string) {
 	}
 	switch other := otherThan(r); {
 	case len(other) == 2:
-		return other[:1], other[1:]
+		return strings.Split(other[0], "\n---\n"), strings.Split(other[1], "\n---\n")
+	case strings.HasPrefix(r.path, "victoriametrics."):
+		return []string{victoria, lockedVictoria}, []string{victoria, lockedVictoria, set(other[0])}
 	case r.value == "true", r.value == "false":
 		return []string{allParts, set("false")}, []string{allParts, set("true")}
 	default:

@@ -27,11 +27,11 @@ import (
 // The first server of each letter scrapes every pod of Thanos, Alertmanager and the rule keeper, each where it serves its
 // metrics, and tells the ruler's Alertmanagers.
 func TestFirstServerWatchesThanos(t *testing.T) {
-	inEveryThanosScenario(t, func(t *testing.T, r *release) {
+	inEveryGlobalScenario(t, func(t *testing.T, r *release) {
 		want := map[string]bool{"rulekeeper": true}
 		for _, w := range r.workloads() {
 			for _, c := range w.containers() {
-				if program := programOf(c); program == "alertmanager" || program == "thanos" && c.Name != "thanos-sidecar" {
+				if program := programOf(c); program == "alertmanager" || program == "hubquery" || program == "thanos" && c.Name != "thanos-sidecar" {
 					want[c.Name] = true
 				}
 			}
@@ -40,7 +40,7 @@ func TestFirstServerWatchesThanos(t *testing.T) {
 		for _, s := range r.servers(t) {
 			watched := map[string]bool{}
 			for _, job := range s.ScrapeConfigs {
-				if !slices.Contains([]string{"edgehub", "edgehub-internal", "edgehub-gateways", "prometheus", "thanos-sidecar"}, job.JobName) {
+				if !slices.Contains([]string{"edgehub", "edgehub-internal", "edgehub-gateways", "prometheus", "victoriametrics", "thanos-sidecar"}, strings.TrimSuffix(job.JobName, "-peer")) {
 					watched[job.JobName] = true
 					assertFindsEveryPod(t, r, job)
 				}
@@ -50,7 +50,9 @@ func TestFirstServerWatchesThanos(t *testing.T) {
 				continue
 			}
 			assert.Equal(t, want, watched, "jobs of %s", s.name)
-			assert.Equal(t, told(t, ruler), s.alertmanagers(), s.name)
+			if !s.victoria { // which has no rules
+				assert.Equal(t, told(t, ruler), s.alertmanagers(), s.name)
+			}
 		}
 	})
 }
@@ -155,7 +157,7 @@ func TestDeathsAreTold(t *testing.T) {
 	t.Parallel()
 	needsPrograms(t)
 	told := newAlertmanager(t)
-	c := newCluster(t, mustRender(t, withBucket, fmt.Sprintf(`
+	c := newCluster(t, mustRender(t, withBucket, withQuerier, fmt.Sprintf(`
 alertmanager: {existingURLs: [%q]}
 prometheus_servers_count: 2
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, evaluationInterval: 1s, extraArgs: ["--scrape.discovery-reload-interval=200ms"]}

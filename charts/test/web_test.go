@@ -30,6 +30,7 @@ const (
 // locked has everything behind TLS with certificates of both sides, and a password.
 const locked = `
 create_thanos: true
+query: {mode: thanos}
 alertmanager: {enabled: true}
 thanos: {queryFrontend: {enabled: true}, ruler: {evaluationInterval: 1s}}
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
@@ -142,7 +143,7 @@ func TestPartsSpeakTLSOrWithPasswords(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := mustRender(t, `{create_thanos: true, prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}}`, c.values)
+			r := mustRender(t, `{create_thanos: true, query: {mode: thanos}, prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}}`, c.values)
 			keys.addTo(r, c.config)
 			on := newCluster(t, r)
 			server := r.servers(t)[0].pod

@@ -348,14 +348,14 @@ preferredDuringSchedulingIgnoredDuringExecution:
 {{- if .Values.rules.builtin -}}
 hubring.yaml: |
   {{- include "hubring.alerts" . | nindent 2 }}
-{{ if .Values.create_thanos -}}
-expected.yaml: |
-  # How many Prometheus servers there should be, for the alert HubringServerMissing.
-  groups:
-    - name: hubring-expected
-      rules:
-        - record: hubring:prometheus_servers:expected
-          expr: vector({{ mul (include "hubring.servers" . | int) (int .Values.prometheus_replicas) }})
+{{ if include "hubring.global" . -}}
+servers.yaml: |
+  {{- include "hubring.serverAlerts" . | nindent 2 }}
+{{ end -}}
+{{ if and (include "hubring.global" .) (include "hubring.victoria" .) -}}
+# There is no Prometheus that could watch the ruler, so it does what it can.
+ruler.yaml: |
+  {{- .Files.Get "files/ruler-alerts.yaml" | nindent 2 }}
 {{ end -}}
 {{ if .Values.objectStorage.enabled -}}
 bucket.yaml: |
@@ -366,20 +366,37 @@ rules.yaml: |
   {{- include "hubring.ruleGroups" . | nindent 2 }}
 {{- end -}}
 
-{{/* hubring.alerts: those about hubs. In the file are the defaults: the gateways' label, which PromQL wants in quotes where
-     it is no plain name, and a server is behind for longer than some scrapes take to come. */}}
+{{/* hubring.alerts: those about hubs. In the file are the defaults: the gateways' label, and a server is behind for longer than
+     some scrapes take to come. */}}
 {{- define "hubring.alerts" -}}
+{{- $behind := max 120 (mul 4 (include "hubring.seconds" .Values.prometheus.scrapeInterval)) -}}
+{{- .Files.Get "files/alerts.yaml" | replace "gatewayID=\"\"" (include "hubring.noGateway" .) | replace "edgehub_cursor_lag_seconds) > 120" (printf "edgehub_cursor_lag_seconds) > %d" $behind) -}}
+{{- end -}}
+
+{{/* hubring.peers: whether one of a pair answers for both, so that each must know how the other one is. A querier asks
+     all servers, and takes what they say of themselves. */}}
+{{- define "hubring.peers" -}}
+{{- if and (include "hubring.shards" .) (eq (int .Values.prometheus_replicas) 2) }}true{{ end -}}
+{{- end -}}
+
+{{/* hubring.serverAlerts: about the servers that there should be, in the file 1. */}}
+{{- define "hubring.serverAlerts" -}}
+{{- $servers := mul (include "hubring.servers" . | int) (int .Values.prometheus_replicas) -}}
+{{- .Files.Get "files/server-alerts.yaml" | replace "vector(1)" (printf "vector(%d)" $servers) | replace "gatewayID=\"\"" (include "hubring.noGateway" .) -}}
+{{- end -}}
+
+{{/* hubring.noGateway: the matcher of series that are no gateway's. PromQL wants a label in quotes that is no plain name. */}}
+{{- define "hubring.noGateway" -}}
 {{- $label := .Values.edgehub.gatewayLabel -}}
 {{- if not (regexMatch "^[a-zA-Z_][a-zA-Z0-9_]*$" $label) }}{{ $label = quote $label }}{{ end -}}
-{{- $behind := max 120 (mul 4 (include "hubring.seconds" .Values.prometheus.scrapeInterval)) -}}
-{{- .Files.Get "files/alerts.yaml" | replace "gatewayID=\"\"" (printf "%s=\"\"" $label) | replace "edgehub_cursor_lag_seconds) > 120" (printf "edgehub_cursor_lag_seconds) > %d" $behind) -}}
+{{- printf "%s=\"\"" $label -}}
 {{- end -}}
 
 {{/* hubring.ruleGroups: the user's. Only a ruler knows of parts of an answer; a single server would not start. */}}
 {{- define "hubring.ruleGroups" -}}
 {{- $groups := list -}}
 {{- range .Values.rules.groups -}}
-{{- $groups = append $groups (ternary . (omit . "partial_response_strategy") $.Values.create_thanos) -}}
+{{- $groups = append $groups (ternary . (omit . "partial_response_strategy") (include "hubring.global" $ | empty | not)) -}}
 {{- end -}}
 {{- dict "groups" $groups | toYaml -}}
 {{- end -}}

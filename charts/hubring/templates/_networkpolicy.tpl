@@ -2,8 +2,8 @@
      components, and the lists of values networkPolicy has: pushers, queriers, monitors. What is not installed
      is left out where it is read. */}}
 {{- define "hubring.connections" -}}
-{{- $distributed := .Values.thanos.query.distributed.enabled -}}
-{{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query" $distributed -}}
+{{- $distributed := include "hubring.distributed" . | empty | not -}}
+{{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query, thanos-query-archive" $distributed -}}
 edgehub:
   # What a hub has is for its own Prometheus, which a policy for each hub lets in. On one port with pushes
   # who may push could scrape, too.
@@ -11,15 +11,22 @@ edgehub:
   - {ports: [{{ include "hubring.scrapePort" . }}], from: [monitors]}
 prometheus:
   # A hub asks its own server what that has stored. It only reads, so no policy tells the numbers apart.
-  - {ports: [http], from: [edgehub, queriers, monitors]}
+  # hubquery asks all of them. One of a pair tells how the other one is. The ruler writes what its rules make to the first.
+  - {ports: [http], from: [{{ if not (include "hubring.victoria" .) }}edgehub, {{ end }}{{ if include "hubring.shards" . }}hubquery, thanos-rule, {{ if include "hubring.peers" . }}prometheus, {{ end }}{{ end }}queriers, monitors]}
+  {{- if include "hubring.querier" . }}
   - {ports: [grpc], from: [{{ ternary "thanos-query-shard" "thanos-query" $distributed }}]}
-  - {ports: [http-sidecar], from: [monitors]}
+  {{- end }}
+  {{- if include "hubring.sidecars" . }}
+  - {ports: [http-sidecar], from: [{{ if include "hubring.peers" . }}prometheus, {{ end }}monitors]}
+  {{- end }}
 alertmanager:
   - {ports: [http], from: [prometheus, thanos-rule, queriers, monitors]}
   {{- if gt (int .Values.alertmanager.replicas) 1 }}
   - {ports: [cluster-tcp, cluster-udp], from: [alertmanager]}
   {{- end }}
-# With Thanos the first Prometheus scrapes what the others are made of.
+# With a query over all servers the first Prometheus scrapes what the others are made of.
+hubquery:
+  - {ports: [http], from: [prometheus, thanos-rule, thanos-query-frontend, queriers, monitors]}
 thanos-query:
   - {ports: [http], from: [prometheus, thanos-rule, thanos-query-frontend, queriers, monitors]}
 thanos-query-shard:
@@ -28,6 +35,8 @@ thanos-query-shard:
 thanos-query-global:
   - {ports: [grpc], from: [thanos-query]}
   - {ports: [http], from: [prometheus, monitors]}
+thanos-query-archive:
+  - {ports: [http], from: [prometheus, hubquery, monitors]}
 thanos-query-frontend:
   - {ports: [http], from: [prometheus, queriers, monitors]}
 thanos-rule:
@@ -45,8 +54,11 @@ thanos-compact:
 {{- $v := .Values -}}
 {{- $installed := list "edgehub" "prometheus" -}}
 {{- if $v.alertmanager.enabled }}{{ $installed = append $installed "alertmanager" }}{{ end -}}
-{{- if $v.create_thanos }}{{ $installed = concat $installed (list "thanos-query" "thanos-rule") }}{{ end -}}
-{{- if $v.thanos.query.distributed.enabled }}{{ $installed = concat $installed (list "thanos-query-shard" "thanos-query-global") }}{{ end -}}
+{{- if include "hubring.global" . }}{{ $installed = append $installed "thanos-rule" }}{{ end -}}
+{{- if include "hubring.shards" . }}{{ $installed = append $installed "hubquery" }}{{ end -}}
+{{- if include "hubring.querier" . }}{{ $installed = append $installed "thanos-query" }}{{ end -}}
+{{- if include "hubring.archive" . }}{{ $installed = append $installed "thanos-query-archive" }}{{ end -}}
+{{- if include "hubring.distributed" . }}{{ $installed = concat $installed (list "thanos-query-shard" "thanos-query-global") }}{{ end -}}
 {{- if $v.thanos.queryFrontend.enabled }}{{ $installed = append $installed "thanos-query-frontend" }}{{ end -}}
 {{- if $v.objectStorage.enabled }}{{ $installed = concat $installed (list "thanos-store" "thanos-compact") }}{{ end -}}
 {{- toJson $installed -}}

@@ -45,7 +45,7 @@
 
 {{/* hubring.queryURL: where people ask. Within the cluster only, unless a value says better. */}}
 {{- define "hubring.queryURL" -}}
-{{- $inside := printf "%s://%s-thanos-query.%s:10902" (include "hubring.scheme" .) (include "hubring.fullname" .) (include "hubring.domain" .) -}}
+{{- $inside := printf "%s://%s" (include "hubring.scheme" .) (include "hubring.queryAddress" .) -}}
 {{- default $inside .Values.thanos.ruler.queryURL -}}
 {{- end -}}
 
@@ -134,8 +134,15 @@ spec:
 {{- $v := .Values -}}
 {{ include "hubring.watchPods" (dict "root" . "job" "thanos-rule" "name" "thanos-rule" "replicas" $v.thanos.ruler.replicas "port" 10902) }}
 {{ include "hubring.watchPods" (dict "root" . "job" "rulekeeper" "name" "thanos-rule" "replicas" $v.thanos.ruler.replicas "port" 10903) }}
+{{- if include "hubring.shards" . }}
+{{ include "hubring.watchService" (dict "root" . "job" "hubquery" "name" "query-pods") }}
+{{- else }}
 {{ include "hubring.watchService" (dict "root" . "job" "thanos-query" "name" "thanos-query-pods") }}
-{{- if $v.thanos.query.distributed.enabled }}
+{{- end }}
+{{- if include "hubring.archive" . }}
+{{ include "hubring.watchService" (dict "root" . "job" "thanos-query-archive" "name" "thanos-query-archive-pods") }}
+{{- end }}
+{{- if include "hubring.distributed" . }}
 {{ include "hubring.watchPods" (dict "root" . "job" "thanos-query-shard" "name" "thanos-query-shard" "replicas" (include "hubring.servers" .) "port" 10902) }}
 {{ include "hubring.watchService" (dict "root" . "job" "thanos-query-global" "name" "thanos-query-global") }}
 {{- end }}

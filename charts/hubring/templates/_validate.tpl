@@ -44,22 +44,22 @@
      includes it, which every release has. */}}
 {{- define "hubring.validate" -}}
 {{- $v := .Values -}}
+{{- $global := include "hubring.global" . -}}
 {{- include "hubring.count" (dict "name" "prometheus_servers_count" "value" $v.prometheus_servers_count "least" 1 "most" 500 "hint" "one for each hub and its Prometheus server") -}}
 {{- include "hubring.count" (dict "name" "prometheus_replicas" "value" $v.prometheus_replicas "least" 1 "most" 2 "hint" "2 for a pair of Prometheus servers on each hub") -}}
 {{- if not (kindIs "bool" $v.create_thanos) -}}
 {{- fail (printf "create_thanos is %s: set it to true or false, without quotes" (toJson $v.create_thanos)) -}}
 {{- end -}}
-{{- if and (gt (int $v.prometheus_servers_count) 1) (not $v.create_thanos) -}}
-{{- fail (printf "prometheus_servers_count is %d and create_thanos is false: no query would see all servers; set create_thanos to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
+{{- if and (gt (int $v.prometheus_servers_count) 1) (not $global) -}}
+{{- fail (printf "prometheus_servers_count is %d and query.enabled is false: no query would see all servers; set query.enabled (or create_thanos, its old name) to true, or prometheus_servers_count to 1" (int $v.prometheus_servers_count)) -}}
 {{- end -}}
+{{- include "hubring.validateQuery" . -}}
+{{- include "hubring.validateVictoria" . -}}
 {{- include "hubring.validateDurations" . -}}
 {{- include "hubring.validateLabels" . -}}
 {{- include "hubring.validateImages" . -}}
-{{- if and $v.prometheus.retired (not $v.create_thanos) -}}
-{{- fail (printf "prometheus.retired is %d and create_thanos is false: nobody would query those servers; set create_thanos to true, or prometheus.retired to 0" (int $v.prometheus.retired)) -}}
-{{- end -}}
-{{- if and $v.thanos.query.distributed.enabled (not $v.create_thanos) -}}
-{{- fail "thanos.query.distributed.enabled is true and create_thanos is false: set create_thanos to true, or leave it out" -}}
+{{- if and $v.prometheus.retired (not $global) -}}
+{{- fail (printf "prometheus.retired is %d and query.enabled is false: nobody would query those servers; set query.enabled to true, or prometheus.retired to 0" (int $v.prometheus.retired)) -}}
 {{- end -}}
 {{- include "hubring.validatePrometheus" . -}}
 {{- include "hubring.validateAlerting" . -}}
@@ -72,8 +72,69 @@
 {{- if and $v.networkPolicy.enabled (or $v.serviceMonitor.enabled $v.podMonitor.enabled) (not $v.networkPolicy.monitors) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.monitors is empty: nobody could scrape what serviceMonitor and podMonitor are for; list the operator's Prometheus pods there" -}}
 {{- end -}}
-{{- if and $v.thanos.queryFrontend.enabled (not $v.create_thanos) -}}
-{{- fail "thanos.queryFrontend.enabled is true and create_thanos is false: set create_thanos to true, or leave the query frontend out" -}}
+{{- if and $v.thanos.queryFrontend.enabled (not $global) -}}
+{{- fail "thanos.queryFrontend.enabled is true and query.enabled is false: set query.enabled to true, or leave the query frontend out" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.validateQuery: the mode of queries, and what belongs to one. */}}
+{{- define "hubring.validateQuery" -}}
+{{- $v := .Values -}}
+{{- $distributed := $v.thanos.query.distributed.enabled -}}
+{{- if and $distributed (not (include "hubring.global" .)) -}}
+{{- fail "thanos.query.distributed.enabled is true and query.enabled is false: set query.enabled to true, or leave it out" -}}
+{{- end -}}
+{{- if and $distributed $v.query.mode (ne $v.query.mode "thanos-distributed") -}}
+{{- fail (printf "thanos.query.distributed.enabled is true and query.mode is %s: the former is the old name of query.mode: thanos-distributed; leave it out, or query.mode empty" $v.query.mode) -}}
+{{- end -}}
+{{- if and $v.query.mode (not (include "hubring.global" .)) -}}
+{{- fail (printf "query.mode is %s and query.enabled is false: set query.enabled to true, or leave query.mode empty" $v.query.mode) -}}
+{{- end -}}
+{{- if $v.query.archiveAfter -}}
+{{- if not (include "hubring.archive" .) -}}
+{{- fail (printf "query.archiveAfter is %s and there is no bucket that hubquery asks: it is for objectStorage.enabled and query.mode shards; leave it empty" $v.query.archiveAfter) -}}
+{{- end -}}
+{{- $after := int (include "hubring.seconds" $v.query.archiveAfter) -}}
+{{- if or (lt $after 14400) (gt $after (int (include "hubring.seconds" $v.prometheus.retention))) -}}
+{{- fail (printf "query.archiveAfter is %s: make it 4h or more, since blocks are in the bucket up to four hours after their first sample, and no more than prometheus.retention, %s" $v.query.archiveAfter $v.prometheus.retention) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.validateVictoria: what a VictoriaMetrics in a Prometheus' place cannot do. */}}
+{{- define "hubring.validateVictoria" -}}
+{{- $v := .Values -}}
+{{- if include "hubring.victoria" . -}}
+{{- if not (include "hubring.global" .) -}}
+{{- fail "shard.kind is victoriametrics and query.enabled is false: VictoriaMetrics evaluates no rules, so no alert would fire; set query.enabled to true for a ruler, or shard.kind to prometheus" -}}
+{{- end -}}
+{{- if include "hubring.querier" . -}}
+{{- fail (printf "shard.kind is victoriametrics and query.mode is %s: a Thanos sidecar reads a Prometheus only; set query.mode to shards, or shard.kind to prometheus" (include "hubring.mode" .)) -}}
+{{- end -}}
+{{- if $v.objectStorage.enabled -}}
+{{- fail "shard.kind is victoriametrics and objectStorage.enabled is true: VictoriaMetrics has no blocks that a sidecar could upload; keep them longer with prometheus.retention, or set shard.kind to prometheus" -}}
+{{- end -}}
+{{- if $v.prometheus.remoteWrite -}}
+{{- fail "shard.kind is victoriametrics and prometheus.remoteWrite is not empty: a single node forwards nothing; leave it out, or set shard.kind to prometheus" -}}
+{{- end -}}
+{{- if $v.prometheus.externalLabels -}}
+{{- fail "shard.kind is victoriametrics and prometheus.externalLabels is not empty: VictoriaMetrics would store them with every sample; leave them out, or set shard.kind to prometheus" -}}
+{{- end -}}
+{{- if not (has (toString $v.prometheus.retentionSize) (list "" "0")) -}}
+{{- fail (printf "shard.kind is victoriametrics and prometheus.retentionSize is %s: VictoriaMetrics keeps what prometheus.retention says, whatever its size; leave it empty, and make the volume large enough" $v.prometheus.retentionSize) -}}
+{{- end -}}
+{{- if lt (int (include "hubring.seconds" $v.prometheus.retention)) 86400 -}}
+{{- fail (printf "shard.kind is victoriametrics and prometheus.retention is %s: VictoriaMetrics keeps a day at the least; make it 1d or more" $v.prometheus.retention) -}}
+{{- end -}}
+{{- if $v.prometheus.extraArgs -}}
+{{- fail "shard.kind is victoriametrics and prometheus.extraArgs is not empty: those are flags of Prometheus; use victoriametrics.extraArgs" -}}
+{{- end -}}
+{{- if $v.prometheus.externalURL -}}
+{{- fail "shard.kind is victoriametrics and prometheus.externalURL is not empty: VictoriaMetrics sends no alerts that could link to it; use thanos.ruler.queryURL" -}}
+{{- end -}}
+{{- if $v.web.clientCertificate -}}
+{{- fail "shard.kind is victoriametrics and web.clientCertificate is true: VictoriaMetrics asks for none; set it to false, or shard.kind to prometheus" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -83,7 +144,7 @@
 {{- $v := .Values -}}
 {{- $selecting := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "prometheus-replica" -}}
 {{- $describing := list "app.kubernetes.io/version" "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
-{{- range $name, $labels := dict "edgehub.podLabels" $v.edgehub.podLabels "prometheus.podLabels" $v.prometheus.podLabels -}}
+{{- range $name, $labels := dict "edgehub.podLabels" $v.edgehub.podLabels "prometheus.podLabels" $v.prometheus.podLabels "query.podLabels" $v.query.podLabels -}}
 {{- include "hubring.freeLabels" (dict "name" $name "labels" $labels "taken" $selecting) -}}
 {{- end -}}
 {{- range $name, $labels := dict "commonLabels" $v.commonLabels "serviceMonitor.labels" $v.serviceMonitor.labels "podMonitor.labels" $v.podMonitor.labels "dashboards.labels" $v.dashboards.labels -}}
@@ -105,7 +166,8 @@
 {{/* hubring.validateImages: an image without a tag is whatever is the latest today. */}}
 {{- define "hubring.validateImages" -}}
 {{- $images := dict -}}
-{{- if .Values.create_thanos }}{{ $_ := set $images "thanos" .Values.thanos.image }}{{ end -}}
+{{- if include "hubring.global" . }}{{ $_ := set $images "thanos" .Values.thanos.image }}{{ end -}}
+{{- if include "hubring.victoria" . }}{{ $_ := set $images "victoriametrics" .Values.victoriametrics.image }}{{ end -}}
 {{- if .Values.alertmanager.enabled }}{{ $_ := set $images "alertmanager" .Values.alertmanager.image }}{{ end -}}
 {{- range $name, $image := $images -}}
 {{- if not (or $image.tag $image.digest) -}}
@@ -126,8 +188,8 @@
 {{- if regexMatch "^v?2\\.(52\\.[0-9]+|53\\.[0-2]|54\\.0)([^0-9]|$)" $tag -}}
 {{- fail (printf "prometheus.image.tag is %s: releases 2.52.0 to 2.53.2 and 2.54.0 keep only the first of several samples of a series; use v2.54.1 or later, v3.x" $tag) -}}
 {{- end -}}
-{{- if and .Values.create_thanos (regexMatch "^v?([01]\\.|2\\.([0-9]|[1-4][0-9]|5[0-3])\\.)" $tag) -}}
-{{- fail (printf "prometheus.image.tag is %s and create_thanos is true: releases before 2.54.1 are not tried with a sidecar; use v2.54.1 or later, v3.x" $tag) -}}
+{{- if and (include "hubring.global" .) (regexMatch "^v?([01]\\.|2\\.([0-9]|[1-4][0-9]|5[0-3])\\.)" $tag) -}}
+{{- fail (printf "prometheus.image.tag is %s and query.enabled is true: releases before 2.54.1 are not tried as one of several; use v2.54.1 or later, v3.x" $tag) -}}
 {{- end -}}
 {{- $e := .Values.edgehub -}}
 {{- $late := add (include "hubring.seconds" $e.maxAge) (include "hubring.seconds" $e.maxAhead) -}}
@@ -192,8 +254,8 @@
 {{- define "hubring.validateBucket" -}}
 {{- $o := .Values.objectStorage -}}
 {{- if $o.enabled -}}
-{{- if not .Values.create_thanos -}}
-{{- fail "objectStorage.enabled is true and create_thanos is false: a bucket is written and read by Thanos; set create_thanos to true, or objectStorage.enabled to false" -}}
+{{- if not (include "hubring.global" .) -}}
+{{- fail "objectStorage.enabled is true and query.enabled is false: nobody would query the bucket; set query.enabled to true, or objectStorage.enabled to false" -}}
 {{- end -}}
 {{- if and $o.existingSecret $o.config -}}
 {{- fail "objectStorage has both existingSecret and config: choose one of them" -}}

@@ -104,7 +104,7 @@ scheme: https
 
 {{/* hubring.rulerClients: whom the ruler asks and tells. Simple flags know no TLS. */}}
 {{- define "hubring.rulerClients" -}}
-{{- $query := printf "%s-thanos-query.%s:10902" (include "hubring.fullname" .) (include "hubring.domain" .) -}}
+{{- $query := include "hubring.queryAddress" . -}}
 {{- $alertmanagers := include "hubring.alertmanagerURLs" . | fromJsonArray -}}
 {{- $client := include "hubring.clientConfig" . | fromYaml -}}
 {{- $scheme := include "hubring.scheme" . -}}
@@ -162,7 +162,7 @@ scheme: https
 {{- if .Values.web.pushConfigSecret }}
 - {name: web-push, mountPath: /etc/hubring/web-push, readOnly: true}
 {{- end }}
-{{- if include "hubring.clientConfig" . }}
+{{- if and (include "hubring.clientConfig" .) (not (include "hubring.victoria" .)) }}
 - {name: server, mountPath: /etc/hubring/server, readOnly: true}
 {{ include "hubring.webClientMount" . }}
 {{- end }}
@@ -174,7 +174,7 @@ scheme: https
 - name: web-push
   secret: {secretName: {{ . }}}
 {{- end }}
-{{- if include "hubring.clientConfig" . }}
+{{- if and (include "hubring.clientConfig" .) (not (include "hubring.victoria" .)) }}
 - name: server
   configMap: {name: {{ include "hubring.fullname" . }}-edgehub-server}
 {{ include "hubring.webClientVolume" . }}
