@@ -14,13 +14,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
@@ -39,7 +39,7 @@ const (
 	// ahead is for a marker that lies before the first sample at the new hub.
 	ahead = time.Second
 
-	mostNamed   = 500 // gateways that are asked for by name; beyond, all are
+	mostNamed   = 50 // gateways that are asked for by name; beyond, all are
 	mostSamples = 20_000_000
 )
 
@@ -51,8 +51,7 @@ type Begin struct {
 
 // Known is what the shards say of a time.
 type Known struct {
-	// Homes are the shards that had each gateway. Gateways that were asked for
-	// by name and that no shard knows are not in it, nor, if none were asked for, any that did not begin then.
+	// Homes are the shards that had each gateway that was asked for by name, or that moved.
 	Homes map[string][]string
 	// Moved has for the gateways that moved when they came where, in order.
 	Moved map[string][]Begin
@@ -60,72 +59,103 @@ type Known struct {
 	Missing map[string]error
 }
 
-// Ask asks the shards who moved between from and to, in milliseconds, for a query that looks back from there. names are
+// Ask asks the shards who moved between from and to, in milliseconds, for a query that looks at what is between them. names are
 // the gateways in question; none means all.
+//
+// Mostly nobody came anywhere, and one question that is answered by nothing is all it takes. If some did, they came
+// newly, or their hub was started again, and the second question finds that they were nowhere else.
 func Ask(ctx context.Context, shards []*shard.Shard, label string, from, to int64, names []string) (*Known, error) {
-	from, to = from-late.Milliseconds(), to+ahead.Milliseconds()
-	budget := shard.NewBudget(mostSamples)
+	a := asking{shards: shards, label: label, from: from - late.Milliseconds(), to: to + ahead.Milliseconds(), budget: shard.NewBudget(mostSamples)}
+	k := &Known{Missing: map[string]error{}}
 	if names == nil {
-		came, missing, err := ask(ctx, shards, shard.Query{
-			Expr: fmt.Sprintf("max_over_time(%s[%dms]) > %s", Series, to-from, seconds(from)), Start: to,
-		}, from, to, budget)
-		if err != nil {
-			return nil, err
+		came, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms]) > %s", Series, a.to-a.from, seconds(a.from)), k)
+		if err != nil || len(came) == 0 {
+			return k, err
 		}
-		for _, series := range came {
-			for _, s := range series {
-				names = append(names, s.Metric.Get(label))
+		there, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms])", a.selector(slices.Collect(maps.Keys(came))), a.long()), k)
+		if err != nil {
+			return k, err
+		}
+		for name := range came {
+			if there[name] > 1 {
+				names = append(names, name)
 			}
 		}
-		slices.Sort(names)
-		names = slices.Compact(names)
 		if len(names) == 0 {
-			return &Known{Missing: missing}, nil
+			return k, nil
 		}
 	}
-	selector := Series
-	if len(names) <= mostNamed {
-		selector += "{" + split.Gateways{Label: label, Names: names}.Only().String() + "}"
-	}
-	series, missing, err := ask(ctx, shards, shard.Query{
-		Expr: fmt.Sprintf("%s[%dms]", selector, to-from+again.Milliseconds()), Start: to,
-	}, from-again.Milliseconds(), to, budget)
+	answers, err := a.all(ctx, fmt.Sprintf("%s[%dms]", a.selector(names), a.long()), k)
 	if err != nil {
-		return nil, err
+		return k, err
 	}
-	k := known(shards, series, label)
-	k.Missing = missing
-	k.forget(from)
+	k.learn(shards, answers, label)
+	k.forget(a.from)
 	return k, nil
 }
 
-func ask(ctx context.Context, shards []*shard.Shard, q shard.Query, from, to int64, budget *shard.Budget) (answers [][]promql.Series, missing map[string]error, err error) {
-	answers = make([][]promql.Series, len(shards))
-	errs := make([]error, len(shards))
+type asking struct {
+	shards   []*shard.Shard
+	label    string
+	from, to int64
+	budget   *shard.Budget
+}
+
+// long is the time in which a gateway that was on a shard before is seen there.
+func (a *asking) long() int64 { return a.to - a.from + again.Milliseconds() }
+
+// selector selects the gateways' series, and others where there are many.
+func (a *asking) selector(names []string) string {
+	if len(names) > mostNamed {
+		return Series
+	}
+	return Series + "{" + split.Gateways{Label: a.label, Names: names}.Only().String() + "}"
+}
+
+// names returns on how many shards each gateway of an answer is.
+func (a *asking) names(ctx context.Context, expr string, k *Known) (map[string]int, error) {
+	answers, err := a.all(ctx, expr, k)
+	if err != nil {
+		return nil, err
+	}
+	on := map[string]int{}
+	for _, series := range answers {
+		for _, s := range series {
+			on[s.Metric.Get(a.label)]++
+		}
+	}
+	return on, nil
+}
+
+// all asks every shard.
+func (a *asking) all(ctx context.Context, expr string, k *Known) ([][]promql.Series, error) {
+	q := shard.Query{Expr: expr, Start: a.to}
+	answers := make([][]promql.Series, len(a.shards))
+	errs := make([]error, len(a.shards))
 	var wg sync.WaitGroup
-	for i, sh := range shards {
-		wg.Go(func() { answers[i], _, errs[i] = sh.Query(ctx, q, from, to, budget) })
+	for i, sh := range a.shards {
+		wg.Go(func() { answers[i], _, errs[i] = sh.Query(ctx, q, a.from, a.to, a.budget) })
 	}
 	wg.Wait()
-	missing = map[string]error{}
 	for i, err := range errs {
 		var unavailable *shard.UnavailableError
 		switch {
 		case errors.As(err, &unavailable):
-			missing[shards[i].Name] = err
+			k.Missing[a.shards[i].Name] = err
 		case err != nil:
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return answers, missing, nil
+	return answers, nil
 }
 
-func known(shards []*shard.Shard, answers [][]promql.Series, label string) *Known {
-	k := &Known{Homes: map[string][]string{}, Moved: map[string][]Begin{}}
+// learn takes what the shards have written down.
+func (k *Known) learn(shards []*shard.Shard, answers [][]promql.Series, label string) {
+	k.Homes, k.Moved = map[string][]string{}, map[string][]Begin{}
 	begins := map[string][]Begin{}
 	for i, series := range answers {
 		for _, s := range series {
-			gateway := gatewayOf(s.Metric, label)
+			gateway := s.Metric.Get(label)
 			if !slices.Contains(k.Homes[gateway], shards[i].Name) {
 				k.Homes[gateway] = append(k.Homes[gateway], shards[i].Name)
 			}
@@ -144,10 +174,7 @@ func known(shards []*shard.Shard, answers [][]promql.Series, label string) *Know
 			k.Moved[gateway] = begins[gateway]
 		}
 	}
-	return k
 }
-
-func gatewayOf(series labels.Labels, label string) string { return series.Get(label) }
 
 // forget leaves out those that did not come anywhere since from.
 func (k *Known) forget(from int64) {
