@@ -111,7 +111,7 @@ func (a *Arrangement) countIn(s samples.Columns, place []uint32, most int) (read
 		}
 		if counted == most {
 			a.Tally.Passed += counted
-			return i
+			return i - a.begun(s, place, i)
 		}
 		counted++
 		switch t := s.Times[i]; {
@@ -125,6 +125,34 @@ func (a *Arrangement) countIn(s samples.Columns, place []uint32, most int) (read
 	}
 	a.Tally.Passed += counted
 	return s.Len()
+}
+
+// begun takes back the samples right before one that are of its histogram or summary and of
+// its time, so that these stay together, unless nothing else is there. It returns how many.
+func (a *Arrangement) begun(s samples.Columns, place []uint32, i int) (n int) {
+	group, t := a.Rank.Group(s.IDs[i]), s.Times[i]
+	for n < i {
+		id := s.IDs[i-n-1]
+		if place[id] >= setAside || id == s.IDs[i] || s.Times[i-n-1] != t || a.Rank.Group(id) != group {
+			break
+		}
+		n++
+	}
+	if n >= a.Tally.Passed {
+		return 0
+	}
+	a.Tally.Passed -= n
+	switch {
+	case t < a.choice.Oldest:
+		a.Tally.TooOld -= n
+	case t > a.choice.Newest:
+		a.Tally.Ahead -= n
+	default:
+		for _, id := range s.IDs[i-n : i] {
+			a.shares[id].count--
+		}
+	}
+	return n
 }
 
 // Samples is the number of samples to be written.

@@ -171,6 +171,31 @@ func TestMost(t *testing.T) {
 	assert.Zero(t, a.Samples())
 }
 
+// What is enough does not end between the series of one histogram, as far as its sender wrote them
+// together, unless there is nothing else.
+func TestMostLeavesHistogramsWhole(t *testing.T) {
+	w := newWorld(t)
+	w.learn("# TYPE h histogram")
+	h := func(ms int) []string {
+		return []string{fmt.Sprintf(`h_bucket{le="1"}@%d`, ms), fmt.Sprintf("h_sum@%d", ms), fmt.Sprintf("h_count@%d", ms)}
+	}
+	w.add(slices.Concat([]string{"x@1"}, h(1), h(2), []string{"h_sum@3", "h_sum@3", "x@3"})...)
+	for n, want := range []int{1: 1, 2: 1, 3: 1, 4: 4, 5: 4, 6: 4, 7: 7, 8: 8, 9: 9, 10: 10} {
+		a := w.arrange(most(n))
+		assert.EqualValues(t, want, a.To, n)
+		assert.Equal(t, samples.Tally{Passed: want}, a.Tally, n)
+		assert.Equal(t, want, a.Samples(), n)
+	}
+	c := most(3)
+	c.Oldest = 2
+	assert.Equal(t, samples.Tally{Passed: 1, TooOld: 1}, w.arrange(c).Tally)
+	w.take(w.arrange(most(1)))
+	for _, n := range []int{1, 2} { // a histogram that is larger than enough
+		assert.Equal(t, n, w.arrange(most(n)).Samples())
+	}
+	assert.Equal(t, 3, w.arrange(most(4)).Samples())
+}
+
 // Each series is in one part, a histogram in one as a whole, and what counts for how much is
 // enough are the part's own samples.
 func TestParts(t *testing.T) {
