@@ -59,7 +59,7 @@ type Config struct {
 	// MaxScrapeSamples bounds the samples of one response; a scraper that is
 	// further behind catches up in several, the oldest first. Default 2,000,000.
 	MaxScrapeSamples int
-	// MaxScrapeBytes bounds the text of one response, before it is compressed. Default
+	// MaxScrapeBytes bounds the bytes of one response, before it is compressed. Default
 	// none; VictoriaMetrics and vmagent get at most 15 MiB, since they refuse more than 16.
 	MaxScrapeBytes int64
 	// MaxAge is the age beyond which a sample is dropped rather than scraped:

@@ -66,7 +66,7 @@ func parse(args []string) (options, error) {
 	duration(&o.hub.HeaderTimeout, d.HeaderTimeout, "limit.header-time", "Time in which the header of a request must be there.")
 	duration(&o.hub.BodyTimeout, d.BodyTimeout, "limit.body-time", "Time in which a push must be there; one that takes longer, or pauses for more than 10s, is answered 408.")
 	integer(&o.hub.MaxScrapeSamples, d.MaxScrapeSamples, "scrape.max-samples", "Samples of one response; a scraper that is further behind catches up in several, the oldest first.")
-	app.Flag("scrape.max-bytes", "Text of one response before compression, in bytes; a scraper that is further behind catches up in several. 0 is no bound; VictoriaMetrics and vmagent get at most 15 MiB anyway, since they refuse more than 16.").Default("0").Int64Var(&o.hub.MaxScrapeBytes)
+	app.Flag("scrape.max-bytes", "Bytes of one response before compression; a scraper that is further behind catches up in several. 0 is no bound; VictoriaMetrics and vmagent get at most 15 MiB anyway, since they refuse more than 16.").Default("0").Int64Var(&o.hub.MaxScrapeBytes)
 	app.Flag("scrape.cursor", "Name of a scraper, which asks with /metrics?cursor=NAME; repeat it for each server of a pair. Without it there is one scraper, which needs no name.").PlaceHolder("NAME").StringsVar(&o.hub.Cursors)
 	var servers []string
 	app.Flag("scrape.server", "URL of the Prometheus that scrapes the hub. The hub asks it after each scrape whether it has stored the response, and gives the samples again if not. Where there are several cursors repeat it as NAME=URL. Without it the scraper's connection tells whether a response has arrived, which is not whether it was stored.").PlaceHolder("[NAME=]URL").StringsVar(&servers)

@@ -49,11 +49,15 @@ func startPair(ctx context.Context, c sustainedCommand, o options, w *workshop, 
 	p.prometheus, err = server.Start(ctx, server.Spec{
 		Name: "prometheus", Path: filepath.Join(programs, realbin.Prometheus), Ready: "/-/ready",
 		Args: func(address, dir string) []string {
-			return []string{
+			args := []string{
 				"--config.file=" + c.writeConfig(dir, p.hub.Address),
 				"--storage.tsdb.path=" + filepath.Join(dir, "tsdb"), "--web.listen-address=" + address,
 				"--scrape.discovery-reload-interval=200ms", // hidden: the first scrape at once
 			}
+			if c.zstd {
+				args = append(args, "--enable-feature=zstd-scrape")
+			}
+			return args
 		},
 	})
 	if err != nil {
@@ -84,6 +88,9 @@ func (c sustainedCommand) writeConfig(dir, hub string) string {
 	for part := range c.parts {
 		fmt.Fprintf(&b, "  - job_name: edgehub-%d\n    honor_labels: true\n    enable_compression: %v\n", part+1, c.compression)
 		fmt.Fprintf(&b, "    scrape_interval: %s\n    scrape_timeout: %s\n", c.interval, c.timeout)
+		if c.protocols != "" {
+			fmt.Fprintf(&b, "    scrape_protocols: %s\n", c.protocols)
+		}
 		if c.parts > 1 {
 			fmt.Fprintf(&b, "    params: {part: [%q], parts: [%q]}\n", strconv.Itoa(part+1), strconv.Itoa(c.parts))
 		}

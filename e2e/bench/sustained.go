@@ -26,6 +26,8 @@ type sustainedCommand struct {
 	interval    time.Duration
 	timeout     time.Duration
 	compression bool
+	protocols   string // as in scrape_protocols; empty for Prometheus' default
+	zstd        bool   // asked for before gzip
 	find        bool
 	hubFlags    []string
 }
@@ -39,6 +41,8 @@ func addSustained(app *kingpin.Application) (string, func(context.Context, optio
 	cmd.Flag("scrape-interval", "Prometheus' scrape_interval.").Default("15s").DurationVar(&c.interval)
 	cmd.Flag("scrape-timeout", "Prometheus' scrape_timeout.").Default("15s").DurationVar(&c.timeout)
 	cmd.Flag("enable-compression", "Prometheus' enable_compression.").BoolVar(&c.compression)
+	cmd.Flag("scrape-protocols", "Prometheus' scrape_protocols, such as "+protobufFirst+". Default what it does by itself.").StringVar(&c.protocols)
+	cmd.Flag("zstd", "Have Prometheus ask for zstd; with --enable-compression.").BoolVar(&c.zstd)
 	cmd.Flag("find", "Raise the rate by a quarter at a time, from --rate on, until a goal is missed, and say the highest that held.").BoolVar(&c.find)
 	cmd.Flag("hub-flag", "A flag for the hub; repeatable.").Default("--limit.samples=32000000", "--scrape.max-samples=8000000").StringsVar(&c.hubFlags)
 	return cmd.FullCommand(), c.run

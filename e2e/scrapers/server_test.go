@@ -42,9 +42,13 @@ scrape_configs:
 %s`, j.interval, j.timeout, j.extra, strings.ReplaceAll(j.targets, "HUB", j.target), j.relabel)
 }
 
-// startServer starts a Prometheus that scrapes the row's hub.
+// startServer starts a Prometheus that scrapes the row's hub, by protobuf where it is asked,
+// and else by text.
 func (r *row) startServer(cfg stack.ServerConfig, j job) *stack.Server {
 	r.Helper()
+	if r.asked {
+		j.extra += "    scrape_protocols: [PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4]\n"
+	}
 	cfg.Config = j.config(r.hub.Address)
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
