@@ -440,6 +440,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 		n.retryAt = now.Add(backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random))
 		n.tried = r.closed
 		n.most = max(min(n.most, len(lines))/2, 1)
+	case heardCut:
 	}
 	if o := r.byName[n.hub.Name]; o != nil {
 		o.signal() // samples may have waited for this

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -578,11 +579,11 @@ func TestEndsAreBounded(t *testing.T) {
 
 	for id := range r.ends.stays {
 		for i := range 3 {
-			r.openEndLocked(r.ends.stays[id], &notices{hub: Hub{Name: fmt.Sprint(i)}})
+			r.openEndLocked(r.ends.stays[id], &notices{hub: Hub{Name: strconv.Itoa(i)}})
 		}
 	}
-	assert.Equal(t, min(4*most, maxEnds), r.ends.known)
-	assert.Equal(t, uint64(max(4*most-maxEnds, 0)), r.ends.fates[endDropped])
+	assert.Equal(t, maxEnds, r.ends.known)
+	assert.EqualValues(t, 4*most-maxEnds, r.ends.fates[endDropped])
 	r.giveUpEndsLocked()
 	assert.Zero(t, r.ends.waiting)
 }

@@ -123,7 +123,9 @@ func (e *Exporter) Submit(ctx context.Context, families []MetricAndContext) erro
 
 // SubmitFamilies is Submit for families whose labels say all there is to say. No
 // label is set. The key decides which hub is their home, as a gatewayID does;
-// with an empty one it is the home of all that is of no gateway.
+// with an empty one it is the home of all that is of no gateway. A hub is told by the
+// key when they go to another one (see Config.NoEnds), and looks for it among the values
+// of the label gatewayID.
 func (e *Exporter) SubmitFamilies(ctx context.Context, key string, families []*dto.MetricFamily) error {
 	items := make([]MetricAndContext, len(families))
 	from := &keyContext{key}

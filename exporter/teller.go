@@ -70,6 +70,7 @@ func (t *teller) tell(ctx context.Context, hub Hub, lines []line) {
 	case heardFailure:
 		t.limits.other("ends "+hub.Name, slog.LevelInfo, "A hub cannot be told of gateways that left it, they wait", "hub", hub.Name,
 			"gateways", len(lines), "reason", res.detail)
+	case heardAll, heardCut:
 	}
 }
 
