@@ -36,6 +36,7 @@ const wholeScrape = `
 // oneHub starts a hub with such flags and a node exporter for gateways to report.
 func oneHub(t *testing.T, args ...string) (*stack.Stack, *stack.Hub) {
 	t.Helper()
+	args = append(args, "--no-gateway.first-samples", "--gateway.ends-after=0") // what comes out is what was pushed
 	s := ownStack(t, stack.Config{Shards: 1, HubsOnly: true, HubArgs: args, NodeExporters: 1})
 	return s, s.Shards[0].Hub
 }

@@ -25,7 +25,7 @@ import (
 // is over with status 1, since samples are lost, and says in the log how many.
 func TestStopWithoutAScraper(t *testing.T) {
 	t.Parallel()
-	s := ownStack(t, stack.Config{Shards: 1, HubsOnly: true, HubArgs: []string{"--web.stop-timeout=3s"}})
+	s := ownStack(t, stack.Config{Shards: 1, HubsOnly: true, HubArgs: []string{"--web.stop-timeout=3s", "--no-gateway.first-samples"}})
 	hub := s.Shards[0].Hub
 	mustPush(t, hub, "early 1\nearly{n=\"2\"} 2\n")
 
