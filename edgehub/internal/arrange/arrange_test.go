@@ -100,6 +100,35 @@ func most(n int) Choice { c := Everything; c.Most = n; return c }
 
 func one(most int) Choice { c := Everything; c.One, c.Most = true, most; return c }
 
+// A sample takes the place of a marker of its time, whichever came first, and is the last that can be
+// asked for.
+func TestSampleBeforeMarker(t *testing.T) {
+	w := newWorld(t)
+	mark := func(series string, ms int64) {
+		batch := samples.Columns{}
+		batch.Add(w.learn(series), ms, samples.Marker())
+		_, err := w.log.Append(0, &batch, []samples.Run{{Gateway: 1, Samples: 1}}, time.Now())
+		require.NoError(t, err)
+	}
+	w.add("a@5=1", "only@1=1")
+	mark("a", 5)
+	mark("b", 7)
+	mark("b", 9)
+	w.add("b@7=2", "b@6=3")
+	mark("only", 2)
+	a := w.arrange(Everything)
+	for series, at := range map[string]int64{"a": 5, "b": 7, "only": 1} {
+		p, is := a.Last(w.learn(series))
+		assert.True(t, is)
+		assert.Equal(t, at, p.Time, series)
+	}
+	assert.Equal(t, []string{"a@5=1", "b@6=3", "b@7=2", "b@9=NaN", "only@1=1", "only@2=NaN"}, written(a))
+	w.take(a)
+	mark("a", 8)
+	_, is := w.arrange(Everything).Last(w.learn("a"))
+	assert.False(t, is)
+}
+
 // Families come by name, their series as they were first seen, samples by time, and of one
 // time the last one.
 func TestOrder(t *testing.T) {
