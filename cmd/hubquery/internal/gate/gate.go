@@ -9,7 +9,9 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -27,7 +29,7 @@ type Gate struct {
 	askers  map[string]*asker
 	order   *list.List // of askers who wait, whose turn is next first
 
-	refused prometheus.Counter
+	waited prometheus.Histogram
 }
 
 type asker struct {
@@ -42,11 +44,12 @@ type asker struct {
 func New(room, queue int, reg prometheus.Registerer) *Gate {
 	g := &Gate{
 		room: room, queue: queue, askers: map[string]*asker{}, order: list.New(),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "hubquery_refused_queries_total", Help: "Queries that were answered 429 because too many were waiting.",
+		waited: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "hubquery_query_wait_seconds", Help: "How long queries waited for others to end, those that gave up too.",
+			Buckets: []float64{.001, .01, .1, .5, 1, 2.5, 5, 10, 30, 60, 120},
 		}),
 	}
-	reg.MustRegister(g.refused,
+	reg.MustRegister(g.waited,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hubquery_running_queries", Help: "Queries that are being answered."}, g.count(&g.running)),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "hubquery_waiting_queries", Help: "Queries that wait for others to end."}, g.count(&g.waiting)),
 	)
@@ -78,9 +81,10 @@ func (g *Gate) Enter(ctx context.Context, name string) (leave func(), err error)
 	if g.waiting >= g.queue || len(a.waiting) >= max(g.queue/2, 1) {
 		g.forget(a)
 		g.mu.Unlock()
-		g.refused.Inc()
 		return nil, ErrFull
 	}
+	began := time.Now()
+	defer func() { g.waited.Observe(time.Since(began).Seconds()) }()
 	turn := make(chan struct{})
 	a.waiting = append(a.waiting, turn)
 	g.waiting++
@@ -117,54 +121,55 @@ func (g *Gate) leaver(a *asker) func() {
 	return sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		a.running--
-		g.running--
-		g.next()
-		g.forget(a)
+		g.left(a)
 	})
 }
 
-// next lets those run who wait, in turns.
+// left takes one query out of those that run, and lets others run.
+func (g *Gate) left(a *asker) {
+	a.running--
+	g.running--
+	g.forget(a) // first: with fewer who ask, the shares of the others are larger
+	g.next()
+}
+
+// next lets those run who wait, one query of each in turns, as long as any may.
 func (g *Gate) next() {
 	for e := g.order.Front(); e != nil; {
-		a, after := e.Value.(*asker), e.Next()
-		if g.may(a) {
-			close(a.waiting[0])
-			a.waiting = a.waiting[1:]
-			g.waiting--
-			g.admit(a)
+		a := e.Value.(*asker)
+		if !g.may(a) {
+			e = e.Next()
+			continue
+		}
+		close(a.waiting[0])
+		a.waiting = a.waiting[1:]
+		g.waiting--
+		g.admit(a)
+		g.order.MoveToBack(e)
+		if len(a.waiting) == 0 {
 			g.order.Remove(e)
 			a.turn = nil
-			if len(a.waiting) > 0 {
-				a.turn = g.order.PushBack(a)
-				if after == nil {
-					after = a.turn
-				}
-			}
 		}
-		e = after
+		e = g.order.Front()
 	}
 }
 
 func (g *Gate) giveUp(a *asker, turn chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, t := range a.waiting {
-		if t == turn {
-			a.waiting = append(a.waiting[:i], a.waiting[i+1:]...)
-			g.waiting--
-			if len(a.waiting) == 0 {
-				g.order.Remove(a.turn)
-				a.turn = nil
-			}
-			g.forget(a)
-			return
-		}
+	i := slices.Index(a.waiting, turn)
+	if i < 0 { // it was let through at the same moment
+		g.left(a)
+		return
 	}
-	a.running-- // it was let through at the same moment
-	g.running--
-	g.next()
+	a.waiting = slices.Delete(a.waiting, i, i+1)
+	g.waiting--
+	if len(a.waiting) == 0 {
+		g.order.Remove(a.turn)
+		a.turn = nil
+	}
 	g.forget(a)
+	g.next() // those with less than a share may have got a larger one
 }
 
 // forget drops askers of whom nothing is left.
