@@ -3,7 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -159,7 +161,7 @@ func TestFormatsStoreTheSame(t *testing.T) {
 
 	const selector = `{__name__=~".+",__name__!~"up|scrape_.*",job=""}[10m]`
 	want := contents(t, servers["text"], selector)
-	require.Len(t, want, 38)
+	require.Len(t, want, 42)
 	for _, name := range []string{"protobuf", "zstd"} {
 		require.Equal(t, want, contents(t, servers[name], selector), name)
 	}
@@ -180,6 +182,46 @@ func TestFormatsStoreTheSame(t *testing.T) {
 		}
 	}
 	require.Equal(t, want, others)
+
+	// A gateway that went elsewhere ends where the hub is told so, by protobuf, to the
+	// millisecond and with each of its series. By text it goes on.
+	const its = `{gatewayID="gw-1",__name__!~"edgehub_.*"}`
+	next := begin + 14_007
+	status, answer, err := post(t.Context(), hub.URL()+"/gateways/ended", fmt.Sprintf("gw-1 %d\n", next))
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status, answer)
+	awaitAll()
+	count := func(server string, at int64) int {
+		var v struct{ Result model.Vector }
+		require.NoError(t, servers[server].Get(t.Context(), "/api/v1/query",
+			url.Values{"query": {"count(" + its + ")"}, "time": {fmt.Sprintf("%d.%03d", at/1000, at%1000)}}, &v))
+		if len(v.Result) == 0 {
+			return 0
+		}
+		return int(v.Result[0].Value)
+	}
+	for _, name := range []string{"protobuf", "zstd"} {
+		assert.Equal(t, 23, count(name, next-2), name)
+		assert.Zero(t, count(name, next-1), name)
+	}
+	assert.Equal(t, 23, count("text", next-1))
+	assert.Equal(t, want["load{gatewayID=\"gw-2\"}"], contents(t, servers["protobuf"], `load{gatewayID="gw-2"}[10m]`)["load{gatewayID=\"gw-2\"}"])
+	requireUp(t, servers["protobuf"])
+}
+
+// post posts a text.
+func post(ctx context.Context, to, text string) (status int, answer string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(text))
+	if err != nil {
+		return 0, "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
 }
 
 // contents are the samples that a server has of each series.
