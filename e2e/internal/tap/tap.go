@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,7 +42,7 @@ func (p *Push) Acknowledged() bool { return p.Status == http.StatusOK }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Tap) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodPost {
+	if req.Method != http.MethodPost || strings.HasSuffix(req.URL.Path, "/gateways/ended") {
 		return t.Base.RoundTrip(req)
 	}
 	p := &Push{Hub: req.URL.Host, zipped: req.Header.Get("Content-Encoding") == "gzip"}
