@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,14 +45,19 @@ const (
 func newFleet(t *testing.T, n int) *fleet {
 	t.Helper()
 	f := &fleet{one: servertest.New(t, nil)}
-	var configs []shard.Config
 	for i := range n {
 		s := servertest.New(t, map[string]string{"shard": strconv.Itoa(i), "prometheus_replica": "0"})
 		f.shards = append(f.shards, s)
-		configs = append(configs, shard.Config{Name: strconv.Itoa(i), Servers: []string{s.URL}, Kind: shard.Prometheus})
 	}
-	f.engine = newEngine(t, configs, nil)
+	f.engine = newEngine(t, f.configs(), nil)
 	return f
+}
+
+func (f *fleet) configs() (all []shard.Config) {
+	for i, s := range f.shards {
+		all = append(all, shard.Config{Name: strconv.Itoa(i), Servers: []string{s.URL}, Kind: shard.Prometheus})
+	}
+	return all
 }
 
 func newEngine(t *testing.T, configs []shard.Config, change func(*engine.Config)) *engine.Engine {
@@ -207,6 +214,24 @@ func TestEqual(t *testing.T) {
 			f.compare(t, expr, move-5_000, move+20_000, 250)
 		})
 	}
+}
+
+// TestComesInBetween has a gateway come to a shard after that was asked who came there, and before it works out its part.
+func TestComesInBetween(t *testing.T) {
+	f := newFleet(t, 2)
+	move := begin + 100*interval
+	f.engine = newEngine(t, f.configs(), func(c *engine.Config) { c.Now = func() time.Time { return time.UnixMilli(move) } })
+	f.report("gw-0", false, 0, stay{0, 0, 99})
+	var once sync.Once
+	f.shards[1].Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.ParseForm() == nil && strings.Contains(r.Form.Get("query"), "load") {
+			once.Do(func() { f.report("gw-0", false, 0, stay{1, 100, 100}) })
+		}
+		return false
+	}
+	got, err := f.ask(`count(load)`, move+1000, move+1000, 0)
+	require.NoError(t, err)
+	assert.Equal(t, result{"{}": {move + 1000: 1}}, got)
 }
 
 func samplesOf(n int, v float64) (all []servertest.Sample) {

@@ -19,8 +19,14 @@ import (
 	"github.com/hubring/hubring/cmd/hubquery/internal/split"
 )
 
-// mostNamed bounds the gateways by whose names a query is sent to their shards only.
-const mostNamed = 100
+const (
+	// mostNamed bounds the gateways by whose names a query is sent to their shards only.
+	mostNamed = 100
+	// settled is how old samples are of which no more come: those of a scrape that is being committed.
+	settled = 2 * time.Minute
+	// mostTries bounds how often a query is answered anew because gateways came in between.
+	mostTries = 3
+)
 
 // query implements promql.Query.
 type query struct {
@@ -99,15 +105,35 @@ func (q *query) run(ctx context.Context) (parser.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := expr.String()
+	text := expr.String() // what follows parses it anew for each stretch, since dividing changes it
 	if split.Constant(expr) {
 		return q.merge(ctx, text, q.times, nil, nil)
 	}
 	reach := split.ReachOf(expr, q.times, q.lookback)
 	shards, known, err := q.who(ctx, expr, reach)
+	for range mostTries {
+		if err != nil {
+			return nil, err
+		}
+		value, err := q.pieces(ctx, text, reach, shards, known)
+		if err != nil || reach.To < cfg.Now().Add(-settled).UnixMilli() {
+			return value, err
+		}
+		// A gateway may have come somewhere after that was asked and before its new shard answered. Whoever sees its
+		// samples can see that it came, so it is known now.
+		before := known
+		if shards, known, err = q.who(ctx, expr, reach); err == nil && before.Same(known) {
+			return value, nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return q.pieces(ctx, text, reach, shards, known)
+}
+
+// pieces answers stretch by stretch.
+func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shards []*shard.Shard, known *moves.Known) (parser.Value, error) {
 	var pieces []parser.Value
 	for _, s := range q.archived(stretches(q.times, reach, known), reach) {
 		v, err := q.stretch(ctx, text, s, shards, known)

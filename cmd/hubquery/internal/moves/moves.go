@@ -190,6 +190,11 @@ func (b Begin) Seen(back, ahead time.Duration) (from, to int64) {
 	return b.At - 1 - ahead.Milliseconds(), b.At + (back + late).Milliseconds()
 }
 
+// Same reports whether both know the same.
+func (k *Known) Same(other *Known) bool {
+	return maps.EqualFunc(k.Homes, other.Homes, slices.Equal) && maps.EqualFunc(k.Moved, other.Moved, slices.Equal)
+}
+
 // OfMove reports whether a stale marker of the gateway, at a time in milliseconds on a shard, is one
 // by which its move away was written down. In the series as a whole there is none.
 func (k *Known) OfMove(gateway, on string, at int64) bool {
