@@ -36,7 +36,7 @@ func (s *ending) log() (all []string) {
 		case samples.IsMarker(p.Value):
 			value = "end"
 		case name != text:
-			value = fmt.Sprint(int64(math.Round(p.Value*1000)) - base)
+			value = strconv.FormatInt(int64(math.Round(p.Value*1000))-base, 10)
 		}
 		all = append(all, fmt.Sprintf("%s %s @%d", name, value, p.Time-base))
 	}
@@ -197,7 +197,7 @@ func TestEndsThatAreRefused(t *testing.T) {
 		assert.Equal(t, reason, answer.Header.Get(exposition.ReasonHeader))
 		assert.Contains(t, got, text)
 	}
-	now := fmt.Sprint(base)
+	now := strconv.FormatInt(base, 10)
 	f(400, "malformed", "line 2: \"gw\\n\" is not a gateway's name", "a "+now+"\ngw\n")
 	f(400, "malformed", "line 1: ", "a%zz "+now+"\n")
 	f(400, "malformed", "line 1: ", "a b "+now+"\n")

@@ -55,7 +55,7 @@ func parse(args []string) (options, error) {
 	integer(&o.hub.MaxGatewaySeries, d.MaxGatewaySeries, "limit.gateway-series", "Series that one gateway may have; a push beyond is answered 429.")
 	app.Flag("gateway.label", "Label that names a series' gateway.").Default(d.GatewayLabel).StringVar(&o.hub.GatewayLabel)
 	firsts := app.Flag("gateway.first-samples", "Write beside the first samples of a gateway that comes, and each hour, the series edgehub_gateway_first_sample_timestamp_seconds, by which queries over several hubs find gateways that moved.").Default("true").Bool()
-	app.Flag("gateway.ends-after", "A gateway that is silent for so many of its own intervals, 30s at least, is ended: its series get stale markers, which a scrape by protobuf carries. 0 for never.").Default(fmt.Sprint(d.EndsAfter)).IntVar(&o.hub.EndsAfter)
+	app.Flag("gateway.ends-after", "A gateway that is silent for so many of its own intervals, 30s at least, is ended: its series get stale markers, which a scrape by protobuf carries. 0 for never.").Default(strconv.Itoa(d.EndsAfter)).IntVar(&o.hub.EndsAfter)
 	bytes(&o.hub.MaxTableBytes, d.MaxTableBytes, "limit.table-bytes", "Text of all series and their metadata; a push beyond is answered 429.")
 	integer(&o.hub.MaxLabels, d.MaxLabels, "limit.labels", "Labels that a series may have.")
 	integer(&o.hub.MaxSeriesBytes, d.MaxSeriesBytes, "limit.series-bytes", "Length of a series as it is written, name and labels, and of a HELP or TYPE line.")

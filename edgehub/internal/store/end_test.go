@@ -195,7 +195,7 @@ func (m *endModel) end(n int) {
 		m.expect(ownName(name), "NaN", own.marker)
 		g.first, g.ended = 0, own.marker
 	}
-	require.Equal(m.t, gone, len(e.Gateways), "seed %d", m.seed)
+	require.Len(m.t, e.Gateways, gone, "seed %d", m.seed)
 	require.Equal(m.t, markers, e.Markers, "seed %d", m.seed)
 	m.ends += gone
 }
