@@ -94,9 +94,12 @@ func (e *Engine) NewInstantQuery(ctx context.Context, _ storage.Queryable, opts 
 
 // NewRangeQuery implements promql.QueryEngine; the storage is not used.
 func (e *Engine) NewRangeQuery(ctx context.Context, _ storage.Queryable, opts promql.QueryOpts, text string, start, end time.Time, step time.Duration) (promql.Query, error) {
-	if step%time.Millisecond != 0 || step <= 0 {
+	// Prometheus' API makes 33.509999999s of a step of 33.51 s, and its engine 33.509 s of that.
+	exact := step.Round(time.Millisecond)
+	if exact <= 0 || (step-exact).Abs() > time.Microsecond {
 		return nil, fmt.Errorf("a step of %v is no whole number of milliseconds above 0, which is what Prometheus can keep apart", step)
 	}
+	step = exact
 	return e.newQuery(ctx, opts, text, split.Times{Start: start.UnixMilli(), End: end.UnixMilli(), Step: step.Milliseconds()})
 }
 

@@ -326,7 +326,7 @@ func (f *fleet) askOne(t *testing.T, expr string, start, end, step int64) (resul
 	t.Helper()
 	path, form := "/api/v1/query", url.Values{"query": {expr}, "time": {stamp(start)}}
 	if step > 0 {
-		path, form = "/api/v1/query_range", url.Values{"query": {expr}, "start": {stamp(start)}, "end": {stamp(end)}, "step": {stamp(step)}}
+		path, form = "/api/v1/query_range", url.Values{"query": {expr}, "start": {stamp(start)}, "end": {stamp(end)}, "step": {strconv.FormatInt(step, 10) + "ms"}}
 	}
 	resp, err := http.PostForm(f.one.URL+path, form)
 	require.NoError(t, err)

@@ -89,7 +89,7 @@ func (s *Server) Query(ctx context.Context, q Query, budget *Budget) ([]promql.S
 		path = "/api/v1/query_range"
 		form.Set("start", seconds(q.Start))
 		form.Set("end", seconds(q.End))
-		form.Set("step", seconds(q.Step))
+		form.Set("step", strconv.FormatInt(q.Step, 10)+"ms") // 33.51 would be cut to 33.509 s
 	} else {
 		form.Set("time", seconds(q.Start))
 	}
