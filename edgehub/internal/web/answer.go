@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // setHeaders sets what each answer of samples has. A cache must not give one scraper's
@@ -20,7 +22,7 @@ func setHeaders(h http.Header, contentType string) {
 // error means that the response is not whole.
 func respond(r *http.Request, w http.ResponseWriter, contentType string, write func(io.Writer) error) error {
 	setHeaders(w.Header(), contentType)
-	if err := compressed(r.Header, w, write); err != nil {
+	if err := compressed(r.Header, contentType == exposition.ProtobufContentType, w, write); err != nil {
 		return err
 	}
 	// Where a writer cannot flush, what it was given has to do.

@@ -78,23 +78,33 @@ func TestWhoGetsProtobuf(t *testing.T) {
 func TestCodings(t *testing.T) {
 	d := newDoors(t)
 	d.push(manyLines(`x{path="a"}`, 10_000))
-	plain := d.get("/metrics").Body.Bytes()
 	read := map[string]func(io.Reader) (io.Reader, error){
 		"":     func(r io.Reader) (io.Reader, error) { return r, nil },
 		"gzip": func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) },
 		"zstd": func(r io.Reader) (io.Reader, error) { return zstd.NewReader(r, zstd.WithDecoderMaxWindow(8<<20)) },
 	}
-	for accepted, coding := range map[string]string{"gzip": "gzip", "zstd,gzip": "zstd", "identity": "", "zstd;q=0.1,gzip": "gzip", "br": ""} {
+	f := func(accept, acceptEncoding, coding string) {
+		t.Helper()
+		plain := d.get("/metrics", "Accept", accept).Body.Bytes()
 		for range 3 { // the compressors are used again
-			w := d.get("/metrics", "Accept-Encoding", accepted)
-			assert.Equal(t, coding, w.Header().Get("Content-Encoding"), accepted)
+			w := d.get("/metrics", "Accept", accept, "Accept-Encoding", acceptEncoding)
+			assert.Equal(t, coding, w.Header().Get("Content-Encoding"), acceptEncoding)
 			in, err := read[coding](w.Body)
 			require.NoError(t, err)
 			body, err := io.ReadAll(in)
 			require.NoError(t, err)
-			assert.Equal(t, plain, body, accepted)
+			assert.Equal(t, plain, body, acceptEncoding)
 		}
 	}
+	for _, accept := range []string{likesText, exposition.ProtobufContentType} {
+		f(accept, "gzip", "gzip")
+		f(accept, "zstd", "zstd")
+		f(accept, "identity", "")
+		f(accept, "br", "")
+		f(accept, "zstd;q=0.1,gzip", "gzip")
+	}
+	f(likesText, "zstd,gzip", "gzip")
+	f(exposition.ProtobufContentType, "zstd,gzip", "zstd")
 }
 
 // The bound in bytes is one of protobuf where that is what is written.
