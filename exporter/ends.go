@@ -19,8 +19,9 @@ import (
 //  1. An end comes to be when another hub than before acknowledges samples of the gateway,
 //     with the smallest of their times. Then nothing of the gateway is under way to the
 //     hub it left: a lane is in one request at a time.
-//  2. A request that failed may have been taken in. So a hub that may have something of a
-//     gateway is told, too, as soon as another one has acknowledged.
+//  2. A request that failed may have been taken in, and so may one that was refused when
+//     net/http sent it again. So a hub that may have something of a gateway is told, too,
+//     as soon as another one has acknowledged.
 //  3. Samples do not go to a hub while it has not heard of an earlier end of their gateway:
 //     what is to be told goes first. For that they wait while the hub is being told, and
 //     maxPatience at most before; a hub that is not told by then, or that just failed to be,

@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/exportertest"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -384,6 +385,40 @@ func TestEndsOfWhatIsInDoubt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A push that was taken in, lost its connection and was refused when net/http sent it again,
+// unseen, may be there all the same.
+func TestEndsOfWhatWasSentAgainUnseen(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		n := exportertest.NewNetwork()
+		defer n.Close()
+		hub, other := n.Add("hub-0"), n.Add("hub-1")
+		h := start(t, newFleet(2), func(c *Config) { c.Transport = n.Transport() })
+		var ids []string // at hub-0
+		for _, id := range gateways(100) {
+			if h.e.router.ring.Owner(id).Name == "hub-0" {
+				ids = append(ids, id)
+			}
+		}
+		h.submit(1, ids[0]) // for a connection
+		pass(time.Second)
+		hub.Reply(exportertest.Reply{Lost: true}, exportertest.Reply{Status: 422})
+		h.submit(2, ids[1])
+		pass(time.Second)
+		require.Len(t, hub.Samples(), 2)
+		require.Equal(t, 1, h.count("samples_dropped_total", "rejected_422"))
+		full := exportertest.Reply{Status: 503, Header: http.Header{exposition.ReasonHeader: {"full"}}}
+		hub.Always(full)
+		hub.Ready(full)
+		h.submit(3, ids[1])
+		pass(time.Second)
+		require.Len(t, other.Samples(), 1)
+		require.Len(t, hub.Ends(), 1)
+		assert.Equal(t, ids[1], hub.Ends()[0].Gateway)
+		assert.Equal(t, other.Samples()[0].Timestamp, hub.Ends()[0].Timestamp)
+		require.NoError(t, h.stop())
+	})
 }
 
 // The time that is told is that of the earliest sample, whatever the order, and the times

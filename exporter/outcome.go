@@ -42,7 +42,7 @@ type result struct {
 	reason  reason        // refused: what the parcel is counted as
 	detail  string        // refused, tryNext and crowded: the hub's words, or the error
 	wait    time.Duration // tryNext and crowded: Retry-After, 0 if there was none
-	doubt   bool          // tryNext: the hub may have taken the samples in all the same
+	doubt   bool          // not delivered, and the hub may have taken the samples in all the same
 }
 
 // judge decides about an answered request.

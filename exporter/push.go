@@ -115,6 +115,9 @@ func (p *pusher) post(ctx context.Context, batch []*parcel) result {
 	req.Header["Idempotency-Key"] = nil
 
 	res, header := p.do(ctx, req, p.timeout, compressed)
+	if res.outcome != delivered && body.opened.Load() > 1 {
+		res.doubt = true // net/http has sent it again: the answer is to that, and the first may have arrived
+	}
 	if header != nil {
 		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
@@ -236,10 +239,12 @@ func readDetail(resp *http.Response) string {
 type requestBody struct {
 	payload []byte
 	readers atomic.Int32
+	opened  atomic.Int32 // how often
 }
 
 func (b *requestBody) open() io.ReadCloser {
 	b.readers.Add(1)
+	b.opened.Add(1)
 	return &bodyReader{of: b, rest: b.payload}
 }
 

@@ -71,6 +71,9 @@ func (s *sender) push(ctx context.Context, f *flight) {
 		}
 		s.router.sent(s.outbox, f, part)
 		res := s.pusher.push(ctx, part)
+		if res.doubt {
+			s.router.doubted(s.outbox, part)
+		}
 		switch half := len(part) / 2; {
 		case res.outcome == delivered:
 			for some := range slices.Chunk(part, settledAtOnce) { // Submit may come in between
@@ -91,9 +94,6 @@ func (s *sender) push(ctx context.Context, f *flight) {
 			s.router.cut(rest(held, part, parts))
 			return
 		default:
-			if res.doubt {
-				s.router.doubted(s.outbox, part)
-			}
 			s.fail(f.life, rest(held, part, parts), res)
 			return
 		}
