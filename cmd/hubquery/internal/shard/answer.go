@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"sync/atomic"
+	"unsafe"
 
 	jsoniter "github.com/json-iterator/go"
 	"github.com/prometheus/prometheus/model/labels"
@@ -44,118 +45,182 @@ func (b *Budget) Take(n int) error {
 // answer is what the query API says.
 type answer struct {
 	status, errorType, message string
-	warnings                   []string
+	kind                       string   // vector or matrix
+	warnings                   []string // and infos, which say by their text that they are
 	series                     []promql.Series
 }
 
-const readAhead = 16 << 10
+const (
+	readAhead = 16 << 10
+	takeEvery = 1 << 10 // points of a series between two looks at the budget
+	mostSaid  = 100     // warnings of one answer
+	mostMS    = 1 << 53 // milliseconds that a float64 can tell apart
+)
+
+var errCut = errors.New("the answer ends early")
 
 // read reads an answer to a query, instant or range. It does so by hand, since one
 // may have millions of samples, and a tree of their JSON is ten times as large.
 func read(body io.Reader, budget *Budget) (*answer, error) {
-	it := jsoniter.Parse(jsoniter.ConfigDefault, body, readAhead)
-	r := reader{it: it, budget: budget}
-	a := &answer{}
-	for field := it.ReadObject(); field != ""; field = it.ReadObject() {
+	r := reader{it: jsoniter.Parse(jsoniter.ConfigDefault, body, readAhead), budget: budget}
+	r.object(func(field string) {
 		switch field {
 		case "status":
-			a.status = it.ReadString()
+			r.status = r.it.ReadString()
 		case "errorType":
-			a.errorType = it.ReadString()
+			r.errorType = r.it.ReadString()
 		case "error":
-			a.message = it.ReadString()
-		case "warnings":
-			for it.ReadArray() {
-				a.warnings = append(a.warnings, it.ReadString())
+			r.message = r.it.ReadString()
+		case "warnings", "infos":
+			for r.it.ReadArray() {
+				if text := r.it.ReadString(); len(r.warnings) < mostSaid {
+					r.warnings = append(r.warnings, text)
+				}
 			}
 		case "data":
-			a.series = r.data()
+			r.data()
 		default:
-			it.Skip()
+			r.it.Skip()
 		}
-		if r.err != nil {
-			return nil, r.err
+	})
+	err := r.err
+	switch {
+	case err != nil:
+	case errors.Is(r.it.Error, io.EOF):
+		err = errCut
+	case r.it.Error != nil:
+		err = r.it.Error
+	case r.status == "success" && !r.there:
+		err = errors.New("the answer has no data")
+	}
+	if err != nil {
+		if errors.Is(err, ErrHistograms) || isTooMany(err) {
+			return nil, err
 		}
+		return nil, fmt.Errorf("not an answer of the query API: %w", err)
 	}
-	if it.Error != nil { // io.EOF, too: it ends in the middle
-		return nil, fmt.Errorf("not an answer of the query API: %w", it.Error)
-	}
-	return a, nil
+	return &r.answer, nil
 }
 
 type reader struct {
+	answer
 	it      *jsoniter.Iterator
 	budget  *Budget
 	builder labels.ScratchBuilder
+	there   bool // the result
 	err     error
 }
 
-func (r *reader) data() (series []promql.Series) {
-	for field := r.it.ReadObject(); field != ""; field = r.it.ReadObject() {
-		if field != "result" {
-			r.it.Skip()
-			continue
+// object has field read each field of an object, until one fails.
+func (r *reader) object(field func(name string)) {
+	if r.it.WhatIsNext() != jsoniter.ObjectValue {
+		if r.it.Error == nil {
+			r.fail(errors.New("there is something else where an object should be"))
 		}
-		for r.it.ReadArray() {
-			if r.it.WhatIsNext() != jsoniter.ObjectValue { // a scalar or a string: time and value
-				r.fail(errors.New("the answer is no vector or matrix"))
-				return nil
-			}
-			series = append(series, r.series())
-			if r.err != nil || r.it.Error != nil {
-				return nil
-			}
-		}
+		return
 	}
-	return series
+	r.it.ReadObjectCB(func(it *jsoniter.Iterator, name string) bool {
+		field(name)
+		return r.err == nil && (it.Error == nil)
+	})
 }
 
-func (r *reader) series() (s promql.Series) {
-	for field := r.it.ReadObject(); field != ""; field = r.it.ReadObject() {
+func (r *reader) data() {
+	if r.it.WhatIsNext() == jsoniter.NilValue { // beside an error
+		r.it.ReadNil()
+		return
+	}
+	r.object(func(field string) {
+		switch field {
+		case "resultType":
+			r.kind = r.it.ReadString()
+		case "result":
+			r.result()
+		default:
+			r.it.Skip()
+		}
+	})
+}
+
+func (r *reader) result() {
+	if r.it.WhatIsNext() != jsoniter.ArrayValue || r.there {
+		r.fail(errors.New("the result is no list"))
+		return
+	}
+	r.there = true
+	for r.it.ReadArray() {
+		if r.it.WhatIsNext() != jsoniter.ObjectValue { // a scalar or a string: time and value
+			r.fail(errors.New("the answer is no vector or matrix"))
+			return
+		}
+		r.series = append(r.series, r.oneSeries())
+		if r.err != nil || r.it.Error != nil {
+			return
+		}
+	}
+}
+
+func (r *reader) oneSeries() (s promql.Series) {
+	taken := 0
+	r.object(func(field string) {
 		switch field {
 		case "metric":
 			r.builder.Reset()
-			for name := r.it.ReadObject(); name != ""; name = r.it.ReadObject() {
-				r.builder.Add(name, r.it.ReadString())
-			}
+			r.object(func(name string) { r.builder.Add(name, r.it.ReadString()) })
 			r.builder.Sort()
 			s.Metric = r.builder.Labels()
+			if name, twice := s.Metric.HasDuplicateLabelNames(); twice {
+				r.fail(fmt.Errorf("a series has the label %.100q twice", name))
+			}
 		case "value":
 			s.Floats = append(s.Floats, r.point())
 		case "values":
 			for r.it.ReadArray() {
 				s.Floats = append(s.Floats, r.point())
+				if len(s.Floats)-taken >= takeEvery {
+					taken += takeEvery
+					r.fail(r.budget.Take(takeEvery))
+				}
 				if r.err != nil || r.it.Error != nil {
-					return s
+					return
 				}
 			}
 		case "histogram", "histograms":
 			r.fail(ErrHistograms)
-			return s
 		default:
 			r.it.Skip()
 		}
-	}
-	r.fail(r.budget.Take(len(s.Floats)))
+	})
+	r.fail(r.budget.Take(max(len(s.Floats)-taken, 1))) // a series without points takes memory, too
 	return s
 }
 
-func (r *reader) point() promql.FPoint {
-	r.it.ReadArray()
-	t := r.it.ReadFloat64()
-	r.it.ReadArray()
-	v, err := strconv.ParseFloat(r.it.ReadString(), 64)
-	if err != nil && r.it.Error == nil {
-		r.fail(fmt.Errorf("a value is no number: %w", err))
+func (r *reader) point() (p promql.FPoint) {
+	if !r.it.ReadArray() {
+		r.fail(errors.New("a point has no time"))
+		return p
 	}
-	if r.it.ReadArray() {
+	t := r.it.ReadFloat64() * 1000
+	if !r.it.ReadArray() || math.IsNaN(t) || math.Abs(t) > mostMS {
+		r.fail(errors.New("a point is not a time and a value"))
+		return p
+	}
+	text := r.it.ReadStringAsSlice()
+	// The text is gone with the next read, and ParseFloat keeps nothing of it.
+	v, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(text), len(text)), 64)
+	switch {
+	case r.it.Error != nil:
+	case err != nil:
+		r.fail(fmt.Errorf("a value is no number: %.100q", text))
+	case r.it.ReadArray():
 		r.fail(errors.New("a point has more than a time and a value"))
 	}
-	return promql.FPoint{T: int64(math.Round(t * 1000)), F: v}
+	return promql.FPoint{T: int64(math.Round(t)), F: v}
 }
 
+// fail notes the first fault. One that the iterator has found stands before those that follow from it.
 func (r *reader) fail(err error) {
-	if r.err == nil {
+	if r.err == nil && err != nil && (r.it.Error == nil || isTooMany(err)) {
 		r.err = err
 	}
 }

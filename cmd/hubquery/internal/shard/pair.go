@@ -20,6 +20,13 @@ func (sh *Shard) best(ctx context.Context, from, to int64) []*Server {
 	if len(sh.Servers) < 2 {
 		return sh.Servers
 	}
+	first, second := sh.Servers[0], sh.Servers[1]
+	switch { // a question would wait for the one that is down
+	case first.down.Load() && !second.down.Load():
+		return []*Server{second, first}
+	case second.down.Load():
+		return sh.Servers
+	}
 	ctx, cancel := context.WithTimeout(ctx, pairTime)
 	defer cancel()
 	span := max(to-from, time.Minute.Milliseconds())
@@ -29,15 +36,14 @@ func (sh *Shard) best(ctx context.Context, from, to int64) []*Server {
 	for i, server := range sh.Servers {
 		wg.Go(func() {
 			series, _, err := server.Query(ctx, q, NewBudget(1000))
-			if err != nil || len(series) == 0 {
-				return
+			if err == nil && len(series) == 1 && len(series[0].Floats) == 1 {
+				has[i] = series[0].Floats[0].F
 			}
-			has[i] = series[0].Floats[0].F
 		})
 	}
 	wg.Wait()
 	if has[1] > has[0]*(1+slack) {
-		return []*Server{sh.Servers[1], sh.Servers[0]}
+		return []*Server{second, first}
 	}
 	return sh.Servers
 }

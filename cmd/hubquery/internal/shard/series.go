@@ -2,6 +2,7 @@ package shard
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,13 +64,16 @@ func (s *Server) export(ctx context.Context, from, to int64, budget *Budget, mat
 		texts[i] = m.String()
 	}
 	body, err := s.Post(ctx, "/api/v1/export", url.Values{
-		"match[]": {"{" + strings.Join(texts, ",") + "}"}, "start": {seconds(from)}, "end": {seconds(to)},
+		"match[]": {"{" + strings.Join(texts, ",") + "}"}, "start": {seconds(from)}, "end": {seconds(to)}, "max_rows_per_line": {exportedRows},
 	})
 	if err != nil {
 		return nil, err
 	}
 	defer body.Close()
 	series, err := readExport(body, budget)
+	if err == nil {
+		err = drain(body)
+	}
 	if isTooMany(err) {
 		return nil, err
 	}
@@ -85,24 +89,46 @@ func readExport(body io.Reader, budget *Budget) ([]promql.Series, error) {
 	defer jsoniter.ConfigDefault.ReturnIterator(it)
 	in := bufio.NewReaderSize(body, 64<<10)
 	var pieces []promql.Series
+	var line []byte
 	for {
-		line, err := in.ReadBytes('\n')
-		if len(line) > 1 {
-			it.ResetBytes(line)
-			it.Error = nil
-			s, err := readPiece(it)
-			if err != nil {
-				return nil, err
-			}
-			if err := budget.Take(len(s.Floats)); err != nil {
-				return nil, err
-			}
-			pieces = append(pieces, s)
-		}
-		if errors.Is(err, io.EOF) {
+		var err error
+		if line, err = readLine(in, line[:0]); errors.Is(err, io.EOF) {
 			return Union(pieces), nil
+		} else if err != nil {
+			return nil, err
 		}
+		it.ResetBytes(line)
+		it.Error = nil
+		s, err := readPiece(it)
 		if err != nil {
+			return nil, err
+		}
+		if err := budget.Take(max(len(s.Floats), 1)); err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, s)
+	}
+}
+
+const (
+	exportedRows  = "10000" // of a line
+	mostLineBytes = 16 << 20
+)
+
+// readLine appends a line without its end. A last line that has none was cut off.
+func readLine(in *bufio.Reader, line []byte) ([]byte, error) {
+	for {
+		part, err := in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err == nil:
+			return line[:len(line)-1], nil
+		case errors.Is(err, bufio.ErrBufferFull) && len(line) <= mostLineBytes:
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, fmt.Errorf("a line of the export has more than %d bytes", mostLineBytes)
+		case errors.Is(err, io.EOF) && len(line) > 0:
+			return nil, errCut
+		default:
 			return nil, err
 		}
 	}
@@ -112,12 +138,16 @@ func readPiece(it *jsoniter.Iterator) (s promql.Series, err error) {
 	var b labels.ScratchBuilder
 	var values []float64
 	var times []int64
-	for field := it.ReadObject(); field != ""; field = it.ReadObject() {
+	if it.WhatIsNext() != jsoniter.ObjectValue {
+		return s, errors.New("a line of the export is no object")
+	}
+	it.ReadObjectCB(func(it *jsoniter.Iterator, field string) bool {
 		switch field {
 		case "metric":
-			for name := it.ReadObject(); name != ""; name = it.ReadObject() {
+			it.ReadObjectCB(func(it *jsoniter.Iterator, name string) bool {
 				b.Add(name, it.ReadString())
-			}
+				return it.Error == nil
+			})
 		case "values":
 			for it.ReadArray() {
 				values = append(values, readValue(it))
@@ -129,8 +159,12 @@ func readPiece(it *jsoniter.Iterator) (s promql.Series, err error) {
 		default:
 			it.Skip()
 		}
+		return it.Error == nil
+	})
+	if errors.Is(it.Error, io.EOF) {
+		return s, errCut
 	}
-	if it.Error != nil && !errors.Is(it.Error, io.EOF) {
+	if it.Error != nil {
 		return s, it.Error
 	}
 	if len(values) != len(times) {
@@ -138,9 +172,13 @@ func readPiece(it *jsoniter.Iterator) (s promql.Series, err error) {
 	}
 	b.Sort()
 	s.Metric = b.Labels()
+	if name, twice := s.Metric.HasDuplicateLabelNames(); twice {
+		return s, fmt.Errorf("a series has the label %.100q twice", name)
+	}
 	for i, t := range times {
 		s.Floats = append(s.Floats, promql.FPoint{T: t, F: values[i]})
 	}
+	slices.SortStableFunc(s.Floats, func(a, b promql.FPoint) int { return cmp.Compare(a.T, b.T) })
 	return s, nil
 }
 
@@ -177,15 +215,7 @@ func Union(series []promql.Series) []promql.Series {
 
 func interleave(a, b []promql.FPoint) []promql.FPoint {
 	all := append(slices.Clip(a), b...)
-	slices.SortStableFunc(all, func(x, y promql.FPoint) int {
-		switch {
-		case x.T < y.T:
-			return -1
-		case x.T > y.T:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(x, y promql.FPoint) int { return cmp.Compare(x.T, y.T) })
 	return slices.CompactFunc(all, func(x, y promql.FPoint) bool { return x.T == y.T })
 }
 

@@ -25,6 +25,7 @@ const (
 	mostAnswerBytes = 4 << 30
 	mostErrorBytes  = 64 << 10
 	mostFrameBytes  = 64 << 20
+	mostConfigBytes = 64 << 20
 	readTime        = time.Hour // the query's own timeout ends it
 )
 
@@ -54,10 +55,11 @@ type Server struct {
 	client   *http.Client
 	remote   remote.ReadClient             // of a Prometheus
 	external atomic.Pointer[labels.Labels] // what its remote read adds to each series
+	down     atomic.Bool                   // it did not answer when it was last asked how it is
 }
 
 func newServer(address, kind string, client *http.Client, how config.HTTPClientConfig) (*Server, error) {
-	s := &Server{url: strings.TrimSuffix(address, "/"), kind: kind, client: client}
+	s := &Server{url: strings.TrimRight(address, "/"), kind: kind, client: client}
 	if kind == VictoriaMetrics {
 		return s, nil
 	}
@@ -79,7 +81,24 @@ type Query struct {
 	Expr             string
 	Start, End, Step int64
 	Lookback         time.Duration // 0: the server's own
-	Timeout          time.Duration
+}
+
+// check returns what is wrong with an answer's times. What follows rests on them.
+func (q Query) check(a *answer) error {
+	for _, s := range a.series {
+		if a.kind == "vector" && len(s.Floats) != 1 {
+			return fmt.Errorf("a series of an instant has %d values", len(s.Floats))
+		}
+		for i, p := range s.Floats {
+			switch {
+			case i > 0 && p.T <= s.Floats[i-1].T:
+				return fmt.Errorf("the answer goes from %s back to %s", seconds(s.Floats[i-1].T), seconds(p.T))
+			case q.Step > 0 && (p.T < q.Start || p.T > q.End || (p.T-q.Start)%q.Step != 0):
+				return fmt.Errorf("the answer has a value at %s, where it was not asked for one", seconds(p.T))
+			}
+		}
+	}
+	return nil
 }
 
 // Query asks for the values of an expression.
@@ -93,8 +112,8 @@ func (s *Server) Query(ctx context.Context, q Query, budget *Budget) ([]promql.S
 	} else {
 		form.Set("time", seconds(q.Start))
 	}
-	if q.Timeout > 0 {
-		form.Set("timeout", strconv.FormatFloat(q.Timeout.Seconds(), 'f', 3, 64)+"s")
+	if deadline, ok := ctx.Deadline(); ok {
+		form.Set("timeout", seconds(max(time.Until(deadline).Milliseconds(), 1)))
 	}
 	if q.Lookback > 0 {
 		form.Set("lookback_delta", seconds(q.Lookback.Milliseconds()))
@@ -111,15 +130,30 @@ func (s *Server) Query(ctx context.Context, q Query, budget *Budget) ([]promql.S
 	}
 	defer body.Close()
 	a, err := read(body, budget)
+	if err == nil && a.status == "success" {
+		err = errors.Join(q.check(a), drain(body))
+	}
 	switch {
 	case errors.Is(err, ErrHistograms), isTooMany(err):
 		return nil, nil, err
 	case err != nil:
 		return nil, nil, s.unavailable(ctx, err)
 	case a.status != "success":
-		return nil, nil, &RefusedError{Server: s.url, Type: a.errorType, Message: a.message}
+		return nil, nil, s.unavailable(ctx, fmt.Errorf("status %.20q with 200: %.200q", a.status, a.message))
+	}
+	if a.kind == "vector" {
+		for _, series := range a.series { // VictoriaMetrics may have a time of its own
+			series.Floats[0].T = q.Start
+		}
 	}
 	return a.series, a.warnings, nil
+}
+
+// drain reads the end of a body that has been read as far as it says something. If it has been cut off, it says so; if
+// not, the connection can be used again.
+func drain(body io.Reader) error {
+	_, err := io.Copy(io.Discard, io.LimitReader(body, mostErrorBytes))
+	return err
 }
 
 func isTooMany(err error) bool {
@@ -163,15 +197,33 @@ func (s *Server) do(req *http.Request) (io.ReadCloser, error) {
 	}
 	defer resp.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, mostErrorBytes))
-	var refusal struct{ Status, ErrorType, Error string }
-	if json.Unmarshal(said, &refusal) == nil && refusal.Status == "error" && refusal.Error != "" {
-		refused := &RefusedError{Server: s.url, Type: refusal.ErrorType, Message: refusal.Error}
-		if resp.StatusCode/100 == 4 {
-			return nil, refused
+	var refusal struct{ Error string }
+	if json.Unmarshal(said, &refusal) != nil || refusal.Error == "" {
+		text := fmt.Errorf("%s: %.200q", resp.Status, said)
+		if to := resp.Header.Get("Location"); to != "" {
+			text = fmt.Errorf("%s to %.200q: give the address where it leads", resp.Status, to)
 		}
-		return nil, s.unavailable(req.Context(), refused)
+		return nil, s.unavailable(req.Context(), text)
 	}
-	return nil, s.unavailable(req.Context(), fmt.Errorf("%s: %.200q", resp.Status, said))
+	// Only these two are about what was asked, and would be so on any server.
+	switch resp.StatusCode {
+	case http.StatusBadRequest:
+		return nil, &RefusedError{Server: s.url, Type: "bad_data", Message: refusal.Error}
+	case http.StatusUnprocessableEntity:
+		return nil, &RefusedError{Server: s.url, Type: "execution", Message: refusal.Error}
+	}
+	return nil, s.unavailable(req.Context(), fmt.Errorf("%s: %s", resp.Status, refusal.Error))
+}
+
+// noDetour follows redirects as http does, but those that would turn a query into a request without one.
+func noDetour(req *http.Request, via []*http.Request) error {
+	if req.Method != via[0].Method {
+		return http.ErrUseLastResponse
+	}
+	if len(via) >= 5 {
+		return errors.New("redirected too often")
+	}
+	return nil
 }
 
 type limited struct {
@@ -193,6 +245,12 @@ func (s *Server) unavailable(ctx context.Context, err error) error {
 
 // learn asks whether the server answers, and for its external labels.
 func (s *Server) learn(ctx context.Context) error {
+	err := s.ask(ctx)
+	s.down.Store(err != nil)
+	return err
+}
+
+func (s *Server) ask(ctx context.Context) error {
 	if s.kind == VictoriaMetrics {
 		body, err := s.Get(ctx, "/health", nil)
 		if err == nil {
@@ -205,9 +263,15 @@ func (s *Server) learn(ctx context.Context) error {
 		return err
 	}
 	defer body.Close()
-	var status struct{ Data struct{ YAML string } }
-	if err := json.NewDecoder(body).Decode(&status); err != nil {
-		return s.unavailable(ctx, err)
+	var status struct {
+		Status string
+		Data   struct{ YAML string }
+	}
+	if err := json.NewDecoder(io.LimitReader(body, mostConfigBytes)).Decode(&status); err != nil {
+		return s.unavailable(ctx, fmt.Errorf("its configuration: %w", err))
+	}
+	if status.Status != "success" {
+		return s.unavailable(ctx, errors.New("what it says of its configuration is no answer of a Prometheus"))
 	}
 	var cfg struct {
 		Global struct {
@@ -215,7 +279,7 @@ func (s *Server) learn(ctx context.Context) error {
 		}
 	}
 	if err := yaml.Unmarshal([]byte(status.Data.YAML), &cfg); err != nil {
-		return s.unavailable(ctx, err)
+		return s.unavailable(ctx, fmt.Errorf("its configuration: %w", err))
 	}
 	external := labels.FromMap(cfg.Global.External)
 	s.external.Store(&external)

@@ -33,8 +33,13 @@ type Set struct {
 	how    config.HTTPClientConfig
 	logger *slog.Logger
 
-	mu     sync.Mutex // of those who change it
-	shards atomic.Pointer[[]*Shard]
+	// MostRequests bounds how much is asked of one shard at a time; set it before Use. A Prometheus
+	// works on 20 queries by default, and has the others wait.
+	MostRequests int
+
+	mu      sync.Mutex // of those who change it
+	shards  atomic.Pointer[[]*Shard]
+	changed chan struct{}
 
 	up       *prometheus.GaugeVec
 	requests *prometheus.CounterVec
@@ -48,6 +53,7 @@ type Shard struct {
 	set     *Set
 	cfg     Config
 	up      atomic.Bool
+	room    chan struct{}
 }
 
 // Up reports whether a server of the shard answered when it was last asked how it is.
@@ -59,13 +65,16 @@ func New(how config.HTTPClientConfig, reg prometheus.Registerer, logger *slog.Lo
 	if err != nil {
 		return nil, err
 	}
+	if client.CheckRedirect == nil {
+		client.CheckRedirect = noDetour
+	}
 	s := &Set{
-		client: client, how: how, logger: logger,
+		client: client, how: how, logger: logger, MostRequests: 20, changed: make(chan struct{}, 1),
 		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "hubquery_shard_up", Help: "Whether a server of the shard answers.",
 		}, []string{"shard"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "hubquery_shard_requests_total", Help: "Queries asked of shards, by outcome: ok, refused (the shard's own error), unavailable, canceled.",
+			Name: "hubquery_shard_requests_total", Help: "Queries asked of shards, by outcome: ok, refused (the shard's own error), unavailable, canceled (given up here).",
 		}, []string{"shard", "outcome"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "hubquery_shard_request_duration_seconds", Help: "How long shards take to answer a query.",
@@ -102,7 +111,7 @@ func (s *Set) Use(configs []Config) error {
 			now = append(now, before[known])
 			continue
 		}
-		sh := &Shard{Name: c.Name, set: s, cfg: c}
+		sh := &Shard{Name: c.Name, set: s, cfg: c, room: make(chan struct{}, max(s.MostRequests, 1))}
 		for _, address := range c.Servers {
 			server, err := newServer(address, c.Kind, s.client, s.how)
 			if err != nil {
@@ -120,6 +129,10 @@ func (s *Set) Use(configs []Config) error {
 		}
 	}
 	s.shards.Store(&now)
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -190,6 +203,7 @@ func (s *Set) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-s.changed: // those that are new do not wait until they are known to answer
 		case <-ticker.C:
 		}
 	}
@@ -208,18 +222,30 @@ func (sh *Shard) Query(ctx context.Context, q Query, from, to int64, budget *Bud
 // is not available.
 func (sh *Shard) Ask(ctx context.Context, from, to int64, ask func(*Server) error) error {
 	began := time.Now()
-	var errs []error
+	select {
+	case sh.room <- struct{}{}:
+	case <-ctx.Done():
+		sh.count(began, context.Cause(ctx))
+		return context.Cause(ctx)
+	}
+	// Whoever asks holds no room of another shard meanwhile, so nobody waits for each other.
+	defer func() { <-sh.room }()
+	var said error
 	for _, server := range sh.best(ctx, from, to) {
 		err := ask(server)
 		var unavailable *UnavailableError
 		if errors.As(err, &unavailable) {
-			errs = append(errs, err)
+			if said == nil {
+				said = err
+			} else {
+				said = fmt.Errorf("%w; %w", said, err)
+			}
 			continue
 		}
 		sh.count(began, err)
 		return err
 	}
-	err := fmt.Errorf("shard %s: %w", sh.Name, errors.Join(errs...))
+	err := fmt.Errorf("shard %s: %w", sh.Name, said)
 	sh.count(began, err)
 	return err
 }
@@ -227,15 +253,14 @@ func (sh *Shard) Ask(ctx context.Context, from, to int64, ask func(*Server) erro
 func (sh *Shard) count(began time.Time, err error) {
 	var refused *RefusedError
 	var unavailable *UnavailableError
-	outcome := "ok"
+	outcome := "canceled"
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, ErrHistograms):
+		outcome = "ok"
 	case errors.As(err, &unavailable):
 		outcome = "unavailable"
 	case errors.As(err, &refused):
 		outcome = "refused"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		outcome = "canceled"
 	}
 	sh.set.requests.WithLabelValues(sh.Name, outcome).Inc()
 	sh.set.seconds.WithLabelValues(sh.Name).Observe(time.Since(began).Seconds())
