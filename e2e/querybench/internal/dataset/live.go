@@ -131,7 +131,7 @@ func (l *lane) start(ctx context.Context, set *servers.Set, dir, name string, pr
 		Args: func(a []string) []string {
 			return []string{
 				"--web.listen-address=" + a[0], "--web.stop-timeout=5s", "--scrape.server=" + l.server.URL(""),
-				"--scrape.max-age=10h",
+				"--scrape.max-age=10h", "--gateway.ends-after=0", // an hour in a minute is no silence
 			}
 		},
 	})
