@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,18 +37,53 @@ func NewThanos(address string, dedup bool) *Client {
 	return c
 }
 
+// With returns a client that sends a parameter more with every query.
+func (c *Client) With(name, value string) *Client {
+	params := maps.Clone(c.params)
+	if params == nil {
+		params = url.Values{}
+	}
+	params.Set(name, value)
+	return &Client{base: c.base, params: params}
+}
+
 // Vector evaluates an instant query now.
 func (c *Client) Vector(ctx context.Context, query string) (model.Vector, error) {
 	var v model.Vector
-	err := c.query(ctx, query, "vector", &v)
+	err := c.query(ctx, url.Values{"query": {query}}, "vector", &v)
 	return v, err
+}
+
+// VectorAt evaluates an instant query at a time.
+func (c *Client) VectorAt(ctx context.Context, query string, at time.Time) (model.Vector, error) {
+	var v model.Vector
+	err := c.query(ctx, url.Values{"query": {query}, "time": {seconds(at)}}, "vector", &v)
+	return v, err
+}
+
+// Range evaluates a query at each step between two times.
+func (c *Client) Range(ctx context.Context, query string, from, to time.Time, step time.Duration) (model.Matrix, error) {
+	params := url.Values{
+		"query": {query}, "start": {seconds(from)}, "end": {seconds(to)},
+		"step": {strconv.FormatFloat(step.Seconds(), 'f', 3, 64)},
+	}
+	var data struct{ Result model.Matrix }
+	if err := c.Get(ctx, "/api/v1/query_range", params, &data); err != nil {
+		return nil, fmt.Errorf("query %s from %s to %s: %w", query, params.Get("start"), params.Get("end"), err)
+	}
+	return data.Result, nil
+}
+
+// seconds is a time as the API takes it, to the millisecond.
+func seconds(t time.Time) string {
+	return fmt.Sprintf("%d.%03d", t.Unix(), t.Nanosecond()/int(time.Millisecond))
 }
 
 // Matrix evaluates a range selector, such as up[5m], now: the samples as they
 // are stored.
 func (c *Client) Matrix(ctx context.Context, query string) (model.Matrix, error) {
 	var m model.Matrix
-	err := c.query(ctx, query, "matrix", &m)
+	err := c.query(ctx, url.Values{"query": {query}}, "matrix", &m)
 	return m, err
 }
 
@@ -69,12 +105,13 @@ func (c *Client) By(ctx context.Context, label model.LabelName, query string) (m
 	return out, nil
 }
 
-func (c *Client) query(ctx context.Context, query, want string, into any) error {
+func (c *Client) query(ctx context.Context, params url.Values, want string, into any) error {
+	query := params.Get("query")
 	var data struct {
 		ResultType string          `json:"resultType"`
 		Result     json.RawMessage `json:"result"`
 	}
-	if err := c.Get(ctx, "/api/v1/query", url.Values{"query": {query}}, &data); err != nil {
+	if err := c.Get(ctx, "/api/v1/query", params, &data); err != nil {
 		return fmt.Errorf("query %s: %w", query, err)
 	}
 	if data.ResultType != want {

@@ -15,16 +15,20 @@ import (
 // path, with the race detector if asked. The workspace is left out, so that
 // the hub has the dependencies that its release has.
 func BuildHub(ctx context.Context, checkout, dir string, race bool) (string, error) {
-	path := filepath.Join(dir, "edgehub")
+	return build(ctx, checkout, filepath.Join(dir, "edgehub"), "./cmd/edgehub", race)
+}
+
+// build builds the package in a folder.
+func build(ctx context.Context, folder, path, pkg string, race bool) (string, error) {
 	args := []string{"build", "-o", path}
 	if race {
 		args = append(args, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, "./cmd/edgehub")...)
-	cmd.Dir = checkout
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
+	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build edgehub: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", filepath.Base(path), err, out)
 	}
 	return path, nil
 }
@@ -65,14 +69,14 @@ func (s *Stack) startPair(ctx context.Context, sh *Shard) error {
 		}
 		v, err := s.startServer(ctx, ServerConfig{
 			Name:    "prometheus-" + sh.Name,
-			Config:  fmt.Sprintf(prometheusConfig, sh.Name, h.Name, h.Address),
+			Config:  fmt.Sprintf(prometheusConfig, sh.Name, h.Name, h.Address, s.cfg.protocols()),
 			Address: h.server,
 		})
 		if err != nil {
 			h.Process.Kill()
 			return v.Process, err
 		}
-		sh.Hub, sh.Prometheus, sh.tsdbPath = h, v.Address, v.tsdbPath()
+		sh.Hub, sh.Prometheus, sh.Server, sh.tsdbPath = h, v.Address, v, v.tsdbPath()
 		return nil, nil
 	})
 }

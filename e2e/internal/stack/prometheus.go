@@ -9,7 +9,7 @@ import (
 )
 
 // prometheusConfig is the configuration of one shard. Its arguments are the
-// shard's name and the hub's name and address.
+// shard's name, the hub's name and address, and what the server likes best.
 //
 // The target's own instance label is taken off the samples, though not off
 // up and its kin, which no metric_relabel_configs rule reaches: else a series
@@ -25,6 +25,7 @@ storage:
     out_of_order_time_window: 2h
 scrape_configs:
   - job_name: edgehub
+    scrape_protocols: [%[4]s]
     honor_labels: true
     honor_timestamps: true
     static_configs:
@@ -32,10 +33,24 @@ scrape_configs:
         labels: {instance: %[2]q}
     metric_relabel_configs:
       - source_labels: [instance]
-        regex: edgehub-[0-9]+
+        regex: edgehub-[0-9a-z]+
         target_label: instance
         replacement: ""
 `
+
+// What a server of a shard asks for. Only protobuf carries the markers by which a hub ends
+// series.
+const (
+	textProtocols     = "PrometheusText1.0.0, PrometheusText0.0.4"
+	protobufProtocols = "PrometheusProto, " + textProtocols
+)
+
+func (c Config) protocols() string {
+	if c.Protobuf {
+		return protobufProtocols
+	}
+	return textProtocols
+}
 
 // startNodeExporter starts a node exporter and returns its address.
 func (s *Stack) startNodeExporter(ctx context.Context, i int) (string, error) {

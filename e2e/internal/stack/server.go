@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hubring/hubring/e2e/internal/process"
 	"github.com/hubring/hubring/e2e/internal/realbin"
@@ -83,6 +84,9 @@ func (v *Server) run(ctx context.Context) error {
 
 // Kill kills the server with SIGKILL. What it has stored stays.
 func (v *Server) Kill() { v.Process.Kill() }
+
+// Stop asks the server to stop, and waits until it has.
+func (v *Server) Stop(timeout time.Duration) error { return v.Process.Stop(timeout) }
 
 // Restart starts a server that has ended, with the data that it had.
 func (v *Server) Restart(ctx context.Context) error {

@@ -38,6 +38,7 @@ type Config struct {
 	Dir           string   // for logs and data
 	Shards        int      // hubs, each with its own Prometheus server
 	HubsOnly      bool     // no Prometheus servers, but those of StartServer
+	Protobuf      bool     // scrapes, as the chart has them, and not by text
 	HubArgs       []string // more of every hub's arguments
 	Global        bool     // sidecars and a querier, too
 	NodeExporters int
@@ -60,6 +61,7 @@ type Shard struct {
 	Name       string // its external label
 	Hub        *Hub
 	Prometheus string // address
+	Server     *Server
 
 	tsdbPath    string // folder of the server's data
 	sidecarGRPC string // address, empty without one
@@ -121,6 +123,15 @@ func (s *Stack) startShard(ctx context.Context, sh *Shard) error {
 	}
 	sh.sidecarGRPC, err = s.startSidecar(ctx, sh)
 	return err
+}
+
+// StartShard starts one more shard, which is neither in Shards nor known to the querier.
+func (s *Stack) StartShard(ctx context.Context, name string) (*Shard, error) {
+	sh := &Shard{Name: name}
+	if err := s.startPair(ctx, sh); err != nil {
+		return nil, fmt.Errorf("start shard %s: %w", name, err)
+	}
+	return sh, nil
 }
 
 func logDir(cfg Config) string  { return filepath.Join(cfg.Dir, "logs") }

@@ -1,0 +1,365 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hubring/hubring/e2e/internal/promapi"
+)
+
+// askDelay is how far back the questions of each second look: all that was reported by then has been scraped.
+const askDelay = 10 * time.Second
+
+// question is an expression to which hubquery and one Prometheus must give the same answer.
+type question struct {
+	expr  string
+	exact bool // to the last bit; else to 1e-9
+}
+
+// liveQuestions are asked each second.
+var liveQuestions = []question{
+	{`count(gw_info)`, true},
+	{`count({__name__=~"gw_.+"})`, true},
+	{`sum(gw_load)`, true},
+	{`avg(gw_load)`, true},
+	{`max(gw_load)`, true},
+	{`min(gw_load)`, true},
+	{`sum by (networkID, version) (gw_info)`, true},
+	{`gw_load{gatewayID=~"moves-0[0-9]"}`, true},
+	{`gw_load{gatewayID="moves-07"}`, true},
+	{`sum(cloud_jobs)`, true},
+	{`sum(count_over_time(gw_load[10s]))`, true},
+	{`sum(rate(gw_requests_total[15s]))`, false},
+	{`sum by (gatewayID) (increase(gw_requests_total{code="200"}[15s]))`, false},
+	{`histogram_quantile(0.9, sum by (le) (rate(gw_latency_seconds_bucket[15s])))`, false},
+}
+
+// lastQuestions are asked in the end about the whole run, beside the others.
+var lastQuestions = []question{
+	{`gw_load`, true},
+	{`timestamp(gw_load)`, true},
+	{`gw_load offset 10s`, true},
+	{`gw_requests_total - gw_requests_total offset 15s`, true},
+	{`count_over_time(gw_load[10s])`, true},
+	{`sum_over_time(gw_load[10s])`, true},
+	{`max_over_time(gw_load[30s])`, true},
+	{`last_over_time(gw_load[5s])`, true},
+	{`changes(gw_load[20s])`, true},
+	{`resets(gw_requests_total[1m])`, true},
+	{`rate(gw_requests_total[15s])`, false},
+	{`irate(gw_requests_total[15s])`, false},
+	{`deriv(gw_load[15s])`, false},
+	{`rate(gw_requests_total[1m])`, false},
+	{`sum(increase(gw_requests_total[1m]))`, false},
+	{`sum by (code) (rate(gw_requests_total[15s]))`, false},
+	{`sum by (gatewayID) (rate(gw_requests_total{code="500"}[15s])) / sum by (gatewayID) (rate(gw_requests_total[15s]))`, false},
+	{`histogram_quantile(0.9, sum by (gatewayID, le) (rate(gw_latency_seconds_bucket[15s])))`, false},
+	{`topk(3, sum by (gatewayID) (rate(gw_requests_total[15s])))`, false},
+	{`quantile(0.5, gw_load)`, false},
+	{`stddev(gw_load)`, false},
+	{`count_values("load", gw_load)`, true},
+	{`gw_load * on (gatewayID) group_left (version) gw_info`, true},
+	{`count by (version) (gw_load * on (gatewayID) group_left (version) gw_info)`, true},
+	{`sum(gw_load) / count(gw_info)`, true},
+	{`max_over_time(sum(rate(gw_requests_total[5s]))[20s:1s])`, false},
+	{`sum(max_over_time(gw_load[10s:500ms]))`, true},
+	{`gw_info offset 1m unless on (gatewayID) gw_info`, true},
+	{`absent(gw_load{gatewayID="moves-99"})`, true},
+	{`absent(gw_load{gatewayID="moves-07"})`, true},
+	{`cloud_jobs`, true},
+	{`sum(rate(cloud_done_total[15s]))`, false},
+	{`sum(gw_load @ end())`, true},
+}
+
+// difference says in what two answers differ, or nothing. Series that only one has differ.
+func (q question) difference(got, want map[string]float64) string {
+	for _, key := range slices.Sorted(maps.Keys(want)) {
+		g, there := got[key]
+		switch w := want[key]; {
+		case !there:
+			return fmt.Sprintf("%s is missing, which is %v (%d series, not %d)", key, w, len(got), len(want))
+		case !q.same(g, w):
+			return fmt.Sprintf("%s is %v, not %v", key, g, w)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(got)) {
+		if _, there := want[key]; !there {
+			return fmt.Sprintf("%s is %v, and should not be there (%d series, not %d)", key, got[key], len(got), len(want))
+		}
+	}
+	return ""
+}
+
+func (q question) same(a, b float64) bool {
+	if math.Float64bits(a) == math.Float64bits(b) || math.IsNaN(a) && math.IsNaN(b) {
+		return true
+	}
+	return !q.exact && math.Abs(a-b) <= 1e-9*max(math.Abs(a), math.Abs(b), 1e-9)
+}
+
+// asker asks hubquery and one Prometheus the same each second. An answer that differs is asked again until it
+// does not.
+type asker struct {
+	hubquery, reference *promapi.Client
+	alerts              *alerts
+
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu      sync.Mutex
+	rounds  int
+	asked   int
+	open    []*miss
+	late    []*miss
+	refused []refusal
+	longest time.Duration // of one round
+}
+
+// miss is an answer that was not that of one Prometheus.
+type miss struct {
+	question
+	at    time.Time // that was asked about
+	asked time.Time // when
+	fault string    // of the first answer
+	last  string    // of the latest one
+	right time.Time // when it was asked again and was right
+}
+
+// refusal is a question that hubquery did not answer.
+type refusal struct {
+	at  time.Time
+	err error
+}
+
+func startAsker(t *testing.T, hubquery, reference *promapi.Client, alerts *alerts) *asker {
+	ctx, cancel := context.WithCancel(t.Context())
+	a := &asker{hubquery: hubquery, reference: reference, alerts: alerts, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		a.run(ctx)
+	}()
+	t.Cleanup(a.stop)
+	return a
+}
+
+func (a *asker) stop() {
+	a.cancel()
+	<-a.done
+}
+
+func (a *asker) run(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for round := 0; ; round++ {
+		began := time.Now()
+		// In turn at other times of the second, that of a gateway's report and the one right before
+		// it among them.
+		offset := []time.Duration{0, 250, 499, 31, 30, 750}[round%6] * time.Millisecond
+		a.ask(ctx, began.Truncate(time.Second).Add(offset-askDelay))
+		if ctx.Err() != nil {
+			return
+		}
+		a.mu.Lock()
+		a.rounds++
+		a.longest = max(a.longest, time.Since(began))
+		a.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// ask asks every question about a time, and again those whose answers differed.
+func (a *asker) ask(ctx context.Context, at time.Time) {
+	a.mu.Lock()
+	again := a.open
+	a.open = nil
+	a.mu.Unlock()
+	var g errgroup.Group
+	g.SetLimit(4)
+	for _, q := range liveQuestions {
+		g.Go(func() error { a.once(ctx, &miss{question: q, at: at, asked: time.Now()}); return nil })
+	}
+	for _, m := range again {
+		g.Go(func() error { a.once(ctx, m); return nil })
+	}
+	for _, rule := range a.alerts.rules {
+		g.Go(func() error { a.alerts.look(ctx, a, rule, at); return nil })
+	}
+	_ = g.Wait() // no question returns an error
+}
+
+// once asks a question.
+func (a *asker) once(ctx context.Context, m *miss) {
+	want, err := a.reference.VectorAt(ctx, m.expr, m.at)
+	var got model.Vector
+	if err == nil {
+		got, err = a.hubquery.VectorAt(ctx, m.expr, m.at)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked++
+	if err != nil {
+		a.refused = append(a.refused, refusal{time.Now(), err})
+		a.open = append(a.open, m)
+		if m.fault == "" {
+			m.fault = err.Error()
+		}
+		return
+	}
+	m.last = m.difference(instant(got), instant(want))
+	switch {
+	case m.last != "":
+		if m.fault == "" {
+			m.fault = m.last
+		}
+		a.open = append(a.open, m)
+	case m.fault != "":
+		m.right = time.Now()
+		a.late = append(a.late, m)
+	}
+}
+
+func instant(v model.Vector) map[string]float64 {
+	out := make(map[string]float64, len(v))
+	for _, s := range v {
+		out[s.Metric.String()] = float64(s.Value)
+	}
+	return out
+}
+
+// await waits for n more rounds of questions.
+func (a *asker) await(t *testing.T, n int) {
+	t.Helper()
+	a.mu.Lock()
+	want := a.rounds + n
+	a.mu.Unlock()
+	eventually(t, patience+time.Duration(n)*2*time.Second, func(context.Context) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.rounds < want {
+			return fmt.Errorf("%d rounds of questions were asked, not yet %d", a.rounds, want)
+		}
+		return nil
+	})
+}
+
+// awaitRight waits until no answer is wrong any more but for times between from and to.
+func (a *asker) awaitRight(t *testing.T, from, to time.Time) {
+	t.Helper()
+	eventually(t, patience, func(context.Context) error {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		for _, m := range a.open {
+			if m.at.Before(from) || m.at.After(to) {
+				return fmt.Errorf("%s at %s: %s", m.expr, clock(m.at), m.last)
+			}
+		}
+		return nil
+	})
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05.000") }
+
+// wrong is a step of a range at which an answer was not that of one Prometheus.
+type wrong struct {
+	question
+	at    time.Time
+	fault string
+}
+
+// compare asks a question over a range of both, and returns where the answers differ.
+func compare(ctx context.Context, got, want *promapi.Client, q question, from, to time.Time, step time.Duration) ([]wrong, error) {
+	w, err := want.Range(ctx, q.expr, from, to, step)
+	if err != nil {
+		return nil, err
+	}
+	g, err := got.Range(ctx, q.expr, from, to, step)
+	if err != nil {
+		return nil, err
+	}
+	wants, gots := bySteps(w), bySteps(g)
+	var all []wrong
+	for at := from; !at.After(to); at = at.Add(step) {
+		if fault := q.difference(gots[at.UnixMilli()], wants[at.UnixMilli()]); fault != "" {
+			all = append(all, wrong{q, at, fault})
+		}
+	}
+	if len(wants) == 0 && len(gots) > 0 {
+		return all, fmt.Errorf("%s: one Prometheus has no answer", q.expr)
+	}
+	return all, nil
+}
+
+func bySteps(m model.Matrix) map[int64]map[string]float64 {
+	steps := map[int64]map[string]float64{}
+	for _, series := range m {
+		name := series.Metric.String()
+		for _, p := range series.Values {
+			at := int64(p.Timestamp)
+			if steps[at] == nil {
+				steps[at] = map[string]float64{}
+			}
+			steps[at][name] = float64(p.Value)
+		}
+	}
+	return steps
+}
+
+// requireSame asks all questions over a range, in several steps and lookbacks, and requires that all answers
+// are those of one Prometheus, but for some time since a crash; it returns how long that was.
+func requireSame(t *testing.T, hubquery, reference *promapi.Client, from, to, crash time.Time) {
+	t.Helper()
+	type way struct {
+		step     time.Duration
+		lookback string
+	}
+	began := time.Now()
+	asked, steps := 0, 0
+	first, last := map[bool]time.Time{}, map[bool]time.Time{}
+	for _, w := range []way{{time.Second, ""}, {250 * time.Millisecond, ""}, {time.Second, "10s"}} {
+		got, want := hubquery, reference
+		if w.lookback != "" {
+			got, want = got.With("lookback_delta", w.lookback), want.With("lookback_delta", w.lookback)
+		}
+		for _, q := range slices.Concat(liveQuestions, lastQuestions) {
+			faults, err := compare(t.Context(), got, want, q, from, to, w.step)
+			require.NoError(t, err)
+			asked++
+			steps += int(to.Sub(from)/w.step) + 1
+			for _, f := range faults {
+				if f.at.Before(crash.Add(-lossWindow)) || f.at.After(crash.Add(crashLimit)) {
+					require.Fail(t, "not the answer of one Prometheus", "%s at %s (%s after the crash), step %s, lookback %q: %s; and at %d more times",
+						q.expr, clock(f.at), f.at.Sub(crash).Round(time.Millisecond), w.step, w.lookback, f.fault, len(faults)-1)
+				}
+				if first[q.exact].IsZero() || f.at.Before(first[q.exact]) {
+					first[q.exact] = f.at
+				}
+				if f.at.After(last[q.exact]) {
+					last[q.exact] = f.at
+				}
+			}
+		}
+	}
+	t.Logf("%d questions over %s, %d answers, were those of one Prometheus (asked within %s)", asked, to.Sub(from).Round(time.Second), steps, time.Since(began).Round(time.Second))
+	for exact, what := range map[bool]string{true: "counts and values", false: "rates"} {
+		if at := first[exact]; !at.IsZero() {
+			t.Logf("but for %s from %s to %s after the crash", what, at.Sub(crash).Round(time.Millisecond), last[exact].Sub(crash).Round(time.Millisecond))
+		}
+	}
+}
