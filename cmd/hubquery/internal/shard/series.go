@@ -36,7 +36,8 @@ func (s *Server) Series(ctx context.Context, from, to int64, hints *storage.Sele
 	if err != nil {
 		return nil, err
 	}
-	set := q.Select(ctx, true, hints, matchers...)
+	// It appends to the matchers, and so do others, for their servers, at the same time.
+	set := q.Select(ctx, true, hints, slices.Clip(matchers)...)
 	if err := set.Err(); err != nil {
 		return nil, s.unavailable(ctx, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -450,4 +451,32 @@ func TestRawSeriesThatBreakOff(t *testing.T) {
 	var unavailable *UnavailableError
 	require.ErrorAs(t, err, &unavailable)
 	assert.Equal(t, s.URL, unavailable.Server)
+}
+
+// TestMatchersAreNotShared reads two servers at once with the same matchers, which have room behind them.
+func TestMatchersAreNotShared(t *testing.T) {
+	matchers := append(make([]*labels.Matcher, 0, 8), labels.MustNewMatcher(labels.MatchEqual, "__name__", "x"))
+	var wg sync.WaitGroup
+	found := make([]int, 2)
+	for i := range found {
+		s := servertest.New(t, map[string]string{"shard": strconv.Itoa(i)})
+		s.Add([]servertest.Sample{{T: 1000, V: 1}}, "__name__", "x")
+		set, err := New(config.DefaultHTTPClientConfig, prometheus.NewRegistry(), promslog.NewNopLogger())
+		require.NoError(t, err)
+		require.NoError(t, set.Use([]Config{{Name: "0", Servers: []string{s.URL}, Kind: Prometheus}}))
+		server := set.All()[0].Servers[0]
+		wg.Go(func() {
+			for range 50 {
+				series, err := server.Series(t.Context(), 0, 2000, nil, NewBudget(1000), matchers...)
+				if !assert.NoError(t, err) {
+					return
+				}
+				for series.Next() {
+					found[i]++
+				}
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, []int{50, 50}, found)
 }
