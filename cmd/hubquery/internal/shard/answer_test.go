@@ -77,7 +77,7 @@ func TestReadRubbish(t *testing.T) {
 func TestReadWithinBudget(t *testing.T) {
 	points := strings.Repeat(`[1,"1"],`, 50_000)
 	for name, body := range map[string]string{
-		"points":               `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[` + points,
+		"points":                `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[` + points,
 		"series without points": `{"status":"success","data":{"resultType":"matrix","result":[` + strings.Repeat(`{"metric":{}},`, 50_000),
 	} {
 		t.Run(name, func(t *testing.T) {
