@@ -175,7 +175,7 @@ const tolerance = 1e-9
 func Difference(rule Rule, a, b *Answer) string {
 	if rule == Names {
 		if missing, more := without(a.names, b.names), without(b.names, a.names); len(missing)+len(more) > 0 {
-			return fmt.Sprintf("%d entries are missing, %d are too many of %d: %.100v", len(missing), len(more), len(a.names), append(missing, more...))
+			return fmt.Sprintf("%d entries are missing, %d are too many of %d, such as %.100s", len(missing), len(more), len(a.names), append(missing, more...)[0])
 		}
 		if len(a.names) != len(b.names) {
 			return fmt.Sprintf("%d entries for %d", len(b.names), len(a.names))
