@@ -3,11 +3,13 @@
 package raw
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -75,12 +77,18 @@ func (q *querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 			there = append(there, q.unmoved(sets[i], q.Shards[i].Name))
 		}
 	}
-	return &bounded{SeriesSet: storage.NewMergeSeriesSet(there, 0, storage.ChainedSeriesMerge), most: q.MostSeries}
+	merge := storage.ChainedSeriesMerge
+	if q.moving() {
+		merge = q.together
+	}
+	return &bounded{SeriesSet: storage.NewMergeSeriesSet(there, 0, merge), most: q.MostSeries}
 }
+
+func (q *querier) moving() bool { return q.Moves != nil && len(q.Moves.Moved) > 0 }
 
 // unmoved takes out of a shard's series the markers by which hubs wrote down that a gateway moved away.
 func (q *querier) unmoved(set storage.SeriesSet, on string) storage.SeriesSet {
-	if q.Moves == nil || len(q.Moves.Moved) == 0 {
+	if !q.moving() {
 		return set
 	}
 	return &unmovedSet{SeriesSet: set, q: q, shard: on}
@@ -152,6 +160,83 @@ func (s *unmovedSeries) Iterator(it chunkenc.Iterator) chunkenc.Iterator {
 	return storage.NewListSeriesIterator(kept(slices.DeleteFunc(samples, func(sample chunks.Sample) bool {
 		return stale(sample) && s.moves.OfMove(s.gateway, s.shard, sample.T())
 	})))
+}
+
+// together makes one series of those that a gateway which moved has on several shards. Not all markers by which hubs
+// wrote down a move are known for such by when the gateway came where: a hub that was told that the gateway had left may
+// have taken in samples of it later, such as those of a request that nobody knew it still had. So a marker goes, too, if
+// the series lives on another shard at its time.
+func (q *querier) together(all ...storage.Series) storage.Series {
+	first, ok := all[0].(*unmovedSeries)
+	if !ok {
+		return storage.ChainedSeriesMerge(all...)
+	}
+	return &storage.SeriesEntry{
+		Lset: first.Labels(),
+		SampleIteratorFn: func(it chunkenc.Iterator) chunkenc.Iterator {
+			shares := make([][]chunks.Sample, len(all))
+			for i, series := range all {
+				it = series.Iterator(it)
+				samples, err := storage.ExpandSamplesWithoutReplacingNaNs(it, nil)
+				if err != nil {
+					return broken{chunkenc.NewNopIterator(), err}
+				}
+				shares[i] = samples
+			}
+			return storage.NewListSeriesIterator(kept(joined(shares)))
+		},
+	}
+}
+
+// alive is how long a series lives at most after a sample without another one, for whoever wants to know whether a marker
+// of the same series on another shard ended all of it.
+const alive = 5 * time.Minute
+
+// joined joins the samples of several shards, in order, without markers that did not end all of it.
+func joined(shares [][]chunks.Sample) []chunks.Sample {
+	var all []chunks.Sample
+	for i, share := range shares {
+		var last int64 // of the samples
+		for _, sample := range share {
+			if !stale(sample) {
+				last = sample.T()
+			} else if livesElsewhere(shares, i, last, sample.T()) {
+				continue
+			}
+			all = append(all, sample)
+		}
+	}
+	// Of those at one time a sample comes before a marker.
+	slices.SortStableFunc(all, func(a, b chunks.Sample) int {
+		return cmp.Or(cmp.Compare(a.T(), b.T()), cmp.Compare(rank(a), rank(b)))
+	})
+	return slices.CompactFunc(all, func(a, b chunks.Sample) bool { return a.T() == b.T() })
+}
+
+func rank(s chunks.Sample) int {
+	if stale(s) {
+		return 1
+	}
+	return 0
+}
+
+// livesElsewhere reports whether a series whose share of a shard ends at a time lives in another share then: it has a sample
+// there which is no older than the last one here, or one before and one after.
+func livesElsewhere(shares [][]chunks.Sample, here int, last, at int64) bool {
+	for i, share := range shares {
+		if i == here {
+			continue
+		}
+		next, _ := slices.BinarySearchFunc(share, at+2, func(s chunks.Sample, t int64) int { return cmp.Compare(s.T(), t) })
+		if next == 0 || stale(share[next-1]) {
+			continue
+		}
+		before := share[next-1].T()
+		if before >= last || next < len(share) && !stale(share[next]) && share[next].T()-before <= alive.Milliseconds() {
+			return true
+		}
+	}
+	return false
 }
 
 // broken has no samples, and says why.

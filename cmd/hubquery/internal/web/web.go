@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/common/route"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	v1 "github.com/prometheus/prometheus/web/api/v1"
 
@@ -123,6 +124,10 @@ const prometheusVersion = "3.15.0"
 // status says what is nobody's fault who asked, and what a shard thinks of an expression. The API's type of
 // error numbers has no name outside it.
 func status[T any](_ T, err error) (int, bool) {
+	var storage promql.ErrStorage // by which the API knows it, and which hides what is in it
+	if errors.As(err, &storage) {
+		err = storage.Err
+	}
 	var unavailable *shard.UnavailableError
 	if errors.As(err, &unavailable) {
 		return http.StatusServiceUnavailable, true
