@@ -54,6 +54,7 @@ type Shard struct {
 	cfg     Config
 	up      atomic.Bool
 	room    chan struct{}
+	choice  choice // of a pair
 }
 
 // Up reports whether a server of the shard answered when it was last asked how it is.
