@@ -8,37 +8,42 @@ import (
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/grafana/regexp"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
 	"github.com/prometheus/common/version"
 	"github.com/prometheus/exporter-toolkit/web"
 	webflag "github.com/prometheus/exporter-toolkit/web/kingpinflag"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 )
 
 type options struct {
-	web          *web.FlagConfig
-	log          *promslog.Config
-	shardsFile   string
-	shards       []shard.Config // instead of the file
-	httpConfig   string
-	label        string
-	timeout      time.Duration
-	concurrency  int
-	queue        int
-	maxSamples   int
-	maxSeries    int
-	maxMoved     int
-	lookback     time.Duration
-	defaultStep  time.Duration
-	partial      bool
-	archive      string
-	archiveAfter time.Duration
-	stopTimeout  time.Duration
-	experiments  bool
-	pprof        bool
-	given        map[string]string // flags, for the API
+	web           *web.FlagConfig
+	log           *promslog.Config
+	shardsFile    string
+	shards        []shard.Config // instead of the file
+	httpConfig    string
+	label         string
+	users         bool // are known by their passwords
+	cors          *regexp.Regexp
+	shardRequests int
+	timeout       time.Duration
+	concurrency   int
+	queue         int
+	maxSamples    int
+	maxSeries     int
+	maxMoved      int
+	lookback      time.Duration
+	defaultStep   time.Duration
+	partial       bool
+	archive       string
+	archiveAfter  time.Duration
+	stopTimeout   time.Duration
+	experiments   bool
+	pprof         bool
+	given         map[string]string // flags, for the API
 }
 
 // parse reads the command line. --help and --version end the process.
@@ -50,6 +55,7 @@ func parse(args []string) (options, error) {
 	var shards []string
 	app.Flag("shard", "A shard and its server, or its pair of servers; repeatable, instead of --shards.file.").PlaceHolder("NAME=URL[,URL]").StringsVar(&shards)
 	app.Flag("shards.http-config.file", "How servers are asked: TLS, passwords and more, in the form of Prometheus' http_config.").PlaceHolder("FILE").StringVar(&o.httpConfig)
+	app.Flag("shards.max-requests", "Requests to one shard at a time, of all queries. A Prometheus works on as many by default.").Default("20").IntVar(&o.shardRequests)
 	app.Flag("gateway.label", "Label that names a series' gateway, as the hubs have it.").Default("gatewayID").StringVar(&o.label)
 	app.Flag("query.timeout", "Time for a query, with waiting for others to end.").Default("2m").DurationVar(&o.timeout)
 	app.Flag("query.max-concurrency", "Queries that are answered at a time. The last quarter is for those who have less than an even share.").Default("20").IntVar(&o.concurrency)
@@ -63,6 +69,8 @@ func parse(args []string) (options, error) {
 	app.Flag("query.experimental-functions", "Take PromQL's experimental functions, which the shards must take, too.").BoolVar(&o.experiments)
 	app.Flag("archive.url", "A Thanos querier over store gateways, which is asked for what the shards keep no longer.").PlaceHolder("URL").StringVar(&o.archive)
 	app.Flag("archive.after", "Age beyond which samples are asked of the archive: less than the servers' retention, and more than it takes to upload a block.").PlaceHolder("TIME").DurationVar(&o.archiveAfter)
+	var origin string
+	app.Flag("web.cors.origin", "Origins whose pages may ask, as a regular expression that is anchored.").Default(".*").StringVar(&origin)
 	app.Flag("web.stop-timeout", "Time for queries that run when the process is told to stop.").Default("30s").DurationVar(&o.stopTimeout)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&o.pprof)
 	promslogflag.AddFlags(app, o.log)
@@ -82,11 +90,11 @@ func parse(args []string) (options, error) {
 			o.given[flag.Model().Name] = *element.Value
 		}
 	}
-	return o, o.settle(shards)
+	return o, o.settle(shards, origin)
 }
 
 // settle reports what single flags cannot show.
-func (o *options) settle(shards []string) error {
+func (o *options) settle(shards []string, origin string) error {
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, text := range shards {
@@ -107,12 +115,20 @@ func (o *options) settle(shards []string) error {
 			fault("--shard: %w", err)
 		}
 	}
+	var err error
+	if o.cors, err = regexp.Compile("^(?:" + origin + ")$"); err != nil {
+		fault("--web.cors.origin: %w", err)
+	}
+	if o.users, err = passwords(*o.web.WebConfigFile); err != nil {
+		fault("--web.config.file: %w", err)
+	}
 	if o.label == "" {
 		fault("--gateway.label is empty; leave it out for gatewayID")
 	}
 	for name, n := range map[string]int{
 		"query.max-concurrency": o.concurrency, "query.max-waiting": o.queue, "query.max-samples": o.maxSamples,
 		"query.max-raw-series": o.maxSeries, "query.max-moved": o.maxMoved,
+		"shards.max-requests": o.shardRequests,
 	} {
 		if n <= 0 {
 			fault("--%s is %d, it must be above 0", name, n)
@@ -132,4 +148,23 @@ func (o *options) settle(shards []string) error {
 		fault("--archive.url: %q is no URL", o.archive)
 	}
 	return errors.Join(errs...)
+}
+
+// passwords reports whether the users that requests name have shown a password.
+func passwords(webConfig string) (bool, error) {
+	if webConfig == "" {
+		return false, nil
+	}
+	if err := web.Validate(webConfig); err != nil {
+		return false, err
+	}
+	content, err := os.ReadFile(webConfig)
+	if err != nil {
+		return false, err
+	}
+	var file struct {
+		Users map[string]string `yaml:"basic_auth_users"`
+	}
+	err = yaml.Unmarshal(content, &file)
+	return len(file.Users) > 0, err
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 )
 
@@ -16,6 +18,15 @@ type follower struct {
 	logger *slog.Logger
 	last   []shard.Config
 	wrong  string // what was said of the file last
+	good   prometheus.Gauge
+}
+
+func newFollower(path string, shards *shard.Set, reg prometheus.Registerer, logger *slog.Logger) *follower {
+	f := &follower{path: path, shards: shards, logger: logger, good: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "hubquery_shards_file_good", Help: "Whether the file of shards was right when it was last read. If not, the shards are those from before.",
+	})}
+	reg.MustRegister(f.good)
+	return f
 }
 
 // begin makes the first set of shards.
@@ -26,6 +37,7 @@ func (f *follower) begin(given []shard.Config) (err error) {
 			return err
 		}
 	}
+	f.good.Set(1)
 	return f.shards.Use(f.last)
 }
 
@@ -55,9 +67,11 @@ func (f *follower) look() {
 			f.last = now
 		}
 	}
+	f.good.Set(0)
 	switch {
 	case err == nil:
 		f.wrong = ""
+		f.good.Set(1)
 	case err.Error() != f.wrong:
 		f.wrong = err.Error()
 		f.logger.Error("the file of shards is wrong, those from before stay", "error", err)

@@ -27,7 +27,10 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/prometheus/promql/parser"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/propagation"
 
+	"github.com/hubring/hubring/cmd/hubquery/internal/bounded"
 	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
 	"github.com/hubring/hubring/cmd/hubquery/internal/gate"
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
@@ -37,6 +40,7 @@ import (
 const (
 	headerTime = 10 * time.Second
 	bodyTime   = time.Minute
+	writeTime  = time.Minute // beyond the query's own
 	idleTime   = 5 * time.Minute
 	fileEvery  = 5 * time.Second // how often the file of shards is looked at
 )
@@ -73,11 +77,13 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	f := &follower{path: o.shardsFile, shards: shards, logger: logger}
+	shards.MostRequests = o.shardRequests
+	otel.SetTextMapPropagator(propagation.TraceContext{}) // for remote read
+	f := newFollower(o.shardsFile, shards, registry, logger)
 	if err := f.begin(o.shards); err != nil {
 		return err
 	}
-	promql := parser.NewParser(parser.Options{EnableExperimentalFunctions: o.experiments})
+	promql := bounded.Parser{Parser: parser.NewParser(parser.Options{EnableExperimentalFunctions: o.experiments})}
 	engineConfig := engine.Config{
 		Shards: shards, GatewayLabel: o.label, Timeout: o.timeout, Lookback: o.lookback, DefaultStep: o.defaultStep,
 		MaxSamples: o.maxSamples, MaxSeries: o.maxSeries, MaxMoved: o.maxMoved, ArchiveAfter: o.archiveAfter,
@@ -91,7 +97,8 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	var stopping atomic.Bool
 	handler := web.New(web.Config{
 		Engine: engine.New(engineConfig), Shards: shards, Gate: gate.New(o.concurrency, o.queue, registry), Parser: promql,
-		Partial: o.partial, Timeout: o.timeout, Lookback: o.lookback, MaxSamples: o.maxSamples, MaxSeries: o.maxSeries, Flags: o.given,
+		Partial: o.partial, Timeout: o.timeout, Lookback: o.lookback, MaxSamples: o.maxSamples, MaxSeries: o.maxSeries,
+		Label: o.label, Users: o.users, Flags: o.given, CORSOrigin: o.cors,
 		Ready:    func() bool { return !stopping.Load() && shards.Answered() },
 		Registry: registry, Logger: logger,
 	})
@@ -100,7 +107,8 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime, IdleTimeout: idleTime,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		WriteTimeout: o.timeout + writeTime, // so that nobody who does not read his answer keeps his room
+		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
 	working, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()

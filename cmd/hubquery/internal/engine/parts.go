@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
+	"github.com/grafana/regexp"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -162,7 +164,18 @@ func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, par
 // shardWarning is what a shard's engine says about an expression.
 type shardWarning string
 
-func (w shardWarning) Error() string { return string(w) }
+// position is where in an expression a warning sees its reason. A part is another expression.
+var position = regexp.MustCompile(` \(\d+:\d+\)$`)
+
+func (w shardWarning) Error() string { return position.ReplaceAllString(string(w), "") }
+
+// Unwrap tells infos from warnings, as the API does.
+func (w shardWarning) Unwrap() error {
+	if strings.HasPrefix(string(w), annotations.PromQLInfo.Error()) {
+		return annotations.PromQLInfo
+	}
+	return annotations.PromQLWarning
+}
 
 // portions cuts steps into what a server takes at a time.
 func portions(t split.Times) []split.Times {

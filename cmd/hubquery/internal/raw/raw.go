@@ -22,6 +22,9 @@ import (
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 )
 
+// ErrTooManySeries says that a selector has more series than may be worked out here.
+var ErrTooManySeries = errors.New("a selector of the query has too many series")
+
 // Storage reads series from shards. It is for one query.
 type Storage struct {
 	Shards []*shard.Shard
@@ -118,7 +121,7 @@ func (b *bounded) Next() bool {
 		return false
 	}
 	if b.n++; b.n > b.most {
-		b.err = fmt.Errorf("a selector of the query has more than %d series that cannot be worked out in their shards: name fewer, or aggregate them by gateway first", b.most)
+		b.err = fmt.Errorf("%w: more than %d that cannot be worked out in their shards; name fewer, or aggregate them by gateway first", ErrTooManySeries, b.most)
 		return false
 	}
 	return true

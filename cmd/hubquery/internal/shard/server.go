@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage/remote"
+	"go.opentelemetry.io/otel/propagation"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -188,6 +189,7 @@ func (s *Server) Get(ctx context.Context, path string, query url.Values) (io.Rea
 func (s *Server) do(req *http.Request) (io.ReadCloser, error) {
 	// Compressing costs a server more than it saves between machines of one cluster.
 	req.Header.Set("Accept-Encoding", "identity")
+	propagation.TraceContext{}.Inject(req.Context(), propagation.HeaderCarrier(req.Header))
 	resp, err := s.client.Do(req)
 	if err != nil {
 		return nil, s.unavailable(req.Context(), err)

@@ -3,23 +3,22 @@ package web
 import (
 	"context"
 	"errors"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/prometheus/model/exemplar"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
 
-	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
+	"github.com/hubring/hubring/cmd/hubquery/internal/moves"
 	"github.com/hubring/hubring/cmd/hubquery/internal/raw"
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 )
 
-// lists is what Prometheus' handlers for names, exemplars and remote read ask.
+// lists is what Prometheus' handlers for names and remote read ask.
 type lists struct{ doors *doors }
 
 // Querier implements storage.Queryable.
@@ -49,12 +48,13 @@ func (q *listsQuerier) LabelValues(ctx context.Context, name string, hints *stor
 
 // escaped writes a label's name as the API takes it in a path.
 func escaped(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_'
-	}) {
-		return url.PathEscape(utf8Name(name))
+	if strings.HasPrefix(name, "U__") { // the server would take it for one that is escaped
+		return "U__" + strings.ReplaceAll(name, "_", "__")
 	}
-	return name
+	if model.LegacyValidation.IsValidLabelName(name) {
+		return name
+	}
+	return url.PathEscape(model.EscapeName(name, model.ValueEncodingEscaping))
 }
 
 func (q *listsQuerier) names(ctx context.Context, path string, hints *storage.LabelHints, matchers []*labels.Matcher) ([]string, annotations.Annotations, error) {
@@ -62,12 +62,17 @@ func (q *listsQuerier) names(ctx context.Context, path string, hints *storage.La
 	if len(matchers) > 0 {
 		query.Set("match[]", selector(matchers))
 	}
-	setTime(query, "start", q.from, math.MinInt64/2)
-	setTime(query, "end", q.to, math.MaxInt64/2)
+	// Outside are the API's times for "none was given".
+	if q.from > minTime {
+		query.Set("start", seconds(q.from))
+	}
+	if q.to < maxTime {
+		query.Set("end", seconds(q.to))
+	}
 	if hints != nil && hints.Limit > 0 {
 		query.Set("limit", strconv.Itoa(hints.Limit))
 	}
-	answers, warnings, err := gather[[]string](q.doors, ctx, path, query)
+	answers, warnings, err := gather[[]string](ctx, q.doors, within(q.from, q.to), path, query)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -76,14 +81,9 @@ func (q *listsQuerier) names(ctx context.Context, path string, hints *storage.La
 	return slices.Compact(all), asAnnotations(warnings), nil
 }
 
-// setTime sets a time in milliseconds, unless it is so far away that it means none.
-func setTime(query url.Values, name string, ms, none int64) {
-	if (none < 0 && ms > minTime) || (none > 0 && ms < maxTime) {
-		query.Set(name, strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64))
-	}
-}
+func seconds(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) }
 
-// Times outside are not those of samples: Prometheus' API has such for "no time was given".
+// Times outside are not those of samples.
 const (
 	minTime = -62_135_596_800_000 // year 1
 	maxTime = 253_402_300_799_000 // year 9999
@@ -105,24 +105,45 @@ func selector(matchers []*labels.Matcher) string {
 	return "{" + strings.Join(texts, ",") + "}"
 }
 
-// Select implements storage.Querier: raw series, for whoever reads hubquery remotely.
+// Select implements storage.Querier: raw series, for whoever reads hubquery remotely. They are those of one Prometheus,
+// also of gateways that moved, and always of all shards: there is no way to say that some are missing.
 func (q *listsQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
-	var missed []string
+	shards := q.doors.Shards.All()
 	s := &raw.Storage{
-		Shards: q.doors.Shards.All(), Budget: shard.NewBudget(q.doors.MaxSamples), MostSeries: q.doors.MaxSeries,
-		Missing: func(sh *shard.Shard, err error) error {
-			if !engine.Partial(ctx) {
-				return err
+		Shards: shards, Label: q.doors.Label, Budget: shard.NewBudget(q.doors.MaxSamples), MostSeries: q.doors.MaxSeries,
+		Missing: func(_ *shard.Shard, err error) error { return err },
+	}
+	if len(shards) > 1 {
+		known, err := moves.Ask(ctx, shards, q.doors.Label, q.from, q.to, nil)
+		if err == nil {
+			for _, missing := range known.Missing {
+				err = missing
 			}
-			missed = append(missed, sh.Name)
-			return nil
-		},
+		}
+		if err != nil {
+			note(ctx, err)
+			return storage.ErrSeriesSet(err)
+		}
+		s.Moves = known
 	}
 	inner, err := s.Querier(q.from, q.to)
 	if err != nil {
 		return storage.ErrSeriesSet(err)
 	}
-	return inner.Select(ctx, sorted, hints, matchers...)
+	return &notedSet{SeriesSet: inner.Select(ctx, sorted, hints, matchers...), ctx: ctx}
+}
+
+// notedSet notes why it ended early.
+type notedSet struct {
+	storage.SeriesSet
+	ctx context.Context
+}
+
+// Err implements storage.SeriesSet.
+func (s *notedSet) Err() error {
+	err := s.SeriesSet.Err()
+	note(s.ctx, err)
+	return err
 }
 
 // Close implements storage.LabelQuerier.
@@ -133,50 +154,4 @@ type chunkQuerier struct{ listsQuerier }
 // Select implements storage.ChunkQuerier.
 func (q *chunkQuerier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.ChunkSeriesSet {
 	return storage.NewSeriesSetToChunkSet(q.listsQuerier.Select(ctx, sorted, hints, matchers...))
-}
-
-// ExemplarQuerier implements storage.ExemplarQueryable.
-func (l *lists) ExemplarQuerier(ctx context.Context) (storage.ExemplarQuerier, error) {
-	return &exemplars{lists: l, ctx: ctx}, nil
-}
-
-type exemplars struct {
-	*lists
-	ctx context.Context
-}
-
-// Select implements storage.ExemplarQuerier.
-func (e *exemplars) Select(from, to int64, sets ...[]*labels.Matcher) ([]exemplar.QueryResult, error) {
-	selectors := make([]string, len(sets))
-	for i, set := range sets {
-		selectors[i] = selector(set)
-	}
-	query := url.Values{"query": {strings.Join(selectors, " + ")}}
-	setTime(query, "start", from, math.MinInt64/2)
-	setTime(query, "end", to, math.MaxInt64/2)
-	type found struct {
-		SeriesLabels labels.Labels `json:"seriesLabels"`
-		Exemplars    []struct {
-			Labels    labels.Labels `json:"labels"`
-			Value     string        `json:"value"`
-			Timestamp float64       `json:"timestamp"`
-		} `json:"exemplars"`
-	}
-	answers, _, err := gather[[]found](e.doors, e.ctx, "/api/v1/query_exemplars", query)
-	if err != nil {
-		return nil, err
-	}
-	var all []exemplar.QueryResult
-	for _, f := range slices.Concat(answers...) {
-		r := exemplar.QueryResult{SeriesLabels: f.SeriesLabels}
-		for _, x := range f.Exemplars {
-			v, err := strconv.ParseFloat(x.Value, 64)
-			if err != nil {
-				return nil, err
-			}
-			r.Exemplars = append(r.Exemplars, exemplar.Exemplar{Labels: x.Labels, Value: v, Ts: int64(math.Round(x.Timestamp * 1000)), HasTs: true})
-		}
-		all = append(all, r)
-	}
-	return all, nil
 }

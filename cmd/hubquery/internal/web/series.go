@@ -3,22 +3,26 @@ package web
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
-	"sync"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/gzip"
+	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 )
 
 const (
 	mostSeriesBytes = 1 << 20   // of one series' labels
+	mostTailBytes   = 1 << 20   // behind a list: warnings
 	heldSeries      = 64 << 10  // bytes of a shard's list that may be read ahead
 	mostListed      = 5_000_000 // series in one answer
 )
@@ -26,54 +30,62 @@ const (
 // series passes the shards' lists of series on as they come, without taking them apart: they are long, and all
 // that is to be done is to leave out what came before, of gateways that moved.
 func (d *doors) series(w http.ResponseWriter, r *http.Request) {
-	query, ok := form(w, r)
-	if !ok {
+	bad := func(message string) { fail(w, http.StatusBadRequest, "bad_data", "bad_data", message) }
+	if len(r.Form["match[]"]) == 0 {
+		bad("no match[] parameter provided")
 		return
 	}
-	if len(query["match[]"]) == 0 {
-		fail(w, http.StatusBadRequest, "bad_data", "no match[] parameter provided")
+	sets, err := d.Parser.ParseMetricSelectors(r.Form["match[]"])
+	if err != nil {
+		bad(`invalid parameter "match[]": ` + err.Error())
+		return
+	}
+	for _, set := range sets {
+		if !slices.ContainsFunc(set, func(m *labels.Matcher) bool { return m != nil && !m.Matches("") }) {
+			bad(`invalid parameter "match[]": match[] must contain at least one non-empty matcher`)
+			return
+		}
+	}
+	s, err := spanOf(r.Form)
+	if err != nil {
+		bad(err.Error())
 		return
 	}
 	limit := mostListed
-	if text := query.Get("limit"); text != "" {
+	query := pick(r, "match[]", "start", "end")
+	if text := r.Form.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 0 {
-			fail(w, http.StatusBadRequest, "bad_data", "limit is no number of series")
+		if err != nil {
+			bad(`invalid parameter "limit": ` + err.Error())
 			return
 		}
-		if n > 0 {
-			limit = min(n, mostListed)
+		if n < 0 {
+			bad(`invalid parameter "limit": limit must be non-negative`)
+			return
+		}
+		if n > 0 && n < mostListed {
+			limit = n
+			query.Set("limit", strconv.Itoa(n+1)) // one more says that there are more
 		}
 	}
-	l := &listing{to: bufio.NewWriterSize(w, 256<<10), w: w, seen: map[uint64]struct{}{}, limit: limit}
-	warnings, err := d.list(r.Context(), query, l)
+	l := newListing(w, r, limit)
+	warnings, err := d.list(r.Context(), s, query, l)
 	if err != nil && !l.begun {
 		failWith(w, err)
 		return
 	}
-	if err != nil { // half a list that ends cleanly would be believed
-		panic(http.ErrAbortHandler)
+	if err != nil {
+		abort(r.Context(), err)
 	}
 	l.end(warnings)
 }
 
 // list asks all shards, and hands their series on one shard after the other.
-func (d *doors) list(ctx context.Context, query url.Values, l *listing) ([]string, error) {
+func (d *doors) list(ctx context.Context, s span, query url.Values, l *listing) ([]string, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shards := d.Shards.All()
 	bodies := make([]io.ReadCloser, len(shards))
-	errs := make([]error, len(shards))
-	var wg sync.WaitGroup
-	for i, sh := range shards {
-		wg.Go(func() {
-			errs[i] = sh.Ask(ctx, 0, 0, func(server *shard.Server) (err error) {
-				bodies[i], err = server.Post(ctx, "/api/v1/series", query)
-				return err
-			})
-		})
-	}
-	wg.Wait()
 	defer func() {
 		for _, b := range bodies {
 			if b != nil {
@@ -81,23 +93,28 @@ func (d *doors) list(ctx context.Context, query url.Values, l *listing) ([]strin
 			}
 		}
 	}()
-	var warnings []string
-	for i, err := range errs {
-		var unavailable *shard.UnavailableError
-		switch {
-		case err == nil:
-		case errors.As(err, &unavailable) && engine.Partial(ctx):
-			warnings = append(warnings, fmt.Sprintf("the answer is without shard %s: %v", shards[i].Name, err))
-		default:
-			return nil, err
-		}
+	warnings, err := askAll(ctx, shards, s, func(i int, server *shard.Server) (err error) {
+		bodies[i], err = server.Post(ctx, "/api/v1/series", query)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	for i, body := range bodies {
 		if body == nil {
 			continue
 		}
-		if err := l.take(body); err != nil {
+		said, err := l.take(body)
+		if err != nil && ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
 			return nil, &shard.UnavailableError{Server: "shard " + shards[i].Name, Err: err}
+		}
+		for _, text := range said {
+			if text != truncated && !slices.Contains(warnings, text) && len(warnings) < mostSaid {
+				warnings = append(warnings, text)
+			}
 		}
 	}
 	return warnings, nil
@@ -107,11 +124,27 @@ func (d *doors) list(ctx context.Context, query url.Values, l *listing) ([]strin
 type listing struct {
 	w     http.ResponseWriter
 	to    *bufio.Writer
+	zip   *gzip.Writer // beneath to, where it was asked for
 	begun bool
 	some  bool
 	seen  map[uint64]struct{} // what was written, by its hash
 	limit int
 	cut   bool
+}
+
+const truncated = "results truncated due to limit"
+
+func newListing(w http.ResponseWriter, r *http.Request, limit int) *listing {
+	l := &listing{w: w, seen: map[uint64]struct{}{}, limit: limit}
+	to := io.Writer(w)
+	for name := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		if strings.TrimSpace(name) == "gzip" { // as little as does, of what is long and repeats itself
+			l.zip, _ = gzip.NewWriterLevel(w, gzip.BestSpeed) // which is a level
+			to = l.zip
+		}
+	}
+	l.to = bufio.NewWriterSize(to, 256<<10)
+	return l
 }
 
 func (l *listing) begin() {
@@ -120,6 +153,10 @@ func (l *listing) begin() {
 	}
 	l.begun = true
 	l.w.Header().Set("Content-Type", "application/json")
+	l.w.Header().Add("Vary", "Accept-Encoding")
+	if l.zip != nil {
+		l.w.Header().Set("Content-Encoding", "gzip")
+	}
 	_, _ = l.to.WriteString(`{"status":"success","data":[`)
 }
 
@@ -127,7 +164,7 @@ func (l *listing) end(warnings []string) {
 	l.begin()
 	_, _ = l.to.WriteString("]")
 	if l.cut {
-		warnings = append(warnings, "results truncated due to limit")
+		warnings = append(warnings, truncated)
 	}
 	for i, text := range warnings {
 		if i == 0 {
@@ -142,38 +179,69 @@ func (l *listing) end(warnings []string) {
 	}
 	_, _ = l.to.WriteString("}\n")
 	_ = l.to.Flush() // whoever asked is gone
+	if l.zip != nil {
+		_ = l.zip.Close()
+	}
 }
 
-// take reads one shard's answer and writes the series in it that were not there before.
-func (l *listing) take(body io.Reader) error {
+// take reads one shard's answer and writes the series in it that were not there before. It returns
+// the shard's warnings.
+func (l *listing) take(body io.Reader) ([]string, error) {
 	in := bufio.NewReaderSize(body, heldSeries)
 	head, err := in.ReadSlice('[')
-	if err != nil {
-		return fmt.Errorf("not a list of series: %w", err)
-	}
-	if !isListHead(head) {
-		return fmt.Errorf("not a list of series: %.100q", head)
+	if err != nil || !isListHead(head) {
+		return nil, fmt.Errorf("not a list of series: %.100q", head)
 	}
 	var object []byte
+	for first := true; ; first = false {
+		c, err := next(in)
+		if err == nil && !first && c == ',' {
+			c, err = next(in)
+		} else if err == nil && c == ']' {
+			return tail(in)
+		} else if err == nil && !first {
+			return nil, fmt.Errorf("the list of series has a %q where a comma should be", c)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if c != '{' {
+			return nil, fmt.Errorf("the list of series has a %q in it", c)
+		}
+		if object, err = readObject(in, append(object[:0], '{')); err != nil {
+			return nil, err
+		}
+		l.write(object)
+	}
+}
+
+// errListCut is also for a list that is cut off cleanly.
+var errListCut = fmt.Errorf("the list of series ends early: %w", io.ErrUnexpectedEOF)
+
+// next returns the next byte that is no space.
+func next(in *bufio.Reader) (byte, error) {
 	for {
 		c, err := in.ReadByte()
 		if err != nil {
-			return fmt.Errorf("the list of series ends early: %w", io.ErrUnexpectedEOF)
+			return 0, errListCut
 		}
-		switch c {
-		case ']':
-			return nil
-		case ',', ' ', '\n':
-			continue
-		case '{':
-			if object, err = readObject(in, append(object[:0], '{')); err != nil {
-				return err
-			}
-			l.write(object)
-		default:
-			return fmt.Errorf("the list of series has a %q in it", c)
+		if c != ' ' && c != '\n' && c != '\t' && c != '\r' {
+			return c, nil
 		}
 	}
+}
+
+// tail reads what comes behind the list: warnings, and the end.
+func tail(in io.Reader) ([]string, error) {
+	rest, err := io.ReadAll(io.LimitReader(in, mostTailBytes))
+	if err != nil {
+		return nil, err
+	}
+	var said struct{ Warnings, Infos []string }
+	if err := json.Unmarshal(append([]byte(`{"data":[]`), rest...), &said); err != nil {
+		return nil, fmt.Errorf("what comes behind the list of series: %w", err)
+	}
+	return append(said.Warnings, said.Infos...), nil
 }
 
 func (l *listing) write(object []byte) {
@@ -204,7 +272,7 @@ func readObject(in *bufio.Reader, object []byte) ([]byte, error) {
 		// What is buffered is gone through at once: this is the hot path of long lists.
 		ahead, err := in.Peek(max(in.Buffered(), 1))
 		if err != nil {
-			return nil, fmt.Errorf("the list of series ends early: %w", io.ErrUnexpectedEOF)
+			return nil, errListCut
 		}
 		for i := 0; i < len(ahead); i++ {
 			switch ahead[i] {
@@ -218,7 +286,7 @@ func readObject(in *bufio.Reader, object []byte) ([]byte, error) {
 					}
 					pair, err := in.Peek(2)
 					if err != nil {
-						return nil, fmt.Errorf("the list of series ends early: %w", io.ErrUnexpectedEOF)
+						return nil, errListCut
 					}
 					object = append(object, pair...)
 					_, _ = in.Discard(2)

@@ -6,16 +6,19 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/promql/parser"
 )
 
-var listHead = regexp.MustCompile(`^\s*\{\s*"status"\s*:\s*"success"\s*,\s*"data"\s*:\s*\[$`)
+const mostStats = 10_000 // as Prometheus has it
+
+var listHead = regexp.MustCompile(`^\s*\{\s*"status"\s*:\s*"success"\s*,\s*(?:"isPartial"\s*:\s*false\s*,\s*)?"data"\s*:\s*\[$`)
 
 func isListHead(head []byte) bool { return listHead.Match(head) }
 
@@ -24,34 +27,36 @@ func quote(text string) []byte {
 	return b
 }
 
-// utf8Name writes a name as the API takes it in a path.
-func utf8Name(name string) string { return model.EscapeName(name, model.ValueEncodingEscaping) }
-
 // metadata joins what the shards know of families.
 func (d *doors) metadata(w http.ResponseWriter, r *http.Request) {
-	query, ok := form(w, r)
-	if !ok {
-		return
+	limit, perMetric := -1, -1
+	for name, n := range map[string]*int{"limit": &limit, "limit_per_metric": &perMetric} {
+		if text := r.Form.Get(name); text != "" {
+			var err error
+			if *n, err = strconv.Atoi(text); err != nil {
+				fail(w, http.StatusBadRequest, "bad_data", "bad_data", name+" must be a number")
+				return
+			}
+		}
 	}
 	type about struct {
 		Type string `json:"type"`
 		Help string `json:"help"`
 		Unit string `json:"unit"`
 	}
-	answers, warnings, err := gather[map[string][]about](d, r.Context(), "/api/v1/metadata", query)
+	answers, warnings, err := gather[map[string][]about](r.Context(), d, lately(), "/api/v1/metadata", pick(r, "metric", "limit", "limit_per_metric"))
 	if err != nil {
 		failWith(w, err)
 		return
 	}
 	all := map[string][]about{}
-	limit, _ := strconv.Atoi(query.Get("limit")) // a shard has refused what is no number
 	for _, answer := range answers {
 		for _, name := range slices.Sorted(maps.Keys(answer)) {
-			if _, there := all[name]; !there && limit > 0 && len(all) >= limit {
+			if _, there := all[name]; !there && limit >= 0 && len(all) >= limit {
 				continue
 			}
 			for _, a := range answer[name] {
-				if !slices.Contains(all[name], a) {
+				if !slices.Contains(all[name], a) && (perMetric <= 0 || len(all[name]) < perMetric) {
 					all[name] = append(all[name], a)
 				}
 			}
@@ -60,22 +65,21 @@ func (d *doors) metadata(w http.ResponseWriter, r *http.Request) {
 	reply(w, all, warnings)
 }
 
-// rules and alerts are those of the shards; a ruler that asks hubquery has its own.
-func (d *doors) rules(w http.ResponseWriter, r *http.Request) { d.concat(w, r, "groups") }
+// rules and alerts are those of the shards; a ruler that asks hubquery has its own. Groups come
+// all at once, since shards' pages do not fit together.
+func (d *doors) rules(w http.ResponseWriter, r *http.Request) {
+	d.concat(w, r, pick(r, "type", "rule_name[]", "rule_group[]", "file[]", "exclude_alerts", "match[]"), "groups")
+}
 
-func (d *doors) alerts(w http.ResponseWriter, r *http.Request) { d.concat(w, r, "alerts") }
+func (d *doors) alerts(w http.ResponseWriter, r *http.Request) { d.concat(w, r, nil, "alerts") }
 
 func (d *doors) targets(w http.ResponseWriter, r *http.Request) {
-	d.concat(w, r, "activeTargets", "droppedTargets")
+	d.concat(w, r, pick(r, "state", "scrapePool"), "activeTargets", "droppedTargets")
 }
 
 // concat puts lists of all shards one after the other.
-func (d *doors) concat(w http.ResponseWriter, r *http.Request, keys ...string) {
-	query, ok := form(w, r)
-	if !ok {
-		return
-	}
-	answers, warnings, err := gather[map[string]json.RawMessage](d, r.Context(), r.URL.Path, query)
+func (d *doors) concat(w http.ResponseWriter, r *http.Request, query url.Values, keys ...string) {
+	answers, warnings, err := gather[map[string]json.RawMessage](r.Context(), d, lately(), r.URL.Path, query)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -93,12 +97,62 @@ func (d *doors) concat(w http.ResponseWriter, r *http.Request, keys ...string) {
 	reply(w, all, warnings)
 }
 
-// tsdb adds up the shards' cardinalities.
-func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
-	query, ok := form(w, r)
-	if !ok {
+// exemplars puts the shards' exemplars together. A gateway that moved has them on more than one.
+func (d *doors) exemplars(w http.ResponseWriter, r *http.Request) {
+	expr, err := d.Parser.ParseExpr(r.Form.Get("query"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, "bad_data", "bad_data", err.Error())
 		return
 	}
+	s, err := spanOf(r.Form)
+	if err != nil {
+		fail(w, http.StatusBadRequest, "bad_data", "bad_data", err.Error())
+		return
+	}
+	if len(parser.ExtractSelectors(expr)) == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	type one struct {
+		Labels    json.RawMessage `json:"labels"`
+		Value     json.RawMessage `json:"value"`
+		Timestamp float64         `json:"timestamp"`
+	}
+	type found struct {
+		Series    json.RawMessage `json:"seriesLabels"`
+		Exemplars []one           `json:"exemplars"`
+	}
+	answers, warnings, err := gather[[]found](r.Context(), d, s, "/api/v1/query_exemplars", pick(r, "query", "start", "end"))
+	if err != nil {
+		failWith(w, err)
+		return
+	}
+	all, at := []found{}, map[string]int{}
+	for _, f := range slices.Concat(answers...) {
+		if i, there := at[string(f.Series)]; there {
+			all[i].Exemplars = append(all[i].Exemplars, f.Exemplars...)
+			slices.SortStableFunc(all[i].Exemplars, func(a, b one) int { return cmp.Compare(a.Timestamp, b.Timestamp) })
+			continue
+		}
+		at[string(f.Series)] = len(all)
+		all = append(all, f)
+	}
+	reply(w, all, warnings)
+}
+
+// tsdb adds up the shards' cardinalities. Of values that several shards have the sum is too large; of
+// series it is exact, but for names that are among the first of some shards only.
+func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
+	limit := 10
+	if text := r.Form.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > mostStats {
+			fail(w, http.StatusBadRequest, "bad_data", "bad_data", "limit must be a number from 1 to "+strconv.Itoa(mostStats))
+			return
+		}
+		limit = n
+	}
+	query := url.Values{"limit": {strconv.Itoa(min(limit*10, mostStats))}} // so that few names are missed
 	type stat struct {
 		Name  string `json:"name"`
 		Value uint64 `json:"value"`
@@ -117,7 +171,7 @@ func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
 		Memory  []stat `json:"memoryInBytesByLabelName"`
 		ByValue []stat `json:"seriesCountByLabelValuePair"`
 	}
-	answers, warnings, err := gather[stats](d, r.Context(), "/api/v1/status/tsdb", query)
+	answers, warnings, err := gather[stats](r.Context(), d, lately(), "/api/v1/status/tsdb", query)
 	if err != nil {
 		failWith(w, err)
 		return
@@ -130,10 +184,13 @@ func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
 				to = append(to, s)
 			}
 		}
-		slices.SortFunc(to, func(a, b stat) int { return cmp.Compare(b.Value, a.Value) })
 		return to
 	}
-	var sum stats
+	most := func(all *[]stat) {
+		slices.SortFunc(*all, func(a, b stat) int { return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Name, b.Name)) })
+		*all = slices.Clip((*all)[:min(len(*all), limit)])
+	}
+	sum := stats{Series: []stat{}, Values: []stat{}, Memory: []stat{}, ByValue: []stat{}}
 	for i, a := range answers {
 		sum.Head.NumSeries += a.Head.NumSeries
 		sum.Head.NumLabelPairs += a.Head.NumLabelPairs
@@ -144,6 +201,9 @@ func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
 		sum.Head.MaxTime = max(sum.Head.MaxTime, a.Head.MaxTime)
 		sum.Series, sum.Values = add(sum.Series, a.Series), add(sum.Values, a.Values)
 		sum.Memory, sum.ByValue = add(sum.Memory, a.Memory), add(sum.ByValue, a.ByValue)
+	}
+	for _, all := range []*[]stat{&sum.Series, &sum.Values, &sum.Memory, &sum.ByValue} {
+		most(all)
 	}
 	reply(w, sum, warnings)
 }
