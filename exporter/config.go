@@ -20,6 +20,7 @@ const (
 	DefaultMaxQueueBytes = 64 << 20
 	DefaultBatchBytes    = 1 << 20
 	DefaultBatchWait     = 200 * time.Millisecond
+	DefaultEndsDelay     = time.Minute
 	DefaultPushTimeout   = 10 * time.Second
 	DefaultFlushTimeout  = 10 * time.Second
 	DefaultMinBackoff    = 250 * time.Millisecond
@@ -91,6 +92,10 @@ type Config struct {
 	// right before they begin elsewhere, so that a query over both servers counts
 	// them once and at once.
 	NoEnds bool
+	// EndsDelay is how long after the move that hub is told. The new hub's server should have scraped
+	// by then, or the gateway would be on neither for that time: give it more than
+	// two of their scrape intervals; 1 min.
+	EndsDelay time.Duration
 	// AsGauges makes every family gauges, as Magma's exporters do: a histogram
 	// becomes the gauges name_bucket, name_sum and name_count. Timestamps and
 	// labels stay.
@@ -164,6 +169,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxQueueBytes, DefaultMaxQueueBytes)
 	setDefault(&c.BatchBytes, min(DefaultBatchBytes, max(c.MaxQueueBytes, 1)))
 	setDefault(&c.BatchWait, DefaultBatchWait)
+	setDefault(&c.EndsDelay, DefaultEndsDelay)
 	setDefault(&c.PushTimeout, DefaultPushTimeout)
 	setDefault(&c.FlushTimeout, DefaultFlushTimeout)
 	if c.MinBackoff == 0 && c.MaxBackoff > 0 {
@@ -268,6 +274,7 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"BatchWait", c.BatchWait},
+		{"EndsDelay", c.EndsDelay},
 		{"PushTimeout", c.PushTimeout},
 		{"FlushTimeout", c.FlushTimeout},
 		{"MinBackoff", c.MinBackoff},

@@ -26,7 +26,9 @@ import (
 //     what is to be told goes first. For that they wait while the hub is being told, and
 //     maxPatience at most before; a hub that is not told by then, or that just failed to be,
 //     is sent the samples, and the end is put off (open).
-//  4. If the hub acknowledges these samples the gateway lives there, and the end that was put
+//  4. Else an end is told EndsDelay after it came to be. The new hub's server has the gateway's first
+//     samples by then; told at once, the old one's series might end before anybody can see the new one's.
+//  5. If the hub acknowledges these samples the gateway lives there, and the end that was put
 //     off is dropped: it is overtaken. If another hub does, it is told as before.
 //
 // So the ends of a gateway are told in the order of its moves, and one that is no longer
@@ -74,7 +76,17 @@ type end struct {
 	to    *notices
 	at    int64 // time of the first sample elsewhere, in ms; noTime while no other hub has one
 	state endState
+	turn  int // how often it was put into to.later
 }
+
+// ripening is an end that is to be told from due on. It is no longer if its turn has passed.
+type ripening struct {
+	end  *end
+	turn int
+	due  time.Time
+}
+
+func (p ripening) over() bool { return p.end.state != endWaiting || p.end.turn != p.turn }
 
 const noTime = math.MaxInt64
 
@@ -82,7 +94,7 @@ type endState int
 
 const (
 	endOpen    endState = iota // is not told unless another hub acknowledges samples
-	endWaiting                 // in to.waiting
+	endWaiting                 // in to.later or to.waiting
 	endFlying                  // in a request
 	endOver
 )
@@ -118,6 +130,7 @@ type notices struct {
 	hub  Hub           // where it is, or was
 	wake chan struct{} // capacity 1: the teller is to look again
 
+	later   []ripening // in the order of their times
 	waiting map[*end]struct{}
 	since   time.Time // when the first of them came
 	flying  int       // ends in the request under way
@@ -282,8 +295,38 @@ func (r *router) queueEndLocked(e *end, now time.Time) {
 		r.finishEndLocked(e, endUnsupported)
 		return
 	}
-	r.waitLocked(e, now)
+	if r.closed {
+		r.waitLocked(e, now)
+	} else {
+		r.ends.waiting++
+		e.state = endWaiting
+		e.turn++
+		n.later = append(n.later, ripening{e, e.turn, now.Add(r.cfg.EndsDelay)})
+	}
 	n.signal()
+}
+
+// ripenLocked lets ends be told whose time has come, or all.
+func (r *router) ripenLocked(n *notices, now time.Time, all bool) {
+	for len(n.later) > 0 && (all || !n.later[0].due.After(now) || n.later[0].over()) {
+		if p := n.later[0]; !p.over() {
+			r.ripeLocked(p.end, now)
+		}
+		n.later[0] = ripening{} // else the array keeps it
+		n.later = n.later[1:]
+	}
+}
+
+// ripeLocked lets one be told that waits.
+func (r *router) ripeLocked(e *end, now time.Time) {
+	e.turn++
+	if _, is := e.to.waiting[e]; is {
+		return
+	}
+	if len(e.to.waiting) == 0 {
+		e.to.since = now
+	}
+	e.to.waiting[e] = struct{}{}
 }
 
 func (r *router) waitLocked(e *end, now time.Time) {
@@ -343,6 +386,7 @@ func (r *router) endsFirstLocked(o *outbox, l *lane, now time.Time) time.Duratio
 				n.patience = now.Add(maxPatience)
 			}
 			if left := n.patience.Sub(now); left > 0 {
+				r.ripeLocked(e, now)
 				n.hurry = true
 				n.signal()
 				return left
@@ -369,6 +413,10 @@ func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []l
 			r.forgetHubLocked(n)
 			return stop, Hub{}, nil, 0
 		}
+	}
+	r.ripenLocked(n, now, r.closed)
+	if len(n.later) > 0 {
+		wait = soonest(wait, n.later[0].due.Sub(now))
 	}
 	if len(n.waiting) == 0 {
 		return sleep, Hub{}, nil, wait
@@ -402,6 +450,7 @@ func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []l
 func (r *router) forgetHubLocked(n *notices) {
 	n.gone = true
 	delete(r.ends.hubs, n.hub.Name)
+	r.ripenLocked(n, time.Time{}, true)
 	for e := range n.waiting {
 		r.finishEndLocked(e, endDropped)
 	}
@@ -428,6 +477,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 		n.most = min(2*n.most, endsAtOnce)
 	case heardUnknown:
 		n.deaf = now.Add(deafTime)
+		r.ripenLocked(n, now, true)
 		for e := range n.waiting {
 			r.finishEndLocked(e, endUnsupported)
 		}
@@ -453,6 +503,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 func (r *router) hurryEndsLocked() {
 	for _, n := range r.ends.hubs {
 		n.retryAt = time.Time{}
+		r.ripenLocked(n, time.Now(), true)
 		n.signal()
 	}
 }
@@ -474,6 +525,7 @@ func (r *router) endsSettledLocked() bool {
 // giveUpEndsLocked drops what hubs were not told, after the tellers have ended.
 func (r *router) giveUpEndsLocked() {
 	for _, n := range r.ends.hubs {
+		r.ripenLocked(n, time.Time{}, true)
 		for e := range n.waiting {
 			r.finishEndLocked(e, endDropped)
 		}
@@ -491,7 +543,13 @@ type endsSnapshot struct {
 func (r *router) endsSnapshotLocked(now time.Time) endsSnapshot {
 	s := endsSnapshot{fates: r.ends.fates, waiting: r.ends.waiting, byHub: map[string]int{}}
 	for name, n := range r.ends.hubs {
-		if some := len(n.waiting) + n.flying; some > 0 {
+		some := len(n.waiting) + n.flying
+		for _, p := range n.later {
+			if _, is := n.waiting[p.end]; !is && !p.over() {
+				some++
+			}
+		}
+		if some > 0 {
 			s.byHub[name] = some
 		}
 		if now.Before(n.deaf) {

@@ -37,6 +37,61 @@ func told(at time.Time, ids ...string) []string {
 // since returns the gateways of samples that the hub took in after the first n.
 func (h *fakeHub) since(n int) []string { return gatewaysOf(h.lines()[n:]) }
 
+// Nobody is told before the new hub's server can have scraped, and a gateway that returns meanwhile is told of first.
+func TestEndsWaitForTheNewHubsServer(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		h := start(t, f, func(c *Config) { c.EndsDelay = time.Minute })
+		ids := gateways(60)
+		h.submit(1, ids...)
+		pass(time.Second)
+		hub := f["hub-1"]
+		away := hub.since(0)
+		require.NotEmpty(t, away)
+
+		hub.overloaded()
+		pass(time.Minute)
+		left := time.Now()
+		h.submit(2, ids...)
+		pass(59 * time.Second)
+		assert.Empty(t, hub.heard(), "not yet")
+		assert.Equal(t, len(away), h.count("ends_waiting"))
+		pass(2 * time.Second)
+		assert.Equal(t, told(left, away...), hub.heard())
+		require.NoError(t, h.stop())
+	})
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		h := start(t, f, func(c *Config) { c.EndsDelay = time.Hour })
+		ids := gateways(60)
+		h.submit(1, ids...)
+		pass(time.Second)
+		hub := f["hub-1"]
+		away := hub.since(0)
+		hub.overloaded()
+		pass(time.Minute)
+		left := time.Now()
+		h.submit(2, ids...)
+		pass(time.Second)
+		hub.revive()
+		pass(time.Minute)
+		assert.Empty(t, hub.heard(), "no samples yet")
+		before := len(hub.lines())
+		h.submit(3, ids...)
+		pass(10 * time.Second)
+		assert.Equal(t, told(left, away...), hub.heard(), "before it gets samples again")
+		assert.ElementsMatch(t, away, hub.since(before))
+		require.NoError(t, h.stop())
+		var others []string
+		for name, other := range f {
+			if name != "hub-1" {
+				others = append(others, other.heard()...)
+			}
+		}
+		assert.Len(t, others, len(away), "those who stood in are told when the controller stops")
+	})
+}
+
 // A hub that steps back is told who went elsewhere, and since when, though it takes no
 // samples; so are those who stood in when it is back.
 func TestEndsOfAFailoverAndBack(t *testing.T) {

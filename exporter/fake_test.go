@@ -356,7 +356,7 @@ func start(t testing.TB, f fleet, changes ...func(*Config)) *harness {
 	t.Helper()
 	h := &harness{t: t, reg: prometheus.NewRegistry(), log: &syncBuffer{}, ended: make(chan error, 1)}
 	cfg := Config{
-		Hubs: f.hubs(), Transport: f, Registerer: h.reg,
+		Hubs: f.hubs(), Transport: f, Registerer: h.reg, EndsDelay: 1, // TestEndsWaitForTheNewHubsServer has the delay
 		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, change := range changes {

@@ -204,17 +204,26 @@ func checkRouterEnds(r *router, fault func(string, ...any)) {
 			}
 			to[e.to] = true
 			_, waits := e.to.waiting[e]
+			for _, p := range e.to.later {
+				if p.end == e && !p.over() {
+					if waits {
+						fault("an end of %q for %s waits twice", key, e.to.hub.Name)
+					}
+					waits = true
+				}
+			}
 			if waits != (e.state == endWaiting) || e.state == endOver || e.at == noTime && e.state != endOpen {
 				fault("an end of %q for %s has state %d, and waits: %v", key, e.to.hub.Name, e.state, waits)
 			}
 			if e.state == endFlying {
 				flying[e.to]++
+			}
+			if e.state == endFlying || e.state == endWaiting {
 				waiting++
 			}
 		}
 	}
 	for name, n := range r.ends.hubs {
-		waiting += len(n.waiting)
 		if n.flying != flying[n] || n.hub.Name != name || n.gone {
 			fault("%s is being told of %d ends, and of %d", name, n.flying, flying[n])
 		}

@@ -188,6 +188,7 @@ func (s *schedule) configure() {
 		c.SpoolDir = s.t.TempDir()
 		c.SpoolBytes = []int64{int64(20_000 + rnd.IntN(1_000_000)), plentyOfSpool}[rnd.IntN(2)]
 	}
+	c.EndsDelay = time.Duration(1 + rnd.IntN(1+rnd.IntN(int(time.Minute))))
 	random := &lockedRand{rnd: rand.New(rand.NewPCG(s.seed, 2))}
 	c.random, c.newRing = random.int64N, knownRing
 	var hubs []Hub

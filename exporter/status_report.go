@@ -95,6 +95,7 @@ type configStatus struct {
 	Failover            string  `json:"failover"`
 	Overflow            string  `json:"overflow"`
 	TellsEnds           bool    `json:"tells_ends"`
+	EndsDelaySeconds    float64 `json:"ends_delay_seconds"`
 	AsGauges            bool    `json:"as_gauges"`
 	GatherSources       int     `json:"gather_sources"`
 	SpoolDir            string  `json:"spool_dir"`
@@ -305,6 +306,7 @@ func configStatusOf(c *Config) configStatus {
 		Failover:            "next_hub",
 		Overflow:            "refuse_new",
 		TellsEnds:           !c.NoEnds,
+		EndsDelaySeconds:    c.EndsDelay.Seconds(),
 		AsGauges:            c.AsGauges,
 		GatherSources:       len(c.Gather),
 		SpoolDir:            c.SpoolDir,
