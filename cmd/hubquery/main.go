@@ -15,6 +15,7 @@ import (
 	"net/http/pprof"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -53,8 +54,9 @@ func main() {
 	}
 	logger := promslog.New(o.log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o, logger); err != nil {
+	err = run(ctx, o, logger)
+	stop()
+	if err != nil {
 		logger.Error("hubquery failed", "error", err)
 		os.Exit(1)
 	}
@@ -110,10 +112,12 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 		WriteTimeout: o.timeout + writeTime, // so that nobody who does not read his answer keeps his room
 		ErrorLog:     slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 	}
-	working, end := context.WithCancel(context.WithoutCancel(ctx))
+	var working sync.WaitGroup
+	defer working.Wait()
+	work, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	go shards.Run(working)
-	go f.follow(working)
+	working.Go(func() { shards.Run(work) })
+	working.Go(func() { f.follow(work) })
 	logger.Info("hubquery starts", "version", version.Info(), "shards", len(shards.All()))
 	ended := make(chan error, 1)
 	go func() { ended <- toolkit.ListenAndServe(server, o.web, logger) }()

@@ -55,7 +55,7 @@ func (q *query) fromArchive(ctx context.Context, text string, times split.Times)
 			}
 		}
 		for _, w := range warnings {
-			q.warn(shardWarning(w))
+			q.warn(warningError(w))
 		}
 		all = append(all, series...)
 	}

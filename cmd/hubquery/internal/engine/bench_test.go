@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -27,7 +28,7 @@ func BenchmarkQuery(b *testing.B) {
 	for i := range 4 {
 		s := servertest.New(b, nil)
 		servers = append(servers, s)
-		configs = append(configs, shard.Config{Name: fmt.Sprint(i), Servers: []string{s.URL}, Kind: shard.Prometheus})
+		configs = append(configs, shard.Config{Name: strconv.Itoa(i), Servers: []string{s.URL}, Kind: shard.Prometheus})
 	}
 	for g := range 347 {
 		var samples, came []servertest.Sample

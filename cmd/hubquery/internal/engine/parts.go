@@ -148,7 +148,7 @@ func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, par
 			return nil, err
 		}
 		for _, w := range warnings {
-			q.warn(shardWarning(w))
+			q.warn(warningError(w))
 		}
 		all = append(all, series...)
 	}
@@ -161,16 +161,16 @@ func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, par
 	return all, nil
 }
 
-// shardWarning is what a shard's engine says about an expression.
-type shardWarning string
+// warningError is what a shard's engine says about an expression.
+type warningError string
 
 // position is where in an expression a warning sees its reason. A part is another expression.
 var position = regexp.MustCompile(` \(\d+:\d+\)$`)
 
-func (w shardWarning) Error() string { return position.ReplaceAllString(string(w), "") }
+func (w warningError) Error() string { return position.ReplaceAllString(string(w), "") }
 
 // Unwrap tells infos from warnings, as the API does.
-func (w shardWarning) Unwrap() error {
+func (w warningError) Unwrap() error {
 	if strings.HasPrefix(string(w), annotations.PromQLInfo.Error()) {
 		return annotations.PromQLInfo
 	}

@@ -48,7 +48,7 @@ func ReadFile(path string) ([]Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	content, err := io.ReadAll(io.LimitReader(f, mostFileBytes+1))
 	if err != nil {
 		return nil, err

@@ -309,6 +309,7 @@ func AtHome(expr parser.Expr) bool {
 				names = []string{m.Value}
 			case labels.MatchRegexp:
 				names = m.SetMatches()
+			default:
 			}
 			if len(names) > 0 && !slices.ContainsFunc(names, ofRule) {
 				known = true

@@ -195,15 +195,17 @@ func (l *listing) take(body io.Reader) ([]string, error) {
 	var object []byte
 	for first := true; ; first = false {
 		c, err := next(in)
-		if err == nil && !first && c == ',' {
-			c, err = next(in)
-		} else if err == nil && c == ']' {
-			return tail(in)
-		} else if err == nil && !first {
-			return nil, fmt.Errorf("the list of series has a %q where a comma should be", c)
-		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case c == ']':
+			return tail(in)
+		case !first && c != ',':
+			return nil, fmt.Errorf("the list of series has a %q where a comma should be", c)
+		case !first:
+			if c, err = next(in); err != nil {
+				return nil, err
+			}
 		}
 		if c != '{' {
 			return nil, fmt.Errorf("the list of series has a %q in it", c)

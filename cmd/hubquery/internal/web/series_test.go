@@ -35,9 +35,14 @@ func objects(t *testing.T, list json.RawMessage) (all []string) {
 func TestSeries(t *testing.T) {
 	h := newHouse(t, 2, nil).fill()
 	for _, params := range [][]string{
-		{"match[]", `{__name__=~".+"}`}, {"match[]", "load"}, {"match[]", "odd", "match[]", `{"odd.name"}`}, {"match[]", "nothing"},
-		{"match[]", "load", "start", stamp(begin), "end", stamp(begin + 60_000)}, {"match[]", "load", "start", "1", "end", "2"},
-		{"match[]", "load", "start", "2026-11-30T00:00:00Z", "end", "2026-11-30T00:01:00.5Z", "limit", "0"}, {"match[]", "load", "limit", "6"},
+		{"match[]", `{__name__=~".+"}`},
+		{"match[]", "load"},
+		{"match[]", "odd", "match[]", `{"odd.name"}`},
+		{"match[]", "nothing"},
+		{"match[]", "load", "start", stamp(begin), "end", stamp(begin + 60_000)},
+		{"match[]", "load", "start", "1", "end", "2"},
+		{"match[]", "load", "start", "2026-11-30T00:00:00Z", "end", "2026-11-30T00:01:00.5Z", "limit", "0"},
+		{"match[]", "load", "limit", "6"},
 	} {
 		want := ask(t, http.MethodGet, h.one.URL+"/api/v1/series", values(params...))
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -105,11 +110,19 @@ func TestSeriesThatBreakOff(t *testing.T) {
 		body string
 		cut  bool
 	}{
-		{`{"status":"success","data":[{"a":"b"},`, false}, {`{"status":"success","data":[{"a":"b"},`, true}, {`{"status":"success","data":[{"a":"b"}`, false},
-		{`{"status":"success","data":[{"a":"b`, false}, {`{"status":"success","data":[{"a":"b\`, false}, {`{"status":"success","data":[{"a":"b"}]`, false}, {`{"status":"success","data":[{"a":"b"}]`, true},
-		{`{"status":"success","data":[{"a":"b"} {"a":"c"}]}`, false}, {`{"status":"success","data":[7]}`, false}, {`{"status":"success","data":[]}x`, false},
+		{`{"status":"success","data":[{"a":"b"},`, false},
+		{`{"status":"success","data":[{"a":"b"},`, true},
+		{`{"status":"success","data":[{"a":"b"}`, false},
+		{`{"status":"success","data":[{"a":"b`, false},
+		{`{"status":"success","data":[{"a":"b\`, false},
+		{`{"status":"success","data":[{"a":"b"}]`, false},
+		{`{"status":"success","data":[{"a":"b"}]`, true},
+		{`{"status":"success","data":[{"a":"b"} {"a":"c"}]}`, false},
+		{`{"status":"success","data":[7]}`, false},
+		{`{"status":"success","data":[]}x`, false},
 		{`{"status":"success","data":[{"a":"` + strings.Repeat("x", mostSeriesBytes+200_000) + `"}]}`, false},
-		{`{"status":"success","data":[{"a":"b"},]}`, false}, {`{"status":"success","data":[,{"a":"b"}]}`, false},
+		{`{"status":"success","data":[{"a":"b"},]}`, false},
+		{`{"status":"success","data":[,{"a":"b"}]}`, false},
 	} {
 		h.shards[1].Before = broken(c.body, c.cut)
 		for _, encoding := range []string{"identity", "gzip"} {

@@ -371,7 +371,9 @@ func TestRefusals(t *testing.T) {
 	assert.NoError(t, err)
 }
 
-func (h *house) refusals(reason string) float64 { return h.value("hubquery_refused_queries_total", reason) }
+func (h *house) refusals(reason string) float64 {
+	return h.value("hubquery_refused_queries_total", reason)
+}
 
 // value is a counter's whose labels have these values.
 func (h *house) value(name string, of ...string) float64 {
