@@ -43,19 +43,16 @@ func TestFollow(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { f.follow(ctx); close(done) }()
-		after := func(d time.Duration) (names string, good float64) {
-			time.Sleep(d)
-			synctest.Wait()
-			for _, sh := range set.All() {
-				names += sh.Name
-			}
-			return names, testutil.ToFloat64(f.good)
-		}
 		is := func(names string, good float64) {
 			t.Helper()
-			n, g := after(fileEvery)
-			assert.Equal(t, names, n)
-			assert.InDelta(t, good, g, 0)
+			time.Sleep(fileEvery)
+			synctest.Wait()
+			var now strings.Builder
+			for _, sh := range set.All() {
+				now.WriteString(sh.Name)
+			}
+			assert.Equal(t, names, now.String())
+			assert.InDelta(t, good, testutil.ToFloat64(f.good), 0)
 		}
 		is("a", 1)
 		same := set.All()[0]

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/common/promslog"
 	"github.com/prometheus/common/route"
 	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/promql"
@@ -93,5 +94,14 @@ func (s *Server) Add(samples []Sample, series ...string) {
 		_, err := a.Append(0, labels.FromStrings(series...), sample.T, sample.V)
 		require.NoError(s.t, err)
 	}
+	require.NoError(s.t, a.Commit())
+}
+
+// AddHistogram stores a native histogram of a series.
+func (s *Server) AddHistogram(at int64, h *histogram.FloatHistogram, series ...string) {
+	s.t.Helper()
+	a := s.db.Appender(context.Background())
+	_, err := a.AppendHistogram(0, labels.FromStrings(series...), at, nil, h)
+	require.NoError(s.t, err)
 	require.NoError(s.t, a.Commit())
 }
