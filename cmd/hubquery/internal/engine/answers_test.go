@@ -109,7 +109,7 @@ func TestTooManySamples(t *testing.T) {
 	f := newFleet(t, 2)
 	for i := range 2 {
 		f.plain(i, ramp(100, 1), "__name__", "load", "gatewayID", fmt.Sprint("gw-", i))
-		f.plain(i, ramp(100, 1), "__name__", "load", "n", fmt.Sprint(i)) // of no gateway: raw
+		f.plain(i, ramp(100, 1), "__name__", "load", "n", strconv.Itoa(i)) // of no gateway: raw
 	}
 	e := f.limited(t, 500)
 	for _, expr := range []string{`load`, `stddev by (gatewayID) (load{gatewayID=""})`, `quantile(0.5, load)`} {
