@@ -196,16 +196,17 @@ func (k *Known) Same(other *Known) bool {
 }
 
 // OfMove reports whether a stale marker of the gateway, at a time in milliseconds on a shard, is one
-// by which its move away was written down. In the series as a whole there is none.
+// by which its move away was written down: it came elsewhere since it came there. In the series as a whole there is none.
 func (k *Known) OfMove(gateway, on string, at int64) bool {
-	moved := false
+	came := int64(math.MinInt64) // here, before the marker
 	for _, b := range k.Moved[gateway] {
-		if b.At > at+1 {
-			break
+		if b.Shard == on && b.At <= at {
+			came = b.At
 		}
-		moved = b.Shard != on
 	}
-	return moved
+	return slices.ContainsFunc(k.Moved[gateway], func(b Begin) bool {
+		return b.Shard != on && b.At >= came && b.At <= at+1
+	})
 }
 
 func seconds(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) }
