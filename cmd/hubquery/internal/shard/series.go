@@ -65,7 +65,7 @@ func (s *Server) export(ctx context.Context, from, to int64, budget *Budget, mat
 		texts[i] = m.String()
 	}
 	body, err := s.Post(ctx, "/api/v1/export", url.Values{
-		"match[]": {"{" + strings.Join(texts, ",") + "}"}, "start": {seconds(from)}, "end": {seconds(to)}, "max_rows_per_line": {exportedRows},
+		"match[]": {"{" + strings.Join(texts, ",") + "}"}, "start": {seconds(max(from, 1))}, "end": {seconds(to)}, "max_rows_per_line": {exportedRows},
 	})
 	if err != nil {
 		return nil, err

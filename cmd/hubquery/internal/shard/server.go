@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -165,7 +166,7 @@ func isTooMany(err error) bool {
 // Post asks with a form, Get with a query. What the body holds is of an answer of 200;
 // everything else is an error.
 func (s *Server) Post(ctx context.Context, path string, form url.Values) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(s.since(path, form).Encode()))
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +177,7 @@ func (s *Server) Post(ctx context.Context, path string, form url.Values) (io.Rea
 // Get asks with a query.
 func (s *Server) Get(ctx context.Context, path string, query url.Values) (io.ReadCloser, error) {
 	target := s.url + path
-	if len(query) > 0 {
+	if query = s.since(path, query); len(query) > 0 {
 		target += "?" + query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
@@ -184,6 +185,20 @@ func (s *Server) Get(ctx context.Context, path string, query url.Values) (io.Rea
 		return nil, err
 	}
 	return s.do(req)
+}
+
+// since gives a list of names a beginning where it has none: a Prometheus has all then, a VictoriaMetrics those
+// of today. It takes 0 for none, too.
+func (s *Server) since(path string, query url.Values) url.Values {
+	if s.kind != VictoriaMetrics || query.Has("start") || (path != "/api/v1/series" && !strings.HasPrefix(path, "/api/v1/label")) {
+		return query
+	}
+	query = maps.Clone(query)
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("start", "1")
+	return query
 }
 
 func (s *Server) do(req *http.Request) (io.ReadCloser, error) {

@@ -166,6 +166,7 @@ func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
 	}
 	type stats struct {
 		Head    head   `json:"headStats"`
+		Total   uint64 `json:"totalSeries,omitempty"` // of a VictoriaMetrics, which has no head
 		Series  []stat `json:"seriesCountByMetricName"`
 		Values  []stat `json:"labelValueCountByLabelName"`
 		Memory  []stat `json:"memoryInBytesByLabelName"`
@@ -191,11 +192,11 @@ func (d *doors) tsdb(w http.ResponseWriter, r *http.Request) {
 		*all = slices.Clip((*all)[:min(len(*all), limit)])
 	}
 	sum := stats{Series: []stat{}, Values: []stat{}, Memory: []stat{}, ByValue: []stat{}}
-	for i, a := range answers {
-		sum.Head.NumSeries += a.Head.NumSeries
+	for _, a := range answers {
+		sum.Head.NumSeries += a.Head.NumSeries + a.Total
 		sum.Head.NumLabelPairs += a.Head.NumLabelPairs
 		sum.Head.ChunkCount += a.Head.ChunkCount
-		if i == 0 || a.Head.MinTime < sum.Head.MinTime {
+		if a.Total == 0 && (sum.Head.MinTime == 0 || a.Head.MinTime < sum.Head.MinTime) {
 			sum.Head.MinTime = a.Head.MinTime
 		}
 		sum.Head.MaxTime = max(sum.Head.MaxTime, a.Head.MaxTime)
