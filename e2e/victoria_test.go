@@ -35,7 +35,7 @@ func startVictoria(t *testing.T, program, name string) *victoria {
 	dir := t.TempDir()
 	p, err := process.Start(process.Spec{Name: name, Path: program, LogDir: dir, Args: []string{
 		"-storageDataPath=" + filepath.Join(dir, "data"), "-httpListenAddr=" + address, "-retentionPeriod=100y",
-		"-dedup.minScrapeInterval=1ms", "-search.latencyOffset=0s", "-loggerLevel=WARN",
+		"-dedup.minScrapeInterval=1ms", "-search.latencyOffset=0s", "-search.minStalenessInterval=5m", "-loggerLevel=WARN",
 	}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = p.Terminate(); _ = p.Wait(patience) })
@@ -144,6 +144,11 @@ func TestHubqueryOverVictoriaMetrics(t *testing.T) {
 			sameMatrix(t, fmt.Sprintf("%s each %s", query, step), want, got)
 		}
 	}
+	old := time.Unix(start-7*24*3600, 0)
+	got5m, err := asked.Range(ctx, "load", old, old.Add(10*time.Minute), 15*time.Second)
+	require.NoError(t, err)
+	require.Len(t, got5m, 2)
+	assert.Len(t, got5m[0].Values, 20, "with that flag it looks back for 5 minutes, as Prometheus")
 	for path, params := range map[string]url.Values{
 		"/api/v1/labels": nil, "/api/v1/label/gatewayID/values": nil, "/api/v1/label/text/values": nil, "/api/v1/label/networkID/values": {"match[]": {"load"}},
 		"/api/v1/label/__name__/values": {"start": {fmt.Sprint(start)}, "end": {fmt.Sprint(start + 600)}},

@@ -275,6 +275,7 @@ func TestItServesAndStops(t *testing.T) {
 	p.await("the file of shards is wrong, those from before stay")
 	_, body = get("/metrics", "open")
 	assert.Contains(t, body, "hubquery_shards_file_good 0")
+	writtenDown(t, body)
 	write("shards.yml", "shards: [{name: a, servers: [%q]}, {name: b, servers: [%q]}]\n", urls[0], urls[1])
 	p.await("other shards")
 	_, body = get(query, "open")
