@@ -15,7 +15,7 @@
 // From the root of the repository, with nothing installed but Go:
 //
 //	go run ./e2e/cmd/realbin      # once: builds the real programs, 5 to 10 minutes
-//	go test -count=1 ./e2e/...    # 1 to 2 minutes
+//	go test -count=1 ./e2e/...    # 4 to 5 minutes
 //
 // The tests build the programs themselves if they are missing; then give them
 // the time: go test -timeout 30m. With -short everything that needs a program
@@ -29,7 +29,7 @@
 //	prometheus-2.53       2.53.1   e2e/tools/prometheus253
 //	thanos                0.42.4   e2e/tools/thanos
 //	node_exporter         1.12.1   e2e/tools/nodeexporter
-//	edgehub                        the checkout, anew in every run
+//	edgehub, hubquery              the checkout, anew in every run
 //
 // and for the tests of scrapers, when they ask for them, beside vmagent 1.110.0:
 //
@@ -70,6 +70,8 @@
 //	exporter_kill_test.go  hubs die and hang under load and come back: Submit's time, who takes over, no flood
 //	exporter_keep_test.go  a spool over a restart, a gateway that floods, hubs that join and leave
 //	exporter_load_test.go  the load and what arrived of it; exporter_traffic_test.go: what went over the wire when
+//	moves_test.go     queries over shards are right while gateways move: rescales, hubs that hang, stop and crash; hubquery, a ruler, Thanos
+//	moves_fleet_test.go  gateways with known values; moves_ask_test.go: what is asked, and compared; moves_alerts_test.go: what fires
 //	fixture_test.go   the programs and processes that the tests share
 //	fleet_test.go     the gateways of a test, and what it asks about them
 //	scraping_test.go  servers with a job of the test's, the hub's own metrics

@@ -29,6 +29,8 @@ const (
 	lateLimit = time.Minute
 	// patient is the time for a hub that stops, or a server.
 	patient = 30 * time.Second
+
+	rescaled, rescaledBack = "rescale to 5", "rescale to 3"
 )
 
 // Queries over shards are right while gateways move. Five hubs, each with its Prometheus, and beside them one hub
@@ -42,14 +44,14 @@ func TestMoves(t *testing.T) {
 
 	// Three hubs become five, and three again. Hubquery knows the new shards before they have
 	// gateways, and knows them still when they have none any more.
-	m.scene("rescale to 5")
+	m.scene(rescaled)
 	require.NoError(t, m.hubquery.Use(m.Shards))
 	m.awaitShards(t, moversShards)
 	m.ring.use(m.Shards)
 	m.fleet.awaitRing(t, moversShards)
 	grown := m.awaitHomes(t, m.Shards)
 	m.asker.await(t, 12)
-	m.scene("rescale to 3")
+	m.scene(rescaledBack)
 	m.ring.use(first)
 	m.fleet.awaitRing(t, moversFirst)
 	homes := m.awaitHomes(t, first)
@@ -73,7 +75,7 @@ func TestMoves(t *testing.T) {
 	m.awaitAway(t, victim, homes)
 	m.asker.await(t, 3)
 	require.NoError(t, victim.Hub.Process.Resume())
-	m.scene("it goes on")
+	m.scene("it goes on after a hang")
 	m.awaitHomes(t, first)
 	m.asker.await(t, 10)
 
@@ -82,7 +84,7 @@ func TestMoves(t *testing.T) {
 	require.NoError(t, other.Hub.Process.Wait(patient))
 	m.awaitAway(t, other, homes)
 	require.NoError(t, other.Hub.Restart(t.Context()))
-	m.scene("it is back")
+	m.scene("it is back after a stop")
 	m.awaitHomes(t, first)
 	m.asker.await(t, 10)
 
@@ -98,22 +100,22 @@ func TestMoves(t *testing.T) {
 	m.awaitAway(t, victim, homes)
 	m.asker.await(t, 3)
 	require.NoError(t, victim.Hub.Restart(t.Context()))
-	m.scene("it is back, and empty")
-	returned := time.Now()
+	m.scene("it is back after a crash")
 	m.awaitHomes(t, first)
 	m.asker.await(t, 12)
 	m.scene("all is over")
 
+	// Before the reports end, or all gateways are missing.
 	end := time.Now().Truncate(time.Second)
-	require.NoError(t, m.fleet.stop())
-	m.asker.await(t, int(askDelay/time.Second)+1)
+	m.asker.await(t, int(askDelay/time.Second)+2)
 	m.asker.awaitRight(t, killed.Add(-lossWindow), killed.Add(crashLimit))
 	m.asker.stop()
+	m.requireAlerts(t, quiet)
+	require.NoError(t, m.fleet.stop())
 	m.judge(t, killed, away, back)
 	requireSame(t, m.one(), m.reference(), m.began, end, killed)
-	m.requireAlerts(t, quiet)
-	m.requireMarkers(t, end, quiet, killed, returned)
-	m.requireDeduplicated(t, end, quiet, killed)
+	m.requireMarkers(t, end, quiet)
+	m.requireDeduplicated(t, end, quiet)
 }
 
 // moves is what the test of moves runs.
@@ -122,6 +124,7 @@ type moves struct {
 	t        *testing.T
 	single   *stack.Shard // that nobody disturbs
 	hubquery *stack.Hubquery
+	chained  string // address of a querier that deduplicates sample by sample
 	ring     *ring
 	fleet    *movers
 	asker    *asker
@@ -155,6 +158,8 @@ func startMoves(t *testing.T) *moves {
 	m := &moves{t: t, ring: &ring{}, alerts: newAlerts(alertRules(moversGateways))}
 	m.Stack = ownStack(t, stack.Config{Shards: moversShards, Global: true, Protobuf: true})
 	m.single, err = m.StartShard(t.Context(), "one")
+	require.NoError(t, err)
+	m.chained, err = m.StartQuerier(t.Context(), "querier-chain", "--deduplication.func=chain")
 	require.NoError(t, err)
 	m.ring.use(m.Shards[:moversFirst])
 	reference := &ring{}
@@ -389,59 +394,87 @@ func (m *moves) requireAlerts(t *testing.T, quiet string) {
 	m.ruled.require(t, always, []string{missing, slow})
 }
 
-// requireMarkers asks the shards themselves, without anybody who knows of moves: at each instant every gateway is on one of
-// them, since hubs end what left them. Only while the controllers do not agree yet on who the hubs are, and after a crash, may it be on two.
-func (m *moves) requireMarkers(t *testing.T, end time.Time, quiet string, killed, returned time.Time) {
-	t.Helper()
-	from, step := m.began.Add(125*time.Millisecond), 250*time.Millisecond
-	counts := map[int64]map[string]float64{}
-	for _, sh := range m.Shards {
-		matrix, err := promapi.New(sh.Prometheus).Range(t.Context(), `count by (gatewayID) (gw_load)`, from, end, step)
-		require.NoError(t, err)
-		for at, values := range bySteps(matrix) {
-			if counts[at] == nil {
-				counts[at] = map[string]float64{}
-			}
-			for name, n := range values {
-				counts[at][name] += n
-			}
-		}
-	}
-	none, twice := map[string]int{}, map[string]int{}
-	for at := from; !at.After(end); at = at.Add(step) {
-		for _, id := range m.fleet.gateways {
-			name := fmt.Sprintf(`{gatewayID=%q}`, id)
-			switch n := counts[at.UnixMilli()][name]; {
-			case n == 0 && id != quiet:
-				none[m.during(at)]++
-			case n > 1:
-				twice[m.during(at)]++
-			}
-		}
-	}
-	t.Logf("in the shards themselves, of %d steps of %d gateways: on none %v, on two %v", int(end.Sub(from)/step), len(m.fleet.gateways), none, twice)
-	_ = killed
-	_ = returned
+// seen is how many series each gateway has at each step. The steps lie between the times of reports and of markers, and
+// those a millisecond before them.
+type seen struct {
+	from, to time.Time
+	counts   map[int64]map[string]float64
 }
 
-// requireDeduplicated asks a Thanos querier that deduplicates.
-func (m *moves) requireDeduplicated(t *testing.T, end time.Time, quiet string, killed time.Time) {
+const seenStep = 250 * time.Millisecond
+
+func (m *moves) newSeen(end time.Time) *seen {
+	return &seen{from: m.began.Add(125 * time.Millisecond), to: end, counts: map[int64]map[string]float64{}}
+}
+
+// add adds what a server sees.
+func (s *seen) add(t *testing.T, server *promapi.Client) {
 	t.Helper()
-	from, step := m.began.Add(125*time.Millisecond), 250*time.Millisecond
-	thanos := promapi.NewThanos(m.Querier, true)
-	for _, q := range []question{{`count(gw_load)`, true}, {`count by (gatewayID) (gw_load)`, true}, {`sum(gw_load)`, true}, {`gw_load`, true}, {`sum(rate(gw_requests_total[15s]))`, false}} {
-		faults, err := compare(t.Context(), thanos, m.reference(), q, from, end, step)
-		require.NoError(t, err)
-		in := map[string]int{}
-		for _, f := range faults {
-			in[m.during(f.at)]++
+	matrix, err := server.Range(t.Context(), `count by (gatewayID) (gw_load)`, s.from, s.to, seenStep)
+	require.NoError(t, err)
+	for at, values := range bySteps(matrix) {
+		if s.counts[at] == nil {
+			s.counts[at] = map[string]float64{}
 		}
-		t.Logf("Thanos, %s: %d of %d steps differ: %v", q.expr, len(faults), int(end.Sub(from)/step), in)
-		for i, f := range faults {
-			if i < 5 {
-				t.Logf("  %s while %q: %s", clock(f.at), m.during(f.at), f.fault)
+		for name, n := range values {
+			s.counts[at][name] += n
+		}
+	}
+}
+
+// longest returns for how long at most a condition held of a gateway's count, by the scene in which it began to, and for how many
+// gateways.
+func (m *moves) longest(s *seen, holds func(id string, n float64) bool) map[string]string {
+	took, times := map[string]time.Duration{}, map[string]int{}
+	for _, id := range m.fleet.gateways {
+		name, since := fmt.Sprintf(`{gatewayID=%q}`, id), time.Time{}
+		for at := s.from; !at.After(s.to); at = at.Add(seenStep) {
+			switch did := holds(id, s.counts[at.UnixMilli()][name]); {
+			case did && since.IsZero():
+				since = at
+			case !did && !since.IsZero():
+				in := m.during(since)
+				took[in] = max(took[in], at.Sub(since))
+				times[in]++
+				since = time.Time{}
 			}
 		}
 	}
-	_, _ = quiet, killed
+	out := map[string]string{}
+	for in, n := range times {
+		out[in] = fmt.Sprintf("%d times, up to %s", n, took[in])
+	}
+	return out
+}
+
+// requireMarkers asks the shards themselves, without anybody who knows of moves: hubs end what left them where it
+// begins elsewhere, so at no instant is a gateway on no shard. On two it is while a hub is away, which cannot end anything then.
+func (m *moves) requireMarkers(t *testing.T, end time.Time, quiet string) {
+	t.Helper()
+	s := m.newSeen(end)
+	for _, sh := range m.Shards {
+		s.add(t, promapi.New(sh.Prometheus))
+	}
+	require.Empty(t, m.longest(s, func(id string, n float64) bool { return n == 0 && id != quiet }), "gateways that are on no shard")
+	t.Logf("in the shards themselves no gateway is ever on none, and on two: %v", m.longest(s, func(_ string, n float64) bool { return n > 1 }))
+}
+
+// requireDeduplicated asks Thanos queriers to which the shards are replicas. Both count every gateway once. The one that
+// takes samples one by one sees all of them all the time; the one that by default prefers a replica, and passes over the first samples of
+// another one, has a hole of two reports behind each marker.
+func (m *moves) requireDeduplicated(t *testing.T, end time.Time, quiet string) {
+	t.Helper()
+	for how, address := range map[string]string{"penalty": m.Querier, "chain": m.chained} {
+		querier := promapi.NewThanos(address, true)
+		s := m.newSeen(end)
+		s.add(t, querier)
+		require.Empty(t, m.longest(s, func(_ string, n float64) bool { return n > 1 }), "Thanos (%s) counts gateways twice", how)
+		holes := m.longest(s, func(id string, n float64) bool { return n == 0 && id != quiet })
+		t.Logf("Thanos (%s) counts no gateway twice; holes: %v", how, holes)
+		if how == "chain" {
+			for _, scene := range []string{rescaled, rescaledBack} {
+				require.NotContains(t, holes, scene)
+			}
+		}
+	}
 }

@@ -102,7 +102,7 @@ func Start(ctx context.Context, cfg Config) (_ *Stack, err error) {
 		return nil, fmt.Errorf("start the stack: %w", err)
 	}
 	if cfg.Global {
-		if s.Querier, err = s.startQuerier(ctx); err != nil {
+		if s.Querier, err = s.StartQuerier(ctx, "querier"); err != nil {
 			return nil, fmt.Errorf("start the stack: %w", err)
 		}
 	}

@@ -38,14 +38,14 @@ func (s *Stack) startSidecar(ctx context.Context, sh *Shard) (string, error) {
 	return grpc, err
 }
 
-// startQuerier starts the querier over every sidecar, waits until it knows
-// them, and returns its HTTP address.
-func (s *Stack) startQuerier(ctx context.Context) (string, error) {
-	args := []string{"--query.replica-label=" + ReplicaLabel, "--endpoint.info-timeout=5s"}
+// StartQuerier starts one more querier over every sidecar, with more arguments, waits until it knows
+// them, and returns its HTTP address. It ends with the stack.
+func (s *Stack) StartQuerier(ctx context.Context, name string, more ...string) (string, error) {
+	args := append([]string{"--query.replica-label=" + ReplicaLabel, "--endpoint.info-timeout=5s"}, more...)
 	for _, sh := range s.Shards {
 		args = append(args, "--endpoint="+sh.sidecarGRPC)
 	}
-	_, http, err := s.startThanos(ctx, "querier", "query", args...)
+	_, http, err := s.startThanos(ctx, name, "query", args...)
 	if err != nil {
 		return "", err
 	}
