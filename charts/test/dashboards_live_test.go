@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -36,20 +37,20 @@ import (
 )
 
 // Every panel of every dashboard shows something where the real programs run as the chart starts them: what a
-// query asks for exists, names, labels and types, and the querier, whom Grafana asks, gives an answer.
+// query asks for exists, names, labels and types, and hubquery, whom Grafana asks, gives an answer. A Thanos querier runs beside,
+// for the panels about one.
 func TestDashboardsShowWhatThereIs(t *testing.T) {
 	t.Parallel()
 	programs := needsPrograms(t)
 	r := mustRender(t, `
 create_thanos: true
-query: {mode: thanos}
 prometheus_replicas: 2
 edgehub: {parts: 2, stopTimeout: 4} # the second of the pair does not run
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
 dashboards: {enabled: true}
 `)
 	shown := dashboards(t, r)
-	require.Len(t, shown, 3)
+	require.Len(t, shown, 5)
 	l := newLive()
 	startHub(t, l.hubArgs(t, r), func(push, scrape string) {
 		controller, stop := startController(t, push)
@@ -77,14 +78,23 @@ type live struct {
 // variables are what Grafana puts into the queries. Who was silent for 3 s is silent.
 var variables = map[string]string{
 	"__rate_interval": "5s", "silent": "3", "timeout": "1", "queue": "67108864",
-	"gateway": ".*", "hub": ".*", "server": ".*", "job": ".*", "instance": ".*", "host": ".*",
+	"gateway": ".*", "metric": "temperature", "hub": ".*", "server": ".*", "job": ".*", "instance": ".*", "host": ".*",
+}
+
+// variablesOf are those of a dashboard: that of a gateway is about one.
+func variablesOf(d dashboard.Dashboard) map[string]string {
+	own := maps.Clone(variables)
+	if d.UID == "hubring-gateway" {
+		own["gateway"] = "gw-1"
+	}
+	return own
 }
 
 // newLive returns where the programs will be. Most of 127/8 is nobody's. The ports are below those that are given out, and
 // no program's default, since a program that listens on all addresses would have those here, too.
 func newLive() *live {
 	l := &live{address: fmt.Sprintf("127.%d.%d.%d", 64+rand.IntN(64), rand.IntN(256), 1+rand.IntN(254))}
-	l.prometheus, l.query = "http://"+l.address+":20090", "http://"+l.address+":20904"
+	l.prometheus, l.query = "http://"+l.address+":20090", "http://"+l.address+":20910"
 	return l
 }
 
@@ -108,7 +118,7 @@ func (l *live) start(t *testing.T, programs string, r *release, hub, controller 
 	at := func(port int) string { return fmt.Sprintf("%s:%d", l.address, port) }
 	targets := map[string][]string{
 		"prometheus": {at(20090)}, "thanos-sidecar": {at(20902)}, "thanos-query": {at(20904)}, "thanos-rule": {at(20906)},
-		"thanos-compact": {at(20908)}, "rulekeeper": {at(20907)},
+		"thanos-compact": {at(20908)}, "rulekeeper": {at(20907)}, "hubquery": {at(20910)},
 		"controllers": {controller},
 	}
 	config := liveConfig(t, r, hub, targets)
@@ -126,11 +136,9 @@ func (l *live) start(t *testing.T, programs string, r *release, hub, controller 
 	require.NoError(t, err)
 
 	thanos := filepath.Join(programs, "thanos")
+	hubquery, err := hubqueryProgram()
+	require.NoError(t, err)
 	query := []string{thanos, "query", "--http-address=" + at(20904), "--grpc-address=" + at(20903), "--query.active-query-path=" + dir, "--endpoint=" + at(20901), "--endpoint=" + at(20905)}
-	_, _, rendered := r.component("query")
-	for _, label := range flagValues(rendered, "query.replica-label") {
-		query = append(query, "--query.replica-label="+label)
-	}
 	var logs []func() string
 	l.said = func() string {
 		var all strings.Builder
@@ -140,11 +148,12 @@ func (l *live) start(t *testing.T, programs string, r *release, hub, controller 
 		return all.String()
 	}
 	for _, command := range [][]string{
-		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(20090), "--scrape.discovery-reload-interval=200ms", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h"},
+		{filepath.Join(programs, "prometheus"), "--config.file=" + filepath.Join(dir, "prometheus.yml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + at(20090), "--scrape.discovery-reload-interval=200ms", "--storage.tsdb.min-block-duration=2h", "--storage.tsdb.max-block-duration=2h", "--web.enable-remote-write-receiver"},
 		{thanos, "sidecar", "--prometheus.url=" + l.prometheus, "--tsdb.path=" + filepath.Join(dir, "data"), "--http-address=" + at(20902), "--grpc-address=" + at(20901), "--objstore.config-file=" + bucket},
-		{thanos, "rule", "--data-dir=" + filepath.Join(dir, "rule"), "--rule-file=" + filepath.Join(dir, "checked", "current", "*.yaml"), "--eval-interval=1s", "--query=" + l.query, "--alertmanagers.url=http://" + at(20009), `--label=ruler="0"`, "--http-address=" + at(20906), "--grpc-address=" + at(20905)},
+		{thanos, "rule", "--data-dir=" + filepath.Join(dir, "rule"), "--rule-file=" + filepath.Join(dir, "checked", "current", "*.yaml"), "--eval-interval=1s", "--query=" + l.query, "--remote-write.config={remote_write: [{url: " + l.prometheus + "/api/v1/write, queue_config: {batch_send_deadline: 1s}}]}", "--alertmanagers.url=http://" + at(20009), `--label=ruler="0"`, "--http-address=" + at(20906), "--grpc-address=" + at(20905)},
 		{rulekeeper, "--rules=" + filepath.Join(rules, "*.yaml"), "--to=" + filepath.Join(dir, "checked"), "--reload-url=http://" + at(20906) + "/-/reload", "--interval=1s", "--web.listen-address=" + at(20907)},
 		{thanos, "compact", "--wait", "--data-dir=" + filepath.Join(dir, "compact"), "--objstore.config-file=" + bucket, "--http-address=" + at(20908)},
+		{hubquery, "--shard=0=" + l.prometheus, "--web.listen-address=" + at(20910)},
 		query,
 	} {
 		logs = append(logs, runBeside(t, command))
@@ -154,13 +163,14 @@ func (l *live) start(t *testing.T, programs string, r *release, hub, controller 
 	}
 }
 
-// Two alerts that fire, one about a hub and one about what an exporter sees.
+// Alerts that fire: about a hub, about what an exporter sees, and about a gateway.
 const liveRules = `groups:
 - name: live
   interval: 1s
   rules:
   - {alert: HubThere, expr: 'up{job="edgehub-internal"} == 1', labels: {severity: info}}
   - {alert: HubSeen, expr: 'hubring_exporter_hub_up == 1', labels: {severity: info}}
+  - {alert: GatewayWarm, expr: 'temperature{gatewayID="gw-1"} > 0', labels: {severity: info}}
 `
 
 // liveConfig is the configuration of the first server with the addresses of this machine. Jobs that it has not
@@ -322,12 +332,15 @@ func (l *live) ready(t *testing.T, base string) {
 	}})
 }
 
-// ranged asks the querier over a range, so that it has the metrics of that.
+// ranged asks hubquery over a range, and the querier beside both ways, so that they have the metrics of that.
 func (l *live) ranged(t *testing.T) check {
 	return func() string {
-		_, err := ask[any](t, l.query, "/api/v1/query_range", url.Values{"query": {"up"}, "start": {"1"}, "end": {"2"}, "step": {"1"}})
-		if err != nil {
-			return err.Error()
+		at := url.Values{"query": {"up"}, "start": {"1"}, "end": {"2"}, "step": {"1"}}
+		querier := "http://" + l.address + ":20904"
+		for _, asked := range []struct{ base, path string }{{l.query, "query_range"}, {querier, "query_range"}, {querier, "query"}} {
+			if _, err := ask[any](t, asked.base, "/api/v1/"+asked.path, at); err != nil {
+				return err.Error()
+			}
 		}
 		return ""
 	}
@@ -372,7 +385,7 @@ func (l *live) everySelectorFinds(t *testing.T, d dashboard.Dashboard, checks ma
 	t.Helper()
 	for _, p := range d.EveryPanel() {
 		for _, target := range p.Targets {
-			expr, err := dashboard.Expand(target.Expr, variables)
+			expr, err := dashboard.Expand(target.Expr, variablesOf(d))
 			require.NoError(t, err)
 			uses, err := dashboard.Uses(expr)
 			require.NoError(t, err)
@@ -426,7 +439,7 @@ var typeless = regexp.MustCompile(`^(up|scrape_\w+|ALERTS|\w+:[\w:]+)$`)
 // nothing else is.
 func (l *live) typeLack(t *testing.T, u dashboard.Use) string {
 	t.Helper()
-	if typeless.MatchString(u.Name) {
+	if typeless.MatchString(u.Name) || u.Name == "" { // the reader chooses which
 		return ""
 	}
 	known, err := ask[map[string][]struct {
@@ -455,7 +468,7 @@ func (l *live) everyPanelShows(t *testing.T, d dashboard.Dashboard, checks map[s
 	t.Helper()
 	for _, p := range d.EveryPanel() {
 		for _, target := range p.Targets {
-			expr, err := dashboard.Expand(target.Expr, variables)
+			expr, err := dashboard.Expand(target.Expr, variablesOf(d))
 			require.NoError(t, err)
 			wanted := shownLabels(p, target)
 			checks[d.UID+": "+p.Title+" "+target.RefID] = func() string {

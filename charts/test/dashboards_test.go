@@ -63,7 +63,7 @@ func TestDashboardsAreRendered(t *testing.T) {
 func TestDashboardsGoWhereTheSidecarLooks(t *testing.T) {
 	r := mustRender(t, `{dashboards: {enabled: true, namespace: grafana, labels: {dash: edge, grafana_dashboard: null}, annotations: {grafana_folder: Hubring}}}`)
 	found := dashboardMaps(r, "dash", "edge")
-	require.Len(t, found, 3)
+	require.Len(t, found, 5)
 	for _, m := range found {
 		assert.Equal(t, "grafana", m.Namespace, m.Name)
 		assert.Equal(t, map[string]string{"grafana_folder": "Hubring"}, m.Annotations, m.Name)
@@ -78,7 +78,7 @@ edgehub: {gatewayLabel: deviceID}
 prometheus: {scrapeInterval: 2m, scrapeTimeout: 1m30s, gatewaysInterval: 2m}
 dashboards: {enabled: true, datasource: 'a "quoted" name'}
 `))
-	require.Len(t, got, 3)
+	require.Len(t, got, 5)
 	for file, want := range dashboard.All() {
 		text, err := want.JSON()
 		require.NoError(t, err)

@@ -36,7 +36,7 @@
 // cold, run this first, from the root of the repository, since the build can outlast
 // the ten minutes that go test allows by default:
 //
-//	go run ./e2e/cmd/realbin && go run ./e2e/cmd/realbin cluster
+//	go run ./e2e/cmd/realbin && go run ./e2e/cmd/realbin cluster && go run ./e2e/cmd/realbin queries
 //	go test -count=1 ./charts/test/...
 //
 // With -short, what needs a program is left out. Without -count=1 go test may answer
@@ -49,6 +49,8 @@
 //	manifests_test.go   names, labels, selectors, addresses
 //	pods_test.go        containers and what they mount
 //	pairing_test.go     hubs, their Prometheus servers, the controllers' list
+//	query_test.go       hubquery over the servers
+//	victoria_test.go    a VictoriaMetrics in each Prometheus' place
 //	thanos_test.go      querier, ruler, Alertmanager
 //	policies_test.go    who may connect to whom
 //	monitors_test.go    what an operator's Prometheus finds

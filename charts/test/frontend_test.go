@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,63 +28,94 @@ func TestFrontendKeepsWhatIsSettled(t *testing.T) {
 	assert.NotContains(t, strings.Join(args, " "), "cache")
 }
 
-// What the query frontend answers is what the querier answers, whether a part will do or not, while a
-// server is down and when it is back: a part is not kept. What is whole is.
+// What the query frontend answers is what is answered behind it, whether a part will do or not, while a server is down and when it
+// is back: a part is not kept. What is whole is.
 func TestFrontendAnswersAsTheQuerier(t *testing.T) {
 	t.Parallel()
-	for _, partial := range []bool{true, false} {
-		t.Run(fmt.Sprintf("partialResponse %t", partial), func(t *testing.T) {
+	for name, values := range map[string]string{
+		"shards": `{}`, "shards, all or nothing": `{query: {partialResponse: false}}`,
+		"thanos": withQuerier, "thanos, all or nothing": join2(withQuerier, `{query: {partialResponse: false}}`),
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newCluster(t, mustRender(t, fmt.Sprintf(`{prometheus_servers_count: 2, create_thanos: true, query: {mode: thanos}, thanos: {query: {partialResponse: %t}, queryFrontend: {enabled: true}}}`, partial)))
-			name := c.r.name + "-hubring-"
-			from := time.Now().Truncate(2 * time.Hour).Add(-8 * time.Hour)
-			for server, gateway := range map[string]string{"prometheus-0": "gw-a", "prometheus-1": "gw-b"} {
-				c.put(name+server, gateway, from, time.Minute)
-				c.startReady(name+server, "prometheus")
-			}
-			c.startReady(name+"prometheus-0", "thanos-sidecar")
-			c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
-			c.startReady(name+"thanos-rule-0", "thanos-rule")
-			for _, part := range []string{"thanos-query", "thanos-query-frontend"} {
-				c.startReady(name+part+"-0", part)
-			}
-			querier, frontend := c.address(name+"thanos-query-0", 10902), c.address(name+"thanos-query-frontend-0", 10902)
-			ask := func(address, path string) said { return hear(t, address, path, from.Add(time.Hour)) }
-			same := func() {
-				for _, path := range []string{"query", "query_range", "labels", "label/gatewayID/values", "series"} {
-					want, got := ask(querier, path), ask(frontend, path)
-					if !strings.HasPrefix(path, "query") {
-						want.warned = got.warned // the query frontend leaves out warnings about labels
-					}
-					assert.Equal(t, want, got, path)
-				}
-			}
-			whole := func(address string) error {
-				if said := ask(address, "query_range"); !said.answered || said.warned || !strings.HasSuffix(said.data, `"2"]]}]`) {
-					return fmt.Errorf("not of both servers: %+v", said)
-				}
-				return nil
-			}
-			assert.Equal(t, said{answered: partial, warned: partial, data: ask(querier, "query_range").data}, ask(frontend, "query_range"))
-			same()
-
-			c.startReady(name+"prometheus-1", "thanos-sidecar")
-			await(t, "the querier has both servers", func() error { return whole(querier) })
-			require.NoError(t, whole(frontend), "a part was kept")
-			same()
-			// The ruler asks the querier, too, now and then; but not each time.
-			await(t, "what is whole is kept", func() error {
-				before := c.calls(querier, "client", "Series")
-				if err := whole(frontend); err != nil {
-					return err
-				}
-				if after := c.calls(querier, "client", "Series"); after != before {
-					return fmt.Errorf("the querier asked its servers %v times", after-before)
-				}
-				return nil
-			})
+			assertFrontendAnswersAsTheQuerier(t, !strings.Contains(values, "partialResponse: false"), strings.Split(values, "\n---\n"))
 		})
 	}
+}
+
+func assertFrontendAnswersAsTheQuerier(t *testing.T, partial bool, values []string) {
+	t.Helper()
+	c := newCluster(t, mustRender(t, append([]string{`{prometheus_servers_count: 2, create_thanos: true, thanos: {queryFrontend: {enabled: true}}}`}, values...)...))
+	name := c.r.name + "-hubring-"
+	from := time.Now().Truncate(2 * time.Hour).Add(-8 * time.Hour)
+	for server, gateway := range map[string]string{"prometheus-0": "gw-a", "prometheus-1": "gw-b"} {
+		c.put(name+server, gateway, from, time.Minute)
+	}
+	// What is last started of a server is what makes it answer.
+	start := func(server string) { c.startReady(name+server, "prometheus") }
+	asked, port := "hubquery", 9099
+	calls := func() int { return c.shardRequests(c.address(name+"query-0", 9099)) }
+	if len(c.r.pods(asked)) == 0 {
+		start("prometheus-0")
+		start("prometheus-1")
+		start = func(server string) { c.startReady(name+server, "thanos-sidecar") }
+		asked, port = "thanos-query", 10902
+		calls = func() int { return c.calls(c.address(name+"thanos-query-0", 10902), "client", "Series") }
+	}
+	start("prometheus-0")
+	c.startReady(c.r.pods(asked)[0].name, asked)
+	c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
+	c.startReady(name+"thanos-rule-0", "thanos-rule")
+	c.startReady(name+"thanos-query-frontend-0", "thanos-query-frontend")
+	querier, frontend := c.address(c.r.pods(asked)[0].name, port), c.address(name+"thanos-query-frontend-0", 10902)
+	ask := func(address, path string) said { return hear(t, address, path, from.Add(time.Hour)) }
+	same := func() {
+		for _, path := range []string{"query", "query_range", "labels", "label/gatewayID/values", "series"} {
+			want, got := ask(querier, path), ask(frontend, path)
+			if !strings.HasPrefix(path, "query") {
+				want.warned = got.warned // the query frontend leaves out warnings about labels
+			}
+			assert.Equal(t, want, got, path)
+		}
+	}
+	whole := func(address string) error {
+		if said := ask(address, "query_range"); !said.answered || said.warned || !strings.HasSuffix(said.data, `"2"]]}]`) {
+			return fmt.Errorf("not of both servers: %+v", said)
+		}
+		return nil
+	}
+	assert.Equal(t, said{answered: partial, warned: partial, data: ask(querier, "query_range").data}, ask(frontend, "query_range"))
+	same()
+
+	start("prometheus-1")
+	await(t, "both servers are asked", func() error { return whole(querier) })
+	require.NoError(t, whole(frontend), "a part was kept")
+	same()
+	// The ruler asks, too, now and then; but not each time.
+	await(t, "what is whole is kept", func() error {
+		before := calls()
+		if err := whole(frontend); err != nil {
+			return err
+		}
+		if after := calls(); after != before {
+			return fmt.Errorf("servers were asked %v times", after-before)
+		}
+		return nil
+	})
+}
+
+// shardRequests returns how often a hubquery has asked shards.
+func (c *cluster) shardRequests(address string) int {
+	c.t.Helper()
+	metrics, err := get(c.t.Context(), "http://"+address+"/metrics")
+	require.NoError(c.t, err)
+	sum := 0
+	for _, match := range regexp.MustCompile(`(?m)^hubquery_shard_requests_total\{[^}]*\} (\d+)$`).FindAllStringSubmatch(metrics, -1) {
+		n, err := strconv.Atoi(match[1])
+		require.NoError(c.t, err)
+		sum += n
+	}
+	return sum
 }
 
 // said is what an API answered.

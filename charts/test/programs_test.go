@@ -53,6 +53,12 @@ var realPrograms = sync.OnceValues(func() (string, error) { return programsFor()
 // clusterPrograms returns the folder of the real programs around the chart, and builds what is missing.
 var clusterPrograms = sync.OnceValues(func() (string, error) { return programsFor("cluster") })
 
+// victoriaMetrics returns the path of the VictoriaMetrics that the chart names, and builds it if it is missing.
+var victoriaMetrics = sync.OnceValues(func() (string, error) {
+	dir, err := programsFor("queries")
+	return filepath.Join(dir, "victoria-metrics-1.151"), err
+})
+
 // programsFor returns the folder of a set of real programs, and builds what is missing.
 func programsFor(set ...string) (string, error) {
 	cmd := exec.Command("go", append([]string{"run", "./e2e/cmd/realbin"}, set...)...)
@@ -103,6 +109,18 @@ func needs[T any](t *testing.T, once func() (T, error)) T {
 	it, err := once()
 	require.NoError(t, err)
 	return it
+}
+
+// buildCommand builds a command of the repository as its image has it: by its own module, and with nothing but itself.
+func buildCommand(name string) (string, error) {
+	program := filepath.Join(ownFolder, "images", name)
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, ".")
+	cmd.Dir = path.Join(checkout, "cmd", name)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w: %s", name, err, out)
+	}
+	return program, nil
 }
 
 // mustRun runs a program and returns what it says.
@@ -157,7 +175,7 @@ func TestPromtoolRefusesABadRule(t *testing.T) {
 	assert.Contains(t, string(out), "could not parse expression")
 }
 
-// Prometheus, Thanos and the rule keeper know every flag that they are given. (They read the command line
+// Prometheus, Thanos, hubquery and the rule keeper know every flag that they are given. (They read the command line
 // to its end before they obey --help.)
 func TestProgramsKnowTheirFlags(t *testing.T) {
 	programs := needsPrograms(t)
@@ -167,7 +185,7 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 			p := pod{w.GetName() + "-0", w}
 			for _, c := range w.containers() {
 				program := programOf(c)
-				if !slices.Contains([]string{"prometheus", "thanos", "rulekeeper"}, program) {
+				if !slices.Contains([]string{"prometheus", "thanos", "rulekeeper", "hubquery"}, program) {
 					continue
 				}
 				args := append(p.commandLine(&c), "--help")
@@ -188,12 +206,14 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 // pathOf returns where a program is: among the real ones, or built from the checkout.
 func pathOf(t *testing.T, programs, program string) string {
 	t.Helper()
-	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram}[program]
+	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram, "hubquery": hubqueryProgram}[program]
 	switch {
 	case built != nil:
 		path, err := built()
 		require.NoError(t, err)
 		return path
+	case program == "victoria-metrics":
+		return needs(t, victoriaMetrics)
 	case program == "alertmanager":
 		return filepath.Join(needsClusterPrograms(t), program)
 	default:

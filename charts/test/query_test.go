@@ -1,9 +1,9 @@
 package charttest
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,11 +62,14 @@ func TestHubqueryAsksEveryServer(t *testing.T) {
 			n := server.number(t)
 			if n == len(want) {
 				kind := map[bool]string{false: "prometheus", true: "victoriametrics"}[server.victoria]
-				want = append(want, shard{Name: fmt.Sprint(n), Kind: kind})
+				want = append(want, shard{Name: strconv.Itoa(n), Kind: kind})
 			}
 			want[n].Servers = append(want[n].Servers, scheme+"://"+r.host(server.pod)+":9090")
 		}
 		assert.Equal(t, want, r.shards(t, p))
+		dns := flagValue(t, p.commandLine(p.container("hubquery")), "shards.dns", "")
+		_, name, _ := strings.Cut(r.host(r.servers(t)[0].pod), ".")
+		assert.Equal(t, scheme+"://_http._tcp."+name, dns)
 	})
 }
 
@@ -244,16 +247,19 @@ func TestHubqueryAnswersInPartAsItIsTold(t *testing.T) {
 	}
 }
 
-// Servers that understand protobuf are asked for it first. Those before 3.0 do not know all the words.
+// Servers that understand protobuf ask for it first. Those before 3.0 do not know all the words, and a querier that takes shards for
+// replicas is not helped by what only protobuf can say.
 func TestServersAskForProtobuf(t *testing.T) {
-	for tag, want := range map[string][]string{
-		"v3.15.0": {"PrometheusProto", "PrometheusText1.0.0", "PrometheusText0.0.4"}, "v3.0.0": {"PrometheusProto", "PrometheusText1.0.0", "PrometheusText0.0.4"}, "v2.55.1": nil,
+	asked := []string{"PrometheusProto", "PrometheusText1.0.0", "PrometheusText0.0.4"}
+	for values, want := range map[string][]string{
+		`{}`: asked, fiveShards: asked, distributed: asked, join2(fiveShards, withQuerier): nil,
+		join2(fiveShards, `{prometheus: {image: {tag: v3.0.0}}}`): asked, join2(fiveShards, `{prometheus: {image: {tag: v2.55.1}}}`): nil,
 	} {
-		for _, job := range mustRender(t, fiveShards, `{prometheus: {image: {tag: `+tag+`}}}`).servers(t)[0].ScrapeConfigs {
+		for _, job := range mustRender(t, strings.Split(values, "\n---\n")...).servers(t)[0].ScrapeConfigs {
 			if job.handsOver() {
-				assert.Equal(t, want, job.Protocols, tag)
+				assert.Equal(t, want, job.Protocols, values)
 			} else {
-				assert.Empty(t, job.Protocols, "%s: %s", tag, job.JobName)
+				assert.Empty(t, job.Protocols, "%s: %s", values, job.JobName)
 			}
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/hubring/hubring/charts/test/internal/kubelet"
 	"github.com/hubring/hubring/charts/test/internal/sandbox"
@@ -74,10 +74,33 @@ func (r *liveRelease) upgrade(t *testing.T, values ...string) {
 	r.release = mustRender(t, values...)
 	var objects []kubelet.Object
 	for _, o := range r.release.objects {
-		objects = append(objects, o)
+		if service, ok := o.(*corev1.Service); !ok || !r.release.turnsPorts(service) {
+			objects = append(objects, o)
+		}
 	}
 	require.NoError(t, r.Apply(objects))
 	r.settle(t)
+}
+
+// turnsPorts tells whether a Service is the other name of who answers for all servers, with another port than the pods'.
+// Here names have the pods' addresses.
+func (r *release) turnsPorts(s *corev1.Service) bool {
+	for _, w := range r.behind(s) {
+		for _, port := range s.Spec.Ports {
+			if s.Spec.ClusterIP != corev1.ClusterIPNone && !w.hasPort(intstr.FromInt32(port.Port), 0) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// queryAddress returns who answers for all servers.
+func (r *liveRelease) queryAddress() string {
+	if len(r.release.pods("hubquery")) > 0 {
+		return r.address("query", 9099)
+	}
+	return r.address("thanos-query", 10902)
 }
 
 // settle waits until all pods are as the release says.
@@ -114,13 +137,22 @@ var builtImages = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	images := map[string]kubelet.Image{
-		"quay.io/prometheus/prometheus":   {Program: filepath.Join(suite, "prometheus"), Path: "/bin/prometheus", Dir: "/prometheus"},
-		"quay.io/thanos/thanos":           {Program: filepath.Join(suite, "thanos"), Path: "/bin/thanos"},
-		"quay.io/prometheus/alertmanager": {Program: filepath.Join(others, "alertmanager"), Path: "/bin/alertmanager", Dir: "/alertmanager"},
+	victoria, err := victoriaMetrics()
+	if err != nil {
+		return "", err
 	}
-	for _, name := range []string{"edgehub", "rulekeeper"} {
-		program, err := buildCommand(name)
+	images := map[string]kubelet.Image{
+		"victoriametrics/victoria-metrics": {Program: victoria, Path: "/victoria-metrics-prod"},
+		"quay.io/prometheus/prometheus":    {Program: filepath.Join(suite, "prometheus"), Path: "/bin/prometheus", Dir: "/prometheus"},
+		"quay.io/thanos/thanos":            {Program: filepath.Join(suite, "thanos"), Path: "/bin/thanos"},
+		"quay.io/prometheus/alertmanager":  {Program: filepath.Join(others, "alertmanager"), Path: "/bin/alertmanager", Dir: "/alertmanager"},
+	}
+	for _, name := range []string{"edgehub", "hubquery", "rulekeeper"} {
+		build := func() (string, error) { return buildCommand(name) }
+		if name == "hubquery" {
+			build = hubqueryProgram
+		}
+		program, err := build()
 		if err != nil {
 			return "", err
 		}
@@ -129,18 +161,6 @@ var builtImages = sync.OnceValues(func() (string, error) {
 	text, err := json.Marshal(images)
 	return string(text), err
 })
-
-// buildCommand builds a command of the repository as its image has it: with nothing but itself.
-func buildCommand(name string) (string, error) {
-	program := filepath.Join(ownFolder, "images", name)
-	cmd := exec.Command("go", "build", "-trimpath", "-o", program, ".")
-	cmd.Dir = path.Join(checkout, "cmd", name)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w: %s", name, err, out)
-	}
-	return program, nil
-}
 
 // eventually asks until a check has nothing to complain about, every time that some moments have passed.
 func eventually(t *testing.T, within time.Duration, check func(context.Context) error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -17,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// queries asks a Prometheus server or a Thanos querier.
+// queries asks a Prometheus server, hubquery or a Thanos querier.
 type queries struct{ api prometheus.API }
 
-// queriesTo returns what asks an address, and adds parameters to every request, such as dedup=false.
+// queriesTo returns what asks an address, and adds parameters to every request, such as partial_response=false.
 func queriesTo(t *testing.T, address, parameters string) queries {
 	t.Helper()
 	client, err := api.NewClient(api.Config{Address: "http://" + address, RoundTripper: adding(parameters)})
@@ -67,10 +68,9 @@ func (q queries) countsAll(ctx context.Context, gateways float64) error {
 	return nil
 }
 
-// hasAll returns an error unless every sample that hubs have taken of a fleet is stored, in series with
-// some labels, such as {shard="edgehub-0"}, or in any.
-func (q queries) hasAll(ctx context.Context, f *fleet, labels string) error {
-	stored, err := q.stored(ctx, "gateway_reports"+labels)
+// hasAll returns an error unless every sample that hubs have taken of a fleet is stored.
+func (q queries) hasAll(ctx context.Context, f *fleet) error {
+	stored, err := q.stored(ctx, "gateway_reports")
 	if err != nil {
 		return err
 	}
@@ -93,23 +93,6 @@ func (q queries) alertsOf(ctx context.Context, gateways ...string) error {
 		return fmt.Errorf("alerts fire for %q, want %q", has, gateways)
 	}
 	return nil
-}
-
-// by returns the values of a query by one label.
-func (q queries) by(ctx context.Context, label model.LabelName, query string) (map[string]float64, error) {
-	answer, warnings, err := q.api.Query(ctx, query, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("query %s: %w", query, err)
-	}
-	vector, ok := answer.(model.Vector)
-	if !ok || len(warnings) > 0 {
-		return nil, fmt.Errorf("query %s: answered %s %q", query, answer, warnings)
-	}
-	values := map[string]float64{}
-	for _, sample := range vector {
-		values[string(sample.Metric[label])] = float64(sample.Value)
-	}
-	return values, nil
 }
 
 // stored returns how often each gateway has a sample at each time, in the series of a selector.
@@ -136,19 +119,78 @@ func (q queries) stored(ctx context.Context, selector string) (map[string]map[in
 	return times, nil
 }
 
-// homes returns the gateways of each shard, in order.
-func (q queries) homes(ctx context.Context) (map[string][]string, error) {
-	answer, _, err := q.api.Query(ctx, "gateway_up", time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("ask for the gateways of each shard: %w", err)
+// stores are all servers of a release, each of which is asked for itself, by the names of their pods.
+type stores map[string]queries
+
+// everything returns them.
+func everything(t *testing.T, r *liveRelease) stores {
+	t.Helper()
+	all := stores{}
+	for _, s := range r.release.servers(t) {
+		all[s.name] = queriesTo(t, r.release.host(s.pod)+":9090", "")
 	}
+	return all
+}
+
+// of returns the first servers of pairs, or the second ones.
+func (s stores) of(replica string) stores {
+	second := regexp.MustCompile(`-prometheus-b-\d+$`)
+	some := stores{}
+	for name, q := range s {
+		if second.MatchString(name) == (replica == "b") {
+			some[name] = q
+		}
+	}
+	return some
+}
+
+// hasAll returns an error unless every sample that hubs have taken of a fleet is stored, on one of the servers at least.
+func (s stores) hasAll(ctx context.Context, f *fleet) error {
+	all := map[string]map[int64]int{}
+	for _, q := range s {
+		stored, err := q.stored(ctx, "gateway_reports")
+		if err != nil {
+			return err
+		}
+		for gateway, times := range stored {
+			if all[gateway] == nil {
+				all[gateway] = map[int64]int{}
+			}
+			for at, n := range times {
+				all[gateway][at] += n
+			}
+		}
+	}
+	return f.missing(all)
+}
+
+// each returns the value of a query on each server that has one.
+func (s stores) each(ctx context.Context, query string) (map[string]float64, error) {
+	values := map[string]float64{}
+	for name, q := range s {
+		value, _, err := q.value(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if value != 0 {
+			values[name] = value
+		}
+	}
+	return values, nil
+}
+
+// homes returns the gateways on each server, in order.
+func (s stores) homes(ctx context.Context) (map[string][]string, error) {
 	homes := map[string][]string{}
-	for _, sample := range answer.(model.Vector) {
-		shard := string(sample.Metric["shard"])
-		homes[shard] = append(homes[shard], string(sample.Metric["gatewayID"]))
-	}
-	for _, gateways := range homes {
-		slices.Sort(gateways)
+	for name, q := range s {
+		answer, _, err := q.api.Query(ctx, "gateway_up", time.Now())
+		if err != nil {
+			return nil, fmt.Errorf("ask %s for its gateways: %w", name, err)
+		}
+		for _, sample := range answer.(model.Vector) {
+			homes[name] = append(homes[name], string(sample.Metric["gatewayID"]))
+		}
+		slices.Sort(homes[name])
 	}
 	return homes, nil
 }

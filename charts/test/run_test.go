@@ -24,7 +24,21 @@ thanos:
   ruler: {evaluationInterval: 1s, extraArgs: [--query.sd-dns-interval=1s]}
 `
 
-const threeServers = `{prometheus_servers_count: 3, create_thanos: true, query: {mode: thanos}}`
+const threeServers = `{prometheus_servers_count: 3, create_thanos: true}`
+
+// modes are the ways in which one query over all servers is answered.
+var modes = map[string]string{"shards": `{}`, "thanos": withQuerier}
+
+// inEachMode runs a test in a cluster of each mode, with what answers for all servers.
+func inEachMode(t *testing.T, values []string, test func(t *testing.T, r *liveRelease, values []string, global queries)) {
+	t.Parallel()
+	for name, mode := range modes {
+		t.Run(name, func(t *testing.T) {
+			all := join(values, mode)
+			inCluster(t, all, func(t *testing.T, r *liveRelease) { test(t, r, all, queriesTo(t, r.queryAddress(), "")) })
+		})
+	}
+}
 
 // fleetSize is how many gateways there are.
 const fleetSize = 200
@@ -43,17 +57,16 @@ func TestRunOneServer(t *testing.T) {
 		eventually(t, soon, func(ctx context.Context) error { return server.alertsOf(ctx, gatewayID(7)) })
 		receiptsArrive(t, server, 1)
 		fleet.stop()
-		eventually(t, soon, func(ctx context.Context) error { return server.hasAll(ctx, fleet, "") })
+		eventually(t, soon, func(ctx context.Context) error { return server.hasAll(ctx, fleet) })
 	})
 }
 
 // Each server of a pair has every sample; together they count once, and alert once.
 func TestRunPair(t *testing.T) {
-	values := []string{quick, fleetRules, toldAlertmanager, `{create_thanos: true, query: {mode: thanos}, prometheus_replicas: 2, thanos: {ruler: {replicas: 2}}}`}
-	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+	values := []string{quick, fleetRules, toldAlertmanager, `{create_thanos: true, prometheus_replicas: 2, thanos: {ruler: {replicas: 2}}}`}
+	inEachMode(t, values, func(t *testing.T, r *liveRelease, _ []string, global queries) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
-		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		observer := observe(t, global)
 		fleet.raise(gatewayID(3))
@@ -61,8 +74,7 @@ func TestRunPair(t *testing.T) {
 		receiptsArrive(t, global, 2)
 		fleet.stop()
 		for _, replica := range []string{"a", "b"} {
-			labels := fmt.Sprintf("{prometheus_replica=%q}", replica)
-			eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, labels) })
+			eventually(t, soon, func(ctx context.Context) error { return everything(t, r).of(replica).hasAll(ctx, fleet) })
 		}
 		assertComplete(t, observer.take(), fleetSize)
 		require.NoError(t, alerts.has(gatewayID(3)))
@@ -70,16 +82,18 @@ func TestRunPair(t *testing.T) {
 	})
 }
 
-// From 3 servers to 5 and back: gateways spread over all hubs, the querier counts each of them once
-// all the while, or says that a server is missing when some stop, each alert reaches
+// From 3 servers to 5 and back: gateways spread over all hubs, who answers counts each of them once
+// all the while, or says that a server is missing when some stop, but for the scrape in which a gateway moves; each alert reaches
 // Alertmanager once, and nothing that a hub has taken is lost.
 func TestRunRescale(t *testing.T) {
-	three := []string{quick, fleetRules, toldAlertmanager, threeServers}
-	five := join(three, `{prometheus_servers_count: 5}`)
-	inCluster(t, three, func(t *testing.T, r *liveRelease) {
+	inEachMode(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease, three []string, global queries) {
+		five := join(three, `{prometheus_servers_count: 5}`)
+		complete, honest := assertComplete, assertHonest
+		if len(r.release.pods("hubquery")) > 0 { // moves are told to the servers there
+			complete, honest = assertNearlyComplete, assertNearlyComplete
+		}
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
-		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		everyHubTakesPart(t, r, 3)
 		observer := observe(t, global)
@@ -89,14 +103,14 @@ func TestRunRescale(t *testing.T) {
 		r.upgrade(t, five...)
 		everyHubTakesPart(t, r, 5)
 		receiptsArrive(t, global, 5)
-		assertComplete(t, observer.take(), fleetSize)
+		complete(t, observer.take(), fleetSize)
 		fleet.raise(gatewayID(1))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1)) })
 
 		r.upgrade(t, three...)
 		everyHubTakesPart(t, r, 3)
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
-		assertHonest(t, observer.take(), fleetSize)
+		honest(t, observer.take(), fleetSize)
 		fleet.raise(gatewayID(2))
 		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(0), gatewayID(1), gatewayID(2)) })
 		require.NoError(t, alertmanagerHas(t.Context(), r.address("alertmanager/0", 9093), gatewayID(0), gatewayID(1), gatewayID(2)))
@@ -104,7 +118,7 @@ func TestRunRescale(t *testing.T) {
 		// What the servers with the highest numbers had is on their volumes.
 		fleet.stop()
 		r.upgrade(t, five...)
-		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
 	})
 }
 
@@ -124,7 +138,7 @@ func TestRunRollingUpgrade(t *testing.T) {
 		}
 		everyHubTakesPart(t, r, 3)
 		fleet.stop()
-		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
 	})
 }
 
@@ -137,17 +151,22 @@ func TestRunPairsOnAndOff(t *testing.T) {
 		everyHubTakesPart(t, r, 3)
 		r.upgrade(t, join(values, `{prometheus_replicas: 2}`)...)
 		eventually(t, soon, func(ctx context.Context) error {
-			by, err := everything(t, r).by(ctx, "prometheus_replica", "count by (prometheus_replica) (last_over_time(gateway_up[4s]))")
-			if err == nil && (by["a"] != fleetSize || by["b"] != fleetSize) {
-				err = fmt.Errorf("gateways by server: %v, want %d on each", by, fleetSize)
+			for _, replica := range []string{"a", "b"} {
+				on, err := everything(t, r).of(replica).each(ctx, "count(last_over_time(gateway_up[4s]))")
+				if err != nil {
+					return err
+				}
+				if total := sum(on); total != fleetSize {
+					return fmt.Errorf("gateways on servers %s: %v, want %d", replica, on, fleetSize)
+				}
 			}
-			return err
+			return nil
 		})
 		r.upgrade(t, values...)
 		everyHubTakesPart(t, r, 3)
 		fleet.stop()
 		eventually(t, soon, func(ctx context.Context) error {
-			return everything(t, r).hasAll(ctx, fleet, `{prometheus_replica="a"}`)
+			return everything(t, r).of("a").hasAll(ctx, fleet)
 		})
 	})
 }
@@ -156,30 +175,31 @@ func TestRunPairsOnAndOff(t *testing.T) {
 // part, or fails where that is asked for. When it is back alerts about its own arrive, and all that its hub has
 // kept for it.
 func TestRunDeadServer(t *testing.T) {
-	inCluster(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease) {
+	inEachMode(t, []string{quick, fleetRules, toldAlertmanager, threeServers}, func(t *testing.T, r *liveRelease, _ []string, global queries) {
 		alerts := openInbox(t)
 		fleet := startFleet(t, r, fleetSize)
-		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		everyHubTakesPart(t, r, 3)
 		homes, err := everything(t, r).homes(t.Context())
 		require.NoError(t, err)
 		observer := observe(t, global)
-		alive, dead := homes["edgehub-0"][0], homes["edgehub-1"][0]
-
 		server := releaseName + "-hubring-prometheus-1"
+		alive, dead := homes[releaseName+"-hubring-prometheus-0"][0], homes[server][0]
+
 		require.NoError(t, r.Fail(server))
 		fleet.raise(alive)
 		fleet.raise(dead)
 		eventually(t, soon, func(context.Context) error { return alerts.has(alive) })
-		eventually(t, soon, func(ctx context.Context) error { return isDown(ctx, r.address("thanos-query", 10902), server+".") })
+		if r.release.queriers()["thanos-query"].name != "" {
+			eventually(t, soon, func(ctx context.Context) error { return isDown(ctx, r.address("thanos-query", 10902), server+".") })
+		}
 		rest, warnings, err := global.value(t.Context(), "count(gateway_up)")
 		require.NoError(t, err)
-		assert.InDelta(t, fleetSize-len(homes["edgehub-1"]), rest, 0)
+		assert.InDelta(t, fleetSize-len(homes[server]), rest, 0)
 		assert.NotEmpty(t, warnings, "a part of the gateways")
-		whole := queriesTo(t, r.address("thanos-query", 10902), "&partial_response=false")
+		whole := queriesTo(t, r.queryAddress(), "&partial_response=false")
 		_, _, err = whole.value(t.Context(), "count(gateway_up)")
-		require.ErrorContains(t, err, server)
+		require.Error(t, err)
 
 		require.NoError(t, r.Recover(server))
 		r.settle(t)
@@ -187,13 +207,31 @@ func TestRunDeadServer(t *testing.T) {
 		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
 		assertHonest(t, observer.take(), fleetSize)
 		fleet.stop()
-		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet, "") })
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// Shards that are VictoriaMetrics answer for all gateways, an alert arrives, and nothing that a hub has taken is lost.
+func TestRunVictoriaMetrics(t *testing.T) {
+	inCluster(t, []string{quick, fleetRules, toldAlertmanager, threeServers, `{shard: {kind: victoriametrics}, prometheus: {extraArgs: []}}`}, func(t *testing.T, r *liveRelease) {
+		alerts := openInbox(t)
+		fleet := startFleet(t, r, fleetSize)
+		global := queriesTo(t, r.queryAddress(), "")
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		everyHubTakesPart(t, r, 3)
+		fleet.raise(gatewayID(5))
+		eventually(t, soon, func(context.Context) error { return alerts.has(gatewayID(5)) })
+		own, _, err := global.value(t.Context(), `count(gateway_up{instance!=""}) or count(gateway_up{job!=""})`)
+		require.NoError(t, err)
+		assert.Zero(t, own, "gateways' series with the hub's labels, which would be others after a move")
+		fleet.stop()
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
 	})
 }
 
 // A server whose machine is cut off keeps no query for long, and after a while none at all.
 func TestRunSilentServer(t *testing.T) {
-	inCluster(t, []string{quick, `{prometheus_servers_count: 2, create_thanos: true, query: {mode: thanos}}`}, func(t *testing.T, r *liveRelease) {
+	inCluster(t, []string{quick, withQuerier, `{prometheus_servers_count: 2, create_thanos: true}`}, func(t *testing.T, r *liveRelease) {
 		global := queriesTo(t, r.address("thanos-query", 10902), "")
 		servers := func(ctx context.Context, want float64, warned bool) error {
 			n, warnings, err := global.value(ctx, `count(up{job="prometheus"})`)
@@ -218,12 +256,6 @@ func TestRunSilentServer(t *testing.T) {
 	})
 }
 
-// everything asks the querier for what all servers have, each of them for itself.
-func everything(t *testing.T, r *liveRelease) queries {
-	t.Helper()
-	return queriesTo(t, r.address("thanos-query", 10902), "&dedup=false")
-}
-
 // receiptsArrive waits until so many servers have told their hubs that they stored a scrape, and none of them
 // has said nothing.
 func receiptsArrive(t *testing.T, q queries, servers float64) {
@@ -243,22 +275,29 @@ func receiptsArrive(t *testing.T, q queries, servers float64) {
 // everyHubTakesPart waits until each shard has its gateways, and all of them together the fleet.
 func everyHubTakesPart(t *testing.T, r *liveRelease, hubs int) {
 	t.Helper()
-	shards := everything(t, r)
+	shards := everything(t, r).of("a")
 	eventually(t, soon, func(ctx context.Context) error {
-		by, err := shards.by(ctx, "shard", "count by (shard) (last_over_time(gateway_up[4s]))")
+		on, err := shards.each(ctx, "count(last_over_time(gateway_up[4s]))")
 		if err != nil {
 			return err
 		}
-		total := 0.0
-		for _, n := range by {
-			total += n
+		for _, n := range on {
 			if n < fleetSize/float64(2*hubs) {
-				return fmt.Errorf("gateways by shard: %v", by)
+				return fmt.Errorf("gateways by server: %v", on)
 			}
 		}
-		if len(by) != hubs || total != fleetSize {
-			return fmt.Errorf("gateways by shard: %v, want %d shards with %d", by, hubs, fleetSize)
+		if len(on) != hubs || sum(on) != fleetSize {
+			return fmt.Errorf("gateways by server: %v, want %d servers with %d", on, hubs, fleetSize)
 		}
 		return nil
 	})
+}
+
+// sum adds up values.
+func sum(values map[string]float64) float64 {
+	total := 0.0
+	for _, value := range values {
+		total += value
+	}
+	return total
 }

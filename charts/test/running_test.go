@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func (c *cluster) address(podName string, port int) string {
 var (
 	ofNames   = regexp.MustCompile(`((?:[a-z0-9-]+\.)?)([a-z0-9-]+)\.` + namespace + `\.svc[a-z0-9.-]*:(\d+)`)
 	ofOneself = regexp.MustCompile(`localhost:(\d+)`)
-	listens   = regexp.MustCompile(`^(--[a-z.-]+=):(\d+)$`)
+	listens   = regexp.MustCompile(`^(--[a-zA-Z.-]+=):(\d+)$`)
 )
 
 // local replaces the addresses in a text that a pod reads.
@@ -131,7 +132,7 @@ func (c *cluster) replacer(p pod, container *corev1.Container) *strings.Replacer
 	slices.SortFunc(mounts, func(a, b corev1.VolumeMount) int { return len(b.MountPath) - len(a.MountPath) })
 	var pairs []string
 	for _, mount := range mounts {
-		for _, before := range []string{"=", " ", `"`, "'", "["} {
+		for _, before := range []string{"=", " ", `"`, "'", "[", "file://"} {
 			pairs = append(pairs, before+mount.MountPath, before+c.folder(p, mount.Name))
 		}
 	}
@@ -265,6 +266,9 @@ func (s *process) end(t *testing.T) {
 
 // rulekeeperProgram returns the path of the rule keeper, built from the checkout.
 var rulekeeperProgram = builtOnce("rulekeeper")
+
+// hubqueryProgram returns the path of hubquery, built from the checkout as its image is, since it takes long to build.
+var hubqueryProgram = sync.OnceValues(func() (string, error) { return buildCommand("hubquery") })
 
 // await tries until there is no error. Real programs say nothing when they are done.
 func await(t *testing.T, what string, try func() error) {

@@ -1,6 +1,10 @@
 package charttest
 
 import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,7 +34,7 @@ func TestVictoriaMetricsStandsInAServersPlace(t *testing.T) {
 	assert.Equal(t, byKey(prometheus)[service].(*corev1.Service).Spec, others[service].(*corev1.Service).Spec)
 	for _, s := range victoria.servers(t) {
 		assert.Equal(t, []string{"360h"}, flagValues(s.args, "retentionPeriod"), "15 days")
-		assert.Equal(t, volumeAt(s.server(), flagValue(t, s.args, "storageDataPath", "")), "data")
+		assert.Equal(t, "data", volumeAt(s.server(), flagValue(t, s.args, "storageDataPath", "")))
 		assert.Equal(t, []string{"1ms"}, flagValues(s.args, "dedup.minScrapeInterval"), "what comes twice would count twice")
 	}
 }
@@ -61,4 +65,57 @@ func TestVictoriaMetricsServesWithTLSAndPasswords(t *testing.T) {
 }
 
 // lockedVictoria has VictoriaMetrics serve with TLS.
-const lockedVictoria = `{web: {configSecret: served, clientSecret: asking, tls: true}}`
+const lockedVictoria = `{web: {configSecret: web-config, clientSecret: web-client, tls: true}}`
+
+// The real VictoriaMetrics takes every configuration and knows every flag: it is strict with both.
+func TestVictoriaMetricsAcceptsEveryConfiguration(t *testing.T) {
+	program := needs(t, victoriaMetrics)
+	var tried int
+	inEveryScenario(t, func(t *testing.T, s scenario, r *release) {
+		keys := newKeys(t)
+		keys.addTo(r, keys.webConfig(t, s.values))
+		c := newCluster(t, r)
+		for _, server := range r.servers(t) {
+			if !server.victoria {
+				return
+			}
+			tried++
+			c.layOut(server.pod, server.server())
+			out := mustRun(t, program, append(c.args(server.pod, server.server()), "--dryRun")...)
+			assert.Contains(t, out, "is ok; exiting with 0 status code", server.name)
+		}
+	})
+	assert.Positive(t, tried)
+}
+
+// With TLS and a password it serves those who have both and nobody else, scrapes its hub, and shows the metric that
+// an alert names.
+func TestVictoriaMetricsIsOneOfTheParts(t *testing.T) {
+	t.Parallel()
+	needs(t, victoriaMetrics)
+	r := mustRender(t, victoria, lockedVictoria, `{prometheus_servers_count: 1, web: {username: hubring, serverName: hubring.example.org}, prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}}`)
+	keys := newKeys(t)
+	keys.addTo(r, map[string]any{"tls_server_config": map[string]string{"cert_file": "server.crt", "key_file": "server.key"}, "basic_auth_users": map[string]string{user: keys.hash}})
+	c := newCluster(t, r)
+	hub, server := r.hubs(t)[0], r.servers(t)[0]
+	c.start(hub.name, "edgehub")
+	c.start(server.name, "victoriametrics")
+	c.assertProbed(t, server.pod, server.server())
+	member, at := keys.client(t, true), "https://"+c.address(server.name, 9090)
+	await(t, "jobs are up", func() error {
+		a, err := member.query(t.Context(), at, `sum by (job) (up{job!=""}) == 1`)
+		up := slices.Sorted(maps.Keys(a.values("job")))
+		return errors.Join(err, unless(slices.Equal(up, []string{"edgehub", "edgehub-gateways", "edgehub-internal", "victoriametrics"}), "%q are up", up))
+	})
+	push := "https://" + c.address(hub.name, 9091) + "/metrics"
+	require.NoError(t, member.do(t.Context(), http.MethodPost, push, "pushed{gatewayID=\"gw-1\"} 42\n", nil))
+	await(t, "what was pushed is answered", func() error {
+		a, err := member.query(t.Context(), at, "pushed")
+		return errors.Join(err, unless(len(a.Data.Result) == 1 && a.values("gatewayID")["gw-1"] == "42", "%v", a.Data.Result))
+	})
+	await(t, "the metric of an alert is there", func() error {
+		a, err := member.query(t.Context(), at, `vm_promscrape_config_last_reload_successful{job="victoriametrics", gatewayID=""} == 1`)
+		return errors.Join(err, unless(len(a.Data.Result) == 1, "%v", a.Data.Result))
+	})
+	assert.NoError(t, keys.client(t, false).status(t.Context(), at+"/api/v1/query?query=up", http.StatusUnauthorized))
+}

@@ -156,22 +156,41 @@ var patient = regexp.MustCompile(`\bfor: [0-9]+[mh]`)
 func TestDeathsAreTold(t *testing.T) {
 	t.Parallel()
 	needsPrograms(t)
+	for mode, values := range map[string]string{"shards": `{}`, "thanos": join2(withQuerier, `{thanos: {query: {responseTimeout: 1s}}}`)} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			assertDeathsAreTold(t, strings.Split(values, "\n---\n")...)
+		})
+	}
+}
+
+func assertDeathsAreTold(t *testing.T, mode ...string) {
+	t.Helper()
 	told := newAlertmanager(t)
-	c := newCluster(t, mustRender(t, withBucket, withQuerier, fmt.Sprintf(`
+	c := newCluster(t, mustRender(t, append([]string{withBucket, fmt.Sprintf(`
 alertmanager: {existingURLs: [%q]}
 prometheus_servers_count: 2
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, evaluationInterval: 1s, extraArgs: ["--scrape.discovery-reload-interval=200ms"]}
-thanos: {query: {responseTimeout: 1s}, ruler: {evaluationInterval: 1s}}
-rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job="prometheus"}) > 0'}]}]}`, told.URL)))
+thanos: {ruler: {evaluationInterval: 1s}}
+rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job="prometheus"}) > 0'}]}]}`, told.URL)}, mode...)...))
 	c.edit = func(text string) string { return patient.ReplaceAllString(text, "for: 0s") }
 	name := c.r.name + "-hubring-"
 	var second []*process
 	for _, server := range []string{"prometheus-0", "prometheus-1"} {
 		second = []*process{c.startReady(name+server, "prometheus"), c.startReady(name+server, "thanos-sidecar")}
 	}
-	c.startReady(name+"thanos-query-0", "thanos-query")
-	c.awaitValues(c.address(name+"thanos-query-0", 10902), `count(up{job="prometheus"} == 1)`, nil, map[string]string{"": "2"})
-	require.NoError(t, second[0].cmd.Process.Signal(syscall.SIGSTOP))
+	querier, port, shards := "thanos-query", 10902, len(c.r.pods("hubquery")) > 0
+	if shards {
+		querier, port = "hubquery", 9099
+	}
+	pod := c.r.pods(querier)[0].name
+	c.startReady(pod, querier)
+	c.awaitValues(c.address(pod, port), `count(up{job="prometheus"} == 1)`, nil, map[string]string{"": "2"})
+	if shards {
+		second[0].end(t) // one that hangs takes all of query.timeout, see the README
+	} else {
+		require.NoError(t, second[0].cmd.Process.Signal(syscall.SIGSTOP))
+	}
 	c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
 	ruler := c.startReady(name+"thanos-rule-0", "thanos-rule")
 	c.startReady(name+"thanos-rule-0", "rulekeeper", "--interval=1s")
@@ -183,8 +202,10 @@ rules: {groups: [{name: fleet, rules: [{alert: ServersThere, expr: 'count(up{job
 		s.end(t)
 	}
 	assert.Equal(t, map[string]string{"alertname": "HubringServerMissing", "severity": "critical"}, told.await(t, "HubringServerMissing"))
-	c.startReady(name+"thanos-compact-0", "thanos-compact")
-	assertMetricsAreThere(t, c, name)
+	if shards {
+		c.startReady(name+"thanos-compact-0", "thanos-compact")
+		assertMetricsAreThere(t, c, name)
+	}
 
 	ruler.end(t)
 	assert.Equal(t, map[string]string{"alertname": "HubringRulerDown", "severity": "critical", "job": "thanos-rule", "instance": name + "thanos-rule-0"},
@@ -206,7 +227,7 @@ func assertMetricsAreThere(t *testing.T, c *cluster, name string) {
 		require.NoError(t, err)
 		exposed.WriteString(text)
 	}
-	for pod, ports := range map[string][]int{"thanos-rule-0": {10902, 10903}, "thanos-compact-0": {10902}, "prometheus-0": {9090, 10902}} {
+	for pod, ports := range map[string][]int{"thanos-rule-0": {10902, 10903}, "thanos-compact-0": {10902}, "prometheus-0": {9090, 10902}, "query-0": {9099}} {
 		for _, port := range ports {
 			read(c.address(name+pod, port), "/metrics")
 		}
@@ -214,7 +235,8 @@ func assertMetricsAreThere(t *testing.T, c *cluster, name string) {
 	startHub(t, c.r.hubs(t)[0].args, func(_, scrape string) { read(scrape, "/internal") })
 	exposed.WriteString(exportersMetrics(t))
 
-	known := []string{"up", "hubring:prometheus_servers:expected"} // of a scrape, and of a rule
+	// Of a scrape, of a rule, and one of VictoriaMetrics, which has a test of its own.
+	known := []string{"up", "hubring:prometheus_servers:expected", "vm_promscrape_config_last_reload_successful"}
 	for metric := range namedByAlerts(t) {
 		assert.True(t, slices.Contains(known, metric) || strings.Contains(exposed.String(), "\n# TYPE "+metric+" "), "%s, which an alert names, is no program's", metric)
 	}

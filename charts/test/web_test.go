@@ -30,7 +30,6 @@ const (
 // locked has everything behind TLS with certificates of both sides, and a password.
 const locked = `
 create_thanos: true
-query: {mode: thanos}
 alertmanager: {enabled: true}
 thanos: {queryFrontend: {enabled: true}, ruler: {evaluationInterval: 1s}}
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
@@ -39,10 +38,21 @@ rules:
   groups: [{name: always, rules: [{alert: Always, expr: vector(1)}]}]
 web: {configSecret: web-config, tls: true, username: hubring, clientSecret: web-client, clientCertificate: true, serverName: hubring.example.org}`
 
-// The parts find each other with certificates and passwords, from a push to an alert, and nobody else gets in.
+// The parts find each other with certificates and passwords, from a push to an alert, and nobody else gets in. So it is in
+// each mode.
 func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 	t.Parallel()
-	r := mustRender(t, locked)
+	for mode, values := range map[string]string{"shards": `{}`, "thanos": withQuerier} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			assertPartsSpeakTLSWithPasswords(t, values)
+		})
+	}
+}
+
+func assertPartsSpeakTLSWithPasswords(t *testing.T, mode string) {
+	t.Helper()
+	r := mustRender(t, locked, mode)
 	keys := newKeys(t)
 	keys.addTo(r, keys.webConfig(t, locked))
 	c := newCluster(t, r)
@@ -50,13 +60,17 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 	name = strings.TrimSuffix(name, "edgehub")
 	c.start(name+"edgehub-0", "edgehub")
 	c.start(name+"alertmanager-0", "alertmanager")
-	c.start(name+"prometheus-0", "prometheus")
-	c.start(name+"prometheus-0", "thanos-sidecar")
-	for _, container := range []string{"prometheus", "thanos-sidecar"} { // a querier is slow to try again
+	for _, container := range r.servers(t)[0].template.Spec.Containers { // a querier is slow to try again
 		p := c.pod(name + "prometheus-0")
-		c.assertProbed(t, p, p.container(container))
+		c.start(p.name, container.Name)
+		c.assertProbed(t, p, p.container(container.Name))
 	}
-	c.start(name+"thanos-query-0", "thanos-query")
+	var jobs []string // but for those that are found by the DNS
+	querier := "hubquery"
+	if len(r.pods(querier)) == 0 {
+		jobs, querier = []string{"thanos-sidecar"}, "thanos-query"
+	}
+	c.start(r.pods(querier)[0].name, querier)
 	c.start(name+"thanos-query-frontend-0", "thanos-query-frontend")
 	c.runFirst(name+"thanos-rule-0", "rulekeeper-once")
 	c.start(name+"thanos-rule-0", "rulekeeper")
@@ -66,7 +80,7 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 	prometheus := "https://" + c.address(name+"prometheus-0", 9090)
 	frontend := "https://" + c.address(name+"thanos-query-frontend-0", 10902)
 	t.Run("every job is up", func(t *testing.T) {
-		want := []string{"alertmanager", "edgehub", "edgehub-gateways", "edgehub-internal", "prometheus", "rulekeeper", "thanos-rule", "thanos-sidecar"}
+		want := slices.Sorted(slices.Values(append(jobs, "alertmanager", "edgehub", "edgehub-gateways", "edgehub-internal", "prometheus", "rulekeeper", "thanos-rule")))
 		await(t, "jobs are up", func() error {
 			up, err := member.query(t.Context(), prometheus, `sum by (job) (up{job!=""}) == 1`)
 			has := slices.Sorted(maps.Keys(up.values("job")))
@@ -106,7 +120,7 @@ func TestPartsSpeakTLSWithPasswords(t *testing.T) {
 		})
 	})
 	t.Run("probes succeed", func(t *testing.T) {
-		for _, container := range []string{"edgehub", "alertmanager", "prometheus", "thanos-query", "thanos-query-frontend", "thanos-rule", "rulekeeper"} {
+		for _, container := range []string{"edgehub", "alertmanager", "prometheus", querier, "thanos-query-frontend", "thanos-rule", "rulekeeper"} {
 			p := r.pods(container)[0]
 			for i := range p.template.Spec.Containers {
 				c.assertProbed(t, p, &p.template.Spec.Containers[i])

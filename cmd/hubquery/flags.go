@@ -24,6 +24,7 @@ type options struct {
 	log           *promslog.Config
 	shardsFile    string
 	shards        []shard.Config // instead of the file
+	dns           *shard.DNS     // beside them; nil for none
 	httpConfig    string
 	label         string
 	users         bool // are known by their passwords
@@ -54,6 +55,8 @@ func parse(args []string) (options, error) {
 	app.Flag("shards.file", "YAML file that names the shards; it is read again when it changes.").PlaceHolder("FILE").StringVar(&o.shardsFile)
 	var shards []string
 	app.Flag("shard", "A shard and its server, or its pair of servers; repeatable, instead of --shards.file.").PlaceHolder("NAME=URL[,URL]").StringsVar(&shards)
+	var dns string
+	app.Flag("shards.dns", "Name of SRV records of servers that are asked, too: the number at the end of a pod's name is its shard's. A new server is known by it before Kubernetes has written the file.").PlaceHolder("http://NAME").StringVar(&dns)
 	app.Flag("shards.http-config.file", "How servers are asked: TLS, passwords and more, in the form of Prometheus' http_config.").PlaceHolder("FILE").StringVar(&o.httpConfig)
 	app.Flag("shards.max-requests", "Requests to one shard at a time, of all queries. A Prometheus works on as many by default.").Default("20").IntVar(&o.shardRequests)
 	app.Flag("gateway.label", "Label that names a series' gateway, as the hubs have it.").Default("gatewayID").StringVar(&o.label)
@@ -88,6 +91,11 @@ func parse(args []string) (options, error) {
 	for _, element := range context.Elements {
 		if flag, ok := element.Clause.(*kingpin.FlagClause); ok && element.Value != nil {
 			o.given[flag.Model().Name] = *element.Value
+		}
+	}
+	if dns != "" {
+		if o.dns, err = shard.ParseDNS(dns); err != nil {
+			return o, fmt.Errorf("--shards.dns: %w", err)
 		}
 	}
 	return o, o.settle(shards, origin)

@@ -11,13 +11,16 @@ import (
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 )
 
-// follower keeps the shards what a file says. A file that is wrong changes nothing, but at the start.
+// follower keeps the shards what a file says, and the DNS beside. A file that is wrong changes nothing, but at the start.
 type follower struct {
-	path   string // empty: the shards are given once and for all
+	path   string     // empty: the shards are given once and for all
+	dns    *shard.DNS // nil: none
 	shards *shard.Set
 	logger *slog.Logger
-	last   []shard.Config
-	wrong  string // what was said of the file last
+	given  []shard.Config // by the file
+	last   []shard.Config // in use
+	wrong  string         // what was said of the file last
+	silent string         // what was said of the DNS last
 	good   prometheus.Gauge
 }
 
@@ -31,36 +34,49 @@ func newFollower(path string, shards *shard.Set, reg prometheus.Registerer, logg
 
 // begin makes the first set of shards.
 func (f *follower) begin(given []shard.Config) (err error) {
-	f.last = given
+	f.given = given
 	if f.path != "" {
-		if f.last, err = shard.ReadFile(f.path); err != nil {
+		if f.given, err = shard.ReadFile(f.path); err != nil {
 			return err
 		}
 	}
+	f.last = f.given
 	f.good.Set(1)
 	return f.shards.Use(f.last)
 }
 
-// follow reads the file again and again until ctx ends. It asks the file and not the system for
+// follow reads the file, and asks the DNS, again and again until ctx ends. It asks the file and not the system for
 // changes, since a ConfigMap's file is a link that is exchanged.
 func (f *follower) follow(ctx context.Context) {
-	if f.path == "" {
+	if f.path == "" && f.dns == nil {
 		return
 	}
-	ticker := time.NewTicker(fileEvery)
+	every := fileEvery
+	if f.dns != nil {
+		every = dnsEvery
+	}
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			f.look()
+			f.look(ctx)
 		}
 	}
 }
 
-func (f *follower) look() {
-	now, err := shard.ReadFile(f.path)
+func (f *follower) look(ctx context.Context) {
+	now, err := f.given, error(nil)
+	if f.path != "" {
+		if now, err = shard.ReadFile(f.path); err == nil {
+			f.given = now
+		}
+	}
+	if f.dns != nil {
+		now = f.ask(ctx)
+	}
 	if err == nil && !reflect.DeepEqual(now, f.last) {
 		if err = f.shards.Use(now); err == nil {
 			f.logger.Info("other shards", "before", len(f.last), "now", len(now))
@@ -76,4 +92,18 @@ func (f *follower) look() {
 		f.wrong = err.Error()
 		f.logger.Error("the file of shards is wrong, those from before stay", "error", err)
 	}
+}
+
+// ask returns the shards that are given, and those that the DNS has beside.
+func (f *follower) ask(ctx context.Context) []shard.Config {
+	all, err := f.dns.Add(ctx, f.given)
+	said := ""
+	if err != nil {
+		said = err.Error()
+	}
+	if said != f.silent && said != "" {
+		f.logger.Warn("the DNS does not say which servers there are, those that it had stay", "error", err)
+	}
+	f.silent = said
+	return all
 }

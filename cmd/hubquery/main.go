@@ -44,6 +44,7 @@ const (
 	writeTime  = time.Minute // beyond the query's own
 	idleTime   = 5 * time.Minute
 	fileEvery  = 5 * time.Second // how often the file of shards is looked at
+	dnsEvery   = time.Second     // and it and the DNS: exporters may learn of new hubs as quickly
 )
 
 func main() {
@@ -82,6 +83,7 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	shards.MostRequests = o.shardRequests
 	otel.SetTextMapPropagator(propagation.TraceContext{}) // for remote read
 	f := newFollower(o.shardsFile, shards, registry, logger)
+	f.dns = o.dns
 	if err := f.begin(o.shards); err != nil {
 		return err
 	}

@@ -101,6 +101,14 @@ scrape_configs:
   relabel_configs: [{target_label: job, replacement: {{ .job }}}]
 {{- end -}}
 
+{{/* hubring.protobuf: whether hubs are asked for protobuf first, "true" or nothing. Releases 2.x do not know the words. A querier
+     that takes shards for replicas counts a gateway that moved once anyhow, and finds a new shard a minute or two late: until then
+     what ended on the old one would be missing. */}}
+{{- define "hubring.protobuf" -}}
+{{- $new := regexMatch "^v?([3-9]|[1-9][0-9]+)\\." (toString .Values.prometheus.image.tag) -}}
+{{- if and $new (not (include "hubring.victoria" .)) (ne (include "hubring.mode" .) "thanos") }}true{{ end -}}
+{{- end -}}
+
 {{/* hubring.scrapeHub: the job that takes the samples of a hub. A part is told by its instance. */}}
 {{- define "hubring.scrapeHub" -}}
 {{- $v := .root.Values -}}
@@ -121,8 +129,8 @@ scrape_configs:
   {{- end }}
   honor_labels: true
   honor_timestamps: true
-  {{- if and (not $victoria) (regexMatch "^v?([3-9]|[1-9][0-9]+)\\." (toString $v.prometheus.image.tag)) }}
-  # Protobuf costs a server the least, and only by it a hub can say that a gateway's series end. Releases 2.x get text.
+  {{- if include "hubring.protobuf" .root }}
+  # Protobuf costs a server the least, and only by it a hub can say that a gateway's series end.
   scrape_protocols: [PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4]
   {{- end }}
   {{- include "hubring.scrapeWeb" .root | nindent 2 }}

@@ -12,6 +12,8 @@
 //	panel.go     kinds of panels and variables
 //	layout.go    rows, places and ids
 //	fleet.go     gateways, over all hubs
-//	hubs.go      hubs, their Prometheus servers, Thanos
+//	hubs.go      hubs, their Prometheus servers, the ruler, Thanos
+//	queries.go   who answers for all servers
+//	gateway.go   one gateway, by one shard's work
 //	exporter.go  the exporters in the controllers
 package dashboard

@@ -2,14 +2,13 @@ package dashboard
 
 // Selectors. A hub that is scraped in parts has a target for each, HOST:PORT#PART.
 const (
-	ofHub     = `instance=~"$hub"`
-	ofHubJob  = `job="edgehub-internal",instance=~"$hub",` + notGateways
-	ofScrape  = `job="edgehub",instance=~"$hub(#.+)?",` + notGateways
-	ofServer  = `job="prometheus",instance=~"$server",` + notGateways
-	ofQuerier = `job="thanos-query",` + notGateways
-	ofRuler   = `job="thanos-rule",` + notGateways
-	ofRules   = `job=~"prometheus|thanos-rule",` + notGateways // the one or the other evaluates them
-	ofThanos  = `job=~"thanos-sidecar|thanos-compact|thanos-rule|thanos-store",` + notGateways
+	ofHub    = `instance=~"$hub"`
+	ofHubJob = `job="edgehub-internal",instance=~"$hub",` + notGateways
+	ofScrape = `job="edgehub",instance=~"$hub(#.+)?",` + notGateways
+	ofServer = `job="prometheus",instance=~"$server",` + notGateways
+	ofRuler  = `job="thanos-rule",` + notGateways
+	ofRules  = `job=~"prometheus|thanos-rule",` + notGateways // the one or the other evaluates them
+	ofThanos = `job=~"thanos-sidecar|thanos-compact|thanos-rule|thanos-store",` + notGateways
 )
 
 func perHub(metric string) query {
@@ -35,7 +34,7 @@ func quantile(q, histogram, selector, by string) query {
 
 func hubs() Dashboard {
 	return board("hubring-hubs", "Hubring / Hubs",
-		"Each hub's log of samples, its bounds and what it refuses; its Prometheus servers; Thanos.",
+		"Each hub's log of samples, its bounds and what it refuses; its Prometheus servers; rules and Thanos.",
 		"now-3h", []Variable{
 			choice("hub", "Hub", "edgehub_limit_samples", "instance"),
 			choice("server", "Prometheus", "prometheus_build_info{job=\"prometheus\","+notGateways+"}", "instance"),
@@ -131,28 +130,21 @@ func hubs() Dashboard {
 			graph(6, "Memory of Prometheus", "bytes", "Resident memory of the process. The container's limit is prometheus.resources.",
 				query{"max by (instance) (process_resident_memory_bytes{" + ofServer + "})", "{{instance}}"}),
 		}},
-		row{title: "Rules and Thanos (create_thanos)", collapsed: true, panels: []Panel{
-			graph(6, "Time of a query, 99 %", "s", "The querier's answers to instant queries and to those over a range.",
-				query{`histogram_quantile(0.99, sum by (le, handler) (rate(http_request_duration_seconds_bucket{` + ofQuerier + `,handler=~"query|query_range"}[$__rate_interval])))`, "{{handler}}"}),
-			graph(6, "Queries under way", "short", "Beside the lowest number that a querier works on at the same time; more have to wait.",
-				query{"max by (instance) (thanos_query_concurrent_gate_queries_in_flight{" + ofQuerier + "})", "{{instance}}"},
-				query{"min(thanos_query_concurrent_gate_queries_max{" + ofQuerier + "})", "limit"}).bound("limit"),
-			graph(6, "Servers that the querier asks", "short", "By kind: sidecar is a Prometheus server. Fewer than there are: answers are partial.",
-				query{"sum by (instance, store_type) (thanos_store_nodes_grpc_connections{" + ofQuerier + "})", "{{instance}} {{store_type}}"}),
-			graph(6, "Time of a round of rules, of its interval", "percentunit", "A group that takes longer than its interval misses rounds.",
+		row{title: "Rules and Thanos (query.enabled)", collapsed: true, panels: []Panel{
+			graph(8, "Time of a round of rules, of its interval", "percentunit", "A group that takes longer than its interval misses rounds.",
 				query{"max by (instance) (prometheus_rule_group_last_duration_seconds{" + ofRules + "} / prometheus_rule_group_interval_seconds{" + ofRules + "})", "{{instance}}"}).from(1, "red"),
-			graph(6, "Rules that fail", "cps", "failed: evaluations that gave nothing. partial: the ruler did them on what a part of the servers answered. missed: rounds that began too late for their interval.",
+			graph(8, "Rules that fail", "cps", "failed: evaluations that gave nothing. partial: the ruler did them on what a part of the servers answered. missed: rounds that began too late for their interval.",
 				query{"sum by (instance) (rate(prometheus_rule_evaluation_failures_total{" + ofRules + "}[$__rate_interval]))", "{{instance}} failed"},
 				query{"sum by (instance) (rate(thanos_rule_evaluation_with_warnings_total{" + ofRuler + "}[$__rate_interval]))", "{{instance}} partial"},
 				query{"sum by (instance) (rate(prometheus_rule_group_iterations_missed_total{" + ofRules + "}[$__rate_interval]))", "{{instance}} missed"}),
-			graph(6, "Alerts that were not delivered", "cps", "dropped: the ruler's queue was full, or no Alertmanager took them. errors: attempts that failed.",
+			graph(8, "Alerts that were not delivered", "cps", "dropped: the ruler's queue was full, or no Alertmanager took them. errors: attempts that failed.",
 				query{"sum by (instance) (rate(thanos_alert_queue_alerts_dropped_total{" + ofRuler + "}[$__rate_interval]) + rate(thanos_alert_sender_alerts_dropped_total{" + ofRuler + "}[$__rate_interval]))", "{{instance}} dropped"},
 				query{"sum by (instance) (rate(thanos_alert_sender_errors_total{" + ofRuler + "}[$__rate_interval]))", "{{instance}} errors"}),
-			states(6, "Rules and compactor", "refused: the ruler goes on with the rules that it had. halted: the compactor found blocks that it cannot join; its log says which, and nothing is deleted from the bucket any more.",
+			states(12, "Rules and compactor", "refused: the ruler goes on with the rules that it had. halted: the compactor found blocks that it cannot join; its log says which, and nothing is deleted from the bucket any more.",
 				texts("0", "refused", "red", "1", "loaded", "green", "2", "runs", "green", "3", "halted", "red"),
 				query{"min by (instance) (hubring_rules_last_load_successful{job=\"rulekeeper\"})", "{{instance}} rules"},
 				query{"2 + max by (instance) (thanos_compact_halted{" + ofThanos + "})", "{{instance}}"}),
-			graph(6, "Bucket operations that fail", "cps", "With objectStorage.enabled. A sidecar keeps a block until its upload succeeds; prometheus.retention must not end before.",
+			graph(12, "Bucket operations that fail", "cps", "With objectStorage.enabled. A sidecar keeps a block until its upload succeeds; prometheus.retention must not end before.",
 				query{"sum by (job, operation) (rate(thanos_objstore_bucket_operation_failures_total{" + ofThanos + "}[$__rate_interval]))", "{{job}} {{operation}}"}),
 		}},
 	)

@@ -13,7 +13,9 @@ const gridWidth = 24
 func All() map[string]Dashboard {
 	return map[string]Dashboard{
 		"hubring-fleet.json":    fleet(),
+		"hubring-gateway.json":  gateway(),
 		"hubring-hubs.json":     hubs(),
+		"hubring-queries.json":  queries(),
 		"hubring-exporter.json": exporters(),
 	}
 }

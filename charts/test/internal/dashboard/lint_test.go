@@ -36,6 +36,10 @@ func placeholders(d Dashboard) map[string]string {
 
 func TestQueriesHaveNoFaults(t *testing.T) {
 	eachQuery(t, func(t *testing.T, d Dashboard, _ Panel, target Target) {
+		if d.UID == "hubring-gateway" {
+			assert.Empty(t, faultsOfGateway(target.Expr, placeholders(d)), "%s", target.Expr)
+			return
+		}
 		assert.Empty(t, faults(target.Expr, placeholders(d)), "%s", target.Expr)
 	})
 }
@@ -109,6 +113,45 @@ func faults(expr string, values map[string]string) (found []string) {
 	return found
 }
 
+// faultsOfGateway returns what is wrong with a query about one gateway: a part of it that does not name the gateway is
+// every shard's work.
+func faultsOfGateway(expr string, values map[string]string) []string {
+	text, err := Expand(expr, values)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	uses, err := Uses(text)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var found []string
+	for _, u := range uses {
+		if !namesGateway(u, values) {
+			found = append(found, fmt.Sprintf("%s does not name the gateway", u))
+		}
+	}
+	return found
+}
+
+func namesGateway(u Use, values map[string]string) bool {
+	return slices.ContainsFunc(u.LabelMatchers, func(m *labels.Matcher) bool {
+		return m.Name == GatewayLabel && m.Type == labels.MatchEqual && m.Value == values["gateway"]
+	})
+}
+
+func TestFaultsOfGatewayAreFound(t *testing.T) {
+	values := map[string]string{"gateway": "gw-1", "metric": "temperature"}
+	for expr, fault := range map[string]bool{
+		`{"$metric",gatewayID="$gateway"}`:                      false,
+		`rate(x_total{gatewayID="$gateway"}[5m]) / on () other`: true,
+		`x{gatewayID=~"$gateway"}`:                              true,
+		`x{gatewayID!="$gateway"}`:                              true,
+		`up`:                                                    true,
+	} {
+		assert.Equal(t, fault, len(faultsOfGateway(expr, values)) > 0, expr)
+	}
+}
+
 var isCounter = regexp.MustCompile(`_(total|bucket|count|sum)$`)
 
 func gatewaysOwn(metric string) bool { return strings.HasPrefix(metric, "edgehub_gateway_") }
@@ -175,8 +218,11 @@ func TestVariablesReadSmallMetrics(t *testing.T) {
 			uses, err := Uses(selector)
 			require.NoError(t, err)
 			require.Len(t, uses, 1)
+			if namesGateway(uses[0], placeholders(d)) {
+				continue // as small as one of them
+			}
 			assert.Contains(t, small, uses[0].Name, "%s, %s", d.UID, v.Name)
-			assert.Equal(t, ".*", v.AllValue, "%s, %s: all is one expression and no list", d.UID, v.Name)
+			assert.True(t, v.AllValue == ".*" || !v.IncludeAll, "%s, %s: all is one expression and no list", d.UID, v.Name)
 		}
 	}
 	assert.Positive(t, checked)

@@ -153,6 +153,12 @@ func (p Panel) bound(legend string) Panel {
 	return p
 }
 
+// fromAnywhere lets the axis of a graph begin below zero.
+func (p Panel) fromAnywhere() Panel {
+	p.FieldConfig.Defaults.Min = nil
+	return p
+}
+
 // says gives the values of a panel texts.
 func (p Panel) says(m Mapping) Panel {
 	p.FieldConfig.Defaults.Mappings = append(p.FieldConfig.Defaults.Mappings, m)
@@ -188,6 +194,12 @@ func choice(name, label, metric, of string) Variable {
 		Refresh: 1, Sort: 1, Multi: true, IncludeAll: true, AllValue: ".*",
 		Current: &Option{true, []string{"All"}, []string{"$__all"}},
 	}
+}
+
+// one makes a choice one of a single value.
+func (v Variable) one() Variable {
+	v.Multi, v.IncludeAll, v.AllValue, v.Current = false, false, "", nil
+	return v
 }
 
 // constant is what the chart knows: it replaces the value.
