@@ -99,28 +99,6 @@ func assertComplete(t *testing.T, answers []observation, truth float64) {
 	assertEach(t, answers, "not all, or twice", func(a observation) bool { return a.complete(truth) })
 }
 
-// scrapes is for how long a gateway that moves may be nowhere, on a slow machine: its old server has heard that it left, and
-// the new one has not yet scraped its first sample. Here they scrape every second.
-const scrapes = 5 * time.Second
-
-// assertNearlyComplete fails the test if an answer counted something twice, or if answers did not count every gateway for
-// longer than servers take to scrape, without saying so.
-func assertNearlyComplete(t *testing.T, answers []observation, truth float64) {
-	t.Helper()
-	assertNeverMore(t, answers, truth)
-	var since time.Time // of the first of those that lack something
-	assertEach(t, answers, "something is missing for long", func(a observation) bool {
-		if a.complete(truth) || len(a.warnings) > 0 || a.err != nil {
-			since = time.Time{}
-			return true
-		}
-		if since.IsZero() {
-			since = a.at
-		}
-		return a.at.Sub(since) < scrapes
-	})
-}
-
 // assertEach fails the test at the first answer that is wrong, or if there is none.
 func assertEach(t *testing.T, answers []observation, wrong string, right func(observation) bool) {
 	t.Helper()

@@ -26,6 +26,7 @@ type options struct {
 	shards        []shard.Config // instead of the file
 	dns           *shard.DNS     // beside them; nil for none
 	httpConfig    string
+	silence       time.Duration
 	label         string
 	users         bool // are known by their passwords
 	cors          *regexp.Regexp
@@ -59,6 +60,7 @@ func parse(args []string) (options, error) {
 	app.Flag("shards.dns", "Name of SRV records of servers that are asked, too: the number at the end of a pod's name is its shard's. A new server is known by it before Kubernetes has written the file.").PlaceHolder("http://NAME").StringVar(&dns)
 	app.Flag("shards.http-config.file", "How servers are asked: TLS, passwords and more, in the form of Prometheus' http_config.").PlaceHolder("FILE").StringVar(&o.httpConfig)
 	app.Flag("shards.max-requests", "Requests to one shard at a time, of all queries. A Prometheus works on as many by default.").Default("20").IntVar(&o.shardRequests)
+	app.Flag("shards.response-timeout", "How long a server may take until it begins to answer; one that is known not to answer is waited for 2s. Less than --query.timeout, so that the rest can be answered.").Default("1m").DurationVar(&o.silence)
 	app.Flag("gateway.label", "Label that names a series' gateway, as the hubs have it.").Default("gatewayID").StringVar(&o.label)
 	app.Flag("query.timeout", "Time for a query, with waiting for others to end.").Default("2m").DurationVar(&o.timeout)
 	app.Flag("query.max-concurrency", "Queries that are answered at a time. The last quarter is for those who have less than an even share.").Default("20").IntVar(&o.concurrency)
@@ -143,7 +145,7 @@ func (o *options) settle(shards []string, origin string) error {
 		}
 	}
 	for name, t := range map[string]time.Duration{
-		"query.timeout": o.timeout, "query.lookback-delta": o.lookback, "query.default-step": o.defaultStep,
+		"shards.response-timeout": o.silence, "query.timeout": o.timeout, "query.lookback-delta": o.lookback, "query.default-step": o.defaultStep,
 	} {
 		if t < time.Millisecond {
 			fault("--%s is %v, it must be 1ms at least", name, t)

@@ -80,6 +80,7 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	shards.Silence = o.silence
 	shards.MostRequests = o.shardRequests
 	otel.SetTextMapPropagator(propagation.TraceContext{}) // for remote read
 	f := newFollower(o.shardsFile, shards, registry, logger)

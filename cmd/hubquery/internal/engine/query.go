@@ -188,7 +188,8 @@ func (q *query) miss(name string, err error) error {
 	defer q.mu.Unlock()
 	if !q.missing[name] {
 		q.missing[name] = true
-		q.warnings.Add(fmt.Errorf("%w: the answer is without shard %s: %w", annotations.PromQLWarning, name, err))
+		// No warning of PromQL's: Thanos' ruler counts only the others, and by them it is known that rules see a part.
+		q.warnings.Add(fmt.Errorf("the answer is without shard %s: %w", name, err))
 	}
 	return nil
 }

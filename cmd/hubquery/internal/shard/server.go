@@ -60,8 +60,9 @@ type Server struct {
 	down     atomic.Bool                   // it did not answer when it was last asked how it is
 }
 
-func newServer(address, kind string, client *http.Client, how config.HTTPClientConfig) (*Server, error) {
-	s := &Server{url: strings.TrimRight(address, "/"), kind: kind, client: client}
+func newServer(address, kind string, client *http.Client, how config.HTTPClientConfig, silence time.Duration) (*Server, error) {
+	s := &Server{url: strings.TrimRight(address, "/"), kind: kind}
+	s.client = patient(client, s, silence)
 	if kind == VictoriaMetrics {
 		return s, nil
 	}
@@ -72,6 +73,9 @@ func newServer(address, kind string, client *http.Client, how config.HTTPClientC
 	s.remote, err = remote.NewReadClient("shard", &remote.ClientConfig{
 		URL: &config.URL{URL: target}, Timeout: model.Duration(readTime), HTTPClientConfig: how, ChunkedReadLimit: mostFrameBytes,
 	}, options()...)
+	if reader, ok := s.remote.(*remote.Client); ok {
+		reader.Client = patient(reader.Client, s, silence)
+	}
 	return s, err
 }
 

@@ -482,3 +482,25 @@ func TestMatchersAreNotShared(t *testing.T) {
 	wg.Wait()
 	assert.Equal(t, []int{50, 50}, found)
 }
+
+// TestSilentServer waits for a server that takes a request and says nothing, and less for one that is known to.
+func TestSilentServer(t *testing.T) {
+	release := make(chan struct{})
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	}))
+	defer silent.Close()
+	defer close(release)
+	set, err := New(config.DefaultHTTPClientConfig, prometheus.NewRegistry(), promslog.NewNopLogger())
+	require.NoError(t, err)
+	set.Silence = 50 * time.Millisecond
+	require.NoError(t, set.Use([]Config{{Name: "0", Servers: []string{silent.URL}, Kind: Prometheus}}))
+	_, _, err = set.All()[0].Query(t.Context(), Query{Expr: "x"}, 0, 0, NewBudget(1))
+	var unavailable *UnavailableError
+	require.ErrorAs(t, err, &unavailable)
+	require.ErrorIs(t, err, errSilent)
+	require.NoError(t, t.Context().Err())
+}

@@ -29,6 +29,9 @@ const (
 
 // Set is the shards of a fleet. Its methods may be called from any goroutine.
 type Set struct {
+	// Silence is how long a server may take until it begins to answer; to be set before Use. 1 min.
+	Silence time.Duration
+
 	client *http.Client
 	how    config.HTTPClientConfig
 	logger *slog.Logger
@@ -70,7 +73,8 @@ func New(how config.HTTPClientConfig, reg prometheus.Registerer, logger *slog.Lo
 		client.CheckRedirect = noDetour
 	}
 	s := &Set{
-		client: client, how: how, logger: logger, MostRequests: 20, changed: make(chan struct{}, 1),
+		Silence: time.Minute,
+		client:  client, how: how, logger: logger, MostRequests: 20, changed: make(chan struct{}, 1),
 		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "hubquery_shard_up", Help: "Whether a server of the shard answers.",
 		}, []string{"shard"}),
@@ -114,7 +118,7 @@ func (s *Set) Use(configs []Config) error {
 		}
 		sh := &Shard{Name: c.Name, set: s, cfg: c, room: make(chan struct{}, max(s.MostRequests, 1))}
 		for _, address := range c.Servers {
-			server, err := newServer(address, c.Kind, s.client, s.how)
+			server, err := newServer(address, c.Kind, s.client, s.how, s.Silence)
 			if err != nil {
 				return err
 			}
@@ -139,7 +143,7 @@ func (s *Set) Use(configs []Config) error {
 
 // Archive returns a server that is no shard.
 func (s *Set) Archive(address string) (*Server, error) {
-	return newServer(address, Prometheus, s.client, s.how)
+	return newServer(address, Prometheus, s.client, s.how, s.Silence)
 }
 
 // Answered reports whether any shard has answered.

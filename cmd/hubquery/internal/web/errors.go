@@ -155,6 +155,12 @@ type noted struct{ promql.Query }
 func (n noted) Exec(ctx context.Context) *promql.Result {
 	r := n.Query.Exec(ctx)
 	note(ctx, r.Err)
+	// Whoever keeps answers, as Thanos' query frontend does, is not to keep one that lacks a part.
+	if warnings, _ := r.Warnings.AsStrings("", 1, 1); len(warnings) > 0 {
+		if rec, ok := ctx.Value(recorderKey{}).(*recorder); ok {
+			rec.Header().Set("Cache-Control", "no-store")
+		}
+	}
 	return r
 }
 

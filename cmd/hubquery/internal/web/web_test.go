@@ -447,6 +447,7 @@ func TestAShardIsMissing(t *testing.T) {
 		got := h.get("/api/v1/"+path, params...)
 		require.Equal(t, http.StatusOK, got.code, "%s: %s", path, got.body)
 		assert.Empty(t, got.json.Warnings, path)
+		assert.Empty(t, got.header.Get("Cache-Control"), path)
 	}
 	h.shards[1].Before = func(w http.ResponseWriter, _ *http.Request) bool {
 		http.Error(w, "<h1>bad gateway</h1>", http.StatusBadGateway)
@@ -465,6 +466,10 @@ func TestAShardIsMissing(t *testing.T) {
 			assert.Equal(t, http.StatusOK, got.code, "%s", got.body)
 			require.Len(t, got.json.Warnings, 1)
 			assert.Contains(t, got.json.Warnings[0], "the answer is without shard 1: ")
+			assert.NotContains(t, got.json.Warnings[0], "PromQL", "Thanos' ruler passes over those")
+			if strings.HasPrefix(path, "query") && path != "query_exemplars" {
+				assert.Equal(t, "no-store", got.header.Get("Cache-Control"), "a query frontend would keep it")
+			}
 			if path == "query" {
 				var data struct {
 					Result []struct{ Value [2]any }
