@@ -120,7 +120,7 @@ type asker struct {
 	mu      sync.Mutex
 	rounds  int
 	asked   int
-	open    []*miss
+	open    map[*miss]bool // those that are wrong still
 	late    []*miss
 	refused []refusal
 	longest time.Duration // of one round
@@ -144,7 +144,7 @@ type refusal struct {
 
 func startAsker(t *testing.T, hubquery, reference *promapi.Client, alerts *alerts) *asker {
 	ctx, cancel := context.WithCancel(t.Context())
-	a := &asker{hubquery: hubquery, reference: reference, alerts: alerts, cancel: cancel, done: make(chan struct{})}
+	a := &asker{hubquery: hubquery, reference: reference, alerts: alerts, open: map[*miss]bool{}, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
 		a.run(ctx)
@@ -185,8 +185,7 @@ func (a *asker) run(ctx context.Context) {
 // ask asks every question about a time, and again those whose answers differed.
 func (a *asker) ask(ctx context.Context, at time.Time) {
 	a.mu.Lock()
-	again := a.open
-	a.open = nil
+	again := slices.Collect(maps.Keys(a.open))
 	a.mu.Unlock()
 	var g errgroup.Group
 	g.SetLimit(4)
@@ -217,7 +216,7 @@ func (a *asker) once(ctx context.Context, m *miss) {
 	a.asked++
 	if err != nil {
 		a.refused = append(a.refused, refusal{time.Now(), err})
-		a.open = append(a.open, m)
+		a.open[m] = true
 		if m.fault == "" {
 			m.fault = err.Error()
 		}
@@ -229,9 +228,10 @@ func (a *asker) once(ctx context.Context, m *miss) {
 		if m.fault == "" {
 			m.fault = m.last
 		}
-		a.open = append(a.open, m)
+		a.open[m] = true
 	case m.fault != "":
 		m.right = time.Now()
+		delete(a.open, m)
 		a.late = append(a.late, m)
 	}
 }
@@ -266,7 +266,7 @@ func (a *asker) awaitRight(t *testing.T, from, to time.Time) {
 	eventually(t, patience, func(context.Context) error {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		for _, m := range a.open {
+		for m := range a.open {
 			if m.at.Before(from) || m.at.After(to) {
 				return fmt.Errorf("%s at %s: %s", m.expr, clock(m.at), m.last)
 			}

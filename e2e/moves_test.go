@@ -352,7 +352,7 @@ func (m *moves) judge(t *testing.T, killed, away, back time.Time) {
 			require.Less(t, took, lateLimit)
 		}
 	}
-	for _, o := range a.open {
+	for o := range a.open {
 		since := o.at.Sub(killed)
 		t.Logf("lost with the hub: %s, %s after the crash: %s", o.expr, since.Round(time.Millisecond), o.last)
 		require.Less(t, since, crashLimit)

@@ -36,8 +36,9 @@ const (
 	again = 75 * time.Minute
 	// late is for samples that the hub before has got later than the new one got its first.
 	late = time.Minute
-	// ahead is for a marker that lies before the first sample at the new hub.
-	ahead = time.Second
+	// early is for samples that are older than the first one that the new hub got, and that it got later: two controllers
+	// had them.
+	early = 2 * time.Minute
 
 	mostNamed   = 50 // gateways that are asked for by name; beyond, all are
 	mostSamples = 20_000_000
@@ -65,7 +66,7 @@ type Known struct {
 // Mostly nobody came anywhere, and one question that is answered by nothing is all it takes. If some did, they came
 // newly, or their hub was started again, and the second question finds that they were nowhere else.
 func Ask(ctx context.Context, shards []*shard.Shard, label string, from, to int64, names []string) (*Known, error) {
-	a := asking{shards: shards, label: label, from: from - late.Milliseconds(), to: to + ahead.Milliseconds(), budget: shard.NewBudget(mostSamples)}
+	a := asking{shards: shards, label: label, from: from - late.Milliseconds(), to: to + early.Milliseconds(), budget: shard.NewBudget(mostSamples)}
 	k := &Known{Missing: map[string]error{}}
 	if names == nil {
 		came, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms]) > %s", Series, a.to-a.from, seconds(a.from)), k)
@@ -187,7 +188,7 @@ func (k *Known) forget(from int64) {
 
 // Seen returns when, in milliseconds, a query that looks back and ahead so far sees a move to this shard.
 func (b Begin) Seen(back, ahead time.Duration) (from, to int64) {
-	return b.At - 1 - ahead.Milliseconds(), b.At + (back + late).Milliseconds()
+	return b.At - (early + ahead).Milliseconds(), b.At + (back + late).Milliseconds()
 }
 
 // Same reports whether both know the same.

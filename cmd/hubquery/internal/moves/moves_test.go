@@ -2,6 +2,7 @@ package moves
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -32,4 +33,10 @@ func TestMarkersOfMoves(t *testing.T) {
 	} {
 		require.Equal(t, c.want, k.OfMove(c.gateway, c.on, c.at), "%+v", c)
 	}
+}
+
+func TestSeenBeforeTheFirstSample(t *testing.T) {
+	from, to := Begin{"1", 600_000}.Seen(300*time.Second, 0)
+	require.Equal(t, int64(600_000-120_000), from, "what came later may be older")
+	require.Equal(t, int64(600_000+360_000), to)
 }
