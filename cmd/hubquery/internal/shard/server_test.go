@@ -393,6 +393,19 @@ func TestExternalLabels(t *testing.T) {
 	}
 }
 
+// All shards are asked by the same matchers at once: what one of them adds is not for the others.
+func TestRawSeriesLeaveTheMatchersAlone(t *testing.T) {
+	s := servertest.New(t, map[string]string{"shard": "0"})
+	s.Add([]servertest.Sample{{T: 1000, V: 1}}, "__name__", "up")
+	set, _ := newSet(t, Config{Name: "0", Servers: []string{s.URL}, Kind: Prometheus})
+	matchers := append(make([]*labels.Matcher, 0, 4), labels.MustNewMatcher(labels.MatchEqual, "__name__", "up"))
+	series, err := set.All()[0].Servers[0].Series(t.Context(), 0, 5000, nil, NewBudget(10), matchers...)
+	require.NoError(t, err)
+	require.True(t, series.Next())
+	require.Equal(t, labels.FromStrings("__name__", "up"), series.At().Labels())
+	require.Nil(t, matchers[:2][1])
+}
+
 // A remote read that breaks off says so, and which server it was.
 func TestRawSeriesThatBreakOff(t *testing.T) {
 	s := servertest.New(t, nil)
