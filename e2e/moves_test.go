@@ -354,10 +354,10 @@ func (m *moves) judge(t *testing.T, killed, away, back time.Time) {
 	}
 	for o := range a.open {
 		since := o.at.Sub(killed)
-		t.Logf("lost with the hub: %s, %s after the crash: %s", o.expr, since.Round(time.Millisecond), o.last)
-		require.Less(t, since, crashLimit)
-		require.Greater(t, since, -lossWindow)
+		require.Less(t, since, crashLimit, "%s at %s: %s", o.expr, clock(o.at), o.last)
+		require.Greater(t, since, -lossWindow, "%s at %s: %s", o.expr, clock(o.at), o.last)
 	}
+	t.Logf("%d answers lack what died with the hub", len(a.open))
 	for _, r := range a.refused {
 		require.True(t, r.at.After(away) && r.at.Before(back.Add(5*time.Second)), "hubquery did not answer at %s: %v", clock(r.at), r.err)
 	}
