@@ -156,7 +156,10 @@ func (n *notified) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !slices.ContainsFunc(n.begins[alert], a.StartsAt.Equal) {
 			n.begins[alert] = append(n.begins[alert], a.StartsAt)
 		}
-		if !a.EndsAt.IsZero() && a.EndsAt.Before(now) && !slices.Contains(n.resolved, alert) {
+		// What is told late on a busy machine has ended, too, by its time, but is told again. One that fires anew
+		// has another beginning.
+		n.resolved = slices.DeleteFunc(n.resolved, func(r string) bool { return r == alert })
+		if !a.EndsAt.IsZero() && a.EndsAt.Before(now) {
 			n.resolved = append(n.resolved, alert)
 		}
 	}
