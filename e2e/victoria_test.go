@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -103,12 +104,13 @@ func TestHubqueryOverVictoriaMetrics(t *testing.T) {
 	put(0, "odd{gatewayID=\"gw-1\",text=\"a\\\"b\\\\c}{\"} 1 %d\n", start*1000)
 	one.add(t, all.String())
 	dir := t.TempDir()
-	file := "shards:\n"
+	var file strings.Builder
+	file.WriteString("shards:\n")
 	for i, s := range shards {
 		s.add(t, texts[i].String())
-		file += fmt.Sprintf("- {name: %q, kind: victoriametrics, servers: [%q]}\n", fmt.Sprint(i), s.url)
+		fmt.Fprintf(&file, "- {name: \"%d\", kind: victoriametrics, servers: [%q]}\n", i, s.url)
 	}
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "shards.yml"), []byte(file), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "shards.yml"), []byte(file.String()), 0o600))
 	p, err := process.Start(process.Spec{Name: "hubquery", Path: hubquery, LogDir: dir, Args: []string{"--web.listen-address=127.0.0.1:0", "--shards.file=" + filepath.Join(dir, "shards.yml")}})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = p.Terminate(); assert.NoError(t, p.Wait(patience)) })
@@ -151,7 +153,7 @@ func TestHubqueryOverVictoriaMetrics(t *testing.T) {
 	assert.Len(t, got5m[0].Values, 20, "with that flag it looks back for 5 minutes, as Prometheus")
 	for path, params := range map[string]url.Values{
 		"/api/v1/labels": nil, "/api/v1/label/gatewayID/values": nil, "/api/v1/label/text/values": nil, "/api/v1/label/networkID/values": {"match[]": {"load"}},
-		"/api/v1/label/__name__/values": {"start": {fmt.Sprint(start)}, "end": {fmt.Sprint(start + 600)}},
+		"/api/v1/label/__name__/values": {"start": {strconv.FormatInt(start, 10)}, "end": {strconv.FormatInt(start+600, 10)}},
 	} {
 		var got, want []string
 		wanted := url.Values{"start": {"1"}} // without times one VictoriaMetrics has those of today only, and one Prometheus all
