@@ -86,6 +86,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"an archive of nothing", `{query: {enabled: true, archiveAfter: 36h}}`, []string{"query.archiveAfter is 36h", "no bucket", "leave it empty"}},
 		{"an archive that has no blocks yet", archiveAfter("2h"), []string{"query.archiveAfter is 2h", "4h or more"}},
 		{"an archive after all is gone", archiveAfter("361h"), []string{"query.archiveAfter is 361h", "no more than prometheus.retention, 15d"}},
+		{"a server that may take all of the time", `{query: {timeout: 30s}}`, []string{"query.responseTimeout is 1m", "query.timeout, 30s", "make it shorter"}},
 		{"a label of hubquery", `{query: {podLabels: {app.kubernetes.io/component: q}}}`, []string{"query.podLabels has app.kubernetes.io/component", "choose another name"}},
 		{"a kind of server that there is not", `{shard: {kind: mimir}}`, []string{"/shard/kind", "'prometheus', 'victoriametrics'"}},
 		{"VictoriaMetrics and no ruler", `{shard: {kind: victoriametrics}}`, []string{"shard.kind is victoriametrics and query.enabled is false", "no alert would fire"}},

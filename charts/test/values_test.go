@@ -39,7 +39,7 @@ var others = map[string][]string{
 	"query.mode":                {`thanos`},
 	"shard.kind":                {fiveShards, victoria},
 	"archiveAfter":              {`36h`},
-	"timeout":                   {`31s`},
+	"query.timeout":             {`61s`},
 	"distributed.enabled":       {`{create_thanos: true}`, distributed},
 	"distributed.resources":     {distributed, join2(distributed, `{thanos: {query: {distributed: {resources: {requests: {cpu: 7m}}}}}}`)},
 	"ruler.retention":           {join2(fiveShards, withQuerier), join2(join2(fiveShards, withQuerier), `{thanos: {ruler: {retention: 9d}}}`)},

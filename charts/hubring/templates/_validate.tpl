@@ -90,6 +90,9 @@
 {{- if and $v.query.mode (not (include "hubring.global" .)) -}}
 {{- fail (printf "query.mode is %s and query.enabled is false: set query.enabled to true, or leave query.mode empty" $v.query.mode) -}}
 {{- end -}}
+{{- if ge (int (include "hubring.seconds" $v.query.responseTimeout)) (int (include "hubring.seconds" $v.query.timeout)) -}}
+{{- fail (printf "query.responseTimeout is %s, no shorter than query.timeout, %s: a server that hangs would take all of a query's time; make it shorter" $v.query.responseTimeout $v.query.timeout) -}}
+{{- end -}}
 {{- if $v.query.archiveAfter -}}
 {{- if not (include "hubring.archive" .) -}}
 {{- fail (printf "query.archiveAfter is %s and there is no bucket that hubquery asks: it is for objectStorage.enabled and query.mode shards; leave it empty" $v.query.archiveAfter) -}}
