@@ -282,19 +282,19 @@ func TestItServesAndStops(t *testing.T) {
 	assert.Contains(t, body, `[1,"3"]`)
 
 	asked, answer := make(chan struct{}), make(chan struct{})
-	servers[0].Before = func(_ http.ResponseWriter, r *http.Request) bool {
+	servers[0].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/api/v1/query" {
 			asked <- struct{}{}
 			<-answer
 		}
 		return false
-	}
+	})
 	last := make(chan string, 1)
 	go func() { _, body := get(query, "open"); last <- body }()
 	<-asked
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	p.await("hubquery stops")
-	servers[0].Before = nil
+	servers[0].Intercept(nil)
 	close(answer)
 	assert.Contains(t, <-last, `[1,"3"]`)
 	require.NoError(t, p.gone())
@@ -304,7 +304,7 @@ func TestItServesAndStops(t *testing.T) {
 func TestItStopsInTime(t *testing.T) {
 	s := servertest.New(t, nil)
 	asked, cut := make(chan struct{}, 1), make(chan struct{}, 1)
-	s.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+	s.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/api/v1/query" {
 			return false
 		}
@@ -313,7 +313,7 @@ func TestItStopsInTime(t *testing.T) {
 		<-r.Context().Done()
 		cut <- struct{}{}
 		return true
-	}
+	})
 	p := begin(t, "--web.listen-address=127.0.0.1:0", "--shard=0="+s.URL, "--web.stop-timeout=100ms", "--web.enable-pprof")
 	address := p.await(`msg="Listening on" address=(\S+)`)
 	resp, err := http.Get("http://" + address + "/debug/pprof/goroutine?debug=1")

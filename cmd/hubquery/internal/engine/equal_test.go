@@ -223,12 +223,12 @@ func TestComesInBetween(t *testing.T) {
 	f.engine = newEngine(t, f.configs(), func(c *engine.Config) { c.Now = func() time.Time { return time.UnixMilli(move) } })
 	f.report("gw-0", false, 0, stay{0, 0, 99})
 	var once sync.Once
-	f.shards[1].Before = func(_ http.ResponseWriter, r *http.Request) bool {
+	f.shards[1].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.ParseForm() == nil && strings.Contains(r.Form.Get("query"), "load") {
 			once.Do(func() { f.report("gw-0", false, 0, stay{1, 100, 100}) })
 		}
 		return false
-	}
+	})
 	got, err := f.ask(`count(load)`, move+1000, move+1000, 0)
 	require.NoError(t, err)
 	assert.Equal(t, result{"{}": {move + 1000: 1}}, got)

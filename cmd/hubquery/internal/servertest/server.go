@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,13 +28,24 @@ import (
 // Server is one Prometheus.
 type Server struct {
 	URL string
-	// Before, where it is set, sees each request and says whether it has answered it.
-	Before func(http.ResponseWriter, *http.Request) bool
 	// Asked counts the requests by path.
 	Asked chan string
 
-	t  testing.TB
-	db *tsdb.DB
+	t      testing.TB
+	db     *tsdb.DB
+	before atomic.Pointer[Hook]
+}
+
+// Hook sees a request and says whether it has answered it.
+type Hook func(http.ResponseWriter, *http.Request) bool
+
+// Intercept has a hook see each request from here on; nil for none.
+func (s *Server) Intercept(hook Hook) {
+	if hook == nil {
+		s.before.Store(nil)
+		return
+	}
+	s.before.Store(&hook)
 }
 
 // New starts a server whose external labels are these.
@@ -67,7 +79,7 @@ func New(t testing.TB, external map[string]string) *Server {
 		case s.Asked <- r.URL.Path:
 		default:
 		}
-		if s.Before != nil && s.Before(w, r) {
+		if before := s.before.Load(); before != nil && (*before)(w, r) {
 			return
 		}
 		router.ServeHTTP(w, r)

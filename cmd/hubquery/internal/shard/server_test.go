@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -313,10 +314,11 @@ func TestPair(t *testing.T) {
 	assert.InDelta(t, 2, which(hour, 2*hour), 0, "the first has a hole")
 	assert.InDelta(t, 1, which(2*hour+1800_000, 3*hour), 0, "the second has a hole")
 
-	a.Before = func(w http.ResponseWriter, _ *http.Request) bool {
+	down := func(w http.ResponseWriter, _ *http.Request) bool {
 		http.Error(w, "down", http.StatusBadGateway)
 		return true
 	}
+	a.Intercept(down)
 	assert.InDelta(t, 2, which(2*hour+1800_000, 3*hour), 0, "the first does not answer")
 	require.Error(t, set.Learn(t.Context()))
 	for len(b.Asked) > 0 {
@@ -324,7 +326,7 @@ func TestPair(t *testing.T) {
 	}
 	assert.InDelta(t, 2, which(0, hour), 0)
 	assert.Len(t, b.Asked, 1, "where one is known to be down, nobody asks which has more")
-	b.Before = a.Before
+	b.Intercept(down)
 	_, _, err := sh.Query(t.Context(), instant, 0, 0, NewBudget(10))
 	require.ErrorContains(t, err, a.URL)
 	require.ErrorContains(t, err, b.URL)
@@ -368,10 +370,10 @@ func names(t *testing.T, set storage.SeriesSet) (all []string) {
 func TestExternalLabels(t *testing.T) {
 	s := servertest.New(t, map[string]string{"shard": "0", "prometheus_replica": "x"})
 	s.Add([]servertest.Sample{{T: 1000, V: 1}, {T: 2000, V: servertest.Stale}}, "__name__", "up", "job", "a")
-	s.Before = func(w http.ResponseWriter, _ *http.Request) bool {
+	s.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		http.Error(w, "starting", http.StatusServiceUnavailable)
 		return true
-	}
+	})
 	set, _ := newSet(t, Config{Name: "0", Servers: []string{s.URL}, Kind: Prometheus})
 	require.Error(t, set.Learn(t.Context()))
 	assert.False(t, set.Answered())
@@ -380,7 +382,7 @@ func TestExternalLabels(t *testing.T) {
 	_, err := server.Series(t.Context(), 0, 5000, nil, NewBudget(10), up)
 	var unavailable *UnavailableError
 	require.ErrorAs(t, err, &unavailable)
-	s.Before = nil
+	s.Intercept(nil)
 	got, err := server.Series(t.Context(), 0, 5000, nil, NewBudget(10), up)
 	require.NoError(t, err)
 	assert.Equal(t, []string{`{__name__="up", job="a"} 2`}, names(t, got), "with the stale marker, without the server's labels")
@@ -417,7 +419,7 @@ func TestRawSeriesThatBreakOff(t *testing.T) {
 		s.Add(samples, "__name__", "up", "n", strconv.Itoa(i))
 	}
 	cut := false
-	s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+	s.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path != "/api/v1/read" {
 			return false
 		}
@@ -441,7 +443,7 @@ func TestRawSeriesThatBreakOff(t *testing.T) {
 		}
 		_, _ = w.Write(whole)
 		return true
-	}
+	})
 	set, _ := newSet(t, Config{Name: "0", Servers: []string{s.URL}, Kind: Prometheus})
 	server := set.All()[0].Servers[0]
 	read := func() (n int, err error) {
@@ -516,4 +518,38 @@ func TestSilentServer(t *testing.T) {
 	require.ErrorAs(t, err, &unavailable)
 	require.ErrorIs(t, err, errSilent)
 	require.NoError(t, t.Context().Err())
+}
+
+// A VictoriaMetrics without times has the names of today; a Prometheus has all.
+func TestListsOfAVictoriaMetrics(t *testing.T) {
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, r.ParseForm())
+		asked <- r.Form.Get("start")
+	}))
+	defer server.Close()
+	for kind, start := range map[string]string{Prometheus: "", VictoriaMetrics: "1"} {
+		set, _ := newSet(t, Config{Name: "0", Servers: []string{server.URL}, Kind: kind})
+		s := set.All()[0].Servers[0]
+		for _, path := range []string{"/api/v1/labels", "/api/v1/label/a/values", "/api/v1/series"} {
+			form := url.Values{"match[]": {"up"}}
+			body, err := s.Get(t.Context(), path, form)
+			require.NoError(t, err)
+			body.Close()
+			assert.Equal(t, start, <-asked, path)
+			body, err = s.Post(t.Context(), path, form)
+			require.NoError(t, err)
+			body.Close()
+			assert.Equal(t, start, <-asked, path)
+			assert.Len(t, form, 1, "what is the caller's stays his")
+			body, err = s.Get(t.Context(), path, url.Values{"start": {"7"}})
+			require.NoError(t, err)
+			body.Close()
+			assert.Equal(t, "7", <-asked, path)
+		}
+		body, err := s.Get(t.Context(), "/api/v1/metadata", nil)
+		require.NoError(t, err)
+		body.Close()
+		assert.Empty(t, <-asked)
+	}
 }

@@ -124,7 +124,7 @@ func TestSeriesThatBreakOff(t *testing.T) {
 		{`{"status":"success","data":[{"a":"b"},]}`, false},
 		{`{"status":"success","data":[,{"a":"b"}]}`, false},
 	} {
-		h.shards[1].Before = broken(c.body, c.cut)
+		h.shards[1].Intercept(broken(c.body, c.cut))
 		for _, encoding := range []string{"identity", "gzip"} {
 			before := h.value("hubquery_queries_total", "aborted", "series")
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/api/v1/series?match[]=load", nil)
@@ -144,15 +144,15 @@ func TestSeriesThatBreakOff(t *testing.T) {
 
 	// Before the first series is written, an error can be said.
 	for _, body := range []string{"", "<html>", `{"status":"success","data":{}}`, `{"status":"error","error":"x"}`, `{"status":"success","data":null}`, strings.Repeat(" ", heldSeries+10)} {
-		h.shards[0].Before = broken(body, false)
+		h.shards[0].Intercept(broken(body, false))
 		got := h.get("/api/v1/series", "match[]", "load")
 		assert.Equal(t, http.StatusServiceUnavailable, got.code)
 		assert.Contains(t, got.json.Error, "shard 0: not a list of series")
 	}
 
 	// What a shard says of its list is passed on.
-	h.shards[0].Before = broken(`{"status":"success","isPartial":false,"data":[ {"a":"b"} , {"a":"c"} ],"warnings":["half of it"],"infos":["so"]}`+"\n", false)
-	h.shards[1].Before = broken(`{"status":"success","data":[],"warnings":["half of it"]}`, false)
+	h.shards[0].Intercept(broken(`{"status":"success","isPartial":false,"data":[ {"a":"b"} , {"a":"c"} ],"warnings":["half of it"],"infos":["so"]}`+"\n", false))
+	h.shards[1].Intercept(broken(`{"status":"success","data":[],"warnings":["half of it"]}`, false))
 	got := h.get("/api/v1/series", "match[]", "load")
 	assert.Equal(t, []string{`{"a":"b"}`, `{"a":"c"}`}, objects(t, got.json.Data))
 	assert.Equal(t, []string{"half of it", "so"}, got.json.Warnings)

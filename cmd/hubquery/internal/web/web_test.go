@@ -435,7 +435,7 @@ func TestRequestsThatAreTooLarge(t *testing.T) {
 func TestAShardIsMissing(t *testing.T) {
 	h := newHouse(t, 2, nil).fill()
 	for _, s := range h.shards {
-		s.Before = canned
+		s.Intercept(canned)
 	}
 	paths := map[string][]string{
 		"query":       {"query", "sum(requests_total)", "time", end},
@@ -449,10 +449,10 @@ func TestAShardIsMissing(t *testing.T) {
 		assert.Empty(t, got.json.Warnings, path)
 		assert.Empty(t, got.header.Get("Cache-Control"), path)
 	}
-	h.shards[1].Before = func(w http.ResponseWriter, _ *http.Request) bool {
+	h.shards[1].Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 		http.Error(w, "<h1>bad gateway</h1>", http.StatusBadGateway)
 		return true
-	}
+	})
 	for path, params := range paths {
 		t.Run(path, func(t *testing.T) {
 			before := h.refusals(shardUnavailable)
@@ -508,7 +508,7 @@ func TestLists(t *testing.T) {
 	h := newHouse(t, 2, nil)
 	var ports []string
 	for _, s := range h.shards {
-		s.Before = canned
+		s.Intercept(canned)
 		ports = append(ports, s.URL[strings.LastIndexByte(s.URL, ':')+1:])
 	}
 	fill := func(text string) string {
@@ -573,11 +573,11 @@ func compareNumbers(a, b string) int {
 func TestListsThatAreNone(t *testing.T) {
 	h := newHouse(t, 2, nil)
 	for _, body := range []string{"", "<html>", `{"status":"error","error":"x"}`, `{"status":"success","data":`, `[]`, `{"status":"success","data":7}`} {
-		h.shards[0].Before = canned
-		h.shards[1].Before = func(w http.ResponseWriter, _ *http.Request) bool {
+		h.shards[0].Intercept(canned)
+		h.shards[1].Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 			_, _ = io.WriteString(w, body)
 			return true
-		}
+		})
 		for _, path := range []string{"metadata", "rules", "labels", "status/tsdb"} {
 			got := h.get("/api/v1/" + path)
 			assert.Equal(t, http.StatusServiceUnavailable, got.code, "%s of %q: %s", path, body, got.body)
@@ -591,7 +591,7 @@ func TestListsThatAreNone(t *testing.T) {
 func TestGrafana(t *testing.T) {
 	h := newHouse(t, 2, nil).fill()
 	for _, s := range h.shards {
-		s.Before = canned
+		s.Intercept(canned)
 	}
 	var info struct{ Version string }
 	require.NoError(t, json.Unmarshal(h.get("/api/v1/status/buildinfo").json.Data, &info))
@@ -628,7 +628,7 @@ func TestPages(t *testing.T) {
 
 func TestOtherOrigins(t *testing.T) {
 	h := newHouse(t, 1, func(c *Config, _ *engine.Config) { c.CORSOrigin = regexp.MustCompile("^(?:https://grafana.example)$") })
-	h.shards[0].Before = canned
+	h.shards[0].Intercept(canned)
 	for _, path := range []string{"query?query=1", "series", "metadata", "nosuch", "status/buildinfo"} {
 		for _, method := range []string{http.MethodGet, http.MethodOptions} {
 			got := ask(t, method, h.url+"/api/v1/"+path, nil, "Origin", "https://grafana.example")
@@ -653,11 +653,11 @@ func TestFlood(t *testing.T) {
 		c.Gate = gate.New(2, 2, prometheus.NewRegistry())
 	})
 	asked, answer := make(chan struct{}), make(chan struct{})
-	h.shards[0].Before = func(http.ResponseWriter, *http.Request) bool {
+	h.shards[0].Intercept(func(http.ResponseWriter, *http.Request) bool {
 		asked <- struct{}{}
 		<-answer
 		return false
-	}
+	})
 	flood := func(ctx context.Context) int {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.url+"/api/v1/query?query=up", nil)
 		assert.NoError(t, err)
@@ -700,13 +700,13 @@ func TestQueriesThatEnd(t *testing.T) {
 	h := newHouse(t, 2, nil)
 	asked, left := make(chan struct{}, 10), make(chan struct{}, 10)
 	for _, s := range h.shards {
-		s.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		s.Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 			assert.NoError(t, r.ParseForm())
 			asked <- struct{}{}
 			<-r.Context().Done()
 			left <- struct{}{}
 			return true
-		}
+		})
 	}
 	for _, path := range []string{"query?query=sum(up)", "series?match[]=up", "labels", "metadata"} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -734,10 +734,10 @@ func TestTraces(t *testing.T) {
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	h := newHouse(t, 2, nil).fill()
 	got := make(chan string, 100)
-	h.shards[1].Before = func(_ http.ResponseWriter, r *http.Request) bool {
+	h.shards[1].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		got <- r.Header.Get("traceparent")
 		return false
-	}
+	})
 	ask(t, http.MethodGet, h.url+"/api/v1/query?query=sum(load)", nil, "traceparent", trace)
 	ask(t, http.MethodGet, h.url+"/api/v1/series?match[]=load", nil, "traceparent", trace)
 	require.GreaterOrEqual(t, len(got), 3)
@@ -783,18 +783,18 @@ func TestRemoteRead(t *testing.T) {
 		assert.Equal(t, want, got)
 	}
 	for _, s := range h.shards {
-		s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		s.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.URL.Path != "/api/v1/read" {
 				return false
 			}
 			http.Error(w, "no", http.StatusInternalServerError)
 			return true
-		}
+		})
 		_, err := all(h.url+"/api/v1/read?partial_response=true#", prompb.ReadRequest_STREAMED_XOR_CHUNKS)
 		require.Error(t, err)
 		_, err = all(h.url, prompb.ReadRequest_STREAMED_XOR_CHUNKS)
 		require.ErrorContains(t, err, "503")
-		s.Before = nil
+		s.Intercept(nil)
 	}
 	assert.Positive(t, h.refusals(shardUnavailable))
 	resp, err := http.Post(h.url+"/api/v1/read", "application/x-protobuf", strings.NewReader("rubbish"))
