@@ -46,7 +46,7 @@ type Engine struct {
 
 	partial prometheus.Counter
 	moved   prometheus.Counter
-	whole   *prometheus.CounterVec
+	parts   *prometheus.CounterVec
 }
 
 // New makes an engine.
@@ -64,11 +64,11 @@ func New(cfg Config) *Engine {
 		moved: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hubquery_moved_gateways_total", Help: "Gateways that were worked out from raw series because they moved, over all queries.",
 		}),
-		whole: prometheus.NewCounterVec(prometheus.CounterOpts{
+		parts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "hubquery_parts_total", Help: "Parts of queries, by where they were worked out: shards, raw (from raw series, here).",
 		}, []string{"where"}),
 	}
-	cfg.Registerer.MustRegister(e.partial, e.moved, e.whole)
+	cfg.Registerer.MustRegister(e.partial, e.moved, e.parts)
 	return e
 }
 
@@ -115,12 +115,11 @@ func (e *Engine) newQuery(ctx context.Context, opts promql.QueryOpts, text strin
 	if opts != nil && opts.LookbackDelta() > 0 {
 		q.lookback = opts.LookbackDelta()
 		q.ownLookback = q.lookback
-	}
-	if q.lookback != e.defaultLookback() {
+	} else if q.lookback != shardLookback {
 		q.ownLookback = q.lookback
 	}
 	return q, nil
 }
 
-// defaultLookback is what a shard takes where it is told nothing.
-func (*Engine) defaultLookback() time.Duration { return 5 * time.Minute }
+// shardLookback is what a shard takes where it is told nothing.
+const shardLookback = 5 * time.Minute

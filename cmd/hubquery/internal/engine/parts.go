@@ -40,7 +40,7 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 	}
 	movers := s.movers
 	if most := q.engine.cfg.MaxMoved; len(movers) > most {
-		q.warn(fmt.Errorf("%w: %d gateways moved between shards, more than the %d that are worked out from raw series: rates over their moves are too low",
+		q.warn(fmt.Errorf("%w: %d gateways moved between shards, more than the %d that are worked out from raw series: rates over their moves are too low, and those whose old hub died count twice until the lookback is over",
 			annotations.PromQLWarning, len(movers), most))
 		movers = nil
 	}
@@ -55,7 +55,7 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 	answers, err := q.parts(ctx, plan, shards, movers, storage)
 	if errors.Is(err, shard.ErrHistograms) {
 		// They do not come by the query API as they are.
-		q.engine.whole.WithLabelValues("raw").Inc()
+		q.engine.parts.WithLabelValues("raw").Inc()
 		return q.merge(ctx, text, s.times, nil, storage)
 	}
 	if err != nil {
@@ -133,7 +133,7 @@ func (q *query) parts(ctx context.Context, plan split.Plan, shards []*shard.Shar
 
 // fromShard asks one shard for a part.
 func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, part split.Part) ([]promql.Series, error) {
-	q.engine.whole.WithLabelValues("shards").Inc()
+	q.engine.parts.WithLabelValues("shards").Inc()
 	reach := split.ReachOf(part.Expr, part.Times, q.lookback)
 	var all []promql.Series
 	for _, times := range portions(part.Times) {
@@ -191,7 +191,7 @@ func portions(t split.Times) []split.Times {
 
 // fromRaw works a part out from raw series.
 func (q *query) fromRaw(ctx context.Context, text string, part split.Part, storage *raw.Storage) ([]promql.Series, error) {
-	q.engine.whole.WithLabelValues("raw").Inc()
+	q.engine.parts.WithLabelValues("raw").Inc()
 	v, err := q.merge(ctx, text, part.Times, nil, storage)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,6 @@ func (c *closers) add(q promql.Query) {
 func (q *query) Exec(ctx context.Context) *promql.Result {
 	ctx, q.cancel = context.WithTimeoutCause(ctx, q.engine.cfg.Timeout, promql.ErrQueryTimeout("query execution"))
 	defer q.cancel()
-	q.budget = shard.NewBudget(q.engine.cfg.MaxSamples)
 	q.missing = map[string]bool{}
 	value, err := q.run(ctx)
 	if err == nil && len(q.missing) > 0 {
@@ -134,6 +133,7 @@ func (q *query) run(ctx context.Context) (parser.Value, error) {
 
 // pieces answers stretch by stretch.
 func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shards []*shard.Shard, known *moves.Known) (parser.Value, error) {
+	q.budget = shard.NewBudget(q.engine.cfg.MaxSamples) // another try has all of it again
 	var pieces []parser.Value
 	for _, s := range q.archived(stretches(q.times, reach, known), reach) {
 		v, err := q.stretch(ctx, text, s, shards, known)
@@ -142,7 +142,7 @@ func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shar
 		}
 		pieces = append(pieces, v)
 	}
-	return q.join(pieces)
+	return join(pieces)
 }
 
 // who returns the shards that have what expr looks at, and what they know of moves.
@@ -203,24 +203,24 @@ func (q *query) warn(warnings ...error) {
 }
 
 // join puts the pieces of a range one after the other.
-func (q *query) join(pieces []parser.Value) (parser.Value, error) {
+func join(pieces []parser.Value) (parser.Value, error) {
 	if len(pieces) == 1 {
 		return pieces[0], nil
 	}
 	var all []promql.Series
-	histograms := map[uint64]int{} // of series, by their labels
+	at := map[uint64]int{} // in all, by the hash of a series' labels
 	for _, piece := range pieces {
 		m, ok := piece.(promql.Matrix)
 		if !ok {
 			return nil, fmt.Errorf("a range query gave %T", piece)
 		}
 		for _, s := range m {
-			if i, there := histograms[s.Metric.Hash()]; there && labels.Equal(all[i].Metric, s.Metric) {
+			if i, there := at[s.Metric.Hash()]; there && labels.Equal(all[i].Metric, s.Metric) {
 				all[i].Floats = append(slices.Clip(all[i].Floats), s.Floats...)
 				all[i].Histograms = append(slices.Clip(all[i].Histograms), s.Histograms...)
 				continue
 			}
-			histograms[s.Metric.Hash()] = len(all)
+			at[s.Metric.Hash()] = len(all)
 			all = append(all, s)
 		}
 	}
