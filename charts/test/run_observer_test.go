@@ -55,7 +55,9 @@ func (o *observer) ask(ctx context.Context, q queries) {
 	a := observation{at: time.Now()}
 	a.count, a.warnings, a.err = q.value(ctx, "count(gateway_up)")
 	if a.err == nil {
-		a.sum, _, a.err = q.value(ctx, "sum(gateway_up)")
+		var more []string // a server may have ended since
+		a.sum, more, a.err = q.value(ctx, "sum(gateway_up)")
+		a.warnings = append(a.warnings, more...)
 	}
 	a.took = time.Since(a.at)
 	o.mu.Lock()

@@ -140,12 +140,12 @@ func (r *hubRun) reports(samples int) int {
 }
 
 // repeat repeats a push and a scrape for the time of a figure.
-func (r *hubRun) repeat(ctx context.Context, s *subject, push func() error) error {
+func (r *hubRun) repeat(ctx context.Context, push func() error, scrape func(context.Context) error) error {
 	for start := time.Now(); time.Since(start) < r.c.atLeast; {
 		if err := push(); err != nil {
 			return err
 		}
-		if err := s.scrape(ctx); err != nil {
+		if err := scrape(ctx); err != nil {
 			return err
 		}
 	}
@@ -165,9 +165,9 @@ func (r *hubRun) ingest(ctx context.Context) error {
 		return err
 	}
 	s.cost = cost{}
-	err = r.repeat(ctx, s, func() error {
+	err = r.repeat(ctx, func() error {
 		return s.pushed(ctx, func() (load.Result, error) { return s.load.Fresh(ctx, r.options.shape.Series()) })
-	})
+	}, s.scrapeNew)
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (r *hubRun) known(ctx context.Context, s *subject) (cost, error) {
 	if err := s.warm(ctx, 0); err != nil {
 		return cost{}, err
 	}
-	err := r.repeat(ctx, s, func() error { return s.push(ctx, r.reports(r.c.some), 0) })
+	err := r.repeat(ctx, func() error { return s.push(ctx, r.reports(r.c.some), 0) }, s.scrape)
 	return s.cost, err
 }
 
@@ -223,7 +223,7 @@ func (r *hubRun) size(ctx context.Context, s *subject, reports int) error {
 	if err := s.warm(ctx, 0); err != nil {
 		return err
 	}
-	return r.repeat(ctx, s, func() error { return s.push(ctx, reports, 0) })
+	return r.repeat(ctx, func() error { return s.push(ctx, reports, 0) }, s.scrape)
 }
 
 // memory measures what a pending sample takes, of series that have one and of

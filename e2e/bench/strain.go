@@ -183,7 +183,8 @@ func (r *hubRun) overload(ctx context.Context) error {
 
 func (r *hubRun) overloadOne(ctx context.Context, policy string) error {
 	limit := r.reports(r.c.some) * r.options.shape.Series()
-	s, err := r.start(ctx, r.options.shape.Gateways, fmt.Sprintf("--limit.samples=%d", limit), "--limit.policy="+policy)
+	s, err := r.start(ctx, r.options.shape.Gateways, fmt.Sprintf("--limit.samples=%d", limit), "--limit.policy="+policy,
+		"--no-gateway.first-samples") // all that it holds was pushed
 	if err != nil {
 		return err
 	}

@@ -105,6 +105,7 @@ func startRow(t *testing.T, asked bool, servers []string, flags ...string) *row 
 			flags = append(flags, "--scrape.server="+server)
 		}
 	}
+	flags = append(flags, "--no-gateway.first-samples", "--gateway.ends-after=0") // what comes out is what was pushed
 	s, err := stack.Start(t.Context(), stack.Config{
 		Programs: programs.real, EdgeHub: programs.edgehub, Dir: t.TempDir(),
 		Shards: 1, HubsOnly: true, HubArgs: flags,
