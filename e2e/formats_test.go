@@ -161,7 +161,7 @@ func TestFormatsStoreTheSame(t *testing.T) {
 
 	const selector = `{__name__=~".+",__name__!~"up|scrape_.*",job=""}[10m]`
 	want := contents(t, servers["text"], selector)
-	require.Len(t, want, 42)
+	require.Len(t, want, 38)
 	for _, name := range []string{"protobuf", "zstd"} {
 		require.Equal(t, want, contents(t, servers[name], selector), name)
 	}
