@@ -41,8 +41,9 @@ type Config struct {
 
 // Engine implements promql.QueryEngine. Its methods may be called from any goroutine.
 type Engine struct {
-	cfg   Config
-	merge *promql.Engine
+	cfg      Config
+	merge    *promql.Engine
+	arrivals arrivals
 
 	partial prometheus.Counter
 	moved   prometheus.Counter

@@ -52,7 +52,7 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 	} else {
 		plan = split.Split(expr, s.times, q.engine.cfg.GatewayLabel, len(shards), len(movers) > 0)
 	}
-	answers, err := q.parts(ctx, plan, shards, movers, storage)
+	answers, err := q.parts(ctx, &round{plan: plan, shards: shards, movers: movers, storage: storage})
 	if errors.Is(err, shard.ErrHistograms) {
 		// They do not come by the query API as they are.
 		q.engine.parts.WithLabelValues("raw").Inc()
@@ -61,13 +61,18 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 	if err != nil {
 		return nil, err
 	}
-	if v, ok := direct(plan, answers, s.times); ok {
+	return q.merged(ctx, plan, s.times, answers, storage)
+}
+
+// merged puts the answers to the parts of a plan together.
+func (q *query) merged(ctx context.Context, plan split.Plan, times split.Times, answers [][]promql.Series, storage *raw.Storage) (parser.Value, error) {
+	if v, ok := direct(plan, answers, times); ok {
 		return v, nil
 	}
 	for i, part := range plan.Parts {
 		answers[i] = ended(answers[i], part.Times)
 	}
-	return q.merge(ctx, plan.Merge.String(), s.times, answers, storage)
+	return q.merge(ctx, plan.Merge.String(), times, answers, storage)
 }
 
 func (q *query) storage(shards []*shard.Shard, known *moves.Known) *raw.Storage {
@@ -77,62 +82,116 @@ func (q *query) storage(shards []*shard.Shard, known *moves.Known) *raw.Storage 
 	}
 }
 
+// round is what is asked of shards at a time.
+type round struct {
+	plan    split.Plan
+	shards  []*shard.Shard
+	movers  []string // they are worked out from raw series
+	storage *raw.Storage
+	came    string // what is asked beside each part; or nothing is
+	aside   aside  // what was said to that
+}
+
 // parts asks all shards for all parts, and returns what they and the gateways that moved give for each.
-func (q *query) parts(ctx context.Context, plan split.Plan, shards []*shard.Shard, movers []string, storage *raw.Storage) ([][]promql.Series, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	answers := make([][][]promql.Series, len(plan.Parts)) // of each part and shard
-	room := make(chan struct{}, mostAsks)
-	var wg sync.WaitGroup
-	start := func(do func() error) {
-		wg.Go(func() {
-			room <- struct{}{}
-			defer func() { <-room }()
-			if ctx.Err() == nil {
-				if err := do(); err != nil {
-					cancel(err)
-				}
-			}
+func (q *query) parts(ctx context.Context, r *round) ([][]promql.Series, error) {
+	answers := make([][][]promql.Series, len(r.plan.Parts)) // of each part and shard
+	asides := make([]aside, len(r.plan.Parts))
+	w := newWork(ctx)
+	fromRaw := func(i int, apart split.Gateways) {
+		part := r.plan.Parts[i]
+		restricted := split.Restrict(part.Expr, apart.Only())
+		w.start(func(ctx context.Context) (err error) {
+			answers[i][len(r.shards)], err = q.fromRaw(ctx, restricted, part, r.storage)
+			return err
 		})
 	}
-	for i, part := range plan.Parts {
-		answers[i] = make([][]promql.Series, len(shards)+1)
-		apart := split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: movers}
-		if part.Blank && len(shards) > 1 {
-			apart.Names = append(slices.Clip(movers), "")
+	blank := split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: []string{""}}
+	for i, part := range r.plan.Parts {
+		answers[i] = make([][]promql.Series, len(r.shards)+1)
+		apart, unknown := split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: r.movers}, ""
+		if part.Blank && len(r.shards) > 1 {
+			apart.Names = append(slices.Clip(r.movers), "")
 		}
 		text := part.Expr.String()
 		if len(apart.Names) > 0 {
-			restricted := split.Restrict(part.Expr, apart.Only())
-			start(func() (err error) {
-				answers[i][len(shards)], err = q.fromRaw(ctx, restricted, part, storage)
-				return err
-			})
 			text = split.Restrict(part.Expr, apart.Without())
+			if r.came != "" {
+				unknown = blanks(part.Expr, blank.Label, split.ReachOf(part.Expr, part.Times, q.lookback))
+			} else {
+				fromRaw(i, apart)
+			}
 		}
-		for k, sh := range shards {
-			start(func() (err error) {
-				answers[i][k], err = q.fromShard(ctx, sh, text, part)
+		if r.came != "" {
+			text = beside(text, r.came, unknown)
+		}
+		for k, sh := range r.shards {
+			w.start(func(ctx context.Context) (err error) {
+				answers[i][k], err = q.fromShard(ctx, sh, text, part, &asides[i])
 				return err
 			})
 		}
 	}
-	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
+	if err := w.wait(); err != nil {
 		return nil, err
 	}
-	all := make([][]promql.Series, len(plan.Parts))
-	for i := range plan.Parts {
+	for i := range asides {
+		r.aside.came = max(r.aside.came, asides[i].came)
+	}
+	if r.aside.came > 0 {
+		return nil, nil
+	}
+	for i := range asides {
+		if asides[i].blank {
+			fromRaw(i, blank)
+		}
+	}
+	if err := w.wait(); err != nil {
+		return nil, err
+	}
+	all := make([][]promql.Series, len(r.plan.Parts))
+	for i, part := range r.plan.Parts {
 		all[i] = slices.Concat(answers[i]...)
-		if !plan.Parts[i].Share && len(shards) > 1 {
+		if !part.Share && len(r.shards) > 1 {
 			all[i] = shard.Union(all[i])
 		}
 	}
 	return all, nil
 }
 
+// work is what is done beside each other, some at a time, until one fails.
+type work struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	room   chan struct{}
+	all    sync.WaitGroup
+}
+
+func newWork(ctx context.Context) *work {
+	w := &work{room: make(chan struct{}, mostAsks)}
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
+	return w
+}
+
+func (w *work) start(do func(context.Context) error) {
+	w.all.Go(func() {
+		w.room <- struct{}{}
+		defer func() { <-w.room }()
+		if w.ctx.Err() == nil {
+			if err := do(w.ctx); err != nil {
+				w.cancel(err)
+			}
+		}
+	})
+}
+
+// wait waits until all is done.
+func (w *work) wait() error {
+	w.all.Wait()
+	return context.Cause(w.ctx)
+}
+
 // fromShard asks one shard for a part.
-func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, part split.Part) ([]promql.Series, error) {
+func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, part split.Part, said *aside) ([]promql.Series, error) {
 	q.engine.parts.WithLabelValues("shards").Inc()
 	reach := split.ReachOf(part.Expr, part.Times, q.lookback)
 	var all []promql.Series
@@ -150,7 +209,7 @@ func (q *query) fromShard(ctx context.Context, sh *shard.Shard, text string, par
 		for _, w := range warnings {
 			q.warn(warningError(w))
 		}
-		all = append(all, series...)
+		all = append(all, said.take(series)...)
 	}
 	if len(portions(part.Times)) > 1 {
 		all = shard.Union(all)

@@ -109,7 +109,11 @@ func (q *query) run(ctx context.Context) (parser.Value, error) {
 		return q.merge(ctx, text, q.times, nil, nil)
 	}
 	reach := split.ReachOf(expr, q.times, q.lookback)
-	shards, known, err := q.who(ctx, expr, reach)
+	names := split.Named(expr, cfg.GatewayLabel, mostNamed)
+	if value, ok, err := q.quick(ctx, text, reach, names, cfg.Shards.All()); ok || err != nil {
+		return value, err
+	}
+	shards, known, err := q.who(ctx, expr, reach, names)
 	for range mostTries {
 		if err != nil {
 			return nil, err
@@ -121,7 +125,7 @@ func (q *query) run(ctx context.Context) (parser.Value, error) {
 		// A gateway may have come somewhere after that was asked and before its new shard answered. Whoever sees its
 		// samples can see that it came, so it is known now.
 		before := known
-		if shards, known, err = q.who(ctx, expr, reach); err == nil && before.Same(known) {
+		if shards, known, err = q.who(ctx, expr, reach, names); err == nil && before.Same(known) {
 			return value, nil
 		}
 	}
@@ -146,13 +150,12 @@ func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shar
 }
 
 // who returns the shards that have what expr looks at, and what they know of moves.
-func (q *query) who(ctx context.Context, expr parser.Expr, reach split.Reach) ([]*shard.Shard, *moves.Known, error) {
+func (q *query) who(ctx context.Context, expr parser.Expr, reach split.Reach, names []string) ([]*shard.Shard, *moves.Known, error) {
 	cfg := &q.engine.cfg
 	shards := cfg.Shards.All()
 	if len(shards) == 1 {
 		return shards, &moves.Known{}, nil
 	}
-	names := split.Named(expr, cfg.GatewayLabel, mostNamed)
 	known, err := moves.Ask(ctx, shards, cfg.GatewayLabel, reach.From, reach.To, names)
 	if err != nil {
 		return nil, nil, err

@@ -66,14 +66,15 @@ type Known struct {
 // Mostly nobody came anywhere, and one question that is answered by nothing is all it takes. If some did, they came
 // newly, or their hub was started again, and the second question finds that they were nowhere else.
 func Ask(ctx context.Context, shards []*shard.Shard, label string, from, to int64, names []string) (*Known, error) {
-	a := asking{shards: shards, label: label, from: from - late.Milliseconds(), to: to + early.Milliseconds(), budget: shard.NewBudget(mostSamples)}
+	a := asking{shards: shards, label: label, budget: shard.NewBudget(mostSamples)}
+	a.from, a.to = Around(from, to)
 	k := &Known{Missing: map[string]error{}}
 	if names == nil {
-		came, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms]) > %s", Series, a.to-a.from, seconds(a.from)), k)
+		came, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms]) > %s", Series, a.to-a.from, Seconds(a.from)), k)
 		if err != nil || len(came) == 0 {
 			return k, err
 		}
-		there, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms])", a.selector(slices.Collect(maps.Keys(came))), a.long()), k)
+		there, err := a.names(ctx, fmt.Sprintf("max_over_time(%s[%dms])", selector(label, slices.Collect(maps.Keys(came))), a.long()), k)
 		if err != nil {
 			return k, err
 		}
@@ -86,13 +87,25 @@ func Ask(ctx context.Context, shards []*shard.Shard, label string, from, to int6
 			return k, nil
 		}
 	}
-	answers, err := a.all(ctx, fmt.Sprintf("%s[%dms]", a.selector(names), a.long()), k)
+	answers, err := a.all(ctx, fmt.Sprintf("%s[%dms]", selector(label, names), a.long()), k)
 	if err != nil {
 		return k, err
 	}
 	k.learn(shards, answers, label)
 	k.forget(a.from)
 	return k, nil
+}
+
+// Around is the time in which gateways must have come that a query sees move which looks at what is between from and to.
+func Around(from, to int64) (since, until int64) {
+	return from - late.Milliseconds(), to + early.Milliseconds()
+}
+
+// Came is an expression of when, in seconds, the last one came to a shard that a query sees move; it has no value
+// where nobody did. names are the gateways in question; none means all.
+func Came(label string, from, to int64, names []string) string {
+	since, until := Around(from, to)
+	return fmt.Sprintf("max(max_over_time(%s[%dms] @ %s) > %s)", selector(label, names), until-since, Seconds(until), Seconds(since))
 }
 
 type asking struct {
@@ -106,11 +119,11 @@ type asking struct {
 func (a *asking) long() int64 { return a.to - a.from + again.Milliseconds() }
 
 // selector selects the gateways' series, and others where there are many.
-func (a *asking) selector(names []string) string {
-	if len(names) > mostNamed {
+func selector(label string, names []string) string {
+	if len(names) == 0 || len(names) > mostNamed {
 		return Series
 	}
-	return Series + "{" + split.Gateways{Label: a.label, Names: names}.Only().String() + "}"
+	return Series + "{" + split.Gateways{Label: label, Names: names}.Only().String() + "}"
 }
 
 // names returns on how many shards each gateway of an answer is.
@@ -210,4 +223,5 @@ func (k *Known) OfMove(gateway, on string, at int64) bool {
 	})
 }
 
-func seconds(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) }
+// Seconds writes milliseconds as PromQL takes times.
+func Seconds(ms int64) string { return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) }

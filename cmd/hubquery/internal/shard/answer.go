@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -62,7 +63,14 @@ var errCut = errors.New("the answer ends early")
 // read reads an answer to a query, instant or range. It does so by hand, since one
 // may have millions of samples, and a tree of their JSON is ten times as large.
 func read(body io.Reader, budget *Budget) (*answer, error) {
-	r := reader{it: jsoniter.Parse(jsoniter.ConfigDefault, body, readAhead), budget: budget}
+	it := iterators.Get().(*jsoniter.Iterator)
+	it.Reset(body)
+	it.Error = nil
+	defer func() {
+		it.Reset(nil)
+		iterators.Put(it)
+	}()
+	r := reader{it: it, budget: budget}
 	r.object(func(field string) {
 		switch field {
 		case "status":
@@ -101,6 +109,9 @@ func read(body io.Reader, budget *Budget) (*answer, error) {
 	}
 	return &r.answer, nil
 }
+
+// iterators keep their buffers, which most answers are smaller than.
+var iterators = sync.Pool{New: func() any { return jsoniter.Parse(jsoniter.ConfigDefault, nil, readAhead) }}
 
 type reader struct {
 	answer

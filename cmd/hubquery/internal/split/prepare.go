@@ -1,6 +1,7 @@
 package split
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +71,17 @@ func Restrict(expr parser.Expr, m *labels.Matcher) string {
 		v.LabelMatchers = v.LabelMatchers[:len(v.LabelMatchers)-1]
 	}
 	return text
+}
+
+// Selectors returns the texts of expr's selectors with a matcher more, each of an instant and without an offset.
+func Selectors(expr parser.Expr, m *labels.Matcher) (texts []string) {
+	eachSelector(expr, func(v *parser.VectorSelector) {
+		plain := parser.VectorSelector{LabelMatchers: append(slices.Clone(v.LabelMatchers), m)}
+		if text := plain.String(); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	})
+	return texts
 }
 
 // Named returns the gateways that expr names one by one in each of its selectors, or none.

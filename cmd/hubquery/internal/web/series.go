@@ -11,10 +11,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
-	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
@@ -68,7 +66,7 @@ func (d *doors) series(w http.ResponseWriter, r *http.Request) {
 			query.Set("limit", strconv.Itoa(n+1)) // one more says that there are more
 		}
 	}
-	l := newListing(w, r, limit)
+	l := newListing(w, limit)
 	warnings, err := d.list(r.Context(), s, query, l)
 	if err != nil && !l.begun {
 		failWith(w, err)
@@ -124,7 +122,6 @@ func (d *doors) list(ctx context.Context, s span, query url.Values, l *listing) 
 type listing struct {
 	w     http.ResponseWriter
 	to    *bufio.Writer
-	zip   *gzip.Writer // beneath to, where it was asked for
 	begun bool
 	some  bool
 	seen  map[uint64]struct{} // what was written, by its hash
@@ -134,17 +131,8 @@ type listing struct {
 
 const truncated = "results truncated due to limit"
 
-func newListing(w http.ResponseWriter, r *http.Request, limit int) *listing {
-	l := &listing{w: w, seen: map[uint64]struct{}{}, limit: limit}
-	to := io.Writer(w)
-	for name := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		if strings.TrimSpace(name) == "gzip" { // as little as does, of what is long and repeats itself
-			l.zip, _ = gzip.NewWriterLevel(w, gzip.BestSpeed) // which is a level
-			to = l.zip
-		}
-	}
-	l.to = bufio.NewWriterSize(to, 256<<10)
-	return l
+func newListing(w http.ResponseWriter, limit int) *listing {
+	return &listing{w: w, to: bufio.NewWriterSize(w, 256<<10), seen: map[uint64]struct{}{}, limit: limit}
 }
 
 func (l *listing) begin() {
@@ -153,10 +141,6 @@ func (l *listing) begin() {
 	}
 	l.begun = true
 	l.w.Header().Set("Content-Type", "application/json")
-	l.w.Header().Add("Vary", "Accept-Encoding")
-	if l.zip != nil {
-		l.w.Header().Set("Content-Encoding", "gzip")
-	}
 	_, _ = l.to.WriteString(`{"status":"success","data":[`)
 }
 
@@ -179,9 +163,6 @@ func (l *listing) end(warnings []string) {
 	}
 	_, _ = l.to.WriteString("}\n")
 	_ = l.to.Flush() // whoever asked is gone
-	if l.zip != nil {
-		_ = l.zip.Close()
-	}
 }
 
 // take reads one shard's answer and writes the series in it that were not there before. It returns

@@ -161,7 +161,7 @@ func TestSeriesThatBreakOff(t *testing.T) {
 // readAll reads the objects of a list as take does.
 func readAll(in io.Reader) (all []string, err error) {
 	w := httptest.NewRecorder()
-	l := newListing(w, httptest.NewRequest(http.MethodGet, "/", nil), mostListed)
+	l := newListing(w, mostListed)
 	if _, err := l.take(in); err != nil {
 		return nil, err
 	}
@@ -244,7 +244,7 @@ func BenchmarkTake(b *testing.B) {
 	b.SetBytes(int64(body.Len()))
 	b.ReportAllocs()
 	for b.Loop() {
-		l := newListing(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), mostListed)
+		l := newListing(httptest.NewRecorder(), mostListed)
 		if _, err := l.take(bytes.NewReader(body.Bytes())); err != nil {
 			b.Fatal(err)
 		}

@@ -96,17 +96,19 @@ func New(cfg Config) http.Handler {
 	handle := func(path string, inner http.Handler) {
 		mux.Handle("/api/v1/"+path, d.counted(path, d.bounded(inner)))
 	}
-	for _, path := range []string{"query", "query_range", "labels", "label/{name}/values", "read"} {
-		handle(path, d.gated(path, d.api))
+	api := compress(d.api)
+	for _, path := range []string{"query", "query_range", "labels", "label/{name}/values"} {
+		handle(path, d.gated(path, api))
 	}
+	handle("read", d.gated("read", d.api)) // which is snappy
 	for path, own := range map[string]http.HandlerFunc{
 		"query_exemplars": d.exemplars, "metadata": d.metadata, "rules": d.rules, "alerts": d.alerts, "targets": d.targets, "status/tsdb": d.tsdb,
 	} {
-		handle(path, d.gated(path, httputil.CompressionHandler{Handler: own}))
+		handle(path, d.gated(path, compress(own)))
 	}
-	handle("series", d.gated("series", http.HandlerFunc(d.series)))
+	handle("series", d.gated("series", compress(http.HandlerFunc(d.series))))
 	for _, path := range []string{"format_query", "parse_query", "status/config", "status/flags", "status/buildinfo", "features"} {
-		handle(path, d.api)
+		handle(path, api)
 	}
 	handle("status/runtimeinfo", http.HandlerFunc(d.runtime))
 	mux.Handle("/api/v1/", d.counted("other", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
