@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/hubring/hubring/cmd/hubquery/internal/moves"
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 	"github.com/hubring/hubring/cmd/hubquery/internal/split"
 )
@@ -43,6 +44,7 @@ type Config struct {
 type Engine struct {
 	cfg      Config
 	merge    *promql.Engine
+	history  moves.History
 	arrivals arrivals
 
 	partial prometheus.Counter
@@ -53,7 +55,7 @@ type Engine struct {
 // New makes an engine.
 func New(cfg Config) *Engine {
 	e := &Engine{
-		cfg: cfg,
+		cfg: cfg, history: moves.History{Now: cfg.Now},
 		merge: promql.NewEngine(promql.EngineOpts{
 			Logger: cfg.Logger, MaxSamples: cfg.MaxSamples, Timeout: cfg.Timeout, LookbackDelta: cfg.Lookback,
 			NoStepSubqueryIntervalFn: func(int64) int64 { return cfg.DefaultStep.Milliseconds() },

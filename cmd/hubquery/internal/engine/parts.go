@@ -25,12 +25,12 @@ const (
 	mostSteps = 10_000
 	// mostAsks bounds the requests of one query that are under way.
 	mostAsks = 64
-	// movedShard is how the share of gateways that moved is told from those of shards.
-	movedShard = "\xffmoved"
+	// How the shares of gateways that moved and of none are told from those of shards.
+	movedShard, noGateway = "\xffmoved", "\xffnone"
 )
 
 // stretch answers the steps of a stretch.
-func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*shard.Shard, known *moves.Known) (parser.Value, error) {
+func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*shard.Shard, known *moves.Known, came string) (parser.Value, error) {
 	if s.archive {
 		return q.fromArchive(ctx, text, s.times)
 	}
@@ -52,7 +52,13 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 	} else {
 		plan = split.Split(expr, s.times, q.engine.cfg.GatewayLabel, len(shards), len(movers) > 0)
 	}
-	answers, err := q.parts(ctx, &round{plan: plan, shards: shards, movers: movers, storage: storage})
+	if plan.Raw && came != "" {
+		return nil, errCame // nothing is asked beside raw series
+	}
+	answers, err := q.parts(ctx, &round{plan: plan, shards: shards, movers: movers, storage: storage, came: came})
+	if errors.Is(err, shard.ErrHistograms) && came != "" {
+		return nil, errCame
+	}
 	if errors.Is(err, shard.ErrHistograms) {
 		// They do not come by the query API as they are.
 		q.engine.parts.WithLabelValues("raw").Inc()
@@ -88,42 +94,43 @@ type round struct {
 	shards  []*shard.Shard
 	movers  []string // they are worked out from raw series
 	storage *raw.Storage
-	came    string // what is asked beside each part; or nothing is
-	aside   aside  // what was said to that
+	came    string // is asked beside each part; or nothing is
 }
 
-// parts asks all shards for all parts, and returns what they and the gateways that moved give for each.
+// parts asks all shards for all parts, and returns what they give for each, with the gateways that moved and the
+// series of no gateway.
 func (q *query) parts(ctx context.Context, r *round) ([][]promql.Series, error) {
-	answers := make([][][]promql.Series, len(r.plan.Parts)) // of each part and shard
+	n := len(r.shards)
+	answers := make([][][]promql.Series, len(r.plan.Parts)) // of each part and shard, of movers, of no gateway
 	asides := make([]aside, len(r.plan.Parts))
 	w := newWork(ctx)
-	fromRaw := func(i int, apart split.Gateways) {
+	fromRaw := func(i, k int, name string, of split.Gateways) {
 		part := r.plan.Parts[i]
-		restricted := split.Restrict(part.Expr, apart.Only())
+		restricted := split.Restrict(part.Expr, of.Only())
 		w.start(func(ctx context.Context) (err error) {
-			answers[i][len(r.shards)], err = q.fromRaw(ctx, restricted, part, r.storage)
+			answers[i][k], err = q.fromRaw(ctx, restricted, part, r.storage)
+			if part.Share {
+				mark(answers[i][k], name)
+			}
 			return err
 		})
 	}
-	blank := split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: []string{""}}
+	movers, none := split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: r.movers}, split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: []string{""}}
 	for i, part := range r.plan.Parts {
-		answers[i] = make([][]promql.Series, len(r.shards)+1)
-		apart, unknown := split.Gateways{Label: q.engine.cfg.GatewayLabel, Names: r.movers}, ""
-		if part.Blank && len(r.shards) > 1 {
-			apart.Names = append(slices.Clip(r.movers), "")
+		answers[i] = make([][]promql.Series, n+2)
+		if len(movers.Names) > 0 {
+			fromRaw(i, n, movedShard, movers)
+		}
+		apart, blank := movers, ""
+		if part.Blank && n > 1 {
+			apart.Names = append(slices.Clip(apart.Names), "")
+			blank = blanks(part.Expr, none, split.ReachOf(part.Expr, part.Times, q.lookback))
 		}
 		text := part.Expr.String()
 		if len(apart.Names) > 0 {
 			text = split.Restrict(part.Expr, apart.Without())
-			if r.came != "" {
-				unknown = blanks(part.Expr, blank.Label, split.ReachOf(part.Expr, part.Times, q.lookback))
-			} else {
-				fromRaw(i, apart)
-			}
 		}
-		if r.came != "" {
-			text = beside(text, r.came, unknown)
-		}
+		text = beside(text, r.came, blank)
 		for k, sh := range r.shards {
 			w.start(func(ctx context.Context) (err error) {
 				answers[i][k], err = q.fromShard(ctx, sh, text, part, &asides[i])
@@ -135,14 +142,14 @@ func (q *query) parts(ctx context.Context, r *round) ([][]promql.Series, error) 
 		return nil, err
 	}
 	for i := range asides {
-		r.aside.came = max(r.aside.came, asides[i].came)
-	}
-	if r.aside.came > 0 {
-		return nil, nil
+		if asides[i].came > 0 {
+			q.engine.arrivals.add(asides[i].came)
+			return nil, errCame
+		}
 	}
 	for i := range asides {
 		if asides[i].blank {
-			fromRaw(i, blank)
+			fromRaw(i, n+1, noGateway, none)
 		}
 	}
 	if err := w.wait(); err != nil {
@@ -151,7 +158,7 @@ func (q *query) parts(ctx context.Context, r *round) ([][]promql.Series, error) 
 	all := make([][]promql.Series, len(r.plan.Parts))
 	for i, part := range r.plan.Parts {
 		all[i] = slices.Concat(answers[i]...)
-		if !part.Share && len(r.shards) > 1 {
+		if !part.Share && n > 1 {
 			all[i] = shard.Union(all[i])
 		}
 	}
@@ -273,9 +280,6 @@ func (q *query) fromRaw(ctx context.Context, text string, part split.Part, stora
 		if len(s.Histograms) > 0 {
 			return nil, shard.ErrHistograms
 		}
-	}
-	if part.Share {
-		mark(all, movedShard)
 	}
 	return all, nil
 }

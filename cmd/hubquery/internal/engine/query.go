@@ -118,7 +118,7 @@ func (q *query) run(ctx context.Context) (parser.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		value, err := q.pieces(ctx, text, reach, shards, known)
+		value, err := q.pieces(ctx, text, reach, shards, known, "")
 		if err != nil || reach.To < cfg.Now().Add(-settled).UnixMilli() {
 			return value, err
 		}
@@ -132,15 +132,15 @@ func (q *query) run(ctx context.Context) (parser.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return q.pieces(ctx, text, reach, shards, known)
+	return q.pieces(ctx, text, reach, shards, known, "")
 }
 
-// pieces answers stretch by stretch.
-func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shards []*shard.Shard, known *moves.Known) (parser.Value, error) {
+// pieces answers stretch by stretch; came is what is asked beside each part, or empty.
+func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shards []*shard.Shard, known *moves.Known, came string) (parser.Value, error) {
 	q.budget = shard.NewBudget(q.engine.cfg.MaxSamples) // another try has all of it again
 	var pieces []parser.Value
 	for _, s := range q.archived(stretches(q.times, reach, known), reach) {
-		v, err := q.stretch(ctx, text, s, shards, known)
+		v, err := q.stretch(ctx, text, s, shards, known, came)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +156,13 @@ func (q *query) who(ctx context.Context, expr parser.Expr, reach split.Reach, na
 	if len(shards) == 1 {
 		return shards, &moves.Known{}, nil
 	}
-	known, err := moves.Ask(ctx, shards, cfg.GatewayLabel, reach.From, reach.To, names)
+	var known *moves.Known
+	var err error
+	if names == nil {
+		known, err = q.engine.history.Ask(ctx, shards, cfg.GatewayLabel, reach.From, reach.To)
+	} else {
+		known, err = moves.Ask(ctx, shards, cfg.GatewayLabel, reach.From, reach.To, names)
+	}
 	if err != nil {
 		return nil, nil, err
 	}

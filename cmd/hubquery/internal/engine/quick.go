@@ -60,9 +60,15 @@ func (a *aside) take(series []promql.Series) []promql.Series {
 	})
 }
 
-// beside is the text of a part and of what is asked beside it, if that is anything.
+// beside is the text of a part and of what is asked beside it.
 func beside(text, came, blank string) string {
-	text = "(" + text + ")" + asAside(came, aboutCame)
+	if came == "" && blank == "" {
+		return text
+	}
+	text = "(" + text + ")"
+	if came != "" {
+		text += asAside(came, aboutCame)
+	}
 	if blank != "" {
 		text += asAside("("+blank+")", aboutBlank)
 	}
@@ -74,59 +80,54 @@ func asAside(expr, about string) string {
 }
 
 // blanks is an expression that has a value where a selector of expr has series of no gateway, within what is looked at.
-func blanks(expr parser.Expr, label string, reach split.Reach) string {
-	none := split.Gateways{Label: label, Names: []string{""}}.Only()
+func blanks(expr parser.Expr, none split.Gateways, reach split.Reach) string {
 	var each []string
-	for _, selector := range split.Selectors(expr, none) {
+	for _, selector := range split.Selectors(expr, none.Only()) {
 		each = append(each, fmt.Sprintf("group(last_over_time(%s[%dms] @ %s))", selector, max(reach.To-reach.From, 1), moves.Seconds(reach.To)))
 	}
 	return strings.Join(each, " or ")
 }
 
-// quick answers in one round, if nobody came to a shard. If it is not ok the query is to be answered otherwise.
+// errCame says that a round was for nothing.
+var errCame = errors.New("a gateway came to a shard meanwhile")
+
+// quick answers in one round, if nobody came to a shard but who is known to have. If it is not ok the query is to be answered otherwise.
 func (q *query) quick(ctx context.Context, text string, reach split.Reach, names []string, shards []*shard.Shard) (v parser.Value, ok bool, err error) {
+	if len(shards) < 2 {
+		return nil, false, nil
+	}
 	cfg := &q.engine.cfg
-	if len(shards) < 2 || q.engine.arrivals.between(moves.Around(reach.From, reach.To)) || len(q.archived([]stretch{{times: q.times}}, reach)) != 1 {
-		return nil, false, nil
+	known, since := &moves.Known{}, reach.From
+	if names == nil {
+		known, since = q.engine.history.Known(shards, reach.From, reach.To)
 	}
-	expr, err := cfg.Parser.ParseExpr(text)
-	if err != nil {
-		return nil, false, err
+	came := ""
+	if since <= reach.To {
+		if q.engine.arrivals.between(moves.Around(since, reach.To)) {
+			return nil, false, nil
+		}
+		came = moves.Came(cfg.GatewayLabel, since, reach.To, names)
 	}
-	plan := split.Split(expr, q.times, cfg.GatewayLabel, len(shards), false)
-	if plan.Raw || len(plan.Parts) == 0 {
-		return nil, false, nil
-	}
-	q.budget = shard.NewBudget(cfg.MaxSamples)
-	r := &round{plan: plan, shards: shards, storage: q.storage(shards, nil), came: moves.Came(cfg.GatewayLabel, reach.From, reach.To, names)}
 	began := time.Now()
-	answers, err := q.parts(ctx, r)
-	if errors.Is(err, shard.ErrHistograms) {
-		return nil, false, q.forget()
-	}
-	if err != nil {
-		return nil, false, err
-	}
-	if r.aside.came > 0 {
-		q.engine.arrivals.add(r.aside.came)
-		return nil, false, q.forget()
-	}
-	if time.Since(began) > quickTime && reach.To >= cfg.Now().Add(-settled).UnixMilli() {
-		known, err := moves.Ask(ctx, shards, cfg.GatewayLabel, reach.From, reach.To, names)
-		if err != nil || len(known.Moved) > 0 {
-			return nil, false, errors.Join(err, q.forget())
+	v, err = q.pieces(ctx, text, reach, shards, known, came)
+	if err == nil && came != "" && time.Since(began) > quickTime && reach.To >= cfg.Now().Add(-settled).UnixMilli() {
+		var after *moves.Known
+		if after, err = moves.Ask(ctx, shards, cfg.GatewayLabel, since, reach.To, names); err == nil && len(after.Moved) > 0 {
+			err = errCame
 		}
 	}
-	v, err = q.merged(ctx, plan, q.times, answers, r.storage)
-	return v, true, err
+	if errors.Is(err, errCame) {
+		q.forget()
+		return nil, false, nil
+	}
+	return v, err == nil, err
 }
 
 // forget takes back what a round has said that was for nothing.
-func (q *query) forget() error {
+func (q *query) forget() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.warnings, q.missing = nil, map[string]bool{}
-	return nil
 }
 
 // arrivals remembers when gateways came to shards.
