@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -116,6 +117,7 @@ var iterators = sync.Pool{New: func() any { return jsoniter.Parse(jsoniter.Confi
 type reader struct {
 	answer
 	it      *jsoniter.Iterator
+	points  []promql.FPoint // of one series
 	budget  *Budget
 	builder labels.ScratchBuilder
 	there   bool // the result
@@ -186,9 +188,10 @@ func (r *reader) oneSeries() (s promql.Series) {
 		case "value":
 			s.Floats = append(s.Floats, r.point())
 		case "values":
+			points := r.points[:0]
 			for r.it.ReadArray() {
-				s.Floats = append(s.Floats, r.point())
-				if len(s.Floats)-taken >= takeEvery {
+				points = append(points, r.point())
+				if len(points)-taken >= takeEvery {
 					taken += takeEvery
 					r.fail(r.budget.Take(takeEvery))
 				}
@@ -196,6 +199,8 @@ func (r *reader) oneSeries() (s promql.Series) {
 					return
 				}
 			}
+			r.points = points
+			s.Floats = slices.Clone(points)
 		case "histogram", "histograms":
 			r.fail(ErrHistograms)
 		default:
