@@ -34,6 +34,8 @@
     - --dedup.minScrapeInterval=1ms
     # By itself it answers for half a minute ago, and a query over all shards would be of two times.
     - --search.latencyOffset=0s
+    # By itself it looks back over a series' interval in ranges, and Prometheus over five minutes.
+    - --search.minStalenessInterval=5m
     - --search.maxQueryDuration={{ .Values.query.timeout }}
     {{- range $victoria.extraArgs }}
     - {{ quote . }}
