@@ -43,8 +43,8 @@ func startVictoria(t *testing.T, program, name string) *victoria {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	require.NoError(t, p.WaitHTTP(ctx, "http://"+address+"/health"))
-	// Its cache of answers would move the steps.
-	return &victoria{promapi.New(address).With("nocache", "1"), "http://" + address}
+	// Its cache of answers would move the steps, and by itself it looks back over each series' own interval.
+	return &victoria{promapi.New(address).With("nocache", "1").With("max_lookback", "5m"), "http://" + address}
 }
 
 // add stores lines of the text format, with their times.
@@ -101,6 +101,9 @@ func TestHubqueryOverVictoriaMetrics(t *testing.T) {
 	for _, g := range []int{7, 8} {
 		put(g%2, "load{gatewayID=\"gw-%d\"} 1 %d\n", g, (start-7*24*3600)*1000)
 	}
+	for i := range 4 {
+		put(0, "rare{gatewayID=\"gw-8\"} %d %d\n", i, (start-7*24*3600+int64(i)*30*60)*1000)
+	}
 	put(0, "odd{gatewayID=\"gw-1\",text=\"a\\\"b\\\\c}{\"} 1 %d\n", start*1000)
 	one.add(t, all.String())
 	dir := t.TempDir()
@@ -150,7 +153,12 @@ func TestHubqueryOverVictoriaMetrics(t *testing.T) {
 	got5m, err := asked.Range(ctx, "load", old, old.Add(10*time.Minute), 15*time.Second)
 	require.NoError(t, err)
 	require.Len(t, got5m, 2)
-	assert.Len(t, got5m[0].Values, 20, "with that flag it looks back for 5 minutes, as Prometheus")
+	assert.Len(t, got5m[0].Values, 20, "it looks back for 5 minutes, as Prometheus")
+	// By itself it looks back over a series' own interval, which is half an hour here.
+	rare, err := asked.Range(ctx, "rare", old, old.Add(2*time.Hour), time.Minute)
+	require.NoError(t, err)
+	require.Len(t, rare, 1)
+	assert.Len(t, rare[0].Values, 20)
 	for path, params := range map[string]url.Values{
 		"/api/v1/labels": nil, "/api/v1/label/gatewayID/values": nil, "/api/v1/label/text/values": nil, "/api/v1/label/networkID/values": {"match[]": {"load"}},
 		"/api/v1/label/__name__/values": {"start": {strconv.FormatInt(start, 10)}, "end": {strconv.FormatInt(start+600, 10)}},

@@ -34,7 +34,7 @@ func TestAnswersAreThoseOfOneServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	drawn := filepath.Join(dir, "queries.svg")
-	cmd := exec.CommandContext(ctx, path, "--gateways=24", "--series-scale=0.03", "--moves=8", "--n=2", "--modes=S,B,F", "--warm=0", "--svg="+drawn)
+	cmd := exec.CommandContext(ctx, path, "--gateways=24", "--series-scale=0.03", "--moves=8", "--n=2", "--modes=S,W,B,F", "--warm=0", "--svg="+drawn)
 	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	var table, said bytes.Buffer

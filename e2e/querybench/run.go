@@ -74,12 +74,12 @@ func build(ctx context.Context, dir string, o options) (programs, error) {
 		return p, err
 	}
 	p.hubquery = o.hubquery
-	if slices.Contains(o.modes, modeShards) && p.hubquery == "" {
+	if (slices.Contains(o.modes, modeShards) || slices.Contains(o.modes, modeVictorias)) && p.hubquery == "" {
 		if p.hubquery, err = buildHubquery(ctx, checkout, dir); err != nil {
 			return p, err
 		}
 	}
-	if slices.Contains(o.modes, modeVictoria) {
+	if slices.Contains(o.modes, modeVictoria) || slices.Contains(o.modes, modeVictorias) {
 		victoria, err := realbin.QueriesDir(ctx, checkout, os.Stderr)
 		if err != nil {
 			return p, err
@@ -168,6 +168,11 @@ func (b *bench) all(ctx context.Context) (err error) {
 		if err := b.divided(ctx, n); err != nil {
 			return err
 		}
+		if slices.Contains(b.modes, modeVictorias) {
+			if err := b.victorias(ctx, n); err != nil {
+				return err
+			}
+		}
 	}
 	b.sumUp()
 	return nil
@@ -235,6 +240,21 @@ func (b *bench) divided(ctx context.Context, parts int) error {
 		}
 	}
 	return nil
+}
+
+// victorias measures hubquery over so many VictoriaMetrics.
+func (b *bench) victorias(ctx context.Context, parts int) error {
+	shards, err := b.hall.victorias(ctx, parts)
+	defer func() { shards.stop() }()
+	if err != nil {
+		return err
+	}
+	s, err := b.hall.over(ctx, modeVictorias, shards)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	return b.measure(ctx, s)
 }
 
 // measure asks a system every query, and one Prometheus right beside.

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,7 @@ const (
 	modeOne         = "A"
 	modeVictoria    = "V"
 	modeShards      = "S"
+	modeVictorias   = "W"
 	modeThanos      = "B"
 	modeDistributed = "D"
 	modeBound       = "F"
@@ -32,6 +34,7 @@ var modes = []struct{ letter, what string }{
 	{modeOne, "one Prometheus with everything"},
 	{modeVictoria, "one VictoriaMetrics with everything, its cache of answers off"},
 	{modeShards, "hubquery over N Prometheus servers"},
+	{modeVictorias, "hubquery over N VictoriaMetrics"},
 	{modeThanos, "a Thanos querier that deduplicates, over N sidecars and their Prometheus servers"},
 	{modeDistributed, "a Thanos querier a shard, and one above them in distributed mode"},
 	{modeBound, "the N Prometheus servers asked themselves and nothing merged: the bound"},
@@ -159,7 +162,9 @@ func (h *hall) over(ctx context.Context, mode string, shards *system) (s *system
 	var merging *servers.Server
 	switch mode {
 	case modeShards:
-		merging, err = h.hubquery(ctx, s)
+		merging, err = h.hubquery(ctx, s, "prometheus")
+	case modeVictorias:
+		merging, err = h.hubquery(ctx, s, "victoriametrics")
 	case modeThanos, modeDistributed:
 		merging, err = h.thanos(ctx, s, mode == modeDistributed)
 	default:
@@ -170,7 +175,7 @@ func (h *hall) over(ctx context.Context, mode string, shards *system) (s *system
 	}
 	s.servers = append(s.servers, merging)
 	client := ask.Client{Base: merging.URL("")}
-	if mode != modeShards {
+	if mode == modeThanos || mode == modeDistributed {
 		client.Params = url.Values{"dedup": {"true"}, "partial_response": {"false"}}
 	}
 	s.clients = []ask.Client{client}
@@ -206,15 +211,20 @@ func (h *hall) awaitAll(ctx context.Context, s *system) error {
 	})
 }
 
-func (h *hall) hubquery(ctx context.Context, s *system) (*servers.Server, error) {
+func (h *hall) hubquery(ctx context.Context, s *system, kind string) (*servers.Server, error) {
+	var config strings.Builder
+	config.WriteString("shards:\n")
+	for i, v := range s.servers {
+		fmt.Fprintf(&config, "- {name: \"%d\", servers: [%q], kind: %s}\n", i, v.URL(""), kind)
+	}
+	file, err := s.own.Write("shards.yaml", config.String())
+	if err != nil {
+		return nil, err
+	}
 	return s.own.Start(ctx, servers.Spec{
 		Name: "hubquery", Path: h.programs.hubquery, Ports: 1, Ready: "/-/ready", Shard: servers.Merging,
 		Args: func(a []string) []string {
-			args := []string{"--web.listen-address=" + a[0], "--query.timeout=180s", "--log.level=warn"}
-			for i, v := range s.servers {
-				args = append(args, fmt.Sprintf("--shard=%d=%s", i, v.URL("")))
-			}
-			return args
+			return []string{"--web.listen-address=" + a[0], "--query.timeout=180s", "--log.level=warn", "--shards.file=" + file}
 		},
 	})
 }

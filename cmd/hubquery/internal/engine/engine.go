@@ -118,11 +118,8 @@ func (e *Engine) newQuery(ctx context.Context, opts promql.QueryOpts, text strin
 	if opts != nil && opts.LookbackDelta() > 0 {
 		q.lookback = opts.LookbackDelta()
 		q.ownLookback = q.lookback
-	} else if q.lookback != shardLookback {
+	} else if q.lookback != shard.Lookback {
 		q.ownLookback = q.lookback
 	}
 	return q, nil
 }
-
-// shardLookback is what a shard takes where it is told nothing.
-const shardLookback = 5 * time.Minute

@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -86,8 +87,11 @@ func (s *Server) URL() string { return s.url }
 type Query struct {
 	Expr             string
 	Start, End, Step int64
-	Lookback         time.Duration // 0: the server's own
+	Lookback         time.Duration // 0: a Prometheus' own
 }
+
+// Lookback is a Prometheus' that is told nothing.
+const Lookback = 5 * time.Minute
 
 // check returns what is wrong with an answer's times. What follows rests on them.
 func (q Query) check(a *answer) error {
@@ -123,12 +127,10 @@ func (s *Server) Query(ctx context.Context, q Query, budget *Budget) ([]promql.S
 	}
 	if q.Lookback > 0 {
 		form.Set("lookback_delta", seconds(q.Lookback.Milliseconds()))
-		if s.kind == VictoriaMetrics {
-			form.Set("max_lookback", q.Lookback.String())
-		}
 	}
 	if s.kind == VictoriaMetrics {
-		form.Set("nocache", "1") // its cache rounds the steps' times
+		form.Set("max_lookback", cmp.Or(q.Lookback, Lookback).String()) // by itself it looks back over each series' own interval
+		form.Set("nocache", "1")                                        // its cache rounds the steps' times
 	}
 	body, err := s.Post(ctx, path, form)
 	if err != nil {

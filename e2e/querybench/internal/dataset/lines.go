@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -20,14 +21,37 @@ const (
 // Import sends the whole, in the order of time, as lines of JSON to a VictoriaMetrics. done
 // is called after each of how many windows.
 func (s *Set) Import(ctx context.Context, target string, done func(n, of int)) error {
-	f := s.fleet
+	return s.fleet.importAll(ctx, target, s.Start, s.fleet.whole, done)
+}
+
+// ImportPart sends what is in one of so many parts.
+func (s *Set) ImportPart(ctx context.Context, parts, part int, target string, done func(n, of int)) error {
+	d, err := s.fleet.divide(parts)
+	if err != nil {
+		return err
+	}
+	return s.fleet.importAll(ctx, target, s.Start, func(dst []point, of *series, w window) []point {
+		stays := d.stays[of.source]
+		if !slices.Contains(homes(stays), part) {
+			return dst
+		}
+		points, same := s.fleet.part(dst, of, stays, part, w)
+		if same {
+			return s.fleet.whole(dst, of, w)
+		}
+		return points
+	}, done)
+}
+
+// importAll sends the points that pick appends of each series and window.
+func (f *fleet) importAll(ctx context.Context, target string, start int64, pick func([]point, *series, window) []point, done func(n, of int)) error {
 	heads := make([][]byte, len(f.series))
 	for i := range f.series {
 		heads[i] = importHead(f.series[i].labels)
 	}
 	for from := 0; from < Minutes; from += importMinutes {
-		w := window{start: s.Start, from: from, to: min(from+importMinutes, Minutes)}
-		if err := f.importWindow(ctx, target, w, heads); err != nil {
+		w := window{start: start, from: from, to: min(from+importMinutes, Minutes)}
+		if err := f.importWindow(ctx, target, w, heads, pick); err != nil {
 			return fmt.Errorf("import minute %d: %w", from, err)
 		}
 		done(from/importMinutes+1, (Minutes+importMinutes-1)/importMinutes)
@@ -35,7 +59,7 @@ func (s *Set) Import(ctx context.Context, target string, done func(n, of int)) e
 	return nil
 }
 
-func (f *fleet) importWindow(ctx context.Context, target string, w window, heads [][]byte) error {
+func (f *fleet) importWindow(ctx context.Context, target string, w window, heads [][]byte, pick func([]point, *series, window) []point) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(importsAtOnce)
 	var points []point
@@ -49,7 +73,7 @@ func (f *fleet) importWindow(ctx context.Context, target string, w window, heads
 		})
 	}
 	for i := range f.series {
-		points = f.whole(points[:0], &f.series[i], w)
+		points = pick(points[:0], &f.series[i], w)
 		if len(points) == 0 {
 			continue
 		}
