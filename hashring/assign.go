@@ -51,8 +51,7 @@ func (r *Ring) Assign(loads []Load, slack int) (*Ring, error) {
 	total, largest := 0, 0
 	for _, l := range loads {
 		hash := xxhash.Sum64String(l.Key)
-		p := hash & (partitions - 1)
-		next := applicant{Load: l, hash: hash, mark: partitionMark(p), owner: r.owners[p]}
+		next := applicant{Load: l, hash: hash, mark: partitionMark(partition(hash)), owner: uint16(r.owner(hash))}
 		if l.Series > slack-step {
 			large = append(large, next)
 		} else {
@@ -71,7 +70,10 @@ func (r *Ring) Assign(loads []Load, slack int) (*Ring, error) {
 	a.settle(large, func(node int) int { return share(node) + largest })
 	a.settle(small, func(node int) int { return (share(node) + slack) / step * step })
 	assigned := *r
-	assigned.moved = a.moved
+	assigned.placed = &placed{moved: a.moved}
+	if r.placed != nil {
+		assigned.placed.table = r.placed.table
+	}
 	return &assigned, nil
 }
 
@@ -180,11 +182,19 @@ func (d *desk) cut(capacity int) []applicant {
 
 // next has a key that was refused ask the node after that one in its walk.
 func (a *assignment) next(w *applicant) {
-	next, ok := a.ring.after(w.mark, a.ring.rank(w.mark, int(w.asked)))
+	r := a.ring
+	last := r.rank(w.mark, int(w.asked))
+	if w.asked == w.owner {
+		last = r.begin(w.mark, int(w.owner))
+	}
+	next, ok := r.after(w.mark, last)
+	if ok && next.node == int(w.owner) { // it was asked first
+		next, ok = r.after(w.mark, next)
+	}
 	if !ok {
 		panic("BUG: every node refused key " + w.Key)
 	}
-	w.ask(a.ring, uint16(next.node))
+	w.ask(r, uint16(next.node))
 }
 
 func (a *applicant) ask(r *Ring, node uint16) {

@@ -16,9 +16,9 @@ const (
 	partitions = 1 << 18
 )
 
-// partition returns the partition of a key: the low bits of its xxhash64 with
-// seed 0.
-func partition(key string) uint64 { return xxhash.Sum64String(key) & (partitions - 1) }
+// partition returns the partition of the keys of this hash, which is xxhash64 with
+// seed 0: its low bits.
+func partition(hash uint64) uint64 { return hash & (partitions - 1) }
 
 // nodeMark is the number by which a node enters the score.
 func nodeMark(name string) uint64 { return xxhash.Sum64String(name) }

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"iter"
 	"slices"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // lazySteps is how many nodes Walk finds by looking through all of them, without
@@ -12,34 +14,33 @@ const lazySteps = 12
 
 // Walk yields the nodes in the order in which key tries them: its home first,
 // then every other node once, in weighted rendezvous order for the key's
-// partition. The home costs what Owner costs; each of the next few nodes one look
-// at every node's score, and no memory; a walk to the end sorts the rest, in
-// O(n log n).
+// partition. A key that Assign moved tries its owner in between. The home costs what
+// Owner costs; each of the next few nodes one look at every node's score, and no
+// memory; a walk to the end sorts the rest, in O(n log n).
 func (r *Ring) Walk(key string) iter.Seq[Node] {
 	return func(yield func(Node) bool) {
-		p := partition(key)
-		home := r.home(key, p)
+		hash := xxhash.Sum64String(key)
+		home := r.home(key, hash)
 		if !yield(r.nodes[home]) {
 			return
 		}
-		mark := partitionMark(p)
-		owner := r.rank(mark, int(r.owners[p&(partitions-1)]))
-		if owner.node != home && !yield(r.nodes[owner.node]) {
+		mark, owner := partitionMark(partition(hash)), r.owner(hash)
+		if owner != home && !yield(r.nodes[owner]) {
 			return
 		}
-		last := owner
+		last := r.begin(mark, owner)
 		for range lazySteps {
 			next, ok := r.after(mark, last)
 			if !ok {
 				return
 			}
 			last = next
-			if last.node != home && !yield(r.nodes[last.node]) {
+			if last.node != home && last.node != owner && !yield(r.nodes[last.node]) {
 				return
 			}
 		}
 		for _, next := range r.allAfter(mark, last) {
-			if next.node != home && !yield(r.nodes[next.node]) {
+			if next.node != home && next.node != owner && !yield(r.nodes[next.node]) {
 				return
 			}
 		}
@@ -51,11 +52,16 @@ func (r *Ring) Walk(key string) iter.Seq[Node] {
 // indices in Nodes. ok is called in no particular order, for the home first. First
 // does not allocate.
 func (r *Ring) First(key string, ok func(node int) bool) int {
-	p := partition(key)
-	if home := r.home(key, p); ok(home) {
+	hash := xxhash.Sum64String(key)
+	if home := r.home(key, hash); ok(home) {
 		return home
 	}
-	mark := partitionMark(p)
+	if r.owners == nil { // or the owner is the first of the order
+		if owner := r.owner(hash); ok(owner) {
+			return owner
+		}
+	}
+	mark := partitionMark(partition(hash))
 	best := rank{node: -1}
 	for i := range r.marks {
 		if !ok(i) {
@@ -92,6 +98,15 @@ func (r *Ring) rank(mark uint64, node int) rank {
 		return rank{score: s, node: node}
 	}
 	return rank{wait: wait(s) * r.perKey[node], score: s, node: node}
+}
+
+// begin is after whom the walk of a key goes on behind its owner. The owner that a
+// table names may be anywhere in the order, so the whole of it comes then.
+func (r *Ring) begin(mark uint64, owner int) rank {
+	if r.owners == nil {
+		return rank{wait: -1, node: -1}
+	}
+	return r.rank(mark, owner)
 }
 
 // after returns the node that follows last in the order of a partition; false
