@@ -25,6 +25,10 @@
 // a look into memory. How even the shares are is chance; where the keys are
 // known, [Ring.Assign] bounds it. [Compare] says what a change of the set moves.
 //
+// [FromTable] takes the owners from another method, and behind the owner a walk goes on
+// as above. Package consistent fills the table with the circle of buraksezer/consistent,
+// for those who have it elsewhere or are used to it.
+//
 // Everybody who builds a ring from the same set of names and weights gets the
 // same ring, in whatever order they were listed. The hashes, the number of
 // partitions and the order are therefore a format: changing one of them moves the
