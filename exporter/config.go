@@ -84,6 +84,13 @@ type Config struct {
 	// MembersHold is how long a hub that Members does not name any more stays
 	// in the ring, so that an answer that flaps moves nothing; 1 min.
 	MembersHold time.Duration
+	// Ring builds the ring of the hubs, which have their names and weights;
+	// hashring.New. All controllers need the same one, and it must make the same of
+	// the same hubs in whatever order they come. Another placement is
+	// consistent.Config.Ring (hashring/consistent), or one of your own by
+	// hashring.FromTable. New returns its error. Where Members changes the hubs, an
+	// error leaves the ring as it is, as an answer does that is no good.
+	Ring func(nodes []hashring.Node) (*hashring.Ring, error)
 
 	// Failover says where the samples of a hub go that is down; NextHub.
 	Failover FailoverPolicy
@@ -160,8 +167,6 @@ type Config struct {
 	// random returns a number from 0 to n-1, for waits that are made uneven. It is
 	// math/rand's; a simulation that is to be run again has its own.
 	random func(n int64) int64
-	// newRing is hashring.New, or a simulation's that knows the ring already.
-	newRing func(nodes []hashring.Node) (*hashring.Ring, error)
 }
 
 // withDefaults returns a copy with every zero field filled in.
@@ -192,8 +197,8 @@ func (c Config) withDefaults() Config {
 	if c.random == nil {
 		c.random = rand.Int64N
 	}
-	if c.newRing == nil {
-		c.newRing = hashring.New
+	if c.Ring == nil {
+		c.Ring = hashring.New
 	}
 	c.Hubs = withDefaults(c.Hubs)
 	return c

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,29 +84,45 @@ func New(cfg Config) (*Exporter, error) {
 	return e, nil
 }
 
-// setHubs makes the ring be of these hubs. It returns the outboxes that are new.
+// setHubs makes the ring be of these hubs. It returns the outboxes that are new. After
+// an error all is as it was.
 func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
 	nodes := make([]hashring.Node, len(hubs))
 	for i, h := range hubs {
 		nodes[i] = hashring.Node{Name: h.Name, Weight: h.Weight}
 	}
-	ring, err := e.cfg.newRing(nodes)
+	ring, err := e.cfg.Ring(nodes)
 	if err != nil {
 		return nil, nil, err
+	}
+	if !isRingOf(ring, nodes) {
+		return nil, nil, errors.New("Config.Ring returned a ring that is not of the hubs that it was given")
 	}
 	joined, m = e.router.setHubs(hubs, ring)
 	return joined, m, nil
 }
 
-// changeHubs is setHubs for hubs that the watcher found, which are valid.
-func (e *Exporter) changeHubs(hubs []Hub) (joined []*outbox) {
+// isRingOf says whether a ring has these nodes and no others: what a ring of somebody
+// else's making names must have an outbox.
+func isRingOf(ring *hashring.Ring, nodes []hashring.Node) bool {
+	if ring == nil {
+		return false
+	}
+	byName := func(a, b hashring.Node) int { return strings.Compare(a.Name, b.Name) }
+	return slices.EqualFunc(slices.SortedFunc(slices.Values(nodes), byName), ring.Nodes(),
+		func(a, b hashring.Node) bool { return a.Name == b.Name })
+}
+
+// changeHubs is setHubs for hubs that the watcher found. They are valid, but the
+// embedder's Ring may have its own mind.
+func (e *Exporter) changeHubs(hubs []Hub) (joined []*outbox, err error) {
 	joined, moved, err := e.setHubs(hubs)
 	if err != nil {
-		panic("BUG: the watcher lets only valid hubs pass: " + err.Error())
+		return nil, err
 	}
 	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
 		"fingerprint", e.router.fingerprint(), "samples_moved", moved, "gateways", moved.who())
-	return joined
+	return joined, nil
 }
 
 // Submit takes the families in and returns; it never touches the network and
@@ -248,12 +266,15 @@ func (e *Exporter) Run(ctx context.Context) error {
 	}
 	if e.watcher != nil {
 		asking.Go(func() {
-			e.watcher.run(ctx, func(hubs []Hub) {
+			e.watcher.run(ctx, func(hubs []Hub) error {
 				joining.Lock()
 				defer joining.Unlock()
-				if !closed {
-					e.send(work, &sending, &telling, disk, e.changeHubs(hubs))
+				if closed {
+					return nil
 				}
+				joined, err := e.changeHubs(hubs)
+				e.send(work, &sending, &telling, disk, joined)
+				return err
 			})
 		})
 	}

@@ -30,6 +30,11 @@ func newRoster(hold time.Duration) *roster {
 	return &roster{hold: hold, members: map[string]Hub{}, missing: map[string]time.Time{}}
 }
 
+// clone returns the roster as it is now.
+func (r *roster) clone() *roster {
+	return &roster{hold: r.hold, members: maps.Clone(r.members), missing: maps.Clone(r.missing), fresh: maps.Clone(r.fresh)}
+}
+
 // rosterChange names the members that an answer changed, sorted.
 type rosterChange struct {
 	joined, left, altered []string

@@ -34,7 +34,7 @@ type watcherConfig struct {
 
 // watcher asks a Membership at an interval and tells of changes. The rules are
 // roster's; the watcher adds that an error, no hub or a set of which no ring can
-// be built changes nothing.
+// be built changes nothing: neither what checkedHubs finds nor what apply refuses.
 type watcher struct {
 	source Membership
 	cfg    watcherConfig
@@ -70,9 +70,10 @@ func newWatcher(m Membership, cfg watcherConfig) *watcher {
 
 // run asks until ctx ends. It calls apply, always from its own goroutine, for
 // the first good answer and for each change, with all members sorted by name;
-// their defaults are filled in. The slice is apply's to keep. The first call of
-// Hubs comes at once.
-func (w *watcher) run(ctx context.Context, apply func(hubs []Hub)) {
+// their defaults are filled in. The slice is apply's to keep. A change of which it
+// returns an error has not come about: what the next answer says is compared with the
+// members from before. The first call of Hubs comes at once.
+func (w *watcher) run(ctx context.Context, apply func(hubs []Hub) error) {
 	for {
 		wait := w.look(ctx, apply)
 		select {
@@ -93,7 +94,7 @@ func (w *watcher) status() membersStatus {
 }
 
 // look asks once and returns how long to wait for the next time.
-func (w *watcher) look(ctx context.Context, apply func(hubs []Hub)) time.Duration {
+func (w *watcher) look(ctx context.Context, apply func(hubs []Hub) error) time.Duration {
 	hubs, err := w.ask(ctx)
 	if ctx.Err() != nil { // whatever came back, it is because of that
 		return 0
@@ -102,14 +103,21 @@ func (w *watcher) look(ctx context.Context, apply func(hubs []Hub)) time.Duratio
 		w.failed(err)
 		return w.waitAfterFailure()
 	}
-	w.recovered()
 	now := time.Now()
+	before := w.roster.clone()
 	change := w.roster.take(hubs, now)
+	if !change.none() {
+		if err := apply(w.roster.hubs()); err != nil {
+			w.roster = before
+			w.failed(fmt.Errorf("no ring can be built of them: %w", err))
+			return w.waitAfterFailure()
+		}
+	}
+	w.recovered()
 	w.note(change, now)
 	if !change.none() {
 		w.cfg.Log.Info("Hubs have changed", slog.Int("hubs", len(w.roster.members)),
 			slog.String("joined", someOf(change.joined)), slog.String("left", someOf(change.left)), slog.String("altered", someOf(change.altered)))
-		apply(w.roster.hubs())
 	}
 	if len(w.roster.fresh) > 0 {
 		return min(confirmWait, w.cfg.Interval)

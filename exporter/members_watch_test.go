@@ -111,6 +111,12 @@ func (s *watched) last() applyCall {
 // watch runs a watcher with the default times. Use it in virtual time.
 func watch(t *testing.T, answer func(context.Context, int) ([]Hub, error)) *watched {
 	t.Helper()
+	return watchRefusing(t, answer, func([]Hub) error { return nil })
+}
+
+// watchRefusing is watch with an apply that may return errors.
+func watchRefusing(t *testing.T, answer func(context.Context, int) ([]Hub, error), refuse func(hubs []Hub) error) *watched {
+	t.Helper()
 	s := &watched{source: &membershipFunc{start: time.Now(), answer: answer}}
 	s.watcher = newWatcher(s.source, watcherConfig{
 		Interval: DefaultMembersInterval,
@@ -123,13 +129,17 @@ func watch(t *testing.T, answer func(context.Context, int) ([]Hub, error)) *watc
 	var busy atomic.Bool
 	go func() {
 		defer close(ended)
-		s.run(ctx, func(hubs []Hub) {
+		s.run(ctx, func(hubs []Hub) error {
 			assert.False(t, busy.Swap(true), "apply is called while it is called")
+			defer busy.Store(false)
+			if err := refuse(hubs); err != nil {
+				return err
+			}
 			s.mu.Lock()
 			s.calls = append(s.calls, applyCall{time.Since(s.source.start), slices.Clone(hubs)})
 			s.mu.Unlock()
 			clear(hubs) // they are apply's
-			busy.Store(false)
+			return nil
 		})
 	}()
 	s.stop = func() {
@@ -360,6 +370,46 @@ func TestWatcherKeepsTheHubsWithoutAGoodAnswer(t *testing.T) {
 		log := s.log.String()
 		assert.Equal(t, 6, strings.Count(log, "cannot be looked up"), log)
 		assert.Equal(t, 1, strings.Count(log, "can be looked up again"), log)
+	})
+}
+
+// What apply refuses has not come about, and is tried again with every answer. As soon as
+// one is good it holds, as after any other failure.
+func TestWatcherTakesBackWhatApplyRefuses(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		heavy := []Hub{{Name: "a", URL: "http://a:9091"}, {Name: "b", URL: "http://b:9091", Weight: 2}}
+		s := watchRefusing(t, answers(heavy, heavy, "a b", heavy, heavy, "a b d", "a b d", heavy, "a b c", "a b c"), func(hubs []Hub) error {
+			for _, h := range hubs {
+				if h.Weight != 1 {
+					return fmt.Errorf("%s is too heavy", h.Name)
+				}
+			}
+			return nil
+		})
+		defer s.stop()
+		assert.Empty(t, s.applied())
+		assert.Equal(t, membersStatus{Lookups: 1, Failures: 1, LastError: "no ring can be built of them: b is too heavy"}, s.status())
+		s.lookups(3)
+		assert.Less(t, s.last().at, 3*time.Second, "the first good answer is not waited for longer than any other")
+		start := time.Now()
+		s.lookups(5)
+		assert.Equal(t, []string{"a b"}, s.applied())
+		status := s.status()
+		assert.Equal(t, []string{"a", "b"}, status.Members)
+		assert.Equal(t, uint64(4), status.Failures)
+		assert.Equal(t, uint64(1), status.Changes)
+		assert.False(t, status.LastSuccess.After(start))
+		s.lookups(7)
+		assert.Equal(t, []string{"a b", "a b d"}, s.applied(), "a hub joins when it is named again, and only then")
+		s.lookups(10)
+		assert.Equal(t, []string{"a b", "a b d", "a b c d"}, s.applied(), "d is held")
+		assert.Empty(t, s.status().LastError)
+		pass(2 * DefaultMembersHold)
+		assert.Equal(t, "a b c", namesOf(s.last().hubs))
+		log := s.log.String()
+		assert.Equal(t, 3, strings.Count(log, "is too heavy"), log)
+		assert.Equal(t, 3, strings.Count(log, "can be looked up again"), log)
+		assert.Equal(t, 4, strings.Count(log, "Hubs have changed"), log)
 	})
 }
 

@@ -190,7 +190,7 @@ func (s *schedule) configure() {
 	}
 	c.EndsDelay = time.Duration(1 + rnd.IntN(1+rnd.IntN(int(time.Minute))))
 	random := &lockedRand{rnd: rand.New(rand.NewPCG(s.seed, 2))}
-	c.random, c.newRing = random.int64N, knownRing
+	c.random, c.Ring = random.int64N, knownRing
 	var hubs []Hub
 	for _, name := range s.net.names() {
 		hubs = append(hubs, Hub{URL: "http://" + name})

@@ -50,7 +50,7 @@ func newWatchedTransport(inner http.RoundTripper, l *ledger, cfg *Config) *watch
 		for _, h := range cfg.Hubs {
 			nodes = append(nodes, hashring.Node{Name: hostOf(h.URL)})
 		}
-		ring, err := cfg.newRing(nodes)
+		ring, err := cfg.Ring(nodes)
 		if err != nil {
 			panic(err)
 		}

@@ -1,0 +1,213 @@
+package exporter_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	library "github.com/buraksezer/consistent"
+	"github.com/cespare/xxhash/v2"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/consistent"
+)
+
+type member string
+
+func (m member) String() string { return string(m) }
+
+type hasher struct{}
+
+func (hasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
+
+// loads is a sample of each of n gateways, and one of no gateway.
+func loads(n int) []exporter.MetricAndContext {
+	var items []exporter.MetricAndContext
+	for i := range n + 1 {
+		item := exporter.MetricAndContext{Family: &dto.MetricFamily{
+			Name: proto.String("load"), Type: dto.MetricType_GAUGE.Enum(),
+			Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(1)}}},
+		}}
+		item.Context.AdditionalContext = &exporter.PushedMetricContext{NetworkID: "network-1"}
+		if i < n {
+			item.Context.AdditionalContext = &exporter.GatewayMetricContext{NetworkID: "network-1", GatewayID: fmt.Sprintf("gw-%04d", i)}
+		}
+		items = append(items, item)
+	}
+	return items
+}
+
+// running starts an exporter, and returns what ends it.
+func running(t *testing.T, cfg exporter.Config) (e *exporter.Exporter, stop func()) {
+	t.Helper()
+	e, err := exporter.New(cfg)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- e.Run(ctx) }()
+	return e, func() {
+		cancel()
+		require.NoError(t, <-ended)
+	}
+}
+
+// Config.Ring with the circle of buraksezer/consistent: each gateway's samples arrive at
+// the hub that the library itself names, from every exporter, in whatever order its hubs are
+// listed. When a hub dies its gateways go to all the others, and nobody else moves.
+func TestRingOfTheLibrary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const gateways = 300
+		circle := library.New(nil, library.Config{Hasher: hasher{}, PartitionCount: 271, ReplicationFactor: 20, Load: 1.25})
+		n := exportertest.NewNetwork()
+		defer n.Close()
+		hubs := map[string]*exportertest.Hub{}
+		var listed []exporter.Hub
+		for i := range 5 {
+			name := fmt.Sprintf("edgehub-%d", i)
+			circle.Add(member(name))
+			hubs[name] = n.Add(name)
+			listed = append(listed, exporter.Hub{URL: "http://" + name})
+		}
+		var exporters []*exporter.Exporter
+		for range 2 {
+			e, stop := running(t, exporter.Config{
+				Hubs: listed, Ring: consistent.Config{}.Ring, NoEnds: true,
+				Transport: n.Transport(), Logger: slog.New(slog.DiscardHandler),
+			})
+			defer stop()
+			exporters = append(exporters, e)
+			listed = []exporter.Hub{listed[3], listed[0], listed[4], listed[2], listed[1]}
+		}
+		// homes are the hubs at which each gateway's samples have arrived since the last call.
+		homes := func() map[string][]string {
+			at := map[string][]string{}
+			for name, hub := range hubs {
+				for _, s := range hub.Samples() {
+					if !slices.Contains(at[s.Gateway], name) {
+						at[s.Gateway] = append(at[s.Gateway], name)
+					}
+				}
+				hub.Reset()
+			}
+			return at
+		}
+
+		for _, e := range exporters {
+			require.NoError(t, e.Push(t.Context(), loads(gateways)))
+		}
+		got := homes()
+		require.Len(t, got, gateways+1)
+		for gateway, at := range got {
+			assert.Equal(t, []string{circle.LocateKey([]byte(gateway)).String()}, at, "gateway %q", gateway)
+		}
+
+		n.Kill("edgehub-1")
+		for _, e := range exporters {
+			require.NoError(t, e.Push(t.Context(), loads(gateways)))
+		}
+		heirs := map[string]int{}
+		for gateway, at := range homes() {
+			require.Len(t, at, 1, "the exporters agree on %q", gateway)
+			if owner := circle.LocateKey([]byte(gateway)).String(); owner != "edgehub-1" {
+				assert.Equal(t, owner, at[0], "gateway %q", gateway)
+			} else {
+				heirs[at[0]]++
+			}
+		}
+		assert.Len(t, heirs, 4, "%v", heirs)
+	})
+}
+
+func TestNewRefusesWhatRingRefuses(t *testing.T) {
+	refused := func(ring func([]hashring.Node) (*hashring.Ring, error), want string) {
+		t.Helper()
+		_, err := exporter.New(exporter.Config{
+			Hubs: []exporter.Hub{{URL: "http://a"}, {URL: "http://b", Weight: 2}}, Ring: ring,
+		})
+		assert.ErrorContains(t, err, want)
+	}
+	refused(consistent.Config{}.Ring, "the circle knows no weights: give all nodes the same")
+	refused(consistent.Config{PartitionCount: -1}.Ring, "PartitionCount is -1")
+	refused(func([]hashring.Node) (*hashring.Ring, error) { return nil, nil }, "not of the hubs")
+	refused(func(nodes []hashring.Node) (*hashring.Ring, error) { return hashring.New(nodes[1:]) }, "not of the hubs")
+	others := []hashring.Node{{Name: "a"}, {Name: "c"}}
+	refused(func([]hashring.Node) (*hashring.Ring, error) { return hashring.New(others) }, "not of the hubs")
+}
+
+// hubList is a Membership that can be changed.
+type hubList struct {
+	mu   sync.Mutex
+	hubs []exporter.Hub
+}
+
+func (l *hubList) set(hubs ...exporter.Hub) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hubs = hubs
+}
+
+// Hubs implements exporter.Membership.
+func (l *hubList) Hubs(context.Context) ([]exporter.Hub, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.hubs), nil
+}
+
+// Members of which Ring makes no ring leave the old one in use, which is logged, and a
+// later answer is taken as ever.
+func TestARingThatCannotBeBuiltChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := exportertest.NewNetwork()
+		defer n.Close()
+		first, second := n.Add("edgehub-0"), n.Add("edgehub-1")
+		members := &hubList{}
+		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1", Weight: 3})
+		var log bytes.Buffer
+		var builds atomic.Int64
+		e, stop := running(t, exporter.Config{
+			Members: members, NoEnds: true, Transport: n.Transport(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Ring: func(nodes []hashring.Node) (*hashring.Ring, error) {
+				builds.Add(1)
+				return consistent.Config{}.Ring(nodes)
+			},
+		})
+		require.NoError(t, e.Submit(t.Context(), loads(50)))
+		time.Sleep(time.Minute)
+		assert.Empty(t, first.Samples(), "no ring can be built yet")
+
+		members.set(exporter.Hub{URL: "http://edgehub-0"})
+		time.Sleep(time.Minute)
+		assert.Len(t, first.Samples(), 51, "what waited is sent")
+
+		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1", Weight: 3})
+		time.Sleep(time.Minute)
+		require.NoError(t, e.Push(t.Context(), loads(50)))
+		assert.Len(t, first.Samples(), 2*51)
+		assert.Empty(t, second.Samples(), "the old ring stays")
+
+		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1"})
+		time.Sleep(time.Minute)
+		require.NoError(t, e.Push(t.Context(), loads(50)))
+		assert.NotEmpty(t, second.Samples())
+		before := builds.Load()
+		time.Sleep(time.Hour)
+		stop()
+		assert.Equal(t, before, builds.Load(), "a ring is built when the hubs change only")
+		assert.Equal(t, 2, strings.Count(log.String(), "the circle knows no weights"), log.String())
+		assert.Equal(t, 2, strings.Count(log.String(), "The ring has changed"), log.String())
+	})
+}
