@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -38,6 +39,33 @@ func (b *bounded) Set(s string) error {
 		return fmt.Errorf("--%s is %q, it must be a whole number from %d to %d", b.name, s, b.least, b.max)
 	}
 	b.value = n
+	return nil
+}
+
+// multiple is a flag's number that need not be whole.
+type multiple struct {
+	name         string
+	value, least float64
+}
+
+// factor adds a flag for a number above 0, or 0 if that is its value without one.
+func factor(cmd *kingpin.CmdClause, name string, value float64, help string) *float64 {
+	m := &multiple{name: name, least: math.SmallestNonzeroFloat64}
+	if value == 0 {
+		m.least = 0
+	}
+	cmd.Flag(name, help).Default(strconv.FormatFloat(value, 'g', -1, 64)).SetValue(m)
+	return &m.value
+}
+
+func (m *multiple) String() string { return strconv.FormatFloat(m.value, 'g', -1, 64) }
+
+func (m *multiple) Set(s string) error {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= m.least) || math.IsInf(f, 1) { // so that NaN is refused
+		return fmt.Errorf("--%s is %q, it must be a number above 0, such as 1.25", m.name, s)
+	}
+	m.value = f
 	return nil
 }
 
@@ -77,8 +105,8 @@ func hubsFlag(cmd *kingpin.CmdClause, name, help string) *hubSet {
 	return h
 }
 
-// ring builds the ring of the set. NameFormat makes names of numbers.
-func (h *hubSet) ring(nameFormat string) (*hashring.Ring, error) {
+// ring builds the ring of the set by a placement. NameFormat makes names of numbers.
+func (h *hubSet) ring(nameFormat string, by placement) (*hashring.Ring, error) {
 	nodes, err := h.nodes(nameFormat)
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 		return nil, fmt.Errorf("read --%s: %w", h.flag, err)
@@ -86,7 +114,7 @@ func (h *hubSet) ring(nameFormat string) (*hashring.Ring, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--%s is %q: %w", h.flag, h.text, err)}
 	}
-	ring, err := hashring.New(nodes)
+	ring, err := by.ring(nodes)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--%s is %q: %w", h.flag, h.text, err)}
 	}

@@ -2,6 +2,7 @@
 // would move, and how rings behave at scale.
 //
 //	hubctl plan --from=3 --to=5 --gateways=fleet.txt
+//	hubctl plan --from=5 --to=5 --placement-before=consistent --gateways=fleet.txt
 //	hubctl simulate --gateways=1000000 --hubs=1000
 //	hubctl ring-cost
 package main
@@ -61,7 +62,7 @@ func run(ctx context.Context, args []string, t terminal) int {
 	done := false // --help or --version was given and answered
 	app.Terminate(func(int) { done = true })
 	commands := map[string]command{
-		"plan":      planCommand(app.Command("plan", "Shows what moves when the set of hubs changes, without moving anything.")),
+		"plan":      planCommand(app.Command("plan", "Shows what moves when the set of hubs or their placement changes, without moving anything.")),
 		"simulate":  simulateCommand(app.Command("simulate", "Runs a large fleet through failures and rescales, and shows what becomes of it.")),
 		"ring-cost": costCommand(app.Command("ring-cost", "Measures what building and asking a ring costs on this machine, as a table in Markdown.")),
 	}

@@ -13,11 +13,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/consistent"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -36,6 +38,8 @@ func TestPlanPrintsATable(t *testing.T) {
 		"plan-10-to-9-assign":  {"--from=10", "--to=9", "--assign"},
 		"plan-weights":         {"--from=a,b,c", "--to=a,b=2,c", "--count=1000", "--no-gateway-series=0"},
 		"plan-nothing-changes": {"--from=4", "--to=4"},
+		"plan-consistent":      {"--from=5", "--to=6", "--placement=consistent", "--consistent.partitions=20011", "--consistent.replicas=200"},
+		"plan-from-consistent": {"--from=4", "--to=4", "--placement-before=consistent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errOut := hubctl(t, "", append([]string{"plan"}, args...)...)
@@ -76,6 +80,51 @@ func TestPlanAsJSON(t *testing.T) {
 	assert.Len(t, p.BeforeFingerprint, 16)
 	assert.NotEqual(t, p.BeforeFingerprint, p.AfterFingerprint)
 	assert.Equal(t, []string{"5m", "30d"}, []string{p.DoubledFor, p.SplitFor})
+}
+
+// What is planned is what those rings do, whichever placements they have.
+func TestPlanBetweenPlacements(t *testing.T) {
+	small, large := consistent.Config{}, consistent.Config{PartitionCount: 1021, ReplicationFactor: 50, Load: 1.1}
+	const largeFlags = "--consistent.partitions=1021 --consistent.replicas=50 --consistent.load=1.1"
+	for _, c := range []struct {
+		flags         string
+		before, after func([]hashring.Node) (*hashring.Ring, error)
+		names         string
+	}{
+		{"", hashring.New, hashring.New, "rendezvous, rendezvous"},
+		{"--placement=consistent", small.Ring, small.Ring, ""},
+		{"--placement=consistent --placement-before=rendezvous", hashring.New, small.Ring, "rendezvous, consistent (271 partitions, 20 replicas, load 1.25)"},
+		{"--placement-before=consistent " + largeFlags, large.Ring, hashring.New, "consistent (1,021 partitions, 50 replicas, load 1.1), rendezvous"},
+		{
+			"--placement=consistent " + largeFlags + " --consistent-before.partitions=271 --consistent-before.replicas=20 --consistent-before.load=1.25",
+			small.Ring, large.Ring, "",
+		},
+	} {
+		code, out, errOut := hubctl(t, "", strings.Fields("plan --from=5 --to=6 --output=json "+c.flags)...)
+		require.Zero(t, code, errOut)
+		var got planReport
+		require.NoError(t, json.Unmarshal([]byte(out), &got))
+		five, err := (&hubSet{text: "5"}).nodes("edgehub-%d")
+		require.NoError(t, err)
+		six, err := (&hubSet{text: "6"}).nodes("edgehub-%d")
+		require.NoError(t, err)
+		before, err := c.before(five)
+		require.NoError(t, err)
+		after, err := c.after(six)
+		require.NoError(t, err)
+		assert.Equal(t, fmt.Sprintf("%016x", before.Fingerprint()), got.BeforeFingerprint, c.flags)
+		assert.Equal(t, fmt.Sprintf("%016x", after.Fingerprint()), got.AfterFingerprint, c.flags)
+		loads := []hashring.Load{{Series: 1500}}
+		for i := range 347 {
+			loads = append(loads, hashring.Load{Key: fmt.Sprintf("gateway-%05d", i), Series: 303})
+		}
+		want, err := hashring.Compare(before, after, loads, 5*time.Minute, 15*24*time.Hour)
+		require.NoError(t, err)
+		assert.Equal(t, want, got.Plan, c.flags)
+		if c.names != "" {
+			assert.Equal(t, c.names, got.BeforePlacement+", "+got.AfterPlacement)
+		}
+	}
 }
 
 func TestHubsFromAFile(t *testing.T) {
@@ -150,6 +199,18 @@ func TestMistakesNameTheFlag(t *testing.T) {
 		{"plan --from=3 --to=4 --output=xml", "table"},
 		{"plan --from=3 --to=4 --slack=5", "--slack"},
 		{"plan --from=3 --to=4 --name-format=hub", `--name-format is "hub"`},
+		{"plan --from=3 --to=4 --placement=jump", "rendezvous"},
+		{"plan --from=3 --to=4 --placement-before=jump", "rendezvous"},
+		{"plan --from=3 --to=4 --placement=consistent --consistent.partitions=0", `--consistent.partitions is "0", it must be a whole number from 1 to`},
+		{"plan --from=3 --to=4 --placement=consistent --consistent.replicas=many", `--consistent.replicas is "many"`},
+		{"plan --from=3 --to=4 --placement=consistent --consistent.load=0", `--consistent.load is "0", it must be a number above 0`},
+		{"plan --from=3 --to=4 --placement=consistent --consistent.load=NaN", `--consistent.load is "NaN"`},
+		{"plan --from=3 --to=4 --placement=consistent --consistent-before.load=-1", `--consistent-before.load is "-1"`},
+		{"plan --from=3 --to=4 --placement=consistent --consistent.load=0.5", `--from is "3": circle: build ring of 3 nodes: not enough room`},
+		{"plan --from=3 --to=4 --placement=consistent --consistent.load=0.5", `raise Load to 1 or more`},
+		{"plan --from=3 --to=a,b=2 --placement=consistent", `--to is "a,b=2": circle: build ring of 2 nodes: node "a" has weight 1`},
+		{"plan --from=3 --to=4 --consistent.partitions=71", "of use only with --placement=consistent"},
+		{"plan --from=3 --to=4 --placement=consistent --placement-before=rendezvous --consistent-before.load=1.1", "if the placement before is consistent"},
 		{"simulate --hubs=5000", `--hubs is "5000"`},
 		{"simulate --hubs=3 --schedule=fail:3", `--schedule is "fail:3"`},
 		{"simulate --schedule=explode,fail,heal:2", `"explode" is none of`},
@@ -189,7 +250,9 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 	code, out, _ = hubctl(t, "", "plan", "--help")
 	assert.Zero(t, code)
-	assert.Contains(t, out, "--no-gateway-series")
+	for _, want := range []string{"--no-gateway-series", "--placement=", "--placement-before=", "--consistent.partitions=271", "--consistent-before.load="} {
+		assert.Contains(t, out, want)
+	}
 	code, out, _ = hubctl(t, "", "--version")
 	assert.Zero(t, code)
 	assert.Contains(t, out, "hubctl")

@@ -15,9 +15,11 @@ import (
 	"github.com/hubring/hubring/hashring"
 )
 
-// planReport is what plan prints: the plan, and the fingerprints by which the
-// controllers' rings can be told apart.
+// planReport is what plan prints: the plan, how keys are placed, and the fingerprints by
+// which the controllers' rings can be told apart.
 type planReport struct {
+	BeforePlacement   string `json:"before_placement"`
+	AfterPlacement    string `json:"after_placement"`
 	BeforeFingerprint string `json:"before_fingerprint"`
 	AfterFingerprint  string `json:"after_fingerprint"`
 	DoubledFor        string `json:"doubled_for"`
@@ -29,6 +31,7 @@ func planCommand(cmd *kingpin.CmdClause) command {
 	from := hubsFlag(cmd, "from", "The hubs there are.")
 	to := hubsFlag(cmd, "to", "The hubs there will be.")
 	nameFormat := cmd.Flag("name-format", "The name of a hub by its number.").Default("edgehub-%d").String()
+	placing := placementsFlags(cmd)
 	var fleet fleetFlags
 	cmd.Flag("gateways", "File with the ID of a gateway on each line and, after a space, its number of series; - is standard input.").
 		PlaceHolder("FILE").StringVar(&fleet.file)
@@ -46,8 +49,12 @@ func planCommand(cmd *kingpin.CmdClause) command {
 		if *slack > 0 && !*assign {
 			return usageError{errors.New("--slack is of use only with --assign")}
 		}
-		before, beforeErr := from.ring(*nameFormat)
-		after, afterErr := to.ring(*nameFormat)
+		placedBefore, placedAfter, err := placing.placements()
+		if err != nil {
+			return err
+		}
+		before, beforeErr := from.ring(*nameFormat, placedBefore)
+		after, afterErr := to.ring(*nameFormat, placedAfter)
 		if err := errors.Join(checkNameFormat(*nameFormat), beforeErr, afterErr); err != nil {
 			return err
 		}
@@ -69,6 +76,8 @@ func planCommand(cmd *kingpin.CmdClause) command {
 		}
 		byNumber(&plan)
 		report := planReport{
+			BeforePlacement:   placedBefore.String(),
+			AfterPlacement:    placedAfter.String(),
 			BeforeFingerprint: fmt.Sprintf("%016x", before.Fingerprint()),
 			AfterFingerprint:  fmt.Sprintf("%016x", after.Fingerprint()),
 			DoubledFor:        model.Duration(plan.DoubledFor).String(),
@@ -94,6 +103,12 @@ func printPlan(out io.Writer, p *planReport) error {
 	var b bytes.Buffer // which takes everything, so that only the last write can fail
 	fmt.Fprintf(&b, "From %d to %d hubs, %s keys with %s series.\n", p.Before.Nodes, p.After.Nodes, grouped(p.Keys), grouped(p.Series))
 	fmt.Fprintf(&b, "%s keys move, with %s series: %s of them, where even shares need %s.\n", grouped(p.MovedKeys), grouped(p.MovedSeries), percent(p.MovedShare), percent(p.LeastShare))
+
+	if p.BeforePlacement != p.AfterPlacement {
+		fmt.Fprintf(&b, "Placed by %s before, by %s after.\n", p.BeforePlacement, p.AfterPlacement)
+	} else if p.AfterPlacement != byRendezvous {
+		fmt.Fprintf(&b, "Placed by %s before and after.\n", p.AfterPlacement)
+	}
 
 	if len(p.Moves) > 0 {
 		fmt.Fprint(&b, "\nMoves\n")
