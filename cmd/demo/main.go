@@ -4,6 +4,7 @@
 // PromQL packages.
 //
 //	go run ./cmd/demo --for=60s --kill-hub=1
+//	go run ./cmd/demo --placement=consistent
 package main
 
 import (

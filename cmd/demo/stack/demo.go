@@ -20,6 +20,8 @@ import (
 	"github.com/hubring/hubring/cmd/demo/stack/fleet"
 	"github.com/hubring/hubring/cmd/demo/stack/shard"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/consistent"
 )
 
 // Config is what the flags say.
@@ -29,10 +31,25 @@ type Config struct {
 	Listen         string        // empty: see listen
 	For            time.Duration // 0: until the context ends
 	KillHub        int           // negative: none
+	Placement      string        // byRendezvous if empty, or byCircle
 	Scrape         []string
 	Dir            string // for the shards; the caller removes it
 	Out            io.Writer
 	Logger         *slog.Logger
+}
+
+// The ways to place gateways on hubs.
+const (
+	byRendezvous = "rendezvous"
+	byCircle     = "consistent"
+)
+
+// ring is the exporter's Config.Ring. Nil is its own.
+func (c Config) ring() func(nodes []hashring.Node) (*hashring.Ring, error) {
+	if c.Placement == byCircle {
+		return consistent.Config{}.Ring
+	}
+	return nil
 }
 
 const (
@@ -62,6 +79,9 @@ func (c Config) validate() error {
 	}
 	if c.KillHub >= c.Hubs {
 		problem("--kill-hub=%d: the last of %d hubs is %d", c.KillHub, c.Hubs, c.Hubs-1)
+	}
+	if c.Placement != "" && c.Placement != byRendezvous && c.Placement != byCircle {
+		problem("--placement=%s: it must be %s or %s", c.Placement, byRendezvous, byCircle)
 	}
 	for _, raw := range c.Scrape {
 		if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -132,7 +152,7 @@ func (d *demo) build() error {
 	}
 	var err error
 	d.exporter, err = exporter.New(exporter.Config{
-		Hubs: hubs, MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
+		Hubs: hubs, Ring: d.ring(), MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
 		Registerer: d.registry, Logger: d.Logger,
 	})
 	if err != nil {

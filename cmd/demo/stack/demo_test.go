@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,6 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/promslog"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/consistent"
 )
 
 // small is a demo that ends in seconds.
@@ -90,6 +94,28 @@ func TestAnInterruptedDemoStillAccounts(t *testing.T) {
 	require.Empty(t, left, "the shards clean up")
 }
 
+// --placement=consistent: the exporter's ring is the circle's, and the account adds up.
+func TestTheCircleOfALibrary(t *testing.T) {
+	var out bytes.Buffer
+	cfg := small(t, &out)
+	cfg.For, cfg.Placement = time.Second, byCircle
+	d := newDemo(cfg)
+	defer func() { require.NoError(t, d.close()) }()
+	require.NoError(t, d.build())
+	undelivered, err := d.operate(t.Context())
+	require.NoError(t, err)
+	d.drain()
+	require.NoError(t, d.conclude(undelivered), out.String())
+
+	ring, err := consistent.New([]hashring.Node{{Name: "edgehub-0"}, {Name: "edgehub-1"}, {Name: "edgehub-2"}}, consistent.Config{})
+	require.NoError(t, err)
+	status, err := http.Get("http://" + d.address + statusPath)
+	require.NoError(t, err)
+	page, err := io.ReadAll(status.Body)
+	require.NoError(t, errors.Join(err, status.Body.Close()))
+	require.Contains(t, string(page), fmt.Sprintf("%016x", ring.Fingerprint()))
+}
+
 // Somebody who tries a hub with curl has done nothing wrong.
 func TestAGuestWhoPushesToAHubIsCountedApart(t *testing.T) {
 	var out bytes.Buffer
@@ -156,9 +182,9 @@ func TestConfigIsCheckedAsAWhole(t *testing.T) {
 	var out bytes.Buffer
 	cfg := small(t, &out)
 	cfg.Hubs, cfg.Gateways, cfg.Interval, cfg.For, cfg.KillHub = 0, -1, time.Millisecond, -1, 3
-	cfg.Scrape = []string{"localhost:9100"}
+	cfg.Scrape, cfg.Placement = []string{"localhost:9100"}, "jump"
 	err := run(t.Context(), cfg)
-	for _, flag := range []string{"--hubs=0", "--gateways=-1", "--interval=1ms", "--for=-1ns", "--kill-hub=3", "--scrape=localhost:9100"} {
+	for _, flag := range []string{"--hubs=0", "--gateways=-1", "--interval=1ms", "--for=-1ns", "--kill-hub=3", "--scrape=localhost:9100", "--placement=jump"} {
 		require.ErrorContains(t, err, flag)
 	}
 	require.Empty(t, out.String())

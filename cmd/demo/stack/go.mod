@@ -12,6 +12,7 @@ require (
 )
 
 require (
+	github.com/buraksezer/consistent v1.0.0 // indirect
 	github.com/labstack/echo/v4 v4.16.0 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect
