@@ -6,12 +6,19 @@ import "testing"
 // worked out once.
 //
 // go test -bench . ./hashring/compare
-func BenchmarkRings(b *testing.B) {
+func BenchmarkRings(b *testing.B) { measure(b, Contenders()) }
+
+// One line for each placement that an exporter can have.
+//
+// go test -bench Placements ./hashring/compare
+func BenchmarkPlacements(b *testing.B) { measure(b, Placements()) }
+
+func measure(b *testing.B, contenders []Contender) {
 	fleet := someKeys()
-	for _, c := range Contenders() {
+	for _, c := range contenders {
 		var q *Quality
 		b.Run(c.Name, func(b *testing.B) {
-			ring := c.new(numbered(hubs))
+			ring := c.place(numbered(hubs), fleet)
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
@@ -40,6 +47,28 @@ func BenchmarkRings(b *testing.B) {
 func TestHubringMovesOnlyWhatMustMove(t *testing.T) {
 	q := Contenders()[0].Place()
 	if q.Stray != 0 || q.Grow > 1.15 || q.Shrink > 1.15 || q.Failover > 1.25 || q.Balance > 1.1 {
+		t.Errorf("%+v", q)
+	}
+}
+
+// What is claimed of the placements: the circle's owners are the library's, its failover
+// is ours, and Assign leaves hardly anything above the average.
+func TestPlacements(t *testing.T) {
+	quality := map[string]Quality{}
+	for _, c := range append(Contenders()[1:3], Placements()[1:]...) {
+		quality[c.Name] = c.Place()
+	}
+	for _, parameters := range []string{"defaults", "20,011 × 200"} {
+		ours, theirs := quality["consistent, "+parameters], quality["buraksezer/consistent, "+parameters]
+		if ours.Failover > 1.25 {
+			t.Errorf("%s: %+v", parameters, ours)
+		}
+		ours.Failover = theirs.Failover
+		if ours != theirs {
+			t.Errorf("%s: %+v, and the library has %+v", parameters, ours, theirs)
+		}
+	}
+	if q := quality["assigned"]; q.Balance > 1.03 || q.Grow > 1.5 || q.Shrink > 1.5 {
 		t.Errorf("%+v", q)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	stathat "stathat.com/c/consistent"
 
 	"github.com/hubring/hubring/hashring"
+	circle "github.com/hubring/hubring/hashring/consistent"
 )
 
 // placement is a ring that was built.
@@ -23,34 +24,71 @@ type failover interface{ next(key string) string }
 
 // Contender is a way to place keys on nodes.
 type Contender struct {
-	Name string
-	new  func(nodes []string) placement
+	Name   string
+	new    func(nodes []string) placement
+	assign bool // the keys are known, and Assign bounds the load; new is of a hubring
 }
 
 // Contenders returns Hubring's ring and what it is compared with.
 func Contenders() []Contender {
 	return []Contender{
-		{"hubring", newHubring},
-		{"buraksezer/consistent, defaults", func(nodes []string) placement { return newBuraksezer(nodes, 271, 20) }},
-		{"buraksezer/consistent, 20,011 × 200", func(nodes []string) placement { return newBuraksezer(nodes, 20_011, 200) }},
-		{"serialx/hashring", newSerialx},
-		{"stathat/consistent", newStathat},
-		{"Thanos Receive's ketama", newKetama},
-		{"rendezvous, plain", newRendezvous},
-		{"jump", newJump},
+		{Name: "hubring", new: newHubring},
+		{Name: "buraksezer/consistent, defaults", new: func(nodes []string) placement { return newBuraksezer(nodes, 271, 20) }},
+		{Name: "buraksezer/consistent, 20,011 × 200", new: func(nodes []string) placement { return newBuraksezer(nodes, 20_011, 200) }},
+		{Name: "serialx/hashring", new: newSerialx},
+		{Name: "stathat/consistent", new: newStathat},
+		{Name: "Thanos Receive's ketama", new: newKetama},
+		{Name: "rendezvous, plain", new: newRendezvous},
+		{Name: "jump", new: newJump},
 	}
+}
+
+// Placements returns what an exporter can be told to place gateways by.
+func Placements() []Contender {
+	by := func(cfg circle.Config) func(nodes []string) placement {
+		return func(nodes []string) placement {
+			r, err := circle.New(asNodes(nodes), cfg)
+			must(err)
+			return hubring{r}
+		}
+	}
+	return []Contender{
+		{Name: "rendezvous", new: newHubring},
+		{Name: "assigned", new: newHubring, assign: true},
+		{Name: "consistent, defaults", new: by(circle.Config{})},
+		{Name: "consistent, 20,011 × 200", new: by(circle.Config{PartitionCount: 20_011, ReplicationFactor: 200})},
+	}
+}
+
+// place builds the placement of nodes for a fleet, which only Assign asks for.
+func (c Contender) place(nodes, fleet []string) placement {
+	placed := c.new(nodes)
+	if !c.assign {
+		return placed
+	}
+	loads := make([]hashring.Load, len(fleet))
+	for i, key := range fleet {
+		loads[i] = hashring.Load{Key: key, Series: 1}
+	}
+	r, err := placed.(hubring).Assign(loads, 0)
+	must(err)
+	return hubring{r}
 }
 
 type hubring struct{ *hashring.Ring }
 
 func newHubring(names []string) placement {
+	r, err := hashring.New(asNodes(names))
+	must(err)
+	return hubring{r}
+}
+
+func asNodes(names []string) []hashring.Node {
 	nodes := make([]hashring.Node, len(names))
 	for i, n := range names {
 		nodes[i].Name = n
 	}
-	r, err := hashring.New(nodes)
-	must(err)
-	return hubring{r}
+	return nodes
 }
 
 func (h hubring) owner(key string) string { return h.Owner(key).Name }
