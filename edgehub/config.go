@@ -89,6 +89,12 @@ type Config struct {
 	// one a scraper's connection tells whether it has read a response, which is not
 	// whether it has stored it. Default none.
 	Servers map[string]Server
+	// Name is the hub's name on the exporters' ring, which each answer says beside the version
+	// (header Hubring-Hub), so that an exporter notices that it talks to another hub than it means.
+	// Printable ASCII. Default none.
+	Name string
+	// Version is that of the program, for the same header. Default "unknown".
+	Version string
 	// Registerer takes the hub's own metrics, and /internal serves them if it
 	// is a Gatherer as well. Default a new registry.
 	Registerer prometheus.Registerer
@@ -219,6 +225,9 @@ func (c Config) validate() error {
 		if n.value > math.MaxInt32/2 {
 			errs = append(errs, fmt.Errorf("%s is %d, at most %d is possible", n.name, n.value, math.MaxInt32/2))
 		}
+	}
+	if !exposition.IsHubName(c.Name) {
+		errs = append(errs, fmt.Errorf("the name is %.100q, it must be printable ASCII without a blank at either end, of at most %d bytes", c.Name, exposition.MaxHubName))
 	}
 	if c.Policy != Refuse && c.Policy != Newest {
 		errs = append(errs, fmt.Errorf("the policy is %q, it must be %q or %q", c.Policy, Refuse, Newest))

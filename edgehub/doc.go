@@ -42,6 +42,9 @@
 // The log is in memory and ends with the process. Drain stops a hub so that its
 // scrapers have everything before.
 //
+// Each answer has the header Hubring-Hub: edgehub/VERSION NAME, with the name of Config.Name if there is
+// one. Exporters believe no answer without it.
+//
 // GET /gateways lists the gateways that the hub knows, as metrics.
 //
 // The package is a face. The rooms below it, each with the life of what passes through

@@ -69,6 +69,55 @@ func TestTwoDoors(t *testing.T) {
 	}
 }
 
+// Each answer says who gives it, so that an exporter takes no other program's for a hub's.
+func TestEachAnswerSaysWhoGivesIt(t *testing.T) {
+	s := serve(t, Config{Name: "edgehub-0.edgehub:9091", Version: "1.2.3", MaxBodyBytes: 1000})
+	pushes, scrapes := s.behindDoor(s.PushServer()), s.behindDoor(s.ScrapeServer())
+	check := func(door *server, status int, method, path, body string, headers ...string) {
+		t.Helper()
+		answer, text := door.do(method, path, body, headers...)
+		assert.Equal(t, status, answer.StatusCode, text)
+		assert.Equal(t, []string{"edgehub/1.2.3 edgehub-0.edgehub:9091"}, answer.Header.Values("Hubring-Hub"), "%s %s", method, path)
+	}
+	for _, door := range []*server{s, pushes} {
+		check(door, 200, "POST", "/metrics", at("x", 1, 0))
+		check(door, 200, "POST", "/metrics", "")
+		check(door, 400, "POST", "/metrics", "not a line\n")
+		check(door, 413, "POST", "/metrics", strings.Repeat(" ", 1001))
+		check(door, 415, "POST", "/metrics", "", "Content-Type", "application/openmetrics-text")
+		check(door, 200, "POST", "/gateways/ended", "")
+		check(door, 400, "POST", "/gateways/ended", "no time\n")
+	}
+	for _, door := range []*server{s, scrapes} {
+		for _, path := range []string{"/", "/metrics", "/gateways", "/debug", "/internal"} {
+			check(door, 200, "GET", path, "")
+		}
+		check(door, 200, "GET", "/metrics", "", scrapeTimeout, "10")
+		check(door, 400, "GET", "/metrics?part=7", "")
+		check(door, 200, "HEAD", "/metrics", "")
+	}
+	check(pushes, 404, "GET", "/metrics", "")
+	check(scrapes, 404, "POST", "/metrics", "")
+	for _, door := range []*server{s, pushes, scrapes} {
+		check(door, 404, "GET", "/no/such/page", "")
+		check(door, 405, "DELETE", "/metrics", "")
+		check(door, 200, "GET", "/-/healthy", "")
+		check(door, 200, "GET", "/-/ready", "")
+	}
+	s.Retire()
+	check(pushes, 503, "GET", "/-/ready", "")
+}
+
+// A hub whose name cannot be said does not begin.
+func TestNameOfAHub(t *testing.T) {
+	for _, name := range []string{"h\u00fcb", "hub ", "hub\n", strings.Repeat("n", 254)} {
+		_, err := New(Config{Name: name})
+		assert.ErrorContains(t, err, "it must be printable ASCII", "%q", name)
+	}
+	answer, _ := serve(t, Config{}).do("GET", "/-/ready", "")
+	assert.Equal(t, "edgehub/unknown", answer.Header.Get("Hubring-Hub"))
+}
+
 // POST /metrics?drain=1 takes where scrapers do. At the door of pushes it is a push.
 func TestDrainByPOST(t *testing.T) {
 	s := serve(t, Config{})

@@ -30,6 +30,7 @@ type Hub struct {
 	web   *web.Server
 	desk  *handover.Desk
 	room  *body.Room
+	id    []string // of HubHeader
 }
 
 // New makes a hub from a config. Its error names every fault
@@ -60,6 +61,7 @@ func New(cfg Config) (*Hub, error) {
 			EndsAfter:  cfg.EndsAfter,
 		}),
 		room: body.NewRoom(cfg.MaxBodiesBytes),
+		id:   []string{exposition.HubID{Version: cfg.Version, Name: cfg.Name}.String()},
 	}
 	h.desk = handover.NewDesk(handover.Config{
 		MaxSenders: cfg.MaxConnections, Spare: spareConnections,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/edgehub/internal/web"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 const (
@@ -30,7 +31,17 @@ func (h *Hub) PushServer() *http.Server { return h.server(web.PushDoor) }
 func (h *Hub) ScrapeServer() *http.Server { return h.server(web.ScrapeDoor) }
 
 // Handler returns the hub's routes, those of HTTPServer.
-func (h *Hub) Handler() http.Handler { return h.web.Handler(web.BothDoors) }
+func (h *Hub) Handler() http.Handler { return h.Sign(h.web.Handler(web.BothDoors)) }
+
+// Sign makes the answers of next say that they are this hub's, as those of the hub's own
+// handlers and servers do: exporters believe no others. It is for what stands in front of
+// these, such as a handler that asks for passwords.
+func (h *Hub) Sign(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()[exposition.HubHeader] = h.id
+		next.ServeHTTP(w, r)
+	})
+}
 
 // Listener returns a listener whose connections the hub watches: what becomes of one tells
 // whether a scraper has the response that was written to it, and the connections of
@@ -41,7 +52,7 @@ func (h *Hub) Listener(l net.Listener) net.Listener { return h.desk.Listen(l) }
 
 func (h *Hub) server(door web.Door) *http.Server {
 	server := &http.Server{
-		Handler:           h.web.Handler(door),
+		Handler:           h.Sign(h.web.Handler(door)),
 		ReadHeaderTimeout: h.cfg.HeaderTimeout,
 		ReadTimeout:       h.cfg.BodyTimeout,
 		WriteTimeout:      h.cfg.BodyTimeout + lookDeadline, // begins before the body is read; a scrape sets its own

@@ -78,6 +78,7 @@ func parse(args []string) (options, error) {
 	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
 	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
+	app.Flag("hub.name", "Name of the hub on the exporters' ring, such as edgehub-0.edgehub:9091. Each answer says it (header Hubring-Hub), and an exporter that means another hub complains. Without it answers say only that a hub gives them.").PlaceHolder("NAME").StringVar(&o.hub.Name)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/, at the port where samples are shown.").BoolVar(&o.pprof)
 	app.Flag("web.stop-timeout", "Time for a stop as a whole: after SIGTERM or SIGINT no more pushes are taken, and scrapers get what waits. Give it more than their interval and timeout together. A second signal stops at once. A stop that loses samples ends with status 1.").Default("75s").DurationVar(&o.stopTimeout)
 	promslogflag.AddFlags(app, o.log)

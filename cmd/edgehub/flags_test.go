@@ -23,6 +23,7 @@ func TestFlags(t *testing.T) {
 	o, err := parse([]string{
 		"--limit.samples=5", "--limit.body-bytes=2e+07", "--scrape.cursor=a", "--scrape.cursor=b", "--scrape.max-age=30m",
 		"--scrape.max-bytes=15000000", "--scrape.listen-address=:1", "--scrape.listen-address=:2", "--scrape.web.config.file=web.yml", "--log.level=debug",
+		"--hub.name=edgehub-0:9091",
 	})
 	require.NoError(t, err)
 	assert.Equal(t, 5, o.hub.MaxSamples)
@@ -34,6 +35,7 @@ func TestFlags(t *testing.T) {
 	assert.Equal(t, []string{":1", ":2"}, *o.scrapeWeb.WebListenAddresses)
 	assert.Equal(t, "web.yml", *o.scrapeWeb.WebConfigFile)
 	assert.Equal(t, "debug", o.log.Level.String())
+	assert.Equal(t, "edgehub-0:9091", o.hub.Name)
 }
 
 func TestGatewayFlags(t *testing.T) {

@@ -80,7 +80,7 @@ func run(told told, o options, logger *slog.Logger) error {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
-	o.hub.Registerer, o.hub.Logger = registry, logger
+	o.hub.Registerer, o.hub.Logger, o.hub.Version = registry, logger, version.Version
 	r := reloader{webFiles: webFiles(o), logger: logger}
 	if o.serverConfig != "" {
 		var err error

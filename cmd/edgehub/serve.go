@@ -57,7 +57,7 @@ func serve(hub *edgehub.Hub, o options, logger *slog.Logger) (*serving, error) {
 	s := &serving{ended: make(chan error)}
 	for _, d := range doors {
 		for _, l := range d.listeners {
-			s.start(d, l)
+			s.start(hub, d, l)
 		}
 	}
 	return s, nil
@@ -65,14 +65,14 @@ func serve(hub *edgehub.Hub, o options, logger *slog.Logger) (*serving, error) {
 
 // start serves one of a door's listeners, and returns when connections are accepted: so
 // the log names addresses in the order of the flags.
-func (s *serving) start(d *door, l net.Listener) {
+func (s *serving) start(hub *edgehub.Hub, d *door, l net.Listener) {
 	server := d.server()
 	if d.pprof {
 		server.Handler = withPprof(server.Handler)
 	}
 	begun := make(chan struct{})
 	begin := sync.OnceFunc(func() { close(begun) })
-	beforeServing(server, begin, openProbes(server))
+	beforeServing(server, begin, openProbes(server), signAll(hub, server))
 	s.servers = append(s.servers, server)
 	go func() {
 		err := web.Serve(l, server, d.flags, d.logger)
@@ -209,6 +209,13 @@ func openProbes(server *http.Server) func() {
 			guarded.ServeHTTP(w, r)
 		})
 	}
+}
+
+// signAll makes the answers of what is in front of the hub say that they are its own, so that
+// an exporter whose password is wrong is told so by a hub. What it returns is called when the
+// toolkit has put its handler there.
+func signAll(hub *edgehub.Hub, server *http.Server) func() {
+	return func() { server.Handler = hub.Sign(server.Handler) }
 }
 
 // isProbe takes no path that only looks like a probe's to one who reads it in another way.

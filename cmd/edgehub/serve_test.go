@@ -73,7 +73,7 @@ basic_auth_users: {`+user+`: "$2a$04$lyyMdQ3B27LhiL84n/C3qeHEl8mN3tEmSCxRkJYVo77
 `), 0o600)) // the password is "secret"
 		return file
 	}
-	hub := start(t, "--web.config.file="+config("sender"), "--scrape.listen-address=127.0.0.1:0", "--scrape.web.config.file="+config("prom"))
+	hub := start(t, "--hub.name=the-hub:9091", "--web.config.file="+config("sender"), "--scrape.listen-address=127.0.0.1:0", "--scrape.web.config.file="+config("prom"))
 	push, scrapes := "https://"+hub.address, "https://"+hub.scrapeAddress(t)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
 	f := func(method, url, user, password string, status int, want string) {
@@ -82,6 +82,7 @@ basic_auth_users: {`+user+`: "$2a$04$lyyMdQ3B27LhiL84n/C3qeHEl8mN3tEmSCxRkJYVo77
 		assert.Equal(t, status, answer.StatusCode, "%s %s", method, url)
 		assert.Contains(t, text, want)
 		assert.Equal(t, "HTTP/1.1", answer.Proto)
+		assert.Regexp(t, "^edgehub/[^ ]+ the-hub:9091$", answer.Header.Get("Hubring-Hub"), "%s %s", method, url)
 	}
 	for _, door := range []string{push, scrapes} {
 		f("GET", door+"/-/ready", "", "", 200, "edgehub is ready")

@@ -289,6 +289,12 @@ lifecycle: {preStop: {sleep: {seconds: {{ . }}}}}
 prometheus{{ if ne . "a" }}-{{ . }}{{ end }}
 {{- end -}}
 
+{{/* hubring.ownAddress: hubring.hubAddress as a hub knows its own, by its pod's number. */}}
+{{- define "hubring.ownAddress" -}}
+{{- $service := printf "%s-edgehub" (include "hubring.fullname" .) -}}
+{{- printf "%s-$(SHARD).%s.%s:9091" $service $service (include "hubring.domain" .) -}}
+{{- end -}}
+
 {{/* hubring.ownServer: where a hub asks the server with its number. The number is the pod's and stands in
      no template, so that a rescale restarts no hub. Call with (dict "root" $ "replica" "a"). */}}
 {{- define "hubring.ownServer" -}}
