@@ -91,6 +91,7 @@ type snapshot struct {
 
 type hubSnapshot struct {
 	name, url   string
+	calls       string // by which name it calls itself, if that is another one
 	state       hubState
 	samples     int // that wait
 	bytes       int // of those
@@ -133,6 +134,9 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 		h := hubSnapshot{
 			name: o.hub.Name, url: o.hub.URL, samples: o.samples, bytes: o.bytes, held: len(o.held),
 			requests: o.account.flights, failures: o.failures, lastError: o.lastError, lastErrorAt: o.errorAt,
+		}
+		if calls := o.calls.Load(); calls != nil {
+			h.calls = *calls
 		}
 		if h.state = r.stateLocked(o, now); h.state == hubDown {
 			h.since, h.retryAt = o.downSince, o.retryAt

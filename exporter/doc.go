@@ -5,7 +5,7 @@
 //
 //	Submit ──► normalise ──► encode ──► parcel ──► lane ──► outbox of one hub ──► request ──► hub
 //	(caller's goroutine, no lock held)    │    (of one gateway)  │                   │
-//	                                      │                      │                   ├─ 2xx: delivered
+//	                                      │                      │                   ├─ 2xx of a hub: delivered
 //	                          memory is bounded: refuse,      router: first living   ├─ 400, 413, 422: halved, until
 //	                          drop the oldest, or spill       hub of hashring's      │  the one bad parcel is dropped
 //	                          to disk                         Walk(gatewayID)        ├─ 429 for a gateway's sake: halved,
@@ -22,6 +22,9 @@
 // oldest parcels of its hub's lanes, joins them into a request, sends it, and
 // decides once, at the response, what becomes of them. A lane that has something
 // in a request is in no outbox; so a gateway is in one request at a time.
+//
+// Only a hub's answer says something about samples: it has the header Hubring-Hub. That
+// of anybody else at its address, also a 200, means that the hub is down.
 //
 // A hub that fails is stepped over until a probe of its /-/ready succeeds, and then
 // gets one request at a time until it has taken one. What has piled up for it comes
@@ -96,7 +99,7 @@
 //	teller.go     tells one hub
 //
 //	sender.go     a request's life; sorter.go: what goes into one
-//	push.go       one POST, one probe
+//	push.go       one POST, one probe; answer.go: who answered, and what
 //	outcome.go    response or error to outcome
 //	retry.go      backoff, jitter, Retry-After
 //	account.go    where every sample is; metrics.go shows it

@@ -223,7 +223,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 func TestProbeAloneDoesNotResetTheBackoff(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(2)
-		f["hub-0"].answer(reply{status: 500}, reply{status: 404})
+		f["hub-0"].answer(reply{status: 500}, reply{})
 		h := start(t, f, func(c *Config) { c.MaxBackoff = 10 * time.Second })
 		for value := range 120 {
 			h.submit(value, gateways(20)...)
@@ -231,19 +231,6 @@ func TestProbeAloneDoesNotResetTheBackoff(t *testing.T) {
 		}
 		assert.Equal(t, 120*20, h.count("samples_delivered_total", "hub-1"))
 		assert.Less(t, f["hub-0"].pushed(), 30)
-		require.NoError(t, h.stop())
-	})
-}
-
-// A redirect is not followed: the hub that it names is not the one of the ring.
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	virtual(t, func(t *testing.T) {
-		f := newFleet(2)
-		f["hub-0"].answer(reply{status: 307, header: http.Header{"Location": {"http://hub-9/metrics"}}}, reply{status: 500})
-		h := start(t, f)
-		h.submit(1, gateways(20)...)
-		pass(time.Second)
-		assert.Len(t, f["hub-1"].lines(), 20)
 		require.NoError(t, h.stop())
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -58,6 +59,7 @@ var hooks sync.Mutex
 // reply is one answer.
 type reply struct {
 	status int           // 200 if 0
+	alien  bool          // it is not a hub that answers
 	err    error         // in place of an answer
 	lost   bool          // the push is taken in, its answer is lost
 	after  time.Duration // how long the hub thinks
@@ -161,7 +163,7 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.status == 0 {
 		r.status = http.StatusOK
 	}
-	if isPush && r.status == http.StatusOK {
+	if isPush && r.status == http.StatusOK && !r.alien {
 		switch err := parse(body); {
 		case err != nil:
 			r.status, r.body = http.StatusBadRequest, err.Error()
@@ -183,16 +185,25 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.lost {
 		return nil, errors.New("connection reset")
 	}
+	return r.response(req, h.header), nil
+}
+
+// response is a hub's answer, unless it is an alien's.
+func (r reply) response(req *http.Request, also http.Header) *http.Response {
 	header := http.Header{}
-	for _, from := range []http.Header{h.header, r.header} {
-		for k, v := range from {
-			header[k] = v
+	if !r.alien {
+		header.Set(exposition.HubHeader, "edgehub/fake")
+		switch r.status {
+		case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+			header.Set(exposition.ReasonHeader, "malformed")
 		}
 	}
+	maps.Copy(header, also)
+	maps.Copy(header, r.header)
 	return &http.Response{
 		StatusCode: r.status, Header: header, Request: req,
 		Body: io.NopCloser(strings.NewReader(r.body)),
-	}, nil
+	}
 }
 
 // hear answers a request of /gateways/ended. A hub that is dead to pushes and probes is
@@ -225,7 +236,7 @@ func (h *fakeHub) hear(req *http.Request, body string) (*http.Response, error) {
 		r.status = http.StatusOK
 		h.ends = append(h.ends, strings.Split(strings.TrimSuffix(body, "\n"), "\n")...)
 	}
-	return &http.Response{StatusCode: r.status, Header: r.header, Request: req, Body: io.NopCloser(strings.NewReader(r.body))}, nil
+	return r.response(req, nil), nil
 }
 
 // heard returns what the hub was told of gateways that left it, sorted.

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // recorder is a hub behind a real connection.
@@ -24,6 +26,7 @@ type recorder struct {
 }
 
 func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	w.Header().Set(exposition.HubHeader, "edgehub/recorder")
 	if req.Method == http.MethodGet {
 		return // a probe
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // outbox is what waits for one hub, and whether the hub takes it. The router's
-// mutex guards all of it but wake.
+// mutex guards all of it but wake and what is atomic.
 type outbox struct {
 	hub    Hub
 	coding coding
@@ -24,7 +24,9 @@ type outbox struct {
 	retired   bool     // left the ring; its senders end
 	weight    float64  // of the hub in the ring, which may change
 
-	told atomic.Bool // the log says that the hub is down
+	told     atomic.Bool            // the log says that the hub is down
+	calls    atomic.Pointer[string] // by which name the hub calls itself, nil unless it is another than ours for it
+	misnamed atomic.Bool            // the log says so
 
 	breaker
 	pace    pace

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,14 +15,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/hubring/hubring/internal/exposition"
-)
-
-const (
-	// detailBytes is how much of a hub's answer is kept for a log line.
-	detailBytes = 512
-	// drainBytes is how much more is read so that the connection can be used
-	// again. A longer answer costs the connection.
-	drainBytes = 64 << 10
 )
 
 var errPushTimeout = errors.New("no answer within PushTimeout")
@@ -152,22 +142,17 @@ func (d *draft) release() {
 	}
 }
 
-// probe asks whether the hub is there. Whoever answers with less than 500 is:
-// prometheus-edge-hub, which does not know the path, says 404.
+// probe asks whether the hub is there and ready.
 func (p *pusher) probe(ctx context.Context) result {
 	req, err := http.NewRequest(http.MethodGet, p.probeAt, nil)
 	if err != nil {
 		return result{outcome: tryNext, detail: err.Error()}
 	}
 	res, header := p.do(ctx, req, min(p.timeout, maxProbeTime), false)
-	if res.outcome == cut || header == nil {
-		return res
+	if res.known {
+		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
-	p.coding.gzip.Store(exposition.AcceptsGzip(header))
-	if res.status >= 500 {
-		return result{outcome: tryNext, detail: res.detail, wait: res.wait}
-	}
-	return result{outcome: delivered}
+	return res
 }
 
 // tell tells the hub which gateways left it.
@@ -195,12 +180,7 @@ func (p *pusher) do(ctx context.Context, req *http.Request, timeout time.Duratio
 		return result{outcome: tryNext, detail: reasonOf(bounded, err), doubt: !neverSent(err)}, nil
 	}
 	defer resp.Body.Close()
-	detail := readDetail(resp)
-	res := judge(resp.StatusCode, resp.Header, compressed, detail, time.Now())
-	res.status = resp.StatusCode
-	// A proxy that lost the hub's answer says 502 to 504. A hub gives its reason.
-	res.doubt = res.outcome == tryNext && res.status >= 500 && resp.Header.Get(exposition.ReasonHeader) == ""
-	return res, resp.Header
+	return judge(answerOf(resp), compressed, time.Now()), resp.Header
 }
 
 // neverSent reports whether there was no connection.
@@ -218,19 +198,6 @@ func reasonOf(ctx context.Context, err error) string {
 		err = u.Err
 	}
 	return err.Error()
-}
-
-// readDetail reads the answer to its end, within bounds, and returns its status
-// and beginning for a log line. An error while reading changes nothing: the
-// status has been said.
-func readDetail(resp *http.Response) string {
-	head, _ := io.ReadAll(io.LimitReader(resp.Body, detailBytes))
-	_, _ = io.CopyN(io.Discard, resp.Body, drainBytes)
-	text := strings.ToValidUTF8(strings.TrimSpace(string(head)), "?")
-	if text == "" {
-		return fmt.Sprintf("status %d", resp.StatusCode)
-	}
-	return fmt.Sprintf("status %d: %s", resp.StatusCode, text)
 }
 
 // requestBody is a payload that can be read several times. It counts who reads

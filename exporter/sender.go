@@ -71,6 +71,7 @@ func (s *sender) push(ctx context.Context, f *flight) {
 		}
 		s.router.sent(s.outbox, f, part)
 		res := s.pusher.push(ctx, part)
+		s.checkName(res)
 		if res.doubt {
 			s.router.doubted(s.outbox, part)
 		}
@@ -189,9 +190,32 @@ func (s *sender) fail(life int, left []*parcel, res result) {
 		"probe_in", wait.Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who()))
 }
 
+// checkName notes whether the hub calls itself as we do. One that does not is sent samples all
+// the same: it has them. But a Service or a DNS entry leads to the wrong one, and gateways have
+// two homes.
+func (s *sender) checkName(res result) {
+	o := s.outbox
+	before := o.calls.Load()
+	switch {
+	case !res.known || res.name == "":
+	case res.name == o.hub.Name:
+		if before != nil {
+			o.calls.Store(nil)
+		}
+	case before == nil || *before != res.name:
+		name := res.name
+		o.calls.Store(&name)
+		if !o.misnamed.Swap(true) { // once: of a Service before several hubs each answer is another one's
+			s.log.Warn("A hub calls itself by another name than ours for it: is its address right? Samples are sent to it all the same",
+				"hub", o.hub.Name, "calls_itself", res.name)
+		}
+	}
+}
+
 // probe asks a hub that is down whether it lives.
 func (s *sender) probe(ctx context.Context) {
 	res := s.pusher.probe(ctx)
+	s.checkName(res)
 	switch res.outcome {
 	case cut:
 		s.router.probeCut(s.outbox)

@@ -132,8 +132,11 @@ func (w *watchedTransport) isCrowded(host string, text []byte) bool {
 func crowdedAnswer(req *http.Request) *http.Response {
 	return &http.Response{
 		StatusCode: http.StatusTooManyRequests, Request: req, ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{exposition.ReasonHeader: {"gateway_share"}, "Retry-After": {"2"}, "Accept-Encoding": {"gzip"}},
-		Body:   io.NopCloser(strings.NewReader("too much of it\n")),
+		Header: http.Header{
+			exposition.HubHeader: {"edgehub/crowded"}, exposition.ReasonHeader: {"gateway_share"},
+			"Retry-After": {"2"}, "Accept-Encoding": {"gzip"},
+		},
+		Body: io.NopCloser(strings.NewReader("too much of it\n")),
 	}
 }
 
@@ -220,6 +223,9 @@ func (w *watchedTransport) lands(host string, life int, reports []*report, resp 
 
 // mustBecome is what an answer has to mean to the exporter.
 func mustBecome(resp *http.Response, zipped bool) outcome {
+	if resp.Header.Get(exposition.HubHeader) == "" {
+		return tryNext
+	}
 	readsGzip := resp.Header.Get("Accept-Encoding") == "gzip"
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -295,7 +301,7 @@ func (w *watchedTransport) probeLands(host string, resp *http.Response, err erro
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v, now := w.viewLocked(host), time.Now()
-	if err == nil && resp.StatusCode < 500 {
+	if err == nil && resp.StatusCode == http.StatusOK && resp.Header.Get(exposition.HubHeader) != "" {
 		v.down, v.trial, v.changed = false, true, now
 		v.life, v.young = v.life+1, 0
 		w.ledger.note("%s is alive", host)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // sinkVariable makes the test binary serve sinks in place of running tests.
@@ -59,4 +61,7 @@ func serveSinks() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func sink(_ http.ResponseWriter, req *http.Request) { _, _ = io.Copy(io.Discard, req.Body) }
+func sink(w http.ResponseWriter, req *http.Request) {
+	_, _ = io.Copy(io.Discard, req.Body)
+	w.Header().Set(exposition.HubHeader, "edgehub/sink")
+}

@@ -35,8 +35,9 @@ import (
 //	          last_success, last_change, last_error (while lookups fail), held (not
 //	          named any more and still in the ring), fresh (named once and not in
 //	          it yet)
-//	hubs[]    sorted by name. name, url, weight, state (up, catching_up, down),
-//	          down_since, next_probe, failures (in a row), queued_samples,
+//	hubs[]    sorted by name. name, calls_itself (left out unless the hub says that
+//	          it has another name: is its address right?), url, weight, state (up,
+//	          catching_up, down), down_since, next_probe, failures (in a row), queued_samples,
 //	          queued_bytes, requests (under way), held_gateways (of which the hub
 //	          takes no more now), sent_samples (again and again included),
 //	          delivered_samples, rerouted_samples, last_error, last_error_at (may

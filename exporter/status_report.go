@@ -48,6 +48,7 @@ type membershipStatus struct {
 
 type hubStatus struct {
 	Name             string    `json:"name"`
+	CallsItself      string    `json:"calls_itself,omitempty"`
 	URL              string    `json:"url"`
 	Weight           float64   `json:"weight"`
 	State            string    `json:"state"`
@@ -263,6 +264,7 @@ func sourceName(m Membership) (source, detail string) {
 func hubStatusOf(h *hubSnapshot, weight float64, account *hubAccount) hubStatus {
 	return hubStatus{
 		Name:             h.name,
+		CallsItself:      h.calls,
 		URL:              redacted(h.url),
 		Weight:           weight,
 		State:            stateWord(h.state),

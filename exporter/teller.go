@@ -104,7 +104,7 @@ func heardIn(res result) tellResult {
 		t.heard = heardAll
 	case res.outcome == cut:
 		t.heard = heardCut
-	case res.status == http.StatusNotFound, res.status == http.StatusMethodNotAllowed, res.status == http.StatusNotImplemented:
+	case res.known && (res.status == http.StatusNotFound || res.status == http.StatusMethodNotAllowed || res.status == http.StatusNotImplemented):
 		t.heard = heardUnknown
 	case res.outcome == refused:
 		t.heard = heardNothing

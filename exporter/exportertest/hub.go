@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Hub is an edge hub that does as it is told and remembers what came. It is an
@@ -146,11 +148,9 @@ func (h *Hub) wait(ctx context.Context, reply Reply) bool {
 // write answers.
 func (h *Hub) write(w http.ResponseWriter, reply Reply) {
 	header := w.Header()
-	h.mu.Lock()
-	if !h.unsaid {
-		header.Set("Accept-Encoding", "gzip")
+	if !reply.Stranger {
+		h.sign(header, reply.Status)
 	}
-	h.mu.Unlock()
 	for k, v := range reply.Header {
 		header[http.CanonicalHeaderKey(k)] = v
 	}
@@ -161,6 +161,27 @@ func (h *Hub) write(w http.ResponseWriter, reply Reply) {
 		w.WriteHeader(reply.Status)
 	}
 	io.WriteString(w, reply.Body) //nolint:errcheck // a client that is gone is not told
+}
+
+// sign adds what a hub says in each of its answers.
+func (h *Hub) sign(header http.Header, status int) {
+	header.Set(exposition.HubHeader, exposition.HubID{Version: "exportertest"}.String())
+	if why := reasons[status]; why != "" {
+		header.Set(exposition.ReasonHeader, why)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.unsaid {
+		header.Set("Accept-Encoding", "gzip")
+	}
+}
+
+// reasons are those for which a hub refuses samples, by the status.
+var reasons = map[int]string{
+	http.StatusBadRequest:            "malformed",
+	http.StatusRequestEntityTooLarge: "body_too_large",
+	http.StatusUnsupportedMediaType:  "encoding",
+	http.StatusUnprocessableEntity:   "malformed",
 }
 
 // abort cuts the connection that a request came by, and does not return.

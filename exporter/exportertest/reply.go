@@ -13,12 +13,18 @@ import (
 // out or is Lost.
 type Reply struct {
 	// Status is a final status, 0 for 200. A push is taken in when it is 2xx. A
-	// hub that finds such a push's text wrong answers 400 instead.
+	// hub that finds such a push's text wrong answers 400 instead. Refusals of
+	// samples (400, 413, 415, 422) have a reason (header Hubring-Reason), as a
+	// hub's have, unless Header has another one.
 	Status int
 	// Body is the answer's text.
 	Body string
 	// Header is added to the answer's, such as Retry-After.
 	Header http.Header
+	// Stranger makes it somebody else's answer, who is at the hub's address: a proxy, a
+	// login page, another program. It does not say that a hub gives it, and takes
+	// nothing in, whatever its status, unless the push is Kept.
+	Stranger bool
 
 	// Kept takes the push in as soon as it is read, whatever the answer will
 	// be: a gateway's 504 for a request that was served, or one that comes after
@@ -39,7 +45,7 @@ type Reply struct {
 }
 
 // takes says whether a push is taken in.
-func (r *Reply) takes() bool { return r.Kept || r.Status >= 200 && r.Status <= 299 }
+func (r *Reply) takes() bool { return r.Kept || !r.Stranger && r.Status >= 200 && r.Status <= 299 }
 
 // Reply makes the hub treat the next pushes so, one each, in the order of their
 // arrival, and after those that it was told before. Later ones get what Always
