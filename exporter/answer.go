@@ -23,13 +23,14 @@ const (
 type answer struct {
 	status int
 	header http.Header
-	text   string // the beginning of the body
+	length int64  // of the body, -1 if it is not said
+	text   string // the beginning of it
 }
 
 // answerOf reads an answer to its end, within bounds. An error while reading changes
 // nothing: the status has been said.
 func answerOf(resp *http.Response) *answer {
-	a := &answer{status: resp.StatusCode, header: resp.Header}
+	a := &answer{status: resp.StatusCode, header: resp.Header, length: resp.ContentLength}
 	if resp.Body != http.NoBody {
 		head, _ := io.ReadAll(io.LimitReader(resp.Body, detailBytes))
 		_, _ = io.CopyN(io.Discard, resp.Body, drainBytes)

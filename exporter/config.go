@@ -57,6 +57,22 @@ const (
 	WaitForOwner
 )
 
+// Receivers says whose answers count.
+type Receivers int
+
+const (
+	// HubsOnly believes hubs, whose answers have the header Hubring-Hub. Anybody else
+	// at a hub's address is no receiver: samples go to the next one.
+	HubsOnly Receivers = iota
+	// HubsAndOthers also believes answers that are to the letter those of
+	// prometheus-edge-hub 1.1 and Pushgateway 1.11: an empty 200 or 202 without a
+	// type takes samples, a 400 with a parser's words refuses them. (A Pushgateway
+	// takes samples with timestamps only with --push.disable-consistency-check, and at
+	// a URL that ends in /metrics/job.) A program that answers all pushes so and
+	// throws them away is not noticed.
+	HubsAndOthers
+)
+
 // Hub is one place to push to.
 type Hub struct {
 	// Name is the hub's identity in the ring. It must be the same from every
@@ -94,6 +110,8 @@ type Config struct {
 
 	// Failover says where the samples of a hub go that is down; NextHub.
 	Failover FailoverPolicy
+	// Receivers says whose answers count; HubsOnly.
+	Receivers Receivers
 	// NoEnds leaves a hub untold when a gateway's samples go to another one. By
 	// default it is told (POST /gateways/ended), and ends the gateway's series
 	// right before they begin elsewhere, so that a query over both servers counts
@@ -244,6 +262,9 @@ func (c Config) Validate() error {
 	}
 	if c.Failover != NextHub && c.Failover != WaitForOwner {
 		problem("Failover is %d: use NextHub or WaitForOwner", c.Failover)
+	}
+	if c.Receivers != HubsOnly && c.Receivers != HubsAndOthers {
+		problem("Receivers is %d: use HubsOnly or HubsAndOthers", c.Receivers)
 	}
 	if c.Overflow != RefuseNew && c.Overflow != DropOldest {
 		problem("Overflow is %d: use RefuseNew or DropOldest", c.Overflow)

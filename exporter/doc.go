@@ -24,7 +24,8 @@
 // in a request is in no outbox; so a gateway is in one request at a time.
 //
 // Only a hub's answer says something about samples: it has the header Hubring-Hub. That
-// of anybody else at its address, also a 200, means that the hub is down.
+// of anybody else at its address, also a 200, means that the hub is down, but for
+// what Config.Receivers lets in.
 //
 // A hub that fails is stepped over until a probe of its /-/ready succeeds, and then
 // gets one request at a time until it has taken one. What has piled up for it comes
@@ -100,6 +101,7 @@
 //
 //	sender.go     a request's life; sorter.go: what goes into one
 //	push.go       one POST, one probe; answer.go: who answered, and what
+//	              others.go: receivers that are no hubs
 //	outcome.go    response or error to outcome
 //	retry.go      backoff, jitter, Retry-After
 //	account.go    where every sample is; metrics.go shows it

@@ -261,6 +261,28 @@ func ExampleFailoverPolicy() {
 	// true 10
 }
 
+// A receiver that does not say that it is a hub gets nothing, unless others are let in.
+func ExampleReceivers() {
+	for _, from := range []exporter.Receivers{exporter.HubsOnly, exporter.HubsAndOthers} {
+		hub, url, stopHub := startHub()
+		hub.Always(exportertest.Reply{Stranger: true, Kept: true}) // as prometheus-edge-hub answers
+		e, err := exporter.New(exporter.Config{Hubs: []exporter.Hub{{URL: url}}, Receivers: from, FlushTimeout: time.Second})
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := e.Submit(ctx, report("gw-0017")); err != nil {
+			log.Print(err)
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		fmt.Println(e.Run(ended) == nil)
+		stopHub()
+	}
+	// Output:
+	// false
+	// true
+}
+
 // With DropOldest Submit always finds room, at the cost of what has waited
 // longest.
 func ExampleOverflowPolicy() {

@@ -318,7 +318,7 @@ func (e *Exporter) send(ctx context.Context, running, telling *sync.WaitGroup, d
 			s := &sender{
 				router: e.router,
 				outbox: o,
-				pusher: newPusher(o.hub, e.transport, e.cfg.PushTimeout, &o.coding, e.router.metrics),
+				pusher: newPusher(o.hub, e.transport, e.cfg.PushTimeout, e.cfg.Receivers, &o.coding, e.router.metrics),
 				spool:  disk,
 				log:    e.cfg.Logger,
 				limits: e.limits,

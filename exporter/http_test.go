@@ -105,7 +105,7 @@ func (l *lateReader) readAll(t *testing.T) {
 // A body that a transport still reads is not written over by the next request.
 func TestBodyIsLeftToASlowTransport(t *testing.T) {
 	late := &lateReader{}
-	p := newPusher(Hub{URL: "http://h"}, late, time.Second, &coding{}, newMetrics(nil))
+	p := newPusher(Hub{URL: "http://h"}, late, time.Second, HubsOnly, &coding{}, newMetrics(nil))
 	for value := 1; value <= 3; value++ {
 		res := p.push(context.Background(), parcelsOf(reports(value, "g")...))
 		assert.Equal(t, tryNext, res.outcome)

@@ -35,9 +35,10 @@ type pusher struct {
 	timeout time.Duration
 	metrics *metrics
 	coding  *coding
+	others  bool // also receivers that are no hubs
 }
 
-func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, c *coding, m *metrics) *pusher {
+func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, from Receivers, c *coding, m *metrics) *pusher {
 	return &pusher{
 		hub:     hub.Name,
 		pushURL: hub.URL + "/metrics",
@@ -52,6 +53,7 @@ func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, c *c
 		timeout: timeout,
 		metrics: m,
 		coding:  c,
+		others:  from == HubsAndOthers,
 	}
 }
 
@@ -180,7 +182,13 @@ func (p *pusher) do(ctx context.Context, req *http.Request, timeout time.Duratio
 		return result{outcome: tryNext, detail: reasonOf(bounded, err), doubt: !neverSent(err)}, nil
 	}
 	defer resp.Body.Close()
-	return judge(answerOf(resp), compressed, time.Now()), resp.Header
+	a := answerOf(resp)
+	if _, ok := a.hub(); p.others && !ok {
+		if res, ok := judgeOther(a, req.Method == http.MethodGet, compressed); ok {
+			return res, resp.Header
+		}
+	}
+	return judge(a, compressed, time.Now()), resp.Header
 }
 
 // neverSent reports whether there was no connection.

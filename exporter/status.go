@@ -51,7 +51,7 @@ import (
 //	          told, also of hubs that left, and of how many), deaf (hubs that do not
 //	          know of it)
 //	config    failover (next_hub, wait_for_owner), overflow (refuse_new,
-//	          drop_oldest), tells_ends, as_gauges, gather_sources, spool_dir,
+//	          drop_oldest), receivers (hubs_only, hubs_and_others), tells_ends, as_gauges, gather_sources, spool_dir,
 //	          max_spool_bytes, senders, batch_bytes, batch_wait_seconds,
 //	          push_timeout_seconds, flush_timeout_seconds, min_backoff_seconds,
 //	          max_backoff_seconds, catch_up (left out if without bound)

@@ -95,6 +95,7 @@ type endsStatus struct {
 type configStatus struct {
 	Failover            string  `json:"failover"`
 	Overflow            string  `json:"overflow"`
+	Receivers           string  `json:"receivers"`
 	TellsEnds           bool    `json:"tells_ends"`
 	EndsDelaySeconds    float64 `json:"ends_delay_seconds"`
 	AsGauges            bool    `json:"as_gauges"`
@@ -307,6 +308,7 @@ func configStatusOf(c *Config) configStatus {
 	s := configStatus{
 		Failover:            "next_hub",
 		Overflow:            "refuse_new",
+		Receivers:           "hubs_only",
 		TellsEnds:           !c.NoEnds,
 		EndsDelaySeconds:    c.EndsDelay.Seconds(),
 		AsGauges:            c.AsGauges,
@@ -324,6 +326,9 @@ func configStatusOf(c *Config) configStatus {
 	}
 	if c.Failover == WaitForOwner {
 		s.Failover = "wait_for_owner"
+	}
+	if c.Receivers == HubsAndOthers {
+		s.Receivers = "hubs_and_others"
 	}
 	if c.Overflow == DropOldest {
 		s.Overflow = "drop_oldest"

@@ -55,7 +55,7 @@ func (t *teller) tell(ctx context.Context, hub Hub, lines []line) {
 		body = append(body, '\n')
 	}
 	r := t.router
-	res := heardIn(newPusher(hub, t.transport, min(r.cfg.PushTimeout, endsTimeout), &coding{}, r.metrics).tell(ctx, body))
+	res := heardIn(newPusher(hub, t.transport, min(r.cfg.PushTimeout, endsTimeout), r.cfg.Receivers, &coding{}, r.metrics).tell(ctx, body))
 	r.landedEnds(t.notices, lines, res, time.Now())
 	switch res.heard {
 	case heardUnknown:
