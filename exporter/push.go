@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,6 +109,10 @@ func (p *pusher) post(ctx context.Context, batch []*parcel) result {
 	req.Header["Idempotency-Key"] = nil
 
 	res, header := p.do(ctx, req, p.timeout, compressed)
+	if res.outcome == delivered && !body.whole() { // or the hub would not have seen all
+		res.outcome, res.doubt = tryNext, true
+		res.detail = fmt.Sprintf("answered with status %d before all of the request was sent", res.status)
+	}
 	if res.outcome != delivered && body.opened.Load() > 1 {
 		res.doubt = true // net/http has sent it again: the answer is to that, and the first may have arrived
 	}
@@ -205,7 +211,8 @@ func reasonOf(ctx context.Context, err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
-	return err.Error()
+	text := err.Error() // it may have in it what the hub said, at length
+	return strings.ToValidUTF8(text[:min(len(text), detailBytes)], "?")
 }
 
 // requestBody is a payload that can be read several times. It counts who reads
@@ -215,12 +222,23 @@ type requestBody struct {
 	payload []byte
 	readers atomic.Int32
 	opened  atomic.Int32 // how often
+	latest  atomic.Pointer[bodyReader]
 }
 
 func (b *requestBody) open() io.ReadCloser {
 	b.readers.Add(1)
 	b.opened.Add(1)
-	return &bodyReader{of: b, rest: b.payload}
+	r := &bodyReader{of: b, rest: b.payload}
+	b.latest.Store(r)
+	return r
+}
+
+// whole reports whether who began to read it last has got all.
+func (b *requestBody) whole() bool {
+	r := b.latest.Load()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.rest) == 0
 }
 
 func (b *requestBody) get() (io.ReadCloser, error) { return b.open(), nil }

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -39,8 +40,11 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	if v == "" {
 		return 0
 	}
-	if s, err := strconv.ParseUint(v, 10, 64); err == nil {
+	switch s, err := strconv.ParseUint(v, 10, 64); {
+	case err == nil:
 		return time.Duration(min(s, uint64(maxRetryAfter/time.Second))) * time.Second
+	case errors.Is(err, strconv.ErrRange): // all digits, and too many
+		return maxRetryAfter
 	}
 	if t, err := http.ParseTime(v); err == nil {
 		return min(max(t.Sub(now), 0), maxRetryAfter)
