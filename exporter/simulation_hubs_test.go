@@ -95,6 +95,8 @@ func (s *schedule) mischief() {
 		s.changeMembers()
 	case 25, 26:
 		s.deafen(name)
+	case 27:
+		s.replace(name)
 	case 24:
 		seen("stop")
 		s.stop(name)
@@ -103,6 +105,40 @@ func (s *schedule) mischief() {
 		header.Set("Location", "http://elsewhere/metrics")
 		replies("answers "+strconv.Itoa(status), exportertest.Reply{Status: status, Header: header, Body: "no\n"})
 	}
+}
+
+// replace puts somebody else at a hub's address for a while, to whom whatever is asked gets the
+// same answer.
+func (s *schedule) replace(name string) {
+	answer := strangersReplies[s.rnd.IntN(len(strangersReplies))]
+	what := "answer of a stranger " + strconv.Itoa(answer.Status)
+	s.ledger.note("%s: %s", name, what)
+	s.ledger.reached(what)
+	answer.Stranger = true
+	hub := s.net.hubs[name]
+	hub.Always(answer)
+	hub.Ended(answer)
+	if s.rnd.IntN(3) > 0 { // or the question whether it is ready goes to the hub
+		hub.Ready(answer)
+	}
+	for range s.rnd.IntN(4) {
+		s.activity()
+		s.pass(time.Duration(s.rnd.IntN(3000)) * time.Millisecond)
+		s.check()
+	}
+	if s.rnd.IntN(4) > 0 { // or it stays until the hub starts again
+		hub.Recover()
+	}
+}
+
+// strangersReplies are what is at a hub's address when it is not the hub.
+var strangersReplies = []exportertest.Reply{
+	{Status: http.StatusOK, Body: "<!DOCTYPE html>\n<title>Log in</title>\n", Header: http.Header{"Content-Type": {"text/html"}}},
+	{Status: http.StatusOK},
+	{Status: http.StatusNoContent},
+	{Status: http.StatusBadRequest, Body: "Client sent an HTTP request to an HTTPS server.\n"},
+	{Status: http.StatusFound, Header: http.Header{"Location": {"http://elsewhere/metrics"}}},
+	{Status: http.StatusNotFound, Body: "404 page not found\n"},
 }
 
 // stop stops a hub as a rolling upgrade does: it refuses pushes and is not ready until
