@@ -4,6 +4,7 @@ package bounded
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -13,7 +14,10 @@ import (
 // gateways may be long, operators and brackets may not be many.
 const MostBytes = 16 << 10
 
-// Parser is a parser that refuses what is longer than MostBytes.
+// Reserved begins the labels by which hubquery tells apart what it asks at a time. Nobody's expression may have them.
+const Reserved = "__hubquery_"
+
+// Parser is a parser that refuses what is longer than MostBytes, and Reserved labels. The Parser inside is for what hubquery writes itself.
 type Parser struct{ parser.Parser }
 
 // ParseExpr implements parser.Parser.
@@ -43,6 +47,9 @@ func (p Parser) ParseMetricSelectors(inputs []string) ([][]*labels.Matcher, erro
 }
 
 func check(input string) error {
+	if strings.Contains(input, Reserved) {
+		return fmt.Errorf("labels that begin with %s are hubquery's own", Reserved)
+	}
 	n, quote := 0, byte(0)
 	for i := 0; i < len(input); i++ {
 		c := input[i]

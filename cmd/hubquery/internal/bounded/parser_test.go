@@ -30,6 +30,10 @@ func TestParser(t *testing.T) {
 		_, err = p.ParseMetricSelectors([]string{"up", expr})
 		require.ErrorContains(t, err, "bytes outside of quotes")
 	}
+	for _, expr := range []string{`up{__hubquery_part__="0"}`, `count by (__hubquery_about__) (up)`, `label_replace(up, "__hubquery_about__", "came", "", "")`} {
+		_, err := p.ParseExpr(expr)
+		require.EqualError(t, err, "labels that begin with __hubquery_ are hubquery's own")
+	}
 	_, err := p.ParseExpr("sum(")
 	require.ErrorContains(t, err, "parse error")
 	sets, err := p.ParseMetricSelectors([]string{"up", "down"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -152,4 +153,29 @@ func (f *fleet) limited(t *testing.T, samples int) *engine.Engine {
 		configs = append(configs, shard.Config{Name: strconv.Itoa(i), Servers: []string{s.URL}, Kind: shard.Prometheus})
 	}
 	return newEngine(t, configs, func(c *engine.Config) { c.MaxSamples = samples })
+}
+
+// A shard that does not answer is waited for once in a query that is asked without it, whatever else is to be asked.
+func TestAMissingShardIsAskedOnce(t *testing.T) {
+	f := newFleet(t, 3)
+	f.engine = newEngine(t, f.configs(), func(c *engine.Config) { c.Now = func() time.Time { return time.UnixMilli(begin + 240*interval) } })
+	f.report("gw-0", true, 0, stay{0, 0, 100}, stay{1, 101, 240}) // so that it is asked who moved, and for raw series
+	f.report("gw-1", false, 1, stay{1, 0, 240})
+	f.shards[2].Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusBadGateway)
+		return true
+	})
+	f.asked()
+	q, err := f.engine.NewRangeQuery(engine.WithPartial(t.Context(), true), nil, nil, `sum(load)`, time.UnixMilli(begin), time.UnixMilli(begin+240*interval), 15*time.Second)
+	require.NoError(t, err)
+	defer q.Close()
+	ctx := engine.WithPartial(t.Context(), true)
+	r := q.Exec(ctx)
+	require.NoError(t, r.Err)
+	warnings, _ := r.Warnings.AsStrings("", 0, 0)
+	require.Len(t, warnings, 1)
+	assert.Contains(t, warnings[0], "the answer is without shard 2")
+	asked := f.asked()
+	assert.Equal(t, 1, asked[2])
+	assert.Greater(t, asked[0], 3)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/cmd/hubquery/internal/bounded"
 	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
 	"github.com/hubring/hubring/cmd/hubquery/internal/moves"
 	"github.com/hubring/hubring/cmd/hubquery/internal/servertest"
@@ -49,7 +50,7 @@ func BenchmarkQuery(b *testing.B) {
 	require.NoError(b, set.Use(configs))
 	e := engine.New(engine.Config{
 		Shards: set, GatewayLabel: "gatewayID", Timeout: time.Minute, Lookback: 5 * time.Minute, DefaultStep: time.Minute,
-		MaxSamples: 10_000_000, MaxSeries: 100_000, MaxMoved: 1000, Parser: parser.NewParser(parser.Options{}),
+		MaxSamples: 10_000_000, MaxSeries: 100_000, MaxMoved: 1000, Parser: bounded.Parser{Parser: parser.NewParser(parser.Options{})},
 		Registerer: registry, Logger: promslog.NewNopLogger(), Now: time.Now,
 	})
 	end := time.UnixMilli(begin).Add(24 * time.Hour)

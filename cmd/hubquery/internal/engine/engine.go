@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
+	"github.com/hubring/hubring/cmd/hubquery/internal/bounded"
 	"github.com/hubring/hubring/cmd/hubquery/internal/moves"
 	"github.com/hubring/hubring/cmd/hubquery/internal/shard"
 	"github.com/hubring/hubring/cmd/hubquery/internal/split"
@@ -34,7 +35,7 @@ type Config struct {
 	MaxMoved     int           // gateways that are worked out from raw series at a time
 	Archive      *shard.Server // for what is older than ArchiveAfter; or nil
 	ArchiveAfter time.Duration
-	Parser       parser.Parser
+	Parser       bounded.Parser
 	Registerer   prometheus.Registerer
 	Logger       *slog.Logger
 	Now          func() time.Time
@@ -59,7 +60,7 @@ func New(cfg Config) *Engine {
 		merge: promql.NewEngine(promql.EngineOpts{
 			Logger: cfg.Logger, MaxSamples: cfg.MaxSamples, Timeout: cfg.Timeout, LookbackDelta: cfg.Lookback,
 			NoStepSubqueryIntervalFn: func(int64) int64 { return cfg.DefaultStep.Milliseconds() },
-			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: cfg.Parser,
+			EnableAtModifier:         true, EnableNegativeOffset: true, Parser: cfg.Parser.Parser,
 		}),
 		partial: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hubquery_partial_answers_total", Help: "Queries that were answered without a shard.",

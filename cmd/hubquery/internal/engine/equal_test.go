@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/cmd/hubquery/internal/bounded"
 	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
 	"github.com/hubring/hubring/cmd/hubquery/internal/moves"
 	"github.com/hubring/hubring/cmd/hubquery/internal/servertest"
@@ -69,7 +70,7 @@ func newEngine(t *testing.T, configs []shard.Config, change func(*engine.Config)
 	cfg := engine.Config{
 		Shards: set, GatewayLabel: "gatewayID", Timeout: time.Minute, Lookback: 5 * time.Minute, DefaultStep: time.Minute,
 		MaxSamples: 10_000_000, MaxSeries: 100_000, MaxMoved: 1000,
-		Parser:     parser.NewParser(parser.Options{EnableExperimentalFunctions: true}),
+		Parser:     bounded.Parser{Parser: parser.NewParser(parser.Options{EnableExperimentalFunctions: true})},
 		Registerer: registry, Logger: promslog.NewNopLogger(), Now: time.Now,
 	}
 	if change != nil {

@@ -34,7 +34,7 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 	if s.archive {
 		return q.fromArchive(ctx, text, s.times)
 	}
-	expr, err := q.engine.cfg.Parser.ParseExpr(text)
+	expr, err := q.engine.cfg.Parser.Parser.ParseExpr(text)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +45,7 @@ func (q *query) stretch(ctx context.Context, text string, s stretch, shards []*s
 		movers = nil
 	}
 	q.engine.moved.Add(float64(len(movers)))
+	shards = q.there(shards)
 	storage := q.storage(shards, known)
 	var plan split.Plan
 	if len(shards) == 1 && len(movers) == 0 && expr.Type() == parser.ValueTypeVector {

@@ -44,7 +44,7 @@ type query struct {
 
 	mu       sync.Mutex // of what follows
 	warnings annotations.Annotations
-	missing  map[string]bool
+	missing  map[string]error // shards that did not answer, and are not asked again
 }
 
 // closers gives results back to the engine when nobody reads them any more.
@@ -63,13 +63,17 @@ func (c *closers) add(q promql.Query) {
 func (q *query) Exec(ctx context.Context) *promql.Result {
 	ctx, q.cancel = context.WithTimeoutCause(ctx, q.engine.cfg.Timeout, promql.ErrQueryTimeout("query execution"))
 	defer q.cancel()
-	q.missing = map[string]bool{}
+	q.missing = map[string]error{}
 	value, err := q.run(ctx)
 	if err == nil && len(q.missing) > 0 {
 		q.engine.partial.Inc()
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	for name, err := range q.missing {
+		// No warning of PromQL's: Thanos' ruler counts only the others, and by them it is known that rules see a part.
+		q.warnings.Add(fmt.Errorf("the answer is without shard %s: %w", name, err))
+	}
 	return &promql.Result{Value: value, Err: plain(ctx, err), Warnings: q.warnings}
 }
 
@@ -152,8 +156,8 @@ func (q *query) pieces(ctx context.Context, text string, reach split.Reach, shar
 // who returns the shards that have what expr looks at, and what they know of moves.
 func (q *query) who(ctx context.Context, expr parser.Expr, reach split.Reach, names []string) ([]*shard.Shard, *moves.Known, error) {
 	cfg := &q.engine.cfg
-	shards := cfg.Shards.All()
-	if len(shards) == 1 {
+	shards := q.there(cfg.Shards.All())
+	if len(shards) <= 1 {
 		return shards, &moves.Known{}, nil
 	}
 	var known *moves.Known
@@ -195,12 +199,20 @@ func (q *query) miss(name string, err error) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.missing[name] {
-		q.missing[name] = true
-		// No warning of PromQL's: Thanos' ruler counts only the others, and by them it is known that rules see a part.
-		q.warnings.Add(fmt.Errorf("the answer is without shard %s: %w", name, err))
+	if q.missing[name] == nil {
+		q.missing[name] = err
 	}
 	return nil
+}
+
+// there returns the shards that have answered so far: others would be waited for again, with each question.
+func (q *query) there(shards []*shard.Shard) []*shard.Shard {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.missing) == 0 {
+		return shards
+	}
+	return slices.DeleteFunc(slices.Clone(shards), func(sh *shard.Shard) bool { return q.missing[sh.Name] != nil })
 }
 
 func (q *query) warn(warnings ...error) {

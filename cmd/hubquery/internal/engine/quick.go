@@ -123,11 +123,11 @@ func (q *query) quick(ctx context.Context, text string, reach split.Reach, names
 	return v, err == nil, err
 }
 
-// forget takes back what a round has said that was for nothing.
+// forget takes back what the shards have said in a round that was for nothing.
 func (q *query) forget() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.warnings, q.missing = nil, map[string]bool{}
+	q.warnings = nil
 }
 
 // arrivals remembers when gateways came to shards.

@@ -148,6 +148,9 @@ func (a *asking) all(ctx context.Context, expr string, k *Known) ([][]promql.Ser
 	errs := make([]error, len(a.shards))
 	var wg sync.WaitGroup
 	for i, sh := range a.shards {
+		if k.Missing[sh.Name] != nil { // it would be waited for again
+			continue
+		}
 		wg.Go(func() { answers[i], _, errs[i] = sh.Query(ctx, q, a.from, a.to, a.budget) })
 	}
 	wg.Wait()

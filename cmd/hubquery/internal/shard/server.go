@@ -94,10 +94,13 @@ type Query struct {
 const Lookback = 5 * time.Minute
 
 // check returns what is wrong with an answer's times. What follows rests on them.
-func (q Query) check(a *answer) error {
+func (q Query) check(a *answer, kind string) error {
 	for _, s := range a.series {
 		if a.kind == "vector" && len(s.Floats) != 1 {
 			return fmt.Errorf("a series of an instant has %d values", len(s.Floats))
+		}
+		if a.kind == "vector" && kind == Prometheus && s.Floats[0].T != q.Start {
+			return fmt.Errorf("the answer has a value at %s, and was asked for one at %s", seconds(s.Floats[0].T), seconds(q.Start))
 		}
 		for i, p := range s.Floats {
 			switch {
@@ -139,7 +142,7 @@ func (s *Server) Query(ctx context.Context, q Query, budget *Budget) ([]promql.S
 	defer body.Close()
 	a, err := read(body, budget)
 	if err == nil && a.status == "success" {
-		err = errors.Join(q.check(a), drain(body))
+		err = errors.Join(q.check(a, s.kind), drain(body))
 	}
 	switch {
 	case errors.Is(err, ErrHistograms), isTooMany(err):
@@ -270,6 +273,9 @@ func (s *Server) unavailable(ctx context.Context, err error) error {
 func (s *Server) learn(ctx context.Context) error {
 	err := s.ask(ctx)
 	s.down.Store(err != nil)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s: %w", s.url, err)
+	}
 	return err
 }
 

@@ -111,6 +111,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		}, "not an answer of the query API"},
 		"an instant of no value":   {say(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"}}]}}`), "0 values"},
 		"an instant of two values": {say(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"values":[[1,"1"],[2,"1"]]}]}}`), "2 values"},
+		"an instant of another":    {say(200, `{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1.001,"1"]}]}}`), "has a value at 1.001, and was asked for one at "},
 		"times that go back":       {say(200, `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[2,"1"],[1,"1"]]}]}}`), "from 2 back to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ func (d *doors) series(w http.ResponseWriter, r *http.Request) {
 	}
 	l := newListing(w, limit)
 	warnings, err := d.list(r.Context(), s, query, l)
-	if err != nil && !l.begun {
+	if err != nil && !l.sent() {
 		failWith(w, err)
 		return
 	}
@@ -123,6 +123,7 @@ type listing struct {
 	w     http.ResponseWriter
 	to    *bufio.Writer
 	begun bool
+	bytes int // written, sent or not
 	some  bool
 	seen  map[uint64]struct{} // what was written, by its hash
 	limit int
@@ -135,13 +136,21 @@ func newListing(w http.ResponseWriter, limit int) *listing {
 	return &listing{w: w, to: bufio.NewWriterSize(w, 256<<10), seen: map[uint64]struct{}{}, limit: limit}
 }
 
+// sent reports whether some of it has left, so that an error cannot be said any more.
+func (l *listing) sent() bool { return l.to.Buffered() < l.bytes }
+
+func (l *listing) put(text []byte) {
+	l.bytes += len(text)
+	_, _ = l.to.Write(text) // whoever asked is gone
+}
+
 func (l *listing) begin() {
 	if l.begun {
 		return
 	}
 	l.begun = true
 	l.w.Header().Set("Content-Type", "application/json")
-	_, _ = l.to.WriteString(`{"status":"success","data":[`)
+	l.put([]byte(`{"status":"success","data":[`))
 }
 
 func (l *listing) end(warnings []string) {
@@ -239,10 +248,10 @@ func (l *listing) write(object []byte) {
 	l.seen[hash] = struct{}{}
 	l.begin()
 	if l.some {
-		_ = l.to.WriteByte(',')
+		l.put([]byte{','})
 	}
 	l.some = true
-	_, _ = l.to.Write(object)
+	l.put(object)
 }
 
 // readObject reads to the end of an object of strings, such as a series' labels.

@@ -106,6 +106,11 @@ func TestSeriesThatBreakOff(t *testing.T) {
 			return true
 		}
 	}
+	const head = `{"status":"success","data":[`
+	var series strings.Builder // more than is held back
+	for i := range 20_000 {
+		fmt.Fprintf(&series, `{"n":"%d","a":"bcd"},`, i)
+	}
 	for _, c := range []struct {
 		body string
 		cut  bool
@@ -125,6 +130,14 @@ func TestSeriesThatBreakOff(t *testing.T) {
 		{`{"status":"success","data":[,{"a":"b"}]}`, false},
 	} {
 		h.shards[1].Intercept(broken(c.body, c.cut))
+		got := h.get("/api/v1/series", "match[]", "load")
+		assert.Equal(t, http.StatusServiceUnavailable, got.code, "nothing was sent yet: %.80s", c.body)
+		assert.Contains(t, got.json.Error, "shard 1")
+		if !strings.HasPrefix(c.body, head) {
+			continue
+		}
+		long := head + series.String() + strings.TrimPrefix(c.body, head)
+		h.shards[1].Intercept(broken(long, c.cut))
 		for _, encoding := range []string{"identity", "gzip"} {
 			before := h.value("hubquery_queries_total", "aborted", "series")
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, h.url+"/api/v1/series?match[]=load", nil)
