@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/hashring/consistent"
 )
 
 // What a controller of a large fleet might set. All other fields have defaults.
@@ -21,6 +22,16 @@ func ExampleConfig() {
 		SpoolDir:      "/var/lib/controller/exporter",
 		SpoolBytes:    20 << 30,
 		PushTimeout:   5 * time.Second,
+	}
+	fmt.Println(cfg.Validate())
+	// Output: <nil>
+}
+
+// Gateways are placed by the circle of buraksezer/consistent, with these parameters.
+func ExampleConfig_ring() {
+	cfg := exporter.Config{
+		Hubs: []exporter.Hub{{URL: "http://edgehub-0:9091"}, {URL: "http://edgehub-1:9091"}},
+		Ring: consistent.Config{PartitionCount: 20_011, ReplicationFactor: 200}.Ring,
 	}
 	fmt.Println(cfg.Validate())
 	// Output: <nil>

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
 )
@@ -25,15 +24,15 @@ func ExampleNew() {
 	// edgehub-2
 }
 
-// An exporter whose gateways are placed by the circle.
+// What builds a ring of hubs, as an exporter is given it.
 func ExampleConfig_Ring() {
-	circle := consistent.Config{PartitionCount: 20_011, ReplicationFactor: 200}
-	_, err := exporter.New(exporter.Config{
-		Hubs: []exporter.Hub{{URL: "http://edgehub-0:9091"}, {URL: "http://edgehub-1:9091"}},
-		Ring: circle.Ring,
-	})
-	fmt.Println(err)
-	// Output: <nil>
+	build := consistent.Config{PartitionCount: 20_011, ReplicationFactor: 200}.Ring
+	ring, err := build([]hashring.Node{{Name: "edgehub-1"}, {Name: "edgehub-0"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(ring.Nodes(), ring.Owner("gw-0017"))
+	// Output: [edgehub-0 edgehub-1] edgehub-0
 }
 
 // All that is wrong is said at once.
