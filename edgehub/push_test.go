@@ -216,3 +216,14 @@ func TestPushOfAnEmbedder(t *testing.T) {
 	require.NoError(t, s.Drain(t.Context()))
 	f(RefusedError{http.StatusServiceUnavailable, "stopping", "push to another one"}, 1, Text, "x 1\n")
 }
+
+// A push of nothing is what an exporter tries a hub with that it had given up.
+func TestPushOfNothing(t *testing.T) {
+	s := serve(t, Config{})
+	answer, text := s.do("POST", "/metrics", "")
+	assert.Equal(t, http.StatusOK, answer.StatusCode, text)
+	assert.Zero(t, s.Stats().Received)
+	_ = s.Drain(ended())
+	answer, _ = s.do("POST", "/metrics", "")
+	assert.Equal(t, http.StatusServiceUnavailable, answer.StatusCode, "a push of something is refused as well")
+}

@@ -3,8 +3,8 @@ package exporter
 import "time"
 
 // breaker says whether a hub is stepped over, and until when. It opens with a
-// request that fails, and closes when a probe of the hub's readiness succeeds.
-// Then the hub is on trial: it gets one request at a time until it has taken one.
+// push that fails, and closes when a probe succeeds: the hub says that it is ready, and
+// takes a push of nothing. Then the hub is on trial: it gets one request at a time until it has taken one.
 type breaker struct {
 	down      bool // stepped over
 	trial     bool
@@ -20,8 +20,8 @@ type breaker struct {
 
 // putOffLocked sets the time of the next probe.
 func (b *breaker) putOffLocked(cfg *Config, retryAfter time.Duration, now time.Time) time.Duration {
-	// Only a delivered push sets failures to 0: a hub may answer probes and
-	// refuse every push.
+	// Only delivered samples set failures to 0: a hub may take pushes of nothing
+	// and no others.
 	b.failures++
 	wait := max(backoff(b.failures, cfg.MinBackoff, cfg.MaxBackoff, cfg.random), retryAfter)
 	b.retryAt = now.Add(wait)

@@ -80,7 +80,8 @@ type Hub struct {
 	// address. The default is the host (and port) of URL.
 	Name string
 	// URL is the base, such as http://edgehub-0:9091. Samples are pushed to
-	// URL/metrics, and URL/-/ready is asked when the hub was down.
+	// URL/metrics. When the hub was down URL/-/ready is asked, and then URL/metrics has
+	// to take a push of nothing.
 	URL string
 	// Weight is the hub's share of the gateways relative to the others', from
 	// 0.001 to 1000; 0 means 1.
@@ -153,8 +154,8 @@ type Config struct {
 	// request; 200 ms.
 	BatchWait time.Duration
 
-	// PushTimeout bounds one request, from connecting to its answer; 10 s. A
-	// probe has 2 s at most.
+	// PushTimeout bounds one request, from connecting to its answer; 10 s. The
+	// question whether a hub is ready has 2 s at most.
 	PushTimeout time.Duration
 	// FlushTimeout is how long Run goes on sending when its context has
 	// ended; 10 s.

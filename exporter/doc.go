@@ -27,8 +27,8 @@
 // of anybody else at its address, also a 200, means that the hub is down, but for
 // what Config.Receivers lets in.
 //
-// A hub that fails is stepped over until a probe of its /-/ready succeeds, and then
-// gets one request at a time until it has taken one. What has piled up for it comes
+// A hub that fails is stepped over until it says on /-/ready that it is ready and takes
+// a push of nothing, and then gets one request at a time until it has taken one. What has piled up for it comes
 // at less than twice the rate at which samples are submitted for it anyway.
 //
 // When another hub acknowledges a gateway's samples than before, the one that it left is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -386,7 +387,11 @@ func TestEndThatWasPutOff(t *testing.T) {
 		left := time.Now()
 		h.submit(2, ids...)
 		pass(time.Minute)
-		hub.answer(reply{status: 503}, reply{}) // answers probes only
+		hub.revive()
+		hub.mu.Lock()
+		hub.ended = reply{status: 500}
+		hub.mu.Unlock()
+		hub.say(slices.Repeat([]reply{{status: 503}}, 1000)...) // takes pushes of nothing only
 		pass(10 * time.Second)
 		h.submit(3, ids...)
 		pass(time.Minute)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -219,11 +220,11 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	})
 }
 
-// A hub that answers probes and refuses every push is tried less and less often.
+// A hub that takes pushes of nothing and refuses all others is tried less and less often.
 func TestProbeAloneDoesNotResetTheBackoff(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(2)
-		f["hub-0"].answer(reply{status: 500}, reply{})
+		f["hub-0"].say(slices.Repeat([]reply{{status: 500}}, 1000)...)
 		h := start(t, f, func(c *Config) { c.MaxBackoff = 10 * time.Second })
 		for value := range 120 {
 			h.submit(value, gateways(20)...)

@@ -112,8 +112,12 @@ func (h *fakeHub) say(script ...reply) {
 	h.script = append(h.script, script...)
 }
 
-func (h *fakeHub) next(isPush bool) reply {
+func (h *fakeHub) next(isPush, isTrial bool) reply {
 	switch {
+	case isTrial && h.always != nil:
+		return *h.always
+	case isTrial:
+		return reply{}
 	case !isPush:
 		return h.probe
 	case len(h.script) > 0:
@@ -143,9 +147,15 @@ func (f fleet) RoundTrip(req *http.Request) (*http.Response, error) {
 		return h.hear(req, body)
 	}
 	isPush := req.Method == http.MethodPost && req.URL.Path == "/metrics"
+	isTrial := isPush && req.ContentLength == 0
+	isPush = isPush && !isTrial
+	what := req.Method
+	if isTrial {
+		what = "TRIAL"
+	}
 	h.mu.Lock()
-	r := h.next(isPush)
-	h.requests = append(h.requests, fmt.Sprintf("%s %s %s", time.Since(h.start), req.Method, req.URL.Path))
+	r := h.next(isPush, isTrial)
+	h.requests = append(h.requests, fmt.Sprintf("%s %s %s", time.Since(h.start), what, req.URL.Path))
 	h.mu.Unlock()
 
 	if r.after > 0 {
@@ -309,6 +319,13 @@ func (h *fakeHub) asked() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.requests)
+}
+
+// said returns all requests as one text.
+func (h *fakeHub) said() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.requests, "\n")
 }
 
 // gatewaysOf returns the gateways that samples are of, each once, sorted.

@@ -150,13 +150,31 @@ func (d *draft) release() {
 	}
 }
 
-// probe asks whether the hub is there and ready.
+// probe asks whether the hub is ready, and then whether it takes a push, of nothing: one that
+// says that it is ready may hang or refuse whatever is sent to it.
 func (p *pusher) probe(ctx context.Context) result {
-	req, err := http.NewRequest(http.MethodGet, p.probeAt, nil)
+	res := p.ask(ctx, http.MethodGet, p.probeAt, min(p.timeout, maxProbeTime))
+	if res.outcome != delivered {
+		return res
+	}
+	res = p.ask(ctx, http.MethodPost, p.pushURL, p.timeout) // a slow hub takes pushes, too
+	if res.outcome != delivered && res.outcome != cut {
+		res.detail = "an empty push: " + res.detail
+	}
+	return res
+}
+
+// ask sends a request without a body.
+func (p *pusher) ask(ctx context.Context, method, url string, timeout time.Duration) result {
+	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		return result{outcome: tryNext, detail: err.Error()}
 	}
-	res, header := p.do(ctx, req, min(p.timeout, maxProbeTime), false)
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", exposition.ContentType)
+		req.Header["Idempotency-Key"] = nil // as in post
+	}
+	res, header := p.do(ctx, req, timeout, false)
 	if res.known {
 		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}

@@ -12,8 +12,8 @@ const (
 	// maxRetryAfter bounds what a hub may ask for, so that a wrong clock or a
 	// typing error does not put it out of use.
 	maxRetryAfter = time.Minute
-	// maxProbeTime bounds a probe, which asks for a few bytes: a hub that is back
-	// must not wait for one whose packets were lost.
+	// maxProbeTime bounds the question whether a hub is ready, which asks for a few
+	// bytes: a hub that is back must not wait for one whose packets were lost.
 	maxProbeTime = 2 * time.Second
 	// flushProbeWait bounds the wait for the next probe while Run flushes:
 	// there is little time left, and a probe is cheap.

@@ -81,7 +81,7 @@ var situations = []string{
 	"kill", "start", "stop", "freeze", "thaw", "name gone", "slow", "hang", "lost acknowledgement", "cut body", "kept and failed",
 	"answer 200", "answer 302", "answer 400", "answer 413", "answer 415", "answer 422", "answer 429", "answer 500", "answer 503", "no answer",
 	"poison", "gateway refused by its hub", "halved", "gzip", "gzip taken back", "arrived again", "parcel beyond BatchBytes",
-	"hub alive again", "probe failed", "hub catching up", "failover", "all hubs down",
+	"hub alive again", "probe failed", "trial failed", "hub catching up", "failover", "all hubs down",
 	"dropped: rejected_400", "dropped: rejected_413", "dropped: rejected_422", "dropped: rejected_429", "dropped: queue_overflow",
 	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side",
 	"push acknowledged", "push rejected", "push dropped", "push gave up", "flush ended", "flush gave up", "flush closed",

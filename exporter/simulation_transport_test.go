@@ -34,6 +34,7 @@ type watchedTransport struct {
 // hubView is what an exporter must think of a hub, by the answers that it got.
 type hubView struct {
 	down, trial bool
+	ready       bool      // it said so, and is to take a push of nothing
 	failures    int       // in a row
 	changed     time.Time // when it went down or up
 	chained     time.Time // when a request last ended that the hub is not to blame for
@@ -78,6 +79,11 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		w.probeDeparts(host)
 		resp, err := w.inner.RoundTrip(req)
 		w.probeLands(host, resp, err)
+		return resp, err
+	}
+	if req.ContentLength == 0 {
+		resp, err := w.inner.RoundTrip(req)
+		w.trialLands(host, resp, err)
 		return resp, err
 	}
 	zipped := req.Header.Get("Content-Encoding") == "gzip"
@@ -297,19 +303,44 @@ func (w *watchedTransport) probeDeparts(host string) {
 	}
 }
 
+// probeLands notes what a hub says when it is asked whether it is ready. One that is has to
+// take a push of nothing as well.
 func (w *watchedTransport) probeLands(host string, resp *http.Response, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	v := w.viewLocked(host)
+	if v.ready = isWell(resp, err); !v.ready {
+		w.stillDownLocked(v)
+	}
+}
+
+// trialLands notes what became of a push of nothing.
+func (w *watchedTransport) trialLands(host string, resp *http.Response, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	v, now := w.viewLocked(host), time.Now()
-	if err == nil && resp.StatusCode == http.StatusOK && resp.Header.Get(exposition.HubHeader) != "" {
-		v.down, v.trial, v.changed = false, true, now
-		v.life, v.young = v.life+1, 0
-		w.ledger.note("%s is alive", host)
-		w.ledger.reached("hub alive again")
+	if !v.ready && w.ring != nil { // a hub that left and is back may be asked for both
+		w.ledger.breaks("%s is sent a push of nothing, and has not said that it is ready", host)
+	}
+	v.ready = false
+	if !isWell(resp, err) {
+		w.ledger.reached("trial failed")
+		w.stillDownLocked(v)
 		return
 	}
+	v.down, v.trial, v.changed = false, true, now
+	v.life, v.young = v.life+1, 0
+	w.ledger.note("%s is alive", host)
+	w.ledger.reached("hub alive again")
+}
+
+func isWell(resp *http.Response, err error) bool {
+	return err == nil && resp.StatusCode == http.StatusOK && resp.Header.Get(exposition.HubHeader) != ""
+}
+
+func (w *watchedTransport) stillDownLocked(v *hubView) {
 	v.failures++
-	v.notBefore = now.Add(w.leastBackoff(v.failures))
+	v.notBefore = time.Now().Add(w.leastBackoff(v.failures))
 	w.ledger.reached("probe failed")
 }
 

@@ -343,7 +343,8 @@ func TestStatusWhileCatchingUp(t *testing.T) {
 		h.submit(1, gateways(5)...)
 		pass(10 * time.Second)
 		assert.Equal(t, "down", asJSON(t, h.e, "").Hubs[0].State)
-		f["hub-0"].answer(reply{after: 8 * time.Second}, reply{})
+		f["hub-0"].revive()
+		f["hub-0"].say(reply{after: 8 * time.Second})
 		pass(7 * time.Second) // a probe comes within 5 s, and then a push that is slow
 
 		s := asJSON(t, h.e, "gateway=gw-000")

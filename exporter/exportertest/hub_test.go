@@ -302,3 +302,39 @@ func TestParseNamesTheLine(t *testing.T) {
 	_, err := exportertest.Parse([]byte("a 1\nb{ 2\n"))
 	require.ErrorContains(t, err, "line 2")
 }
+
+// A push of nothing, by which an exporter tries a hub that was down, takes no reply that is
+// meant for samples.
+func TestPushOfNothingTakesNoReply(t *testing.T) {
+	hub, client, url := served(t)
+	hub.Reply(exportertest.Reply{Status: 500})
+	assert.Equal(t, "200 OK", post(client, url, ""))
+	assert.Equal(t, "500 Internal Server Error", post(client, url, "a 1\n"))
+	hub.Always(exportertest.Reply{Status: 503})
+	assert.Equal(t, "503 Service Unavailable", post(client, url, ""))
+}
+
+// A hub's answers say that they are a hub's, and why samples are refused; a stranger's do not.
+func TestWhoAnswers(t *testing.T) {
+	hub, client, url := served(t)
+	ask := func(method, path, body string) http.Header {
+		t.Helper()
+		resp, err := client.Do(request(t, method, url+path, strings.NewReader(body)))
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		return resp.Header
+	}
+	for _, path := range []string{"/-/ready", "/-/healthy", "/no/such/page", "/metrics"} {
+		assert.Equal(t, "edgehub/exportertest", ask("GET", path, "").Get("Hubring-Hub"), path)
+	}
+	assert.Equal(t, "edgehub/exportertest", ask("POST", "/gateways/ended", "").Get("Hubring-Hub"))
+	refused := ask("POST", "/metrics", "wrong\n")
+	assert.Equal(t, "edgehub/exportertest", refused.Get("Hubring-Hub"))
+	assert.Equal(t, "malformed", refused.Get("Hubring-Reason"))
+	hub.Always(exportertest.Reply{Stranger: true, Header: http.Header{"Server": {"nginx"}}})
+	strange := ask("POST", "/metrics", "a 1\n")
+	assert.Empty(t, strange.Get("Hubring-Hub"))
+	assert.Empty(t, strange.Get("Accept-Encoding"))
+	assert.Equal(t, "nginx", strange.Get("Server"))
+	assert.Empty(t, hub.Samples())
+}

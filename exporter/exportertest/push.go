@@ -58,7 +58,10 @@ func (h *Hub) begin(r *http.Request) (Reply, Push) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.noteLocked(r)
-	reply := h.nextLocked()
+	reply := h.always
+	if r.ContentLength != 0 {
+		reply = h.nextLocked()
+	}
 	if reply.Status == 0 {
 		reply.Status = http.StatusOK
 	}

@@ -49,7 +49,8 @@ func (r *Reply) takes() bool { return r.Kept || !r.Stranger && r.Status >= 200 &
 
 // Reply makes the hub treat the next pushes so, one each, in the order of their
 // arrival, and after those that it was told before. Later ones get what Always
-// said, or 200.
+// said, or 200. A push without a body, by which an exporter tries a hub that was down,
+// takes none of these replies: it gets what Always said.
 //
 // A client whose requests may be repeated, as an exporter's, has them repeated by
 // net/http, unseen, when a connection that was used before is cut before an answer.
