@@ -51,6 +51,15 @@ func (p pod) number(t *testing.T) int {
 	return n
 }
 
+// Every hub calls itself as exporters do, or each of their answers would be of another one.
+func TestHubsKnowTheirNames(t *testing.T) {
+	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
+		for _, h := range r.hubs(t) {
+			assert.Equal(t, h.address, flagValue(t, h.args, "hub.name", ""))
+		}
+	})
+}
+
 // Every hub asks the servers of its own number what they have stored, each for the cursor that it scrapes
 // as, and logs in where that is needed.
 func TestHubsAskTheirServers(t *testing.T) {
