@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // gatewayReport is about what a gateway of a real fleet reports: 303 samples, of
@@ -109,7 +112,11 @@ func BenchmarkJoin(b *testing.B) {
 type discard struct{ header http.Header }
 
 func (d discard) RoundTrip(req *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Header: d.header, Body: http.NoBody}, req.Body.Close()
+	if req.Body == nil { // a probe
+		return &http.Response{StatusCode: http.StatusOK, Header: d.header, Body: http.NoBody}, nil
+	}
+	_, err := io.Copy(io.Discard, req.Body)
+	return &http.Response{StatusCode: http.StatusOK, Header: d.header, Body: http.NoBody}, errors.Join(err, req.Body.Close())
 }
 
 // All that the exporter does for a sample, from Submit to the answer, without a
@@ -125,7 +132,7 @@ func BenchmarkPipeline(b *testing.B) {
 		b.Run(coding, func(b *testing.B) {
 			e, err := New(Config{
 				Hubs:      []Hub{{URL: "http://a"}, {URL: "http://b"}, {URL: "http://c"}},
-				Transport: discard{http.Header{"Accept-Encoding": {coding}}},
+				Transport: discard{http.Header{exposition.HubHeader: {"edgehub/1"}, "Accept-Encoding": {coding}}},
 				Logger:    slog.New(slog.DiscardHandler),
 			})
 			if err != nil {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // small is a demo that ends in seconds.
@@ -164,6 +165,7 @@ func TestAHubThatLiesIsFound(t *testing.T) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost && pushes.Add(1) == 2 {
 				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set(exposition.HubHeader, "edgehub/liar")
 				return
 			}
 			honest.ServeHTTP(w, r)
