@@ -161,7 +161,9 @@ func isNotTold(t *testing.T, missing, ended reply) {
 	h.submit(2, gateway)
 	pass(time.Second)
 	f["hub-0"].answer(reply{}, missing)
+	f["hub-0"].mu.Lock()
 	f["hub-0"].ended = ended
+	f["hub-0"].mu.Unlock()
 	pass(2 * time.Minute)
 	assert.Equal(t, 1, h.count("ends_total", "unsupported"))
 	assert.Equal(t, 2, h.count("hub_up"))

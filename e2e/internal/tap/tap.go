@@ -42,7 +42,7 @@ func (p *Push) Acknowledged() bool { return p.Status == http.StatusOK }
 
 // RoundTrip implements http.RoundTripper.
 func (t *Tap) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Method != http.MethodPost || strings.HasSuffix(req.URL.Path, "/gateways/ended") {
+	if req.Method != http.MethodPost || req.GetBody == nil || strings.HasSuffix(req.URL.Path, "/gateways/ended") { // a probe pushes nothing
 		return t.Base.RoundTrip(req)
 	}
 	p := &Push{Hub: req.URL.Host, zipped: req.Header.Get("Content-Encoding") == "gzip"}
