@@ -105,6 +105,7 @@ func (q *query) parts(ctx context.Context, r *round) ([][]promql.Series, error) 
 	answers := make([][][]promql.Series, len(r.plan.Parts)) // of each part and shard, of movers, of no gateway
 	asides := make([]aside, len(r.plan.Parts))
 	w := newWork(ctx)
+	defer w.cancel(nil)
 	fromRaw := func(i, k int, name string, of split.Gateways) {
 		part := r.plan.Parts[i]
 		restricted := split.Restrict(part.Expr, of.Only())

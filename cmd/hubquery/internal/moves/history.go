@@ -83,19 +83,22 @@ func (h *History) keep(shards []*shard.Shard, from, to int64, k *Known) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.Now()
-	if !slices.Equal(h.shards, shards) || len(h.spans) > mostSpans || h.movers > mostMovers {
+	if h.spans == nil || !slices.Equal(h.shards, shards) || len(h.spans) > mostSpans || h.movers > mostMovers {
 		h.shards, h.spans, h.movers = shards, map[int64]moved{}, 0
 	}
-	over := min(to, now.Add(-settled).UnixMilli())
-	for begin := from; begin+span.Milliseconds() <= over; begin += span.Milliseconds() {
-		m := moved{until: now.Add(heldFor), gateway: map[string][]Begin{}}
-		for gateway, begins := range k.Moved {
-			if slices.ContainsFunc(begins, func(b Begin) bool { return start(b.At) == begin }) {
-				m.gateway[gateway] = begins
+	over := start(min(to, now.Add(-settled).UnixMilli()))
+	from = max(from, over-mostSpans*span.Milliseconds()) // a query may be about years
+	for begin := from; begin < over; begin += span.Milliseconds() {
+		h.movers -= len(h.spans[begin].gateway)
+		h.spans[begin] = moved{until: now.Add(heldFor), gateway: map[string][]Begin{}}
+	}
+	for gateway, begins := range k.Moved {
+		for _, b := range begins {
+			if at := start(b.At); at >= from && at < over && h.spans[at].gateway[gateway] == nil {
+				h.spans[at].gateway[gateway] = begins
+				h.movers++
 			}
 		}
-		h.movers += len(m.gateway) - len(h.spans[begin].gateway)
-		h.spans[begin] = m
 	}
 }
 
