@@ -174,14 +174,27 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.outcomes <- fmt.Sprintf("%d aborted", n)
 		out.Abort()
 	}
+	watched := out.conn != nil
 	out.Owe(&Response{
 		Key:   key,
-		Taken: func() { h.outcomes <- fmt.Sprintf("%d taken", n) },
-		Lost:  func(written bool) { h.outcomes <- fmt.Sprintf("%d lost, written: %v", n, written) },
+		Taken: func() { h.outcome(key, watched, fmt.Sprintf("%d taken", n)) },
+		Lost:  func(written bool) { h.outcome(key, watched, fmt.Sprintf("%d lost, written: %v", n, written)) },
 	})
 	if after != nil {
 		after(r)
 	}
+}
+
+// outcome is what became of a response of key. A watched one has to be on the account
+// until this has returned: a newer scrape waits for those that it finds there.
+func (h *hub) outcome(key string, watched bool, text string) {
+	if watched {
+		h.desk.mu.Lock()
+		owed := len(h.desk.ledgers[key].owed)
+		h.desk.mu.Unlock()
+		assert.NotZero(h.t, owed, "a scrape that begins now does not wait for what is told: %s", text)
+	}
+	h.outcomes <- text
 }
 
 // becomes waits for what becomes of one response, and then the next. Want is how it

@@ -82,7 +82,7 @@ func (d *Desk) report(done []outcome) {
 
 func (d *Desk) tell(o outcome) {
 	defer close(o.told) // a newer scrape may wait for it
-	d.close(o)
+	defer d.close(o)    // not before: a newer scrape waits for what is on the account
 	if o.taken {
 		o.Taken()
 	} else {
