@@ -44,12 +44,12 @@ const (
 	byCircle     = "consistent"
 )
 
-// ring is the exporter's Config.Ring. Nil is its own.
-func (c Config) ring() func(nodes []hashring.Node) (*hashring.Ring, error) {
+// newRing is the exporter's Config.Ring.
+func (c Config) newRing() func(nodes []hashring.Node) (*hashring.Ring, error) {
 	if c.Placement == byCircle {
 		return consistent.Config{}.Ring
 	}
-	return nil
+	return hashring.New
 }
 
 const (
@@ -102,6 +102,7 @@ type demo struct {
 	registry *prometheus.Registry
 	ledger   *account.Ledger
 	chaos    *chaos
+	ring     *hashring.Ring // the exporter's
 	started  time.Time
 	ran      time.Duration // how long the gateways reported
 	refused  atomic.Uint64 // samples that Submit did not take in
@@ -150,9 +151,16 @@ func (d *demo) build() error {
 		}
 		hubs = append(hubs, exporter.Hub{Name: h.name, URL: "http://" + h.addr})
 	}
+	var nodes []hashring.Node
+	for _, h := range hubs {
+		nodes = append(nodes, hashring.Node{Name: h.Name})
+	}
 	var err error
+	if d.ring, err = d.newRing()(nodes); err != nil {
+		return err
+	}
 	d.exporter, err = exporter.New(exporter.Config{
-		Hubs: hubs, Ring: d.ring(), MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
+		Hubs: hubs, Ring: d.newRing(), MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
 		Registerer: d.registry, Logger: d.Logger,
 	})
 	if err != nil {

@@ -31,36 +31,18 @@ type Shard struct {
 	Died            int // with the shard's hub
 }
 
-// Source is how many samples of one source are in each shard, those from before
-// the split and the others.
+// Source is how many samples of one source are in each shard.
 type Source struct {
-	Name          string
-	Gateway       bool
-	Before, After []int
+	Name    string
+	Gateway bool
+	In      []int
 }
 
 // Home is the shard that has most of the source's samples, or -1 for none.
-func (s *Source) Home() int {
-	most := make([]int, len(s.Before))
-	for i := range most {
-		most[i] = s.Before[i] + s.After[i]
-	}
-	return largest(most, -1)
-}
-
-// HomeBefore is the shard that has most of those from before the split, or -1.
-func (s *Source) HomeBefore() int { return largest(s.Before, -1) }
+func (s *Source) Home() int { return largest(s.In, -1) }
 
 // TakenBy is the shard beside home that has most of the source's samples, or -1.
-// The samples from before the split count too, since what a dying hub did not
-// acknowledge goes to the next one.
-func (s *Source) TakenBy(home int) int {
-	all := make([]int, len(s.Before))
-	for i := range all {
-		all[i] = s.Before[i] + s.After[i]
-	}
-	return largest(all, home)
-}
+func (s *Source) TakenBy(home int) int { return largest(s.In, home) }
 
 func largest(counts []int, except int) int {
 	best := -1

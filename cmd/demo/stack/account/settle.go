@@ -26,7 +26,6 @@ type Question struct {
 	View   View
 	Graves []Grave
 	Shards int   // how many there are
-	Split  int64 // a hub was killed then, in milliseconds; 0 for never
 	Since  int64 // series with a sample later than this count as present
 }
 
@@ -84,7 +83,7 @@ func newSettlement(q Question) *settlement {
 		if s.sources[g.source] == nil {
 			s.sources[g.source] = &Source{
 				Name: g.source, Gateway: g.gateway,
-				Before: make([]int, q.Shards), After: make([]int, q.Shards),
+				In: make([]int, q.Shards),
 			}
 			s.result.Sources = append(s.result.Sources, s.sources[g.source])
 		}
@@ -163,14 +162,10 @@ func (s *settlement) present(g *Group, samples []shard.Sample) {
 // stored takes note of a submitted sample that is in one shard or more.
 func (s *settlement) stored(p position, key string, copies []shard.Sample) {
 	s.result.Stored++
-	source, at := s.sources[p.group.source], copies[0].Time
+	source := s.sources[p.group.source]
 	for _, c := range copies {
 		s.result.Shards[c.Shard].Samples++
-		if at < s.Split {
-			source.Before[c.Shard]++
-		} else {
-			source.After[c.Shard]++
-		}
+		source.In[c.Shard]++
 	}
 	if len(copies) > 1 {
 		s.result.Copies += uint64(len(copies) - 1)
@@ -178,7 +173,7 @@ func (s *settlement) stored(p position, key string, copies []shard.Sample) {
 			s.result.Conflicts.add(key, 1)
 		}
 	}
-	if p.group.value != nil && !equal(p.group.value(p.index, at), copies[0].Value) {
+	if p.group.value != nil && !equal(p.group.value(p.index, copies[0].Time), copies[0].Value) {
 		s.result.Altered.add(key, 1)
 	}
 }
