@@ -43,6 +43,7 @@ type options struct {
 	archive       string
 	archiveAfter  time.Duration
 	stopTimeout   time.Duration
+	collector     string // of spans
 	experiments   bool
 	pprof         bool
 	given         map[string]string // flags, for the API
@@ -78,6 +79,7 @@ func parse(args []string) (options, error) {
 	app.Flag("web.cors.origin", "Origins whose pages may ask, as a regular expression that is anchored.").Default(".*").StringVar(&origin)
 	app.Flag("web.stop-timeout", "Time for queries that run when the process is told to stop.").Default("30s").DurationVar(&o.stopTimeout)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&o.pprof)
+	app.Flag("tracing.endpoint", "URL of a collector of OpenTelemetry (OTLP over HTTP) that gets a span for each query and for each request to a shard. Variables of OpenTelemetry say more: OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and so on.").PlaceHolder("URL").StringVar(&o.collector)
 	promslogflag.AddFlags(app, o.log)
 	app.Version(version.Print("hubquery"))
 	app.HelpFlag.Short('h')
@@ -153,6 +155,9 @@ func (o *options) settle(shards []string, origin string) error {
 	}
 	if (o.archive == "") != (o.archiveAfter == 0) {
 		fault("--archive.url and --archive.after need each other")
+	}
+	if u, err := url.Parse(o.collector); o.collector != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		fault("--tracing.endpoint: %q is no URL", o.collector)
 	}
 	if u, err := url.Parse(o.archive); o.archive != "" && (err != nil || u.Host == "") {
 		fault("--archive.url: %q is no URL", o.archive)

@@ -28,8 +28,6 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/prometheus/promql/parser"
-	"go.opentelemetry.io/otel"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/hubring/hubring/cmd/hubquery/internal/bounded"
 	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
@@ -44,6 +42,7 @@ const (
 	writeTime  = time.Minute // beyond the query's own
 	idleTime   = 5 * time.Minute
 	fileEvery  = 5 * time.Second // how often the file of shards is looked at
+	spansTime  = 5 * time.Second // for the last spans to be sent
 	dnsEvery   = time.Second     // and it and the DNS: exporters may learn of new hubs as quickly
 )
 
@@ -82,7 +81,17 @@ func run(ctx context.Context, o options, logger *slog.Logger) error {
 	}
 	shards.Silence = o.silence
 	shards.MostRequests = o.shardRequests
-	otel.SetTextMapPropagator(propagation.TraceContext{}) // for remote read
+	stopTracing, err := startTracing(ctx, o.collector, logger)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), spansTime)
+		defer cancel()
+		if err := stopTracing(last); err != nil {
+			logger.Warn("the last spans were not sent", "error", err)
+		}
+	}()
 	f := newFollower(o.shardsFile, shards, registry, logger)
 	f.dns = o.dns
 	if err := f.begin(o.shards); err != nil {

@@ -77,6 +77,7 @@ func TestHelpVersionAndMistakes(t *testing.T) {
 		{"--gateway.label is empty", []string{"--shard=0=http://a", "--gateway.label="}},
 		{"--archive.url and --archive.after need each other", []string{"--shard=0=http://a", "--archive.after=1h"}},
 		{`--archive.url: "thanos" is no URL`, []string{"--shard=0=http://a", "--archive.url=thanos", "--archive.after=1h"}},
+		{`--tracing.endpoint: "collector:4318" is no URL`, []string{"--shard=0=http://a", "--tracing.endpoint=collector:4318"}},
 		{"--web.cors.origin: ", []string{"--shard=0=http://a", "--web.cors.origin=("}},
 		{"--web.config.file: ", []string{"--shard=0=http://a", "--web.config.file=" + wrong}},
 		{"unknown long flag '--nosuch'", []string{"--nosuch"}},

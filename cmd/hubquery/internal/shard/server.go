@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/storage/remote"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -210,7 +211,18 @@ func (s *Server) since(path string, query url.Values) url.Values {
 	return query
 }
 
+// do sends a request, as a span of its trace that lasts until what it returns is closed.
 func (s *Server) do(req *http.Request) (io.ReadCloser, error) {
+	req, span := s.traced(req)
+	body, err := s.send(req)
+	if err != nil {
+		failed(span, err)
+		return nil, err
+	}
+	return limited{io.LimitReader(body, mostAnswerBytes), body, span}, nil
+}
+
+func (s *Server) send(req *http.Request) (io.ReadCloser, error) {
 	// Compressing costs a server more than it saves between machines of one cluster.
 	req.Header.Set("Accept-Encoding", "identity")
 	propagation.TraceContext{}.Inject(req.Context(), propagation.HeaderCarrier(req.Header))
@@ -219,7 +231,7 @@ func (s *Server) do(req *http.Request) (io.ReadCloser, error) {
 		return nil, s.unavailable(req.Context(), err)
 	}
 	if resp.StatusCode == http.StatusOK {
-		return limited{io.LimitReader(resp.Body, mostAnswerBytes), resp.Body}, nil
+		return resp.Body, nil
 	}
 	defer resp.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(resp.Body, mostErrorBytes))
@@ -252,9 +264,16 @@ func noDetour(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
+// limited is as much of an answer as is read. It ends the span of its request.
 type limited struct {
 	io.Reader
-	io.Closer
+	body io.Closer
+	span trace.Span
+}
+
+func (l limited) Close() error {
+	l.span.End()
+	return l.body.Close()
 }
 
 // unavailable wraps err, unless it is that the query was given up.

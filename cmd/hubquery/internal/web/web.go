@@ -29,7 +29,6 @@ import (
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/httputil"
 	v1 "github.com/prometheus/prometheus/web/api/v1"
-	"go.opentelemetry.io/otel/propagation"
 
 	"github.com/hubring/hubring/cmd/hubquery/internal/engine"
 	"github.com/hubring/hubring/cmd/hubquery/internal/gate"
@@ -219,7 +218,7 @@ func (*doors) bounded(next http.Handler) http.Handler {
 
 // gated lets a request through the gate.
 func (d *doors) gated(path string, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return d.traced(path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		partial, err := d.partial(r.Form)
 		if err != nil {
 			fail(w, http.StatusBadRequest, "bad_data", "bad_data", err.Error())
@@ -243,10 +242,8 @@ func (d *doors) gated(path string, next http.Handler) http.Handler {
 		defer leave()
 		began := time.Now()
 		defer func() { d.seconds.WithLabelValues(path).Observe(time.Since(began).Seconds()) }()
-		// A trace that the request belongs to goes on in the shards.
-		ctx = propagation.TraceContext{}.Extract(engine.WithPartial(ctx, partial), propagation.HeaderCarrier(r.Header))
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
+		next.ServeHTTP(w, r.WithContext(engine.WithPartial(ctx, partial)))
+	}))
 }
 
 // partial reads Thanos' parameter.

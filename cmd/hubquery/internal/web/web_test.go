@@ -750,23 +750,6 @@ func TestQueriesThatEnd(t *testing.T) {
 	assert.Equal(t, "query timed out in query execution", got.json.Error)
 }
 
-// A query belongs to a trace of whoever asked, and so does what is asked of the shards.
-func TestTraces(t *testing.T) {
-	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-	h := newHouse(t, 2, nil).fill()
-	got := make(chan string, 100)
-	h.shards[1].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
-		got <- r.Header.Get("traceparent")
-		return false
-	})
-	ask(t, http.MethodGet, h.url+"/api/v1/query?query=sum(load)", nil, "traceparent", trace)
-	ask(t, http.MethodGet, h.url+"/api/v1/series?match[]=load", nil, "traceparent", trace)
-	require.Len(t, got, 2)
-	for len(got) > 0 {
-		assert.Equal(t, trace, <-got)
-	}
-}
-
 // Whoever reads hubquery remotely gets the series of one Prometheus, also those of gateways that moved.
 func TestRemoteRead(t *testing.T) {
 	h := newHouse(t, 2, nil).fill()
