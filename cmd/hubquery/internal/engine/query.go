@@ -24,6 +24,8 @@ const (
 	mostNamed = 100
 	// settled is how old samples are of which no more come: those of a scrape that is being committed.
 	settled = 2 * time.Minute
+	// mergingShare is the part of its time, one of so many, that a query which may be partial keeps for merging.
+	mergingShare = 10
 	// mostTries bounds how often a query is answered anew because gateways came in between.
 	mostTries = 3
 )
@@ -63,6 +65,9 @@ func (c *closers) add(q promql.Query) {
 func (q *query) Exec(ctx context.Context) *promql.Result {
 	ctx, q.cancel = context.WithTimeoutCause(ctx, q.engine.cfg.Timeout, promql.ErrQueryTimeout("query execution"))
 	defer q.cancel()
+	if end, ok := ctx.Deadline(); ok && q.partial { // some time has to be left to merge what has come
+		ctx = shard.WithPatience(ctx, end.Add(-time.Until(end)/mergingShare))
+	}
 	q.missing = map[string]error{}
 	value, err := q.run(ctx)
 	if err == nil && len(q.missing) > 0 {

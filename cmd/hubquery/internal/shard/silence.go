@@ -14,6 +14,14 @@ const downTime = 2 * time.Second
 
 var errSilent = errors.New("it takes requests and does not answer")
 
+type untilKey struct{}
+
+// WithPatience bounds how long servers are waited for, in all requests of ctx: those that have not begun to answer by
+// then count as silent.
+func WithPatience(ctx context.Context, until time.Time) context.Context {
+	return context.WithValue(ctx, untilKey{}, until)
+}
+
 // patience ends requests to a server that takes them and is silent: a process that is stopped, a machine that is gone.
 type patience struct {
 	next   http.RoundTripper
@@ -26,6 +34,9 @@ func (p *patience) RoundTrip(req *http.Request) (*http.Response, error) {
 	most := p.most
 	if p.server.down.Load() {
 		most = min(most, downTime)
+	}
+	if until, ok := req.Context().Value(untilKey{}).(time.Time); ok {
+		most = min(most, time.Until(until))
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	timer := time.AfterFunc(most, func() { cancel(errSilent) })

@@ -750,6 +750,24 @@ func TestQueriesThatEnd(t *testing.T) {
 	assert.Equal(t, "query timed out in query execution", got.json.Error)
 }
 
+// A shard that hangs, of which that is not known yet, does not eat up all the time of a query that may be partial.
+func TestTimeIsLeftForAPartialAnswer(t *testing.T) {
+	h := newHouse(t, 2, nil).fill()
+	h.shards[1].Intercept(func(_ http.ResponseWriter, r *http.Request) bool {
+		assert.NoError(t, r.ParseForm())
+		<-r.Context().Done()
+		return true
+	})
+	for _, path := range []string{"query", "query_range"} {
+		got := h.get("/api/v1/"+path, "query", "count(load)", "start", "0", "end", "1", "step", "1", "timeout", "1s", "partial_response", "true")
+		assert.Equal(t, http.StatusOK, got.code)
+		require.Len(t, got.json.Warnings, 1)
+		assert.Contains(t, got.json.Warnings[0], "it takes requests and does not answer")
+	}
+	got := h.get("/api/v1/query", "query", "count(load)", "timeout", "50ms")
+	assert.Equal(t, "timeout", got.header.Get("Hubring-Reason"), "without that the query is out of time")
+}
+
 // Whoever reads hubquery remotely gets the series of one Prometheus, also those of gateways that moved.
 func TestRemoteRead(t *testing.T) {
 	h := newHouse(t, 2, nil).fill()
