@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubring/hubring/e2e/internal/stack"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/members"
 )
 
 // A controller restarts while no hub is there. What it leaves on disk the next
@@ -119,7 +120,7 @@ func TestExporterFileMembership(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "hubs.json")
 	nameHubs(t, path, s.Shards[:3])
 	c := startController(t, exporter.Config{
-		Members: exporter.File{Path: path}, MembersInterval: 200 * time.Millisecond, MembersHold: 400 * time.Millisecond,
+		Members: members.File{Path: path}, MembersInterval: 200 * time.Millisecond, MembersHold: 400 * time.Millisecond,
 	})
 	l := newLoad("member", fleetSize, loadFamilies, fleetReports)
 	began := time.Now()

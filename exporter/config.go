@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -30,6 +30,9 @@ const (
 	DefaultCatchUp        = 1.6
 	DefaultSpoolBytes     = 1 << 30
 	DefaultGatherInterval = 30 * time.Second
+
+	DefaultMembersInterval = 10 * time.Second
+	DefaultMembersHold     = time.Minute
 )
 
 // OverflowPolicy says what becomes of samples when MaxQueueBytes are in use.
@@ -73,28 +76,16 @@ const (
 	HubsAndOthers
 )
 
-// Hub is one place to push to.
-type Hub struct {
-	// Name is the hub's identity in the ring. It must be the same from every
-	// controller and outlive restarts: a StatefulSet's DNS name, not an
-	// address. The default is the host (and port) of URL.
-	Name string
-	// URL is the base, such as http://edgehub-0:9091. Samples are pushed to
-	// URL/metrics. When the hub was down URL/-/ready is asked, and then URL/metrics has
-	// to take a push of nothing.
-	URL string
-	// Weight is the hub's share of the gateways relative to the others', from
-	// 0.001 to 1000; 0 means 1.
-	Weight float64
-}
+// Hub is one place to push to: the name by which the ring knows it, its URL and its weight.
+type Hub = members.Hub
 
 // Config says where to push and within which bounds. Only Hubs or Members is
 // needed: a field that is zero has the default named in its comment.
 type Config struct {
 	// Hubs are the members of the ring, in any order.
 	Hubs []Hub
-	// Members is asked for the hubs when Hubs is empty: DNS, File, or one of
-	// your own. While it knows of none, samples wait.
+	// Members is asked for the hubs when Hubs is empty: members.DNS, members.File, or
+	// one of your own. While it knows of none, samples wait.
 	Members Membership
 	// MembersInterval is the time between two questions to Members; 10 s.
 	MembersInterval time.Duration
@@ -227,7 +218,7 @@ func (c Config) withDefaults() Config {
 func withDefaults(hubs []Hub) []Hub {
 	all := slices.Clone(hubs)
 	for i := range all {
-		all[i] = hubWithDefaults(all[i])
+		all[i] = all[i].WithDefaults()
 	}
 	return all
 }
@@ -331,7 +322,7 @@ func validateHubs(hubs []Hub) error {
 	}
 	seen := map[string]int{}
 	for i, h := range hubs {
-		if err := validateHub(h); err != nil {
+		if err := h.Validate(); err != nil {
 			problem("Hubs[%d] %q: %w", i, h.Name, err)
 		} else if first, ok := seen[h.Name]; ok {
 			problem("Hubs[%d] and Hubs[%d] have the same name %q: each hub needs its own", first, i, h.Name)
@@ -340,24 +331,4 @@ func validateHubs(hubs []Hub) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// validateURL accepts the base URL of a hub. The error never contains a
-// password.
-func validateURL(raw string) error {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return errors.New("URL cannot be parsed: it must look like http://edgehub-0:9091")
-	}
-	switch {
-	case u.Scheme != "http" && u.Scheme != "https":
-		return fmt.Errorf("URL %q must begin with http:// or https://", u.Redacted())
-	case u.Hostname() == "":
-		return fmt.Errorf("URL %q has no host", u.Redacted())
-	case u.User != nil:
-		return fmt.Errorf("URL %q has a user: put credentials into a Transport", u.Redacted())
-	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return fmt.Errorf("URL %q has a query or a fragment: it must be a base to which /metrics is appended", u.Redacted())
-	}
-	return nil
 }

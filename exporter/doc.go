@@ -36,8 +36,8 @@
 // do not wait, but for those of a gateway that returns to a hub which has not been told
 // yet that it had left.
 //
-// The hubs are listed in the config, or asked for: DNS, a file, or a Membership of
-// the embedder's. A change makes a new ring; lanes that wait go to their new homes,
+// The hubs are listed in the config, or asked for: members.DNS, members.File, or a
+// Membership of the embedder's. A change makes a new ring; lanes that wait go to their new homes,
 // requests under way end where they are.
 //
 // # Promises
@@ -68,12 +68,17 @@
 // samples_dropped_total are for samples that were never taken in: invalid ones,
 // and those of a Submit that returned an error other than a RejectedError.
 //
+// # Rooms
+//
+//	members       where the hubs come from: DNS, a file
+//	exportertest  a hub and a network for tests
+//
 // # Map of files
 //
 //	metric.go     what a caller submits: a metric family and where it comes from
 //	config.go     Config, its defaults and its validation
 //	exporter.go   New, Submit, Push, Flush, Run
-//	members.go    where the hubs come from; members_dns.go, members_file.go
+//	membership.go who says who the hubs are
 //	              members_watch.go asks, members_roster.go: when an answer is believed
 //	gather.go     the controller's own metrics
 //	status.go     the status page; status_report.go: what it says

@@ -3,21 +3,17 @@ package exporter_test
 import (
 	"context"
 	"fmt"
-	"log"
-	"net"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring/consistent"
 )
 
 // What a controller of a large fleet might set. All other fields have defaults.
 func ExampleConfig() {
 	cfg := exporter.Config{
-		Members:       exporter.DNS{Name: "_http._tcp.edgehub.monitoring.svc.cluster.local."},
+		Members:       members.DNS{Name: "_http._tcp.edgehub.monitoring.svc.cluster.local."},
 		MaxQueueBytes: 512 << 20,
 		SpoolDir:      "/var/lib/controller/exporter",
 		SpoolBytes:    20 << 30,
@@ -58,85 +54,6 @@ func ExampleHub() {
 	}}
 	fmt.Println(cfg.Validate())
 	// Output: <nil>
-}
-
-// fixedDNS is a Resolver that knows two hubs.
-type fixedDNS struct{}
-
-func (fixedDNS) LookupSRV(context.Context, string, string, string) (string, []*net.SRV, error) {
-	return "", []*net.SRV{{Target: "edgehub-0.example.com.", Port: 9091}}, nil
-}
-
-func (fixedDNS) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
-	return []netip.Addr{netip.MustParseAddr("10.0.0.7"), netip.MustParseAddr("10.0.0.8")}, nil
-}
-
-// Each address of the name is a hub.
-func ExampleDNS_Hubs() {
-	hubs, err := exporter.DNS{Name: "edgehub.example.com.", Type: "A", Port: 9091, Resolver: fixedDNS{}}.Hubs(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, h := range hubs {
-		fmt.Println(h.Name, h.URL)
-	}
-	// Output:
-	// 10.0.0.7:9091 http://10.0.0.7:9091
-	// 10.0.0.8:9091 http://10.0.0.8:9091
-}
-
-// Config.Validate asks for this, too.
-func ExampleDNS_Validate() {
-	fmt.Println(exporter.DNS{Name: "edgehub.example.com.", Type: "A"}.Validate())
-	// Output: DNS.Port is 0: records of type A have no port, so it must be set, to 65535 at most
-}
-
-// A name server of one's own.
-func ExampleResolver() {
-	toOurs := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, "10.0.0.53:53")
-	}
-	members := exporter.DNS{
-		Name:     "_http._tcp.edgehub.example.com.",
-		Resolver: &net.Resolver{PreferGo: true, Dial: toOurs},
-	}
-	fmt.Println(members.Validate())
-	// Output: <nil>
-}
-
-// The file has the format of Prometheus' file_sd_configs.
-func ExampleFile_Hubs() {
-	dir, err := os.MkdirTemp("", "")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "hubs.json")
-	if err := os.WriteFile(path, []byte(`[{"targets": ["edgehub-0:9091", "edgehub-1:9091"]}]`), 0o600); err != nil {
-		log.Print(err)
-		return
-	}
-
-	hubs, err := exporter.File{Path: path}.Hubs(ctx)
-	if err != nil {
-		log.Print(err)
-		return
-	}
-	for _, h := range hubs {
-		fmt.Println(h.URL)
-	}
-	// Output:
-	// http://edgehub-0:9091
-	// http://edgehub-1:9091
-}
-
-// Config.Validate asks for this, too. The file may come later.
-func ExampleFile_Validate() {
-	fmt.Println(exporter.File{}.Validate())
-	fmt.Println(exporter.File{Path: "not/there/yet.yaml"}.Validate())
-	// Output:
-	// File.Path is empty: say which file names the hubs
-	// <nil>
 }
 
 // inventory is a Membership of a controller that knows its machines itself.

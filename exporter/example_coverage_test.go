@@ -12,10 +12,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Every exported function, type and method has an example, and its output is
-// checked. Example alone, which the README shows, needs hubs to run.
+// Every exported function, type and method has an example, here and in the rooms that
+// are for everybody, and its output is checked. Example alone, which the README shows,
+// needs hubs to run.
 func TestEverythingHasAnExample(t *testing.T) {
-	paths, err := filepath.Glob("*.go")
+	for room, uncheckable := range map[string][]string{".": {"Example"}, "members": nil} {
+		p := documentedIn(t, room)
+		assert.Empty(t, withoutExample(p), "write an Example for each of these in %s", room)
+		assert.Equal(t, uncheckable, unchecked(p), "add // Output: to the others in %s", room)
+	}
+}
+
+func documentedIn(t *testing.T, room string) *doc.Package {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(room, "*.go"))
 	require.NoError(t, err)
 	fset := token.NewFileSet()
 	var files []*ast.File
@@ -24,9 +34,7 @@ func TestEverythingHasAnExample(t *testing.T) {
 		require.NoError(t, err)
 		files = append(files, file)
 	}
-	p := documented(t, fset, files)
-	assert.Empty(t, withoutExample(p), "write an Example for each of these")
-	assert.Equal(t, []string{"Example"}, unchecked(p), "add // Output: to the others")
+	return documented(t, fset, files)
 }
 
 // The test above finds what it looks for.

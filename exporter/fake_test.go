@@ -505,3 +505,22 @@ func (b *syncBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.b.String()
 }
+
+// scriptedMembers is a Membership that says what the test says.
+type scriptedMembers struct {
+	mu   sync.Mutex
+	hubs []Hub
+	err  error
+}
+
+func (m *scriptedMembers) set(hubs []Hub, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hubs, m.err = hubs, err
+}
+
+func (m *scriptedMembers) Hubs(context.Context) ([]Hub, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.hubs, m.err
+}

@@ -44,7 +44,7 @@ func (c rosterChange) none() bool {
 	return len(c.joined) == 0 && len(c.left) == 0 && len(c.altered) == 0
 }
 
-// take looks at an answer, which checkedHubs returned.
+// take looks at an answer, which members.Check returned.
 func (r *roster) take(answer []Hub, now time.Time) rosterChange {
 	var change rosterChange
 	first := len(r.members) == 0

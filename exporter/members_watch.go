@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hubring/hubring/exporter/members"
 )
 
 const (
@@ -34,7 +36,7 @@ type watcherConfig struct {
 
 // watcher asks a Membership at an interval and tells of changes. The rules are
 // roster's; the watcher adds that an error, no hub or a set of which no ring can
-// be built changes nothing: neither what checkedHubs finds nor what apply refuses.
+// be built changes nothing: neither what members.Check finds nor what apply refuses.
 type watcher struct {
 	source Membership
 	cfg    watcherConfig
@@ -136,7 +138,7 @@ func (w *watcher) ask(ctx context.Context) ([]Hub, error) {
 		}
 		return nil, err
 	}
-	return checkedHubs(hubs)
+	return members.Check(hubs)
 }
 
 // failed counts a failure, and logs it unless it is the one of the last lookup.

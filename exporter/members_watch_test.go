@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/members"
 )
 
 // membershipFunc is a Membership that is given the number of the lookup, from 0.
@@ -108,6 +112,9 @@ func (s *watched) last() applyCall {
 	return s.calls[len(s.calls)-1]
 }
 
+// membersTimeout bounds a lookup.
+const membersTimeout = 5 * time.Second
+
 // watch runs a watcher with the default times. Use it in virtual time.
 func watch(t *testing.T, answer func(context.Context, int) ([]Hub, error)) *watched {
 	t.Helper()
@@ -169,7 +176,7 @@ func TestWatcherTakesTheFirstAnswerAtOnce(t *testing.T) {
 		defer s.stop()
 		assert.Equal(t, []string{"a b:9091"}, s.applied())
 		assert.Zero(t, s.last().at)
-		assert.Equal(t, []Hub{{"a", "http://10.0.0.1", 2}, {"b:9091", "http://b:9091", 1}}, s.last().hubs)
+		assert.Equal(t, []Hub{{Name: "a", URL: "http://10.0.0.1", Weight: 2}, {Name: "b:9091", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
 		start := time.Now()
 		assert.Equal(t, membersStatus{
 			Members: []string{"a", "b:9091"}, Lookups: 1, Changes: 1, LastSuccess: start, LastChange: start,
@@ -196,7 +203,7 @@ func TestWatcherJittersTheInterval(t *testing.T) {
 		}
 		assert.Greater(t, len(seen), 50)
 	})
-	w := newWatcher(File{}, watcherConfig{})
+	w := newWatcher(members.File{}, watcherConfig{})
 	for range 100 { // the smallest ones
 		assert.Equal(t, time.Duration(1), w.jitter(1))
 		assert.InDelta(t, 10, w.jitter(10), 1)
@@ -326,9 +333,9 @@ func TestWatcherTakesURLsAndWeightsAtOnce(t *testing.T) {
 		))
 		defer s.stop()
 		s.lookups(2)
-		assert.Equal(t, []Hub{{"a", "https://a:9091", 1}, {"b", "http://b:9091", 1}}, s.last().hubs)
+		assert.Equal(t, []Hub{{Name: "a", URL: "https://a:9091", Weight: 1}, {Name: "b", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
 		s.lookups(3)
-		assert.Equal(t, []Hub{{"a", "https://a:9091", 3}, {"b", "http://b:9091", 1}}, s.last().hubs)
+		assert.Equal(t, []Hub{{Name: "a", URL: "https://a:9091", Weight: 3}, {Name: "b", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
 		s.lookups(5)
 		assert.Len(t, s.applied(), 3)
 		assert.Contains(t, s.log.String(), "altered=a")
@@ -571,4 +578,51 @@ func TestFlappingAnswersMoveNothing(t *testing.T) {
 			require.Positive(t, s.status().Failures)
 		})
 	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+}
+
+// The ways in which files are replaced, as a watcher sees them.
+func TestWatcherFollowsAFile(t *testing.T) {
+	dir := t.TempDir()
+	// A ConfigMap's volume: the file is a link through ..data, which is swapped.
+	volume := func(version, text string) {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
+		write(t, filepath.Join(dir, version, "hubs.yaml"), text)
+		require.NoError(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
+		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	path := filepath.Join(dir, "hubs.yaml")
+	volume("..1", "- targets: [a:1]")
+	require.NoError(t, os.Symlink(filepath.Join("..data", "hubs.yaml"), path))
+	virtual(t, func(t *testing.T) {
+		file := members.File{Path: path}
+		s := watch(t, func(ctx context.Context, _ int) ([]Hub, error) { return file.Hubs(ctx) })
+		defer s.stop()
+		assert.Equal(t, []string{"a:1"}, s.applied())
+		volume("..2", "- targets: [a:1, b:1]")
+		pass(13 * time.Second)
+		assert.Equal(t, "a:1 b:1", namesOf(s.last().hubs))
+
+		// An editor moves the old file away and renames a new one to its name.
+		require.NoError(t, os.Rename(path, path+"~"))
+		pass(20 * time.Second)
+		assert.Contains(t, s.status().LastError, "no such file")
+		write(t, path+".new", `[{"targets": ["a:1", "b:1", "c:1"]}]`)
+		require.NoError(t, os.Rename(path+".new", path))
+		pass(13 * time.Second)
+		assert.Equal(t, "a:1 b:1 c:1", namesOf(s.last().hubs))
+
+		// Half of it is no answer.
+		write(t, path, `[{"targets": ["a:1", "b:`)
+		pass(10 * time.Minute)
+		assert.Len(t, s.applied(), 3)
+		assert.Contains(t, s.status().LastError, "yaml: ")
+		write(t, path, `[{"targets": ["a:1", "c:1"]}]`)
+		pass(90 * time.Second)
+		assert.Equal(t, []string{"a:1", "a:1 b:1", "a:1 b:1 c:1", "a:1 c:1"}, s.applied())
+	})
 }

@@ -20,7 +20,7 @@ func TestHubThatLeftHasNoSeries(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(2)
 		hubs := []Hub{{URL: "http://hub-0"}, {URL: "http://hub-1"}}
-		source := &members{hubs: hubs}
+		source := &scriptedMembers{hubs: hubs}
 		h := start(t, f, func(c *Config) {
 			c.Hubs, c.Members = nil, source
 			c.MembersInterval, c.MembersHold, c.PushTimeout = time.Second, time.Second, time.Minute

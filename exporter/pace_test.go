@@ -141,7 +141,7 @@ func TestHubThatInheritsIsNotFlooded(t *testing.T) {
 				perSecond := map[int]int{}
 				f["hub-3"].onPush = func(body string) { perSecond[int(time.Since(began).Seconds())] += len(sampleLines(body)) }
 				hubs := []Hub{{Name: "hub-0", URL: "http://hub-0"}, {Name: "hub-1", URL: "http://hub-1"}, {Name: "hub-2", URL: "http://hub-2"}}
-				members := &members{}
+				members := &scriptedMembers{}
 				members.set(hubs, nil)
 				h := start(t, f, func(c *Config) { c.Hubs, c.Members, c.MembersInterval = nil, members, time.Second })
 				load := func(seconds int) { // 1,000 samples a second
@@ -174,7 +174,7 @@ func TestStandInFollowsTheWeights(t *testing.T) {
 	e, err := New(Config{Hubs: hubs})
 	require.NoError(t, err)
 	for i, h := range hubs {
-		hubs[i] = hubWithDefaults(h)
+		hubs[i] = h.WithDefaults()
 	}
 	hubs[0].Weight = 3
 	_, _, err = e.setHubs(hubs)

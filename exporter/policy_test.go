@@ -237,7 +237,7 @@ func TestRingChanges(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(4)
 		hubs := f.hubs()
-		members := &members{}
+		members := &scriptedMembers{}
 		h := start(t, f, func(c *Config) {
 			c.Hubs, c.Members, c.MembersInterval, c.MembersHold = nil, members, time.Second, 5*time.Second
 		})
@@ -491,23 +491,4 @@ func bulk(value, samples int, gateways ...string) []MetricAndContext {
 		}
 	}
 	return items
-}
-
-// members is a Membership that says what the test says.
-type members struct {
-	mu   sync.Mutex
-	hubs []Hub
-	err  error
-}
-
-func (m *members) set(hubs []Hub, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.hubs, m.err = hubs, err
-}
-
-func (m *members) Hubs(context.Context) ([]Hub, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.hubs, m.err
 }

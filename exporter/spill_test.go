@@ -95,7 +95,7 @@ func TestRestoredSamplesArePacedWhenHubsAreAskedFor(t *testing.T) {
 		config := func(c *Config) {
 			c.SpoolDir = dir
 			if ask {
-				c.Members, c.Hubs = &members{hubs: hubs}, nil
+				c.Members, c.Hubs = &scriptedMembers{hubs: hubs}, nil
 			}
 		}
 		virtual(t, func(t *testing.T) {

@@ -29,9 +29,9 @@ import (
 //	state     new: Run was not called yet; running; or closed: Submit refuses
 //	ring      fingerprint (16 hex digits, empty while no hub is known; controllers
 //	          with different ones disagree), hubs (how many)
-//	members   where the hubs come from. source: config, dns, file or other; detail:
-//	          which name or file. The rest is empty if source is config:
-//	          interval_seconds, hold_seconds, lookups, failures, changes,
+//	members   where the hubs come from. source: config, dns, file, what a Membership
+//	          of your own calls itself, or other; detail: which name or file. The
+//	          rest is empty if source is config: interval_seconds, hold_seconds, lookups, failures, changes,
 //	          last_success, last_change, last_error (while lookups fail), held (not
 //	          named any more and still in the ring), fresh (named once and not in
 //	          it yet)

@@ -232,7 +232,7 @@ func (e *Exporter) membershipStatus() membershipStatus {
 	source, detail := sourceName(e.cfg.Members)
 	return membershipStatus{
 		Source:          source,
-		Detail:          detail,
+		Detail:          withoutCredentials(detail),
 		IntervalSeconds: e.cfg.MembersInterval.Seconds(),
 		HoldSeconds:     e.cfg.MembersHold.Seconds(),
 		Lookups:         w.Lookups,
@@ -246,18 +246,13 @@ func (e *Exporter) membershipStatus() membershipStatus {
 	}
 }
 
-// sourceName says what a Membership is. Of one that is not ours only the type is
-// known: what it has in it may be secret.
+// sourceName says what a Membership is.
 func sourceName(m Membership) (source, detail string) {
-	switch m := m.(type) {
-	case DNS:
-		return "dns", m.withDefaults().Type + " " + m.Name
-	case *DNS:
-		return sourceName(*m)
-	case File:
-		return "file", m.Path
-	case *File:
-		return sourceName(*m)
+	type described interface {
+		Describe() (source, detail string)
+	}
+	if m, ok := m.(described); ok {
+		return m.Describe()
 	}
 	return "other", fmt.Sprintf("%T", m)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -155,29 +156,10 @@ func TestStatusJSON(t *testing.T) {
 	})
 }
 
-// statusMembers is a Membership whose answers the test sets.
-type statusMembers struct {
-	mu   sync.Mutex
-	hubs []Hub
-	err  error
-}
-
-func (m *statusMembers) set(hubs []Hub, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.hubs, m.err = hubs, err
-}
-
-func (m *statusMembers) Hubs(context.Context) ([]Hub, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.hubs, m.err
-}
-
 // Before the first answer of Members there is no ring, and everything waits.
 func TestStatusWithoutMembers(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		members := &statusMembers{err: errors.New("no route to http://admin:s3cret@consul:8500/v1")}
+		members := &scriptedMembers{err: errors.New("no route to http://admin:s3cret@consul:8500/v1")}
 		f := newFleet(2)
 		h := start(t, f, func(c *Config) { c.Hubs, c.Members = nil, members })
 		h.submit(1, "gw-0", "gw-1")
@@ -192,7 +174,7 @@ func TestStatusWithoutMembers(t *testing.T) {
 		assert.InDelta(t, 1, s.Queue.OldestSeconds, 1e-9)
 		assert.Equal(t, &gatewayStatus{ID: "gw-0", Walk: []walkStep{}, Untold: []untold{}, QueuedSamples: 1}, s.Gateway)
 		assert.Equal(t, "other", s.Members.Source)
-		assert.Equal(t, "*exporter.statusMembers", s.Members.Detail)
+		assert.Equal(t, "*exporter.scriptedMembers", s.Members.Detail)
 		assert.Equal(t, "no route to http://***@consul:8500/v1", s.Members.LastError)
 		assert.Equal(t, s.Members.Lookups, s.Members.Failures)
 		assert.NotZero(t, s.Members.Failures)
@@ -218,7 +200,7 @@ func TestStatusWithoutMembers(t *testing.T) {
 // Members that are held or not believed yet are named.
 func TestStatusOfMembers(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		members := &statusMembers{}
+		members := &scriptedMembers{}
 		hubs := []Hub{{URL: "http://hub-0", Weight: 2}, {URL: "http://hub-1"}}
 		members.set(hubs, nil)
 		h := start(t, newFleet(3), func(c *Config) { c.Hubs, c.Members = nil, members })
@@ -251,20 +233,30 @@ func askAtRest(t *testing.T, e *Exporter) *http.Response {
 	return w.Result()
 }
 
-func TestSourceName(t *testing.T) {
+// describedMembers says what it is.
+type describedMembers struct{ Membership }
+
+func (describedMembers) Describe() (source, detail string) {
+	return "consul", "http://user:secret@consul/hubs"
+}
+
+func TestStatusSaysWhereTheHubsComeFrom(t *testing.T) {
 	for _, c := range []struct {
 		members        Membership
 		source, detail string
 	}{
-		{DNS{Name: "_http._tcp.edgehub."}, "dns", "SRV _http._tcp.edgehub."},
-		{&DNS{Name: "edgehub", Type: "A"}, "dns", "A edgehub"},
-		{File{Path: "/etc/hubs.yaml"}, "file", "/etc/hubs.yaml"},
-		{&File{Path: "hubs.json"}, "file", "hubs.json"},
-		{&statusMembers{}, "other", "*exporter.statusMembers"},
+		{members.DNS{Name: "_http._tcp.edgehub."}, "dns", "SRV _http._tcp.edgehub."},
+		{&members.DNS{Name: "edgehub", Type: "A", Port: 9091}, "dns", "A edgehub"},
+		{members.File{Path: "/etc/hubs.yaml"}, "file", "/etc/hubs.yaml"},
+		{&members.File{Path: "hubs.json"}, "file", "hubs.json"},
+		{&scriptedMembers{}, "other", "*exporter.scriptedMembers"},
+		{describedMembers{}, "consul", "http://***@consul/hubs"},
 	} {
-		source, detail := sourceName(c.members)
-		assert.Equal(t, c.source, source)
-		assert.Equal(t, c.detail, detail)
+		e, err := New(Config{Members: c.members})
+		require.NoError(t, err)
+		shown := asJSON(t, e, "").Members
+		assert.Equal(t, c.source, shown.Source)
+		assert.Equal(t, c.detail, shown.Detail)
 	}
 }
 

@@ -34,6 +34,7 @@ import (
 
 	"github.com/hubring/hubring/charts/test/internal/dashboard"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/members"
 )
 
 // Every panel of every dashboard shows something where the real programs run as the chart starts them: what a
@@ -212,11 +213,11 @@ func liveConfig(t *testing.T, r *release, hub string, targets map[string][]strin
 // also sends them to the hub, as controllers do that nobody scrapes. One gateway reports once, the others all the time.
 func startController(t *testing.T, hub string) (address string, stop func()) {
 	t.Helper()
-	members := filepath.Join(t.TempDir(), "hubs.yaml")
-	require.NoError(t, os.WriteFile(members, []byte("- targets: ["+hub+"]\n"), 0o600))
+	hubs := filepath.Join(t.TempDir(), "hubs.yaml")
+	require.NoError(t, os.WriteFile(hubs, []byte("- targets: ["+hub+"]\n"), 0o600))
 	registry := prometheus.NewRegistry()
 	e, err := exporter.New(exporter.Config{
-		Members: exporter.File{Path: members}, Registerer: registry, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
+		Members: members.File{Path: hubs}, Registerer: registry, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
 		Gather: []exporter.Gather{{Gatherer: registry, Interval: time.Second, Context: &exporter.CloudMetricContext{CloudHost: "controller-7"}}},
 	})
 	require.NoError(t, err)

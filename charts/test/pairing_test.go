@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/members"
 )
 
 // Prometheus N scrapes hub N, takes its samples as they are, and no other hub's. Every
@@ -280,7 +280,7 @@ func TestControllersListNamesEveryHub(t *testing.T) {
 		require.NotNil(t, list, "ConfigMap of the hubs")
 		path := filepath.Join(t.TempDir(), "hubs.yaml")
 		require.NoError(t, os.WriteFile(path, []byte(list.Data["hubs.yaml"]), 0o600))
-		listed, err := exporter.File{Path: path}.Hubs(t.Context())
+		listed, err := members.File{Path: path}.Hubs(t.Context())
 		require.NoError(t, err)
 		var names, want []string
 		for _, h := range listed {

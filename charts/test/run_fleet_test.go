@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/members"
 )
 
 // fleet is a controller with its gateways. Each reports once a second:
@@ -36,7 +37,7 @@ type fleet struct {
 const reportEvery = time.Second
 
 // srvName is where NOTES.txt says that the hubs' SRV records are.
-var srvName = regexp.MustCompile(`exporter\.DNS\{Name: "([^"]+)"\}`)
+var srvName = regexp.MustCompile(`members\.DNS\{Name: "([^"]+)"\}`)
 
 // startFleet starts a controller that finds the hubs as the release's notes say, and
 // gateways that report until they are stopped or the test ends.
@@ -45,7 +46,7 @@ func startFleet(t *testing.T, r *liveRelease, size int) *fleet {
 	found := srvName.FindStringSubmatch(r.release.notes)
 	require.NotNil(t, found, "NOTES.txt does not say how exporters find hubs:\n%s", r.release.notes)
 	e, err := exporter.New(exporter.Config{
-		Members:         exporter.DNS{Name: found[1]},
+		Members:         members.DNS{Name: found[1]},
 		MembersInterval: time.Second,
 		MembersHold:     2 * time.Second,
 	})

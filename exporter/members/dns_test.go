@@ -1,4 +1,4 @@
-package exporter
+package members
 
 import (
 	"context"
@@ -314,7 +314,7 @@ func TestDNSAddressForms(t *testing.T) {
 	hubs, err := DNS{Name: "edgehub", Type: "A", Port: 80, Resolver: fixedResolver{addrs: addrs}}.Hubs(context.Background())
 	require.NoError(t, err)
 	assert.Equal(t, []string{"10.0.0.1:80 http://10.0.0.1:80", "[fe80::1%eth0]:80 http://[fe80::1%25eth0]:80"}, hubURLs(hubs))
-	_, err = checkedHubs(hubs)
+	_, err = Check(hubs)
 	assert.NoError(t, err)
 }
 

@@ -1,4 +1,4 @@
-package exporter
+package members
 
 import (
 	"context"
@@ -106,6 +106,9 @@ func endedByContext(r *net.Resolver) *net.Resolver {
 	}
 }
 
+// Describe names the source for the exporter's status page.
+func (d DNS) Describe() (source, detail string) { return "dns", d.withDefaults().Type + " " + d.Name }
+
 // Validate reports every problem at once, joined by errors.Join. It asks nobody.
 func (d DNS) Validate() error {
 	d = d.withDefaults()
@@ -129,7 +132,7 @@ func (d DNS) Validate() error {
 	return found.join()
 }
 
-// Hubs implements Membership. Each hub is there once, sorted by name, however
+// Hubs implements exporter.Membership. Each hub is there once, sorted by name, however
 // often the answer has it. The error wraps the resolver's, a *net.DNSError as a
 // rule; an answer of which only a part could be had is an error, too.
 func (d DNS) Hubs(ctx context.Context) ([]Hub, error) {

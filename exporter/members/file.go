@@ -1,4 +1,4 @@
-package exporter
+package members
 
 import (
 	"bytes"
@@ -56,6 +56,9 @@ type File struct {
 	Path string
 }
 
+// Describe names the source for the exporter's status page.
+func (f File) Describe() (source, detail string) { return "file", f.Path }
+
 // Validate returns an error if there is no Path. The file need not be there yet.
 func (f File) Validate() error {
 	if f.Path == "" {
@@ -64,7 +67,7 @@ func (f File) Validate() error {
 	return nil
 }
 
-// Hubs implements Membership. The error wraps that of the file system, or says
+// Hubs implements exporter.Membership. The error wraps that of the file system, or says
 // what is wrong with the file, all of it at once; its text has the path.
 func (f File) Hubs(ctx context.Context) ([]Hub, error) {
 	if err := f.Validate(); err != nil {
@@ -82,7 +85,7 @@ func (f File) Hubs(ctx context.Context) ([]Hub, error) {
 		return nil, fmt.Errorf("read the hubs of %q: %w", f.Path, err)
 	}
 	for i, h := range hubs {
-		hubs[i] = hubWithDefaults(h)
+		hubs[i] = h.WithDefaults()
 	}
 	return hubs, nil
 }
@@ -132,7 +135,7 @@ func readStill(file interface {
 }
 
 // parseHubFile returns the hubs of all groups, in the order of the text. What is
-// wrong with a hub by itself is left to checkedHubs.
+// wrong with a hub by itself is left to Check.
 //
 // It reads the nodes of the text rather than have them decoded into structs: that
 // compares each key of a mapping with each other one, which takes minutes for a

@@ -1,4 +1,4 @@
-package exporter
+package members
 
 import (
 	"math"
@@ -13,7 +13,7 @@ import (
 )
 
 // A set of hubs is good if a ring can be built of it, and says why not otherwise.
-func TestCheckedHubsAgreesWithTheRing(t *testing.T) {
+func TestCheckAgreesWithTheRing(t *testing.T) {
 	check := func(message string, hubs ...Hub) {
 		t.Helper()
 		nodes := make([]hashring.Node, len(hubs))
@@ -21,7 +21,7 @@ func TestCheckedHubsAgreesWithTheRing(t *testing.T) {
 			nodes[i] = hashring.Node{Name: h.Name, Weight: h.Weight}
 		}
 		_, ringErr := hashring.New(nodes)
-		checked, err := checkedHubs(hubs)
+		checked, err := Check(hubs)
 		if message == "" {
 			assert.NoError(t, ringErr)
 			assert.NoError(t, err)
@@ -54,15 +54,15 @@ func TestCheckedHubsAgreesWithTheRing(t *testing.T) {
 }
 
 // All that is wrong is said at once, but not a thousand times.
-func TestCheckedHubsReportsAll(t *testing.T) {
-	_, err := checkedHubs([]Hub{{URL: "a:9091"}, {Name: "b", URL: "http://b", Weight: -1}, {Name: "c", URL: "http://user:secret@c"}, {}})
+func TestCheckReportsAll(t *testing.T) {
+	_, err := Check([]Hub{{URL: "a:9091"}, {Name: "b", URL: "http://b", Weight: -1}, {Name: "c", URL: "http://user:secret@c"}, {}})
 	require.Error(t, err)
 	lines := strings.Split(err.Error(), "\n")
 	assert.Len(t, lines, 4, err)
 	assert.Contains(t, lines[1], `hub "b": weight -1`)
 	assert.NotContains(t, err.Error(), "secret")
 
-	_, err = checkedHubs(make([]Hub, 1000))
+	_, err = Check(make([]Hub, 1000))
 	require.Error(t, err)
 	assert.Equal(t, 10, strings.Count(err.Error(), "\n"), err)
 	assert.True(t, strings.HasSuffix(err.Error(), "\nand 990 more"), err)

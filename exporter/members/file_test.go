@@ -1,4 +1,4 @@
-package exporter
+package members
 
 import (
 	"context"
@@ -91,7 +91,7 @@ func TestHostileFileIsRefusedInFewWords(t *testing.T) {
 		require.LessOrEqual(t, len(text), maxHubFileBytes, name)
 		hubs, err := parseHubFile([]byte(text))
 		if err == nil {
-			_, err = checkedHubs(hubs)
+			_, err = Check(hubs)
 		}
 		require.Error(t, err, name)
 		assert.Less(t, len(err.Error()), 2000, name)
@@ -111,7 +111,7 @@ func TestFileURLsAreChecked(t *testing.T) {
 	for _, target := range []string{"ftp://a", "http://", "http://u:p@a", "http://a?b=c", "http://%zz"} {
 		hubs, err := parseHubFile(fmt.Appendf(nil, "- targets: ['%s']", target))
 		require.NoError(t, err, target)
-		_, err = checkedHubs(hubs)
+		_, err = Check(hubs)
 		assert.ErrorContains(t, err, "URL", target)
 	}
 }
@@ -200,48 +200,6 @@ func TestFileIsLeftAloneWhileItIsWritten(t *testing.T) {
 	}), "it is being written")
 }
 
-// The ways in which files are replaced, as a watcher sees them.
-func TestWatcherFollowsAFile(t *testing.T) {
-	dir := t.TempDir()
-	// A ConfigMap's volume: the file is a link through ..data, which is swapped.
-	volume := func(version, text string) {
-		require.NoError(t, os.Mkdir(filepath.Join(dir, version), 0o700))
-		write(t, filepath.Join(dir, version, "hubs.yaml"), text)
-		require.NoError(t, os.Symlink(version, filepath.Join(dir, "..data_tmp")))
-		require.NoError(t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
-	}
-	path := filepath.Join(dir, "hubs.yaml")
-	volume("..1", "- targets: [a:1]")
-	require.NoError(t, os.Symlink(filepath.Join("..data", "hubs.yaml"), path))
-	virtual(t, func(t *testing.T) {
-		file := File{Path: path}
-		s := watch(t, func(ctx context.Context, _ int) ([]Hub, error) { return file.Hubs(ctx) })
-		defer s.stop()
-		assert.Equal(t, []string{"a:1"}, s.applied())
-		volume("..2", "- targets: [a:1, b:1]")
-		pass(13 * time.Second)
-		assert.Equal(t, "a:1 b:1", namesOf(s.last().hubs))
-
-		// An editor moves the old file away and renames a new one to its name.
-		require.NoError(t, os.Rename(path, path+"~"))
-		pass(20 * time.Second)
-		assert.Contains(t, s.status().LastError, "no such file")
-		write(t, path+".new", `[{"targets": ["a:1", "b:1", "c:1"]}]`)
-		require.NoError(t, os.Rename(path+".new", path))
-		pass(13 * time.Second)
-		assert.Equal(t, "a:1 b:1 c:1", namesOf(s.last().hubs))
-
-		// Half of it is no answer.
-		write(t, path, `[{"targets": ["a:1", "b:`)
-		pass(10 * time.Minute)
-		assert.Len(t, s.applied(), 3)
-		assert.Contains(t, s.status().LastError, "yaml: ")
-		write(t, path, `[{"targets": ["a:1", "c:1"]}]`)
-		pass(90 * time.Second)
-		assert.Equal(t, []string{"a:1", "a:1 b:1", "a:1 b:1 c:1", "a:1 c:1"}, s.applied())
-	})
-}
-
 // Whatever a file has, hubs that pass all checks are the same when they are
 // written into a file of their own.
 func FuzzHubFile(f *testing.F) {
@@ -258,7 +216,7 @@ func FuzzHubFile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if hubs, err = checkedHubs(hubs); err != nil {
+		if hubs, err = Check(hubs); err != nil {
 			return
 		}
 		var groups []map[string]any
@@ -272,13 +230,13 @@ func FuzzHubFile(f *testing.F) {
 		require.NoError(t, err)
 		parsed, err := parseHubFile(again)
 		require.NoError(t, err, "%s", again)
-		parsed, err = checkedHubs(parsed)
+		parsed, err = Check(parsed)
 		require.NoError(t, err, "%s", again)
 		assert.Equal(t, hubs, parsed)
 	})
 }
 
-// The largest set, read and checked: go test -bench HubFile ./exporter
+// The largest set, read and checked: go test -bench HubFile ./exporter/members
 func BenchmarkHubFile(b *testing.B) {
 	var text strings.Builder
 	for i := range 4096 {
@@ -289,13 +247,13 @@ func BenchmarkHubFile(b *testing.B) {
 	for b.Loop() {
 		hubs, err := parseHubFile([]byte(text.String()))
 		require.NoError(b, err)
-		_, err = checkedHubs(hubs)
+		_, err = Check(hubs)
 		require.NoError(b, err)
 	}
 }
 
 // What nobody should write, read until it is refused, in little time and memory:
-// go test -bench HostileFile ./exporter
+// go test -bench HostileFile ./exporter/members
 func BenchmarkHostileFile(b *testing.B) {
 	for name, text := range hostileFiles() {
 		b.Run(name, func(b *testing.B) {
@@ -304,7 +262,7 @@ func BenchmarkHostileFile(b *testing.B) {
 			for b.Loop() {
 				hubs, err := parseHubFile([]byte(text))
 				if err == nil {
-					_, err = checkedHubs(hubs)
+					_, err = Check(hubs)
 				}
 				require.Error(b, err)
 			}

@@ -1,0 +1,114 @@
+package members
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hubring/hubring/hashring"
+)
+
+// Hub is one place to push to.
+type Hub struct {
+	// Name is the hub's identity in the ring. It must be the same from every
+	// controller and outlive restarts: a StatefulSet's DNS name, not an
+	// address. The default is the host (and port) of URL.
+	Name string
+	// URL is the base, such as http://edgehub-0:9091. Samples are pushed to
+	// URL/metrics. When the hub was down URL/-/ready is asked, and then URL/metrics has
+	// to take a push of nothing.
+	URL string
+	// Weight is the hub's share of the gateways relative to the others', from
+	// 0.001 to 1000; 0 means 1.
+	Weight float64
+}
+
+// Weights that hashring takes, beside 0.
+const minWeight, maxWeight = 0.001, 1000
+
+// WithDefaults returns the hub as it is compared and used: without slashes at the end of
+// its URL, and with a name and a weight.
+func (h Hub) WithDefaults() Hub {
+	h.URL = strings.TrimRight(h.URL, "/")
+	if h.Name == "" {
+		if u, err := url.Parse(h.URL); err == nil {
+			h.Name = u.Host
+		}
+	}
+	if h.Weight == 0 {
+		h.Weight = 1
+	}
+	return h
+}
+
+// Validate accepts a hub that has its defaults. The error never contains a password.
+func (h Hub) Validate() error {
+	switch err := validateURL(h.URL); {
+	case err != nil:
+		return err
+	case h.Name == "":
+		return errors.New("it has no name")
+	case !utf8.ValidString(h.Name): // it is a label's value
+		return errors.New("the name is not valid UTF-8")
+	case len(h.Name) > hashring.MaxNameBytes:
+		return fmt.Errorf("the name has %d bytes, at most %d are allowed", len(h.Name), hashring.MaxNameBytes)
+	case !(h.Weight >= minWeight && h.Weight <= maxWeight): // so that NaN is refused
+		return fmt.Errorf("weight %g: it must be between %g and %d, or 0 for 1", h.Weight, minWeight, maxWeight)
+	}
+	return nil
+}
+
+// validateURL accepts the base URL of a hub. The error never contains a
+// password.
+func validateURL(raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("URL cannot be parsed: it must look like http://edgehub-0:9091")
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return fmt.Errorf("URL %q must begin with http:// or https://", u.Redacted())
+	case u.Hostname() == "":
+		return fmt.Errorf("URL %q has no host", u.Redacted())
+	case u.User != nil:
+		return fmt.Errorf("URL %q has a user: put credentials into a Transport", u.Redacted())
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return fmt.Errorf("URL %q has a query or a fragment: it must be a base to which /metrics is appended", u.Redacted())
+	}
+	return nil
+}
+
+var errNoHubs = errors.New("the answer names no hub")
+
+// Check returns the hubs with their defaults filled in, sorted by name, or says why
+// no ring can be built of them; of many faults it names the first few. Unlike
+// hashring.New, which finds the same, it builds none: it is asked at every lookup.
+func Check(hubs []Hub) ([]Hub, error) {
+	if len(hubs) == 0 {
+		return nil, errNoHubs
+	}
+	if len(hubs) > hashring.MaxNodes {
+		return nil, fmt.Errorf("%d hubs are named, at most %d are supported", len(hubs), hashring.MaxNodes)
+	}
+	var found problems
+	checked := make([]Hub, len(hubs))
+	seen := make(map[string]bool, len(hubs))
+	for i, h := range hubs {
+		h = h.WithDefaults()
+		checked[i] = h
+		if err := h.Validate(); err != nil {
+			found.add("hub %.100q: %w", h.Name, err)
+		} else if seen[h.Name] {
+			found.add("hub %q is named twice", h.Name)
+		}
+		seen[h.Name] = true
+	}
+	if err := found.join(); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(checked, func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
+	return checked, nil
+}
