@@ -24,6 +24,7 @@ import (
 	"github.com/hubring/hubring/e2e/internal/stack"
 	"github.com/hubring/hubring/e2e/internal/tap"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // A report of a gateway of a load is families of gauges, and a histogram.
@@ -43,7 +44,7 @@ const maxLag = 20 * time.Millisecond
 type load struct {
 	name     string // begins the gateways' IDs
 	gateways []string
-	batches  [][]exporter.MetricAndContext
+	batches  [][]magma.MetricAndContext
 	metrics  [][]*dto.Metric // of batches, to be stamped
 	every    time.Duration
 	series   int // of one gateway
@@ -69,10 +70,10 @@ func newLoad(name string, gateways, families int, every time.Duration) *load {
 	l := &load{name: name, every: every, series: families*loadServices + loadBuckets + 3, reports: map[string][]int64{}}
 	for i := range gateways {
 		id := fmt.Sprintf("%s-%03d", name, i)
-		batch, metrics := []exporter.MetricAndContext{}, []*dto.Metric{}
+		batch, metrics := []magma.MetricAndContext{}, []*dto.Metric{}
 		for _, f := range loadReport(families) {
-			batch = append(batch, exporter.MetricAndContext{Family: f, Context: exporter.MetricContext{
-				AdditionalContext: &exporter.GatewayMetricContext{NetworkID: "load", GatewayID: id},
+			batch = append(batch, magma.MetricAndContext{Family: f, Context: magma.MetricContext{
+				AdditionalContext: &magma.GatewayMetricContext{NetworkID: "load", GatewayID: id},
 			}})
 			metrics = append(metrics, f.Metric...)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hubring/hubring/e2e/internal/stack"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 const (
@@ -68,7 +69,7 @@ type mover struct {
 	number     int
 	phase      time.Duration // of its reports, into each second
 	controller int           // that has all of its reports; any if negative
-	batch      []exporter.MetricAndContext
+	batch      []magma.MetricAndContext
 	stamp      func(second int, ms int64)
 }
 
@@ -118,12 +119,12 @@ func newMover(id string, number int, phase time.Duration, controller int) *mover
 	}
 	label := func(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }
 	family := func(name string, kind dto.MetricType, metrics ...*dto.Metric) {
-		var of exporter.AdditionalMetricContext = &exporter.GatewayMetricContext{NetworkID: moversNetwork, GatewayID: id}
+		var of magma.AdditionalMetricContext = &magma.GatewayMetricContext{NetworkID: moversNetwork, GatewayID: id}
 		if id == "" {
-			of = &exporter.CloudMetricContext{CloudHost: fmt.Sprintf("moves-cloud-%d", number)}
+			of = &magma.CloudMetricContext{CloudHost: fmt.Sprintf("moves-cloud-%d", number)}
 		}
-		m.batch = append(m.batch, exporter.MetricAndContext{
-			Family: &dto.MetricFamily{Name: &name, Type: &kind, Metric: metrics}, Context: exporter.MetricContext{AdditionalContext: of},
+		m.batch = append(m.batch, magma.MetricAndContext{
+			Family: &dto.MetricFamily{Name: &name, Type: &kind, Metric: metrics}, Context: magma.MetricContext{AdditionalContext: of},
 		})
 	}
 	all := func(ms int64) {

@@ -70,12 +70,12 @@
 //
 // # Rooms
 //
+//	magma         what a caller submits: a metric family and where it comes from
 //	members       where the hubs come from: DNS, a file
 //	exportertest  a hub and a network for tests
 //
 // # Map of files
 //
-//	metric.go     what a caller submits: a metric family and where it comes from
 //	config.go     Config, its defaults and its validation
 //	exporter.go   New, Submit, Push, Flush, Run
 //	membership.go who says who the hubs are
@@ -84,6 +84,7 @@
 //	status.go     the status page; status_report.go: what it says
 //
 //	normalise.go  names and types; why samples are dropped
+//	source.go     the labels and the key that a context stands for
 //	labels.go     labels checked, sorted and written
 //	encode.go     metrics to text, one gateway at a time
 //	parcel.go     one gateway's encoded samples; joining parcels into a request

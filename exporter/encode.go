@@ -9,6 +9,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -126,7 +127,7 @@ func (e *encoder) reset() {
 // encode writes all items, the families of each key in the order in which they
 // came. A sample that is there twice is written twice: which one counts is the
 // receiver's rule, and it must have one for senders that repeat a request.
-func (e *encoder) encode(items []MetricAndContext) {
+func (e *encoder) encode(items []magma.MetricAndContext) {
 	e.order = e.order[:0]
 	for i := range items {
 		e.order = append(e.order, i)
@@ -156,7 +157,7 @@ func (e *encoder) from(src source) {
 }
 
 // family writes one family, or as much of it as is valid.
-func (e *encoder) family(item *MetricAndContext) {
+func (e *encoder) family(item *magma.MetricAndContext) {
 	f := item.Family
 	name, k := metricName(item), kindOf(f.GetType())
 	fault, at := e.srcFault, e.srcLabel

@@ -15,12 +15,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 func TestEncode(t *testing.T) {
 	encode := func(text string, want ...string) {
 		t.Helper()
-		got, dropped := encodeAll(MetricAndContext{family(t, text), noContext})
+		got, dropped := encodeAll(magma.MetricAndContext{Family: family(t, text), Context: noContext})
 		assert.Equal(t, strings.Join(want, "\n")+"\n", got)
 		assert.Empty(t, dropped)
 		assert.NoError(t, parse(got))
@@ -49,7 +51,7 @@ func TestEncode(t *testing.T) {
 
 func TestDuplicatesAreLeftToTheHub(t *testing.T) {
 	twice := family(t, `name:"m" type:GAUGE metric:{gauge:{value:1}} metric:{gauge:{value:2}}`)
-	got, dropped := encodeAll(MetricAndContext{twice, noContext}, MetricAndContext{gaugeFamily("m", 3), noContext})
+	got, dropped := encodeAll(magma.MetricAndContext{Family: twice, Context: noContext}, magma.MetricAndContext{Family: gaugeFamily("m", 3), Context: noContext})
 	assert.Equal(t, []string{"m 1 1000", "m 2 1000", "m 3 1000"}, sampleLines(got))
 	assert.Empty(t, dropped)
 	assert.NoError(t, parse(got))
@@ -58,16 +60,16 @@ func TestDuplicatesAreLeftToTheHub(t *testing.T) {
 func TestHelpThatIsNotUTF8(t *testing.T) {
 	f := gaugeFamily("g", 1)
 	f.Help = proto.String("a\xffb")
-	got, _ := encodeAll(MetricAndContext{f, noContext})
+	got, _ := encodeAll(magma.MetricAndContext{Family: f, Context: noContext})
 	assert.True(t, strings.HasPrefix(got, "# HELP g a\uFFFDb\n"), got)
 }
 
 // What comes out is read back by Prometheus' own parser as what went in.
 func TestEncodeIsReadBack(t *testing.T) {
 	want := realFamilies(t)
-	var items []MetricAndContext
+	var items []magma.MetricAndContext
 	for _, f := range want {
-		items = append(items, MetricAndContext{f, noContext})
+		items = append(items, magma.MetricAndContext{Family: f, Context: noContext})
 	}
 	text, dropped := encodeAll(items...)
 	require.Empty(t, dropped)
@@ -92,11 +94,11 @@ func TestEncodeIsReadBack(t *testing.T) {
 }
 
 func TestCallersFamiliesAreNotModified(t *testing.T) {
-	var items []MetricAndContext
+	var items []magma.MetricAndContext
 	var before []*dto.MetricFamily
 	for _, f := range append(realFamilies(t), family(t, `name:"9-x" type:GAUGE metric:{label:{name:"gatewayID" value:"own"} gauge:{value:1}}`)) {
 		before = append(before, proto.CloneOf(f))
-		items = append(items, MetricAndContext{f, gw})
+		items = append(items, magma.MetricAndContext{Family: f, Context: gw})
 	}
 	encodeAll(items...)
 	for i, f := range before {
@@ -107,9 +109,9 @@ func TestCallersFamiliesAreNotModified(t *testing.T) {
 // Two Submits at once may have the same families: the race detector would see who
 // writes to them.
 func TestFamiliesAreSharedByConcurrentSubmits(t *testing.T) {
-	var items []MetricAndContext
+	var items []magma.MetricAndContext
 	for _, f := range append(realFamilies(t), family(t, `name:"9-x" type:GAUGE metric:{label:{name:"gatewayID" value:"own"} gauge:{value:1}}`)) {
-		items = append(items, MetricAndContext{f, gw})
+		items = append(items, magma.MetricAndContext{Family: f, Context: gw})
 	}
 	before := dump(items)
 	for _, asGauges := range []bool{false, true} {
@@ -155,11 +157,11 @@ func realFamilies(t testing.TB) []*dto.MetricFamily {
 }
 
 func TestGroupsByGateway(t *testing.T) {
-	of := func(id, name string) MetricAndContext {
-		return MetricAndContext{gaugeFamily(name, 1), MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n", GatewayID: id}}}
+	of := func(id, name string) magma.MetricAndContext {
+		return magma.MetricAndContext{Family: gaugeFamily(name, 1), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: id}}}
 	}
 	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {gaugeFamily("cloud", 1), noContext}, of("b", "m2")})
+	e.encode([]magma.MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {Family: gaugeFamily("cloud", 1), Context: noContext}, of("b", "m2")})
 	var got []string
 	for _, p := range e.parcels {
 		assert.Equal(t, len(sampleLines(string(p.body))), p.samples)
@@ -175,10 +177,10 @@ func TestGroupsByGateway(t *testing.T) {
 // An encoder that met a bad source begins anew with the next Submit.
 func TestNothingIsLeftOfTheSubmitBefore(t *testing.T) {
 	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]MetricAndContext{{gaugeFamily("a", 1), MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "\xff"}}}})
+	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
 	require.Empty(t, e.parcels)
 	e.forget()
-	e.encode([]MetricAndContext{{gaugeFamily("a", 1), noContext}})
+	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: noContext}})
 	require.Len(t, e.parcels, 1)
 	assert.Nil(t, e.rejection())
 	assert.Equal(t, "a 1 1000\n", string(e.parcels[0].body))
@@ -192,7 +194,7 @@ func TestLargeParcelsAreCut(t *testing.T) {
 		f.Metric = append(f.Metric, f.Metric[0])
 	}
 	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]MetricAndContext{{f, gw}, {gaugeFamily("g", 1), gw}})
+	e.encode([]magma.MetricAndContext{{Family: f, Context: gw}, {Family: gaugeFamily("g", 1), Context: gw}})
 	require.Greater(t, len(e.parcels), 4)
 	samples := 0
 	for i, p := range e.parcels {
@@ -219,9 +221,9 @@ func TestShapes(t *testing.T) {
 	of := func(name string) *dto.MetricFamily { return gaugeFamily(name, 1) }
 	encode := func(want string, families ...*dto.MetricFamily) {
 		t.Helper()
-		var items []MetricAndContext
+		var items []magma.MetricAndContext
 		for _, f := range families {
-			items = append(items, MetricAndContext{f, gw})
+			items = append(items, magma.MetricAndContext{Family: f, Context: gw})
 		}
 		e := newEncoder(time.UnixMilli(1000), false)
 		defer e.release()
@@ -267,9 +269,9 @@ func shapeOf(t testing.TB, p *parcel) (names []string) {
 func TestFamiliesThatDisagreeGoIntoDifferentParcels(t *testing.T) {
 	split := func(want int, texts ...string) {
 		t.Helper()
-		var items []MetricAndContext
+		var items []magma.MetricAndContext
 		for _, text := range texts {
-			items = append(items, MetricAndContext{family(t, text), gw})
+			items = append(items, magma.MetricAndContext{Family: family(t, text), Context: gw})
 		}
 		e := newEncoder(time.UnixMilli(1000), false)
 		e.encode(items)

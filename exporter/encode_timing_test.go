@@ -15,14 +15,15 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
 // gatewayReport is about what a gateway of a real fleet reports: 303 samples, of
 // which a third is in histograms.
-func gatewayReport(id string) []MetricAndContext {
-	c := MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "network-1", GatewayID: id}}
-	var items []MetricAndContext
+func gatewayReport(id string) []magma.MetricAndContext {
+	c := magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "network-1", GatewayID: id}}
+	var items []magma.MetricAndContext
 	for i := range 67 {
 		f := &dto.MetricFamily{
 			Name: proto.String(fmt.Sprintf("enodeb_some_quantity_%d_total", i)), Type: dto.MetricType_COUNTER.Enum(),
@@ -37,17 +38,17 @@ func gatewayReport(id string) []MetricAndContext {
 				Counter: &dto.Counter{Value: proto.Float64(float64(i*j) + 0.25)}, TimestampMs: proto.Int64(1_700_000_000_000),
 			})
 		}
-		items = append(items, MetricAndContext{f, c})
+		items = append(items, magma.MetricAndContext{Family: f, Context: c})
 	}
 	for i := range 6 {
 		h := &dto.Histogram{SampleCount: proto.Uint64(1000), SampleSum: proto.Float64(123.5)}
 		for b := range 14 {
 			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: proto.Float64(float64(b) / 8), CumulativeCount: proto.Uint64(uint64(b * 70))})
 		}
-		items = append(items, MetricAndContext{&dto.MetricFamily{
+		items = append(items, magma.MetricAndContext{Family: &dto.MetricFamily{
 			Name: proto.String(fmt.Sprintf("request_%d_seconds", i)), Type: dto.MetricType_HISTOGRAM.Enum(),
 			Metric: []*dto.Metric{{Histogram: h, Label: []*dto.LabelPair{{Name: proto.String("service"), Value: proto.String("mme")}}}},
-		}, c})
+		}, Context: c})
 	}
 	return items
 }
@@ -124,7 +125,7 @@ func (d discard) RoundTrip(req *http.Request) (*http.Response, error) {
 //
 //	go test ./exporter -run '^$' -bench Pipeline
 func BenchmarkPipeline(b *testing.B) {
-	var items []MetricAndContext
+	var items []magma.MetricAndContext
 	for i := range 30 {
 		items = append(items, gatewayReport(fmt.Sprint("gateway-", i))...)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // An exporter with its account in the controller's registry.
@@ -67,7 +68,7 @@ func ExampleExporter_Submit_errors() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	submit := func(items []exporter.MetricAndContext) {
+	submit := func(items []magma.MetricAndContext) {
 		err := e.Submit(ctx, items)
 		rejected, partly := errors.AsType[*exporter.RejectedError](err)
 		switch {
@@ -216,7 +217,7 @@ func ExampleGather() {
 		Gather: []exporter.Gather{{
 			Gatherer: registry,
 			Interval: time.Millisecond, // leave it out for the usual 30 s
-			Context:  &exporter.CloudMetricContext{CloudHost: "controller-0"},
+			Context:  &magma.CloudMetricContext{CloudHost: "controller-0"},
 		}},
 	})
 	if err := hub.Wait(ctx, 1); err != nil {

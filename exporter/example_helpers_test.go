@@ -12,6 +12,7 @@ import (
 
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // gauge returns a family of one sample.
@@ -23,11 +24,11 @@ func gauge(name string, value float64) *dto.MetricFamily {
 }
 
 // report returns what a gateway reports.
-func report(gateway string) []exporter.MetricAndContext {
-	from := &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: gateway}
-	return []exporter.MetricAndContext{{
+func report(gateway string) []magma.MetricAndContext {
+	from := &magma.GatewayMetricContext{NetworkID: "net1", GatewayID: gateway}
+	return []magma.MetricAndContext{{
 		Family:  gauge("load", 0.5),
-		Context: exporter.MetricContext{AdditionalContext: from},
+		Context: magma.MetricContext{AdditionalContext: from},
 	}}
 }
 
@@ -65,16 +66,4 @@ func show(hub *exportertest.Hub) {
 	for _, line := range lines {
 		fmt.Println(line)
 	}
-}
-
-// export prints what a hub gets of these metrics.
-func export(items ...exporter.MetricAndContext) {
-	hub, url, stopHub := startHub()
-	defer stopHub()
-	e, stop := startExporter(exporter.Config{Hubs: []exporter.Hub{{URL: url}}})
-	if err := e.Submit(ctx, items); err != nil {
-		log.Print(err)
-	}
-	stop()
-	show(hub)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 var (
@@ -31,9 +32,9 @@ func Example() {
 	}
 	go func() { log.Print(e.Run(ctx)) }() // when ctx ends it flushes, and says what it could not deliver
 
-	report := exporter.MetricAndContext{Family: family} // a MetricFamily of prometheus/client_model
-	report.Context.AdditionalContext = &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"}
-	if err := e.Submit(ctx, []exporter.MetricAndContext{report}); err != nil { // never waits for the network
+	report := magma.MetricAndContext{Family: family} // a MetricFamily of prometheus/client_model
+	report.Context.AdditionalContext = &magma.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"}
+	if err := e.Submit(ctx, []magma.MetricAndContext{report}); err != nil { // never waits for the network
 		log.Print(err) // nothing was taken in
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -132,7 +133,7 @@ func (e *Exporter) changeHubs(hubs []Hub) (joined []*outbox, err error) {
 // rest was taken in, so do not submit all of it again. With any other error
 // nothing was taken in: it is ctx's if that had ended already, or wraps ErrClosed
 // or ErrQueueFull.
-func (e *Exporter) Submit(ctx context.Context, families []MetricAndContext) error {
+func (e *Exporter) Submit(ctx context.Context, families []magma.MetricAndContext) error {
 	if _, err := e.submit(ctx, families, false); err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}
@@ -145,10 +146,10 @@ func (e *Exporter) Submit(ctx context.Context, families []MetricAndContext) erro
 // key when they go to another one (see Config.NoEnds), and looks for it among the values
 // of the label gatewayID.
 func (e *Exporter) SubmitFamilies(ctx context.Context, key string, families []*dto.MetricFamily) error {
-	items := make([]MetricAndContext, len(families))
-	from := &keyContext{key}
+	items := make([]magma.MetricAndContext, len(families))
+	from := &keyContext{key: key}
 	for i, f := range families {
-		items[i] = MetricAndContext{Family: f, Context: MetricContext{AdditionalContext: from}}
+		items[i] = magma.MetricAndContext{Family: f, Context: magma.MetricContext{AdditionalContext: from}}
 	}
 	return e.Submit(ctx, items)
 }
@@ -162,7 +163,7 @@ func (e *Exporter) SubmitFamilies(ctx context.Context, key string, families []*d
 // stay queued, and will be sent. ErrQueueFull and ErrClosed are Submit's.
 //
 // Without a Run nobody sends, and Push waits for ctx.
-func (e *Exporter) Push(ctx context.Context, families []MetricAndContext) error {
+func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) error {
 	ack, err := e.submit(ctx, families, true)
 	if ack == nil {
 		return fmt.Errorf("push: %w", err)
@@ -180,7 +181,7 @@ func (e *Exporter) Push(ctx context.Context, families []MetricAndContext) error 
 
 // submit encodes and queues. It returns a receipt if one is wanted and the samples
 // were taken in; the error is a *RejectedError then, if there is one.
-func (e *Exporter) submit(ctx context.Context, families []MetricAndContext, wanted bool) (ack *receipt, err error) {
+func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext, wanted bool) (ack *receipt, err error) {
 	if err := ctx.Err(); err != nil {
 		e.router.refuse(submitCancelled, countSamples(families))
 		return nil, err

@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // Every sample of a gateway goes to one hub, in whatever order controllers list
@@ -25,11 +27,11 @@ func TestOneHome(t *testing.T) {
 			h := start(t, f, func(c *Config) { c.Hubs = hubs })
 			for round := range 3 {
 				h.submit(round, gateways(100)...)
-				require.NoError(t, h.e.Submit(context.Background(), []MetricAndContext{
-					{gaugeFamily("cloud", 1), MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: strconv.Itoa(round)}}},
-					{gaugeFamily("pushed", 1), MetricContext{AdditionalContext: &PushedMetricContext{NetworkID: strconv.Itoa(round)}}},
-					{gaugeFamily("plain", 1), noContext},
-					{gaugeFamily("lost", 1), MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: strconv.Itoa(round)}}},
+				require.NoError(t, h.e.Submit(context.Background(), []magma.MetricAndContext{
+					{Family: gaugeFamily("cloud", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: strconv.Itoa(round)}}},
+					{Family: gaugeFamily("pushed", 1), Context: magma.MetricContext{AdditionalContext: &magma.PushedMetricContext{NetworkID: strconv.Itoa(round)}}},
+					{Family: gaugeFamily("plain", 1), Context: noContext},
+					{Family: gaugeFamily("lost", 1), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: strconv.Itoa(round)}}},
 				}))
 				pass(time.Second)
 			}
@@ -140,7 +142,7 @@ func TestInvalidSamplesAreCountedAndLogged(t *testing.T) {
 		h := start(t, f)
 		bad := family(t, `name:"bad" type:GAUGE metric:{label:{name:"a-b" value:"1"} gauge:{value:1}} metric:{gauge:{value:2}}`)
 		for range 100 {
-			err := h.e.Submit(context.Background(), []MetricAndContext{{bad, gw}})
+			err := h.e.Submit(context.Background(), []magma.MetricAndContext{{Family: bad, Context: gw}})
 			var rejected *RejectedError
 			require.ErrorAs(t, err, &rejected)
 			assert.Equal(t, 1, rejected.Total)
@@ -178,7 +180,7 @@ func TestRunReportsWhatIsUndelivered(t *testing.T) {
 		f["hub-0"].answer(reply{after: time.Hour}, reply{}) // hangs
 		h := start(t, f, func(c *Config) { c.PushTimeout, c.FlushTimeout = time.Minute, 5*time.Second })
 		h.submit(1, "a", "b")
-		require.NoError(t, h.e.Submit(context.Background(), []MetricAndContext{{gaugeFamily("cloud", 1), noContext}}))
+		require.NoError(t, h.e.Submit(context.Background(), []magma.MetricAndContext{{Family: gaugeFamily("cloud", 1), Context: noContext}}))
 		pass(time.Second)
 		assert.Equal(t, 3, h.count("queue_samples"), "in flight is queued")
 		h.submit(2, "a")

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // inOrder checks that the values of each gateway ascend. A value that comes again
@@ -288,13 +290,13 @@ func TestTypesThatDisagree(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(1)
 		h := start(t, f)
-		var items []MetricAndContext
+		var items []magma.MetricAndContext
 		for i, id := range gateways(20) {
 			text := `name:"m" type:GAUGE metric:{gauge:{value:1}}`
 			if i%2 == 1 {
 				text = `name:"m" type:COUNTER metric:{counter:{value:1}}`
 			}
-			items = append(items, MetricAndContext{family(t, text), MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: id}}})
+			items = append(items, magma.MetricAndContext{Family: family(t, text), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{GatewayID: id}}})
 		}
 		require.NoError(t, h.e.Submit(context.Background(), items))
 		require.NoError(t, h.stop())

@@ -26,6 +26,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -412,12 +413,12 @@ func (h *harness) submit(value int, gateways ...string) {
 	require.NoError(h.t, h.e.Submit(context.Background(), reports(value, gateways...)))
 }
 
-func reports(value int, gateways ...string) []MetricAndContext {
-	var items []MetricAndContext
+func reports(value int, gateways ...string) []magma.MetricAndContext {
+	var items []magma.MetricAndContext
 	for _, g := range gateways {
-		items = append(items, MetricAndContext{
+		items = append(items, magma.MetricAndContext{
 			Family:  gaugeFamily("load", float64(value)),
-			Context: MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "net", GatewayID: g}},
+			Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "net", GatewayID: g}},
 		})
 	}
 	return items

@@ -11,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -115,7 +116,7 @@ func readSamples(t testing.TB, body string) (samples int) {
 }
 
 // dump is all that the items have.
-func dump(items []MetricAndContext) string {
+func dump(items []magma.MetricAndContext) string {
 	var b strings.Builder
 	for _, item := range items {
 		b.WriteString(item.Context.MetricName + ": ")
@@ -178,9 +179,9 @@ func (m *maker) count() *uint64 {
 	return new(uint64(m.byte()) << m.upTo(56))
 }
 
-func (m *maker) items() (items []MetricAndContext) {
+func (m *maker) items() (items []magma.MetricAndContext) {
 	for range m.upTo(8) {
-		item := MetricAndContext{Family: m.family(), Context: MetricContext{AdditionalContext: m.context()}}
+		item := magma.MetricAndContext{Family: m.family(), Context: magma.MetricContext{AdditionalContext: m.context()}}
 		if m.rarely() {
 			item.Context.MetricName = "renamed by-context"
 		}
@@ -189,7 +190,7 @@ func (m *maker) items() (items []MetricAndContext) {
 	return items
 }
 
-func (m *maker) context() AdditionalMetricContext {
+func (m *maker) context() magma.AdditionalMetricContext {
 	id := func() string {
 		if id := m.pick("a", "b", "", "ü\"\\\n", "\xff"); id != nil {
 			return *id
@@ -200,15 +201,15 @@ func (m *maker) context() AdditionalMetricContext {
 	case 0:
 		return nil
 	case 1:
-		return &CloudMetricContext{CloudHost: id()}
+		return &magma.CloudMetricContext{CloudHost: id()}
 	case 2:
-		return &PushedMetricContext{NetworkID: id()}
+		return &magma.PushedMetricContext{NetworkID: id()}
 	case 3:
-		return &keyContext{id()}
+		return &keyContext{key: id()}
 	case 4:
-		return (*GatewayMetricContext)(nil)
+		return (*magma.GatewayMetricContext)(nil)
 	}
-	return &GatewayMetricContext{NetworkID: id(), GatewayID: id()}
+	return &magma.GatewayMetricContext{NetworkID: id(), GatewayID: id()}
 }
 
 func (m *maker) family() *dto.MetricFamily {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // Gather is a source of the controller's own metrics, such as the registry that
@@ -20,7 +22,7 @@ type Gather struct {
 	Interval time.Duration
 	// Context says where the metrics come from. The default sets no label; a
 	// CloudMetricContext with the host's name tells controllers apart.
-	Context AdditionalMetricContext
+	Context magma.AdditionalMetricContext
 }
 
 // gatherEvery gathers and submits until ctx ends.
@@ -44,9 +46,9 @@ func (e *Exporter) gatherEvery(ctx context.Context, g Gather) {
 // gather submits what is gathered, also if that is not all.
 func (e *Exporter) gather(ctx context.Context, g Gather) error {
 	families, err := g.Gatherer.Gather()
-	items := make([]MetricAndContext, len(families))
+	items := make([]magma.MetricAndContext, len(families))
 	for i, f := range families {
-		items[i] = MetricAndContext{Family: f, Context: MetricContext{AdditionalContext: g.Context}}
+		items[i] = magma.MetricAndContext{Family: f, Context: magma.MetricContext{AdditionalContext: g.Context}}
 	}
 	return errors.Join(err, e.Submit(ctx, items))
 }

@@ -15,6 +15,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // registryStub is a Gatherer that notes when it is asked.
@@ -118,8 +120,8 @@ func TestGatherSetsTheLabels(t *testing.T) {
 		plain, host, gateway := newStub("plain"), newStub("host"), newStub("gateway")
 		h := start(t, f, gathering(
 			Gather{Gatherer: plain},
-			Gather{Gatherer: host, Context: &CloudMetricContext{CloudHost: "controller-0"}},
-			Gather{Gatherer: gateway, Context: &GatewayMetricContext{NetworkID: "net", GatewayID: "gw"}},
+			Gather{Gatherer: host, Context: &magma.CloudMetricContext{CloudHost: "controller-0"}},
+			Gather{Gatherer: gateway, Context: &magma.GatewayMetricContext{NetworkID: "net", GatewayID: "gw"}},
 		))
 		pass(DefaultGatherInterval)
 		require.NoError(t, h.stop())

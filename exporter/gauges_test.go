@@ -7,10 +7,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // encodeGauges is encodeAll with every family as gauges.
-func encodeGauges(items ...MetricAndContext) (text string, samples int) {
+func encodeGauges(items ...magma.MetricAndContext) (text string, samples int) {
 	e := newEncoder(time.UnixMilli(1000), true)
 	defer e.release()
 	e.encode(items)
@@ -24,7 +26,7 @@ func encodeGauges(items ...MetricAndContext) (text string, samples int) {
 func TestAsGauges(t *testing.T) {
 	encode := func(text string, want ...string) {
 		t.Helper()
-		items := []MetricAndContext{{family(t, text), noContext}}
+		items := []magma.MetricAndContext{{Family: family(t, text), Context: noContext}}
 		got, samples := encodeGauges(items...)
 		assert.Equal(t, strings.Join(want, "\n")+"\n", got)
 		assert.NoError(t, parse(got))
@@ -52,10 +54,10 @@ func TestAsGauges(t *testing.T) {
 // A family that has the name of a histogram's part is one with it: both are
 // gauges, so the request needs one TYPE line and one parcel.
 func TestAsGaugesBesideAFamilyOfThatName(t *testing.T) {
-	items := []MetricAndContext{
-		{family(t, `name:"h" type:HISTOGRAM metric:{histogram:{sample_count:3}}`), gw},
-		{family(t, `name:"h_count" type:COUNTER metric:{label:{name:"a" value:"1"} counter:{value:9}}`), gw},
-		{family(t, `name:"h" type:SUMMARY metric:{label:{name:"a" value:"2"} summary:{sample_count:4 quantile:{quantile:0.5 value:1}}}`), gw},
+	items := []magma.MetricAndContext{
+		{Family: family(t, `name:"h" type:HISTOGRAM metric:{histogram:{sample_count:3}}`), Context: gw},
+		{Family: family(t, `name:"h_count" type:COUNTER metric:{label:{name:"a" value:"1"} counter:{value:9}}`), Context: gw},
+		{Family: family(t, `name:"h" type:SUMMARY metric:{label:{name:"a" value:"2"} summary:{sample_count:4 quantile:{quantile:0.5 value:1}}}`), Context: gw},
 	}
 	e := newEncoder(time.UnixMilli(1000), true)
 	defer e.release()
@@ -72,10 +74,10 @@ func TestAsGaugesBesideAFamilyOfThatName(t *testing.T) {
 
 // What is left out is the same, and noted once.
 func TestAsGaugesDropsTheSame(t *testing.T) {
-	items := []MetricAndContext{{family(t, `name:"h" type:HISTOGRAM
+	items := []magma.MetricAndContext{{Family: family(t, `name:"h" type:HISTOGRAM
 		metric:{label:{name:"le" value:"1"} histogram:{bucket:{upper_bound:1}}}
 		metric:{histogram:{}}
-		metric:{}`), gw}, {nil, gw}}
+		metric:{}`), Context: gw}, {Family: nil, Context: gw}}
 	of := func(asGauges bool) (*RejectedError, int) {
 		e := newEncoder(time.UnixMilli(1000), asGauges)
 		defer e.release()
@@ -98,7 +100,7 @@ func TestAsGaugesCutsLargeParcels(t *testing.T) {
 	}
 	e := newEncoder(time.UnixMilli(1000), true)
 	defer e.release()
-	e.encode([]MetricAndContext{{f, gw}})
+	e.encode([]magma.MetricAndContext{{Family: f, Context: gw}})
 	samples := 0
 	for _, p := range e.parcels {
 		assert.Less(t, len(p.body), parcelBytes+1024)

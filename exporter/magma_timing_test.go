@@ -23,6 +23,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // What a sample costs a controller with this exporter and in the way that Magma's
@@ -78,19 +80,19 @@ const magmaGateways = 100
 
 func newContest(t testing.TB) *contest {
 	urls := startSinks(t)
-	var reports [][]MetricAndContext
+	var reports [][]magma.MetricAndContext
 	for i := range magmaGateways {
 		reports = append(reports, gatewayReport(fmt.Sprintf("gateway-%05d", i)))
 	}
 	client := &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
 	t.Cleanup(client.CloseIdleConnections)
-	one := &magma{t: t, client: client, addresses: urls[:1], families: map[string]*dto.MetricFamily{}}
-	three := &magma{t: t, client: client, addresses: urls, families: map[string]*dto.MetricFamily{}}
+	one := &orchestrator{t: t, client: client, addresses: urls[:1], families: map[string]*dto.MetricFamily{}}
+	three := &orchestrator{t: t, client: client, addresses: urls, families: map[string]*dto.MetricFamily{}}
 	samples := 0
 	for _, r := range reports {
 		samples += countSamples(r)
 	}
-	prepared := &magma{t: t, client: client, addresses: urls[:1], families: withLabels(reports)}
+	prepared := &orchestrator{t: t, client: client, addresses: urls[:1], families: withLabels(reports)}
 	c := &contest{ways: []*way{
 		{name: "ours", round: oursRound(t, urls, reports)},
 		{name: "magma-1", round: func() int { return one.round(reports) }},
@@ -138,7 +140,7 @@ func (w *way) turn(rounds int) {
 
 // oursRound returns what submits the reports and waits until the account says
 // that all is delivered.
-func oursRound(t testing.TB, urls []string, reports [][]MetricAndContext) func() int {
+func oursRound(t testing.TB, urls []string, reports [][]magma.MetricAndContext) func() int {
 	reg := prometheus.NewRegistry()
 	cfg := Config{BatchWait: 20 * time.Millisecond, Registerer: reg, Logger: slog.New(slog.DiscardHandler)}
 	for i, u := range urls {
@@ -173,8 +175,8 @@ func oursRound(t testing.TB, urls []string, reports [][]MetricAndContext) func()
 	}
 }
 
-// magma exports as Magma's orchestrator does.
-type magma struct {
+// orchestrator exports as Magma's orchestrator does.
+type orchestrator struct {
 	t         testing.TB
 	client    *http.Client
 	addresses []string
@@ -190,7 +192,7 @@ var (
 )
 
 // round submits every report and sends what came together.
-func (g *magma) round(reports [][]MetricAndContext) (samples int) {
+func (g *orchestrator) round(reports [][]magma.MetricAndContext) (samples int) {
 	for _, r := range reports {
 		g.submit(r)
 	}
@@ -202,7 +204,7 @@ func (g *magma) round(reports [][]MetricAndContext) (samples int) {
 	return samples
 }
 
-func (g *magma) submit(report []MetricAndContext) {
+func (g *orchestrator) submit(report []magma.MetricAndContext) {
 	now := time.Now().UnixMilli()
 	for _, item := range report {
 		name := magmaUnfit.ReplaceAllString(item.Family.GetName(), "_")
@@ -210,14 +212,14 @@ func (g *magma) submit(report []MetricAndContext) {
 			continue
 		}
 		for _, f := range magmaGauges(name, item.Family) {
-			g.add(f, item.Context.AdditionalContext.(*GatewayMetricContext), now)
+			g.add(f, item.Context.AdditionalContext.(*magma.GatewayMetricContext), now)
 		}
 	}
 }
 
 // add checks and labels the metrics of a family and puts them to those of its
 // name.
-func (g *magma) add(f *dto.MetricFamily, from *GatewayMetricContext, now int64) {
+func (g *orchestrator) add(f *dto.MetricFamily, from *magma.GatewayMetricContext, now int64) {
 	for _, m := range f.Metric {
 		for _, l := range m.Label {
 			if !magmaLabel.MatchString(l.GetName()) {
@@ -239,7 +241,7 @@ func (g *magma) add(f *dto.MetricFamily, from *GatewayMetricContext, now int64) 
 }
 
 // push sends one string to each address, one after the other.
-func (g *magma) push() {
+func (g *orchestrator) push() {
 	var all strings.Builder
 	for _, f := range g.families {
 		var buf bytes.Buffer
@@ -312,12 +314,12 @@ func addGauge(f *dto.MetricFamily, m *dto.Metric, value float64, more ...*dto.La
 
 // withLabels returns the families of all reports by name, each metric with its
 // timestamp and all its labels.
-func withLabels(reports [][]MetricAndContext) map[string]*dto.MetricFamily {
+func withLabels(reports [][]magma.MetricAndContext) map[string]*dto.MetricFamily {
 	now := time.Now().UnixMilli()
 	all := map[string]*dto.MetricFamily{}
 	for _, r := range reports {
 		for _, item := range r {
-			from := item.Context.AdditionalContext.(*GatewayMetricContext)
+			from := item.Context.AdditionalContext.(*magma.GatewayMetricContext)
 			f := proto.CloneOf(item.Family)
 			for _, m := range f.Metric {
 				m.Label = append(m.Label, pair(labelNetwork, from.NetworkID), pair(labelGateway, from.GatewayID))

@@ -6,6 +6,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -156,7 +157,7 @@ func kindOf(t dto.MetricType) kind {
 // quoted UTF-8 names of Prometheus 3 would refuse all of a request for one. A
 // label with such a name is no label to sanitise, since two could become one: its
 // metric is dropped.
-func metricName(m *MetricAndContext) string {
+func metricName(m *magma.MetricAndContext) string {
 	name := m.Context.MetricName
 	if name == "" {
 		name = m.Family.GetName()
@@ -245,7 +246,7 @@ func hasInf(buckets []*dto.Bucket) bool {
 
 // countSamples returns how many samples the families have. A nil family counts
 // as one, so that it is seen.
-func countSamples(items []MetricAndContext) int {
+func countSamples(items []magma.MetricAndContext) int {
 	n := 0
 	for i := range items {
 		n += familySamples(items[i].Family)

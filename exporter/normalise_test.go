@@ -12,12 +12,13 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
 var (
-	noContext = MetricContext{}
-	gw        = MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n", GatewayID: "g"}}
+	noContext = magma.MetricContext{}
+	gw        = magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: "g"}}
 )
 
 // family reads a family in protobuf's text format.
@@ -31,7 +32,7 @@ func family(t testing.TB, text string) *dto.MetricFamily {
 }
 
 // encodeAll encodes items at time 1000 and returns the text, all parcels joined.
-func encodeAll(items ...MetricAndContext) (string, map[string]int) {
+func encodeAll(items ...magma.MetricAndContext) (string, map[string]int) {
 	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode(items)
 	var j joiner
@@ -49,7 +50,7 @@ func encodeAll(items ...MetricAndContext) (string, map[string]int) {
 func TestNames(t *testing.T) {
 	name := func(context, of, want string) {
 		t.Helper()
-		got := metricName(&MetricAndContext{Family: &dto.MetricFamily{Name: &of}, Context: MetricContext{MetricName: context}})
+		got := metricName(&magma.MetricAndContext{Family: &dto.MetricFamily{Name: &of}, Context: magma.MetricContext{MetricName: context}})
 		assert.Equal(t, want, got, "%q, %q", context, of)
 	}
 	name("", "up", "up")
@@ -66,10 +67,10 @@ func TestNames(t *testing.T) {
 }
 
 func TestLabels(t *testing.T) {
-	one := func(c MetricContext, labels, want string) {
+	one := func(c magma.MetricContext, labels, want string) {
 		t.Helper()
 		f := family(t, `name:"m" type:GAUGE metric:{`+labels+` gauge:{value:1}}`)
-		got, dropped := encodeAll(MetricAndContext{f, c})
+		got, dropped := encodeAll(magma.MetricAndContext{Family: f, Context: c})
 		assert.Equal(t, []string{want}, sampleLines(got), labels)
 		assert.Empty(t, dropped)
 	}
@@ -82,23 +83,23 @@ func TestLabels(t *testing.T) {
 	one(gw, ``, `m{gatewayID="g",networkID="n"} 1 1000`)
 	one(gw, `label:{name:"h" value:"1"}`, `m{gatewayID="g",h="1",networkID="n"} 1 1000`)
 	one(gw, `label:{name:"gatewayID" value:"forged"} label:{name:"networkID" value:"\xff"}`, `m{gatewayID="g",networkID="n"} 1 1000`)
-	one(MetricContext{AdditionalContext: &GatewayMetricContext{NetworkID: "n"}}, `label:{name:"gatewayID" value:"forged"}`, `m{networkID="n"} 1 1000`)
-	one(MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "c"}}, `label:{name:"networkID" value:"own"}`, `m{cloudHost="c",networkID="own"} 1 1000`)
-	one(MetricContext{AdditionalContext: &PushedMetricContext{NetworkID: "p"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own",networkID="p"} 1 1000`)
-	one(MetricContext{AdditionalContext: (*GatewayMetricContext)(nil)}, ``, `m 1 1000`)
-	one(MetricContext{AdditionalContext: &keyContext{"k"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own"} 1 1000`)
+	one(magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n"}}, `label:{name:"gatewayID" value:"forged"}`, `m{networkID="n"} 1 1000`)
+	one(magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "c"}}, `label:{name:"networkID" value:"own"}`, `m{cloudHost="c",networkID="own"} 1 1000`)
+	one(magma.MetricContext{AdditionalContext: &magma.PushedMetricContext{NetworkID: "p"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own",networkID="p"} 1 1000`)
+	one(magma.MetricContext{AdditionalContext: (*magma.GatewayMetricContext)(nil)}, ``, `m 1 1000`)
+	one(magma.MetricContext{AdditionalContext: &keyContext{key: "k"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own"} 1 1000`)
 }
 
 // Each of these is dropped, with its reason, and its neighbours go on.
 func TestDropped(t *testing.T) {
-	drop := func(f *dto.MetricFamily, c MetricContext, samples int, why string) {
+	drop := func(f *dto.MetricFamily, c magma.MetricContext, samples int, why string) {
 		t.Helper()
 		if f != nil {
 			f.Metric = append(f.Metric, nil)
 		}
-		before := MetricAndContext{gaugeFamily("before", 1), noContext}
-		after := MetricAndContext{gaugeFamily("after", 1), noContext}
-		got, dropped := encodeAll(before, MetricAndContext{f, c}, after)
+		before := magma.MetricAndContext{Family: gaugeFamily("before", 1), Context: noContext}
+		after := magma.MetricAndContext{Family: gaugeFamily("after", 1), Context: noContext}
+		got, dropped := encodeAll(before, magma.MetricAndContext{Family: f, Context: c}, after)
 		assert.Equal(t, []string{"before 1 1000", "after 1 1000"}, sampleLines(got))
 		assert.Equal(t, 2, strings.Count(got, "# TYPE"), "no header without a sample")
 		if f != nil && why != "empty_name" && why != "unknown_type" && c == noContext {
@@ -139,7 +140,7 @@ func TestDropped(t *testing.T) {
 	drop(g(`label:{name:"a" value:"1"} label:{name:"b" value:"2"} label:{name:"a" value:"3"}`), noContext, 1, "duplicate_label")
 	drop(g(`label:{name:"a" value:""} label:{name:"a" value:"3"}`), noContext, 1, "duplicate_label")
 	drop(badValue, noContext, 1, "invalid_label_value")
-	drop(g(``), MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "\xff"}}, 2, "invalid_label_value")
+	drop(g(``), magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}, 2, "invalid_label_value")
 	drop(family(t, `name:"m" type:HISTOGRAM metric:{label:{name:"le" value:"1"} histogram:{bucket:{upper_bound:1}}}`), noContext, 4, "reserved_label")
 	drop(family(t, `name:"m" type:SUMMARY metric:{label:{name:"quantile" value:"1"} summary:{quantile:{quantile:0.5}}}`), noContext, 3, "reserved_label")
 }
@@ -147,7 +148,7 @@ func TestDropped(t *testing.T) {
 func TestTimestamps(t *testing.T) {
 	stamp := func(field, want string) {
 		t.Helper()
-		got, _ := encodeAll(MetricAndContext{family(t, `name:"m" type:GAUGE metric:{`+field+` gauge:{value:1}}`), noContext})
+		got, _ := encodeAll(magma.MetricAndContext{Family: family(t, `name:"m" type:GAUGE metric:{`+field+` gauge:{value:1}}`), Context: noContext})
 		assert.Equal(t, []string{"m 1 " + want}, sampleLines(got))
 	}
 	stamp(``, "1000")
@@ -157,19 +158,19 @@ func TestTimestamps(t *testing.T) {
 }
 
 func TestSourceKey(t *testing.T) {
-	key := func(c AdditionalMetricContext, want string) {
+	key := func(c magma.AdditionalMetricContext, want string) {
 		t.Helper()
 		src := sourceOf(c)
 		assert.Equal(t, want, src.key)
 		assert.Equal(t, want, keyOf(c))
 	}
 	key(nil, "")
-	key(&GatewayMetricContext{NetworkID: "n", GatewayID: "g"}, "g")
-	key(&GatewayMetricContext{NetworkID: "n"}, "")
-	key((*GatewayMetricContext)(nil), "")
-	key(&CloudMetricContext{CloudHost: "h"}, "")
-	key(&PushedMetricContext{NetworkID: "n"}, "")
-	key(&keyContext{"k"}, "k")
+	key(&magma.GatewayMetricContext{NetworkID: "n", GatewayID: "g"}, "g")
+	key(&magma.GatewayMetricContext{NetworkID: "n"}, "")
+	key((*magma.GatewayMetricContext)(nil), "")
+	key(&magma.CloudMetricContext{CloudHost: "h"}, "")
+	key(&magma.PushedMetricContext{NetworkID: "n"}, "")
+	key(&keyContext{key: "k"}, "k")
 	key((*keyContext)(nil), "")
 }
 
@@ -182,7 +183,7 @@ func TestHubsReadWhatIsSent(t *testing.T) {
 			f := gaugeFamily("m", 1)
 			f.Help, f.Name = proto.String(text), proto.String(name)
 			f.Metric[0].Label = append(f.Metric[0].Label, &dto.LabelPair{Name: proto.String("a"), Value: proto.String(text)})
-			got, _ := encodeAll(MetricAndContext{f, gw}, MetricAndContext{gaugeFamily("beside", 1), gw})
+			got, _ := encodeAll(magma.MetricAndContext{Family: f, Context: gw}, magma.MetricAndContext{Family: gaugeFamily("beside", 1), Context: gw})
 			assert.Contains(t, got, `beside{gatewayID="g",networkID="n"} 1 1000`)
 			var s exposition.Scanner
 			s.Reset([]byte(got))

@@ -9,9 +9,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
-func parcelsOf(items ...MetricAndContext) []*parcel {
+func parcelsOf(items ...magma.MetricAndContext) []*parcel {
 	e := newEncoder(time.UnixMilli(1000), false)
 	defer e.release()
 	e.encode(items)
@@ -20,16 +22,16 @@ func parcelsOf(items ...MetricAndContext) []*parcel {
 
 // Each family is one group with one header, whatever the parcels.
 func TestJoin(t *testing.T) {
-	in := func(id string) MetricContext {
-		return MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: id}}
+	in := func(id string) magma.MetricContext {
+		return magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{GatewayID: id}}
 	}
 	withHelp := gaugeFamily("a", 1)
 	withHelp.Help = new("Of a.")
 	batch := parcelsOf(
-		MetricAndContext{gaugeFamily("a", 1), in("g1")}, MetricAndContext{gaugeFamily("b", 1), in("g1")},
-		MetricAndContext{gaugeFamily("a", 2), in("g1")},
-		MetricAndContext{gaugeFamily("c", 1), in("g2")}, MetricAndContext{withHelp, in("g2")},
-		MetricAndContext{gaugeFamily("b", 1), in("g3")},
+		magma.MetricAndContext{Family: gaugeFamily("a", 1), Context: in("g1")}, magma.MetricAndContext{Family: gaugeFamily("b", 1), Context: in("g1")},
+		magma.MetricAndContext{Family: gaugeFamily("a", 2), Context: in("g1")},
+		magma.MetricAndContext{Family: gaugeFamily("c", 1), Context: in("g2")}, magma.MetricAndContext{Family: withHelp, Context: in("g2")},
+		magma.MetricAndContext{Family: gaugeFamily("b", 1), Context: in("g3")},
 	)
 	require.Len(t, batch, 3)
 	want := strings.Join([]string{
@@ -46,7 +48,7 @@ func TestJoin(t *testing.T) {
 }
 
 func TestSizeCountsWhatIsKept(t *testing.T) {
-	p := parcelsOf(MetricAndContext{gaugeFamily("metric", 1), gw})[0]
+	p := parcelsOf(magma.MetricAndContext{Family: gaugeFamily("metric", 1), Context: gw})[0]
 	want := parcelOverhead + len(p.key) + cap(p.body) + endBytes*cap(p.ends) + headerBytes + len("metric")
 	assert.Equal(t, want, p.size())
 	p.release()
@@ -67,8 +69,8 @@ func TestRequests(t *testing.T) {
 		e, err := New(Config{Hubs: []Hub{{URL: "http://h"}}, BatchBytes: limit, BatchWait: 1})
 		require.NoError(t, err)
 		for _, r := range queue {
-			item := MetricAndContext{family(t, r.family), MetricContext{AdditionalContext: &GatewayMetricContext{GatewayID: r.gateway}}}
-			require.NoError(t, e.Submit(context.Background(), []MetricAndContext{item}))
+			item := magma.MetricAndContext{Family: family(t, r.family), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{GatewayID: r.gateway}}}
+			require.NoError(t, e.Submit(context.Background(), []magma.MetricAndContext{item}))
 		}
 		var got []string
 		var sort sorter

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // Requests to a hub run side by side, and yet a gateway's samples arrive in order.
@@ -297,7 +299,7 @@ func TestPush(t *testing.T) {
 		for _, hub := range f {
 			hub.poison = "gw-007"
 		}
-		err := h.e.Push(context.Background(), append(reports(2, gateways(10)...), MetricAndContext{}))
+		err := h.e.Push(context.Background(), append(reports(2, gateways(10)...), magma.MetricAndContext{}))
 		var rejected *RejectedError
 		require.ErrorAs(t, err, &rejected)
 		assert.Equal(t, 2, rejected.Total)
@@ -478,7 +480,7 @@ func TestSpoolDirIsChecked(t *testing.T) {
 }
 
 // bulk is reports of several samples each.
-func bulk(value, samples int, gateways ...string) []MetricAndContext {
+func bulk(value, samples int, gateways ...string) []magma.MetricAndContext {
 	items := reports(value, gateways...)
 	for _, item := range items {
 		first := item.Family.Metric[0]

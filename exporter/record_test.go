@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // readParcel reads both parts of a record.
@@ -31,9 +33,9 @@ func sameParcel(t testing.TB, want, got *parcel) {
 }
 
 func TestRecords(t *testing.T) {
-	for _, items := range [][]MetricAndContext{
+	for _, items := range [][]magma.MetricAndContext{
 		gatewayReport("gateway-1"),
-		{{gaugeFamily("g", 1), noContext}},
+		{{Family: gaugeFamily("g", 1), Context: noContext}},
 	} {
 		p := parcelsOf(items...)[0]
 		p.born, p.bytes = time.UnixMilli(1_700_000_000_005), p.length()
@@ -55,7 +57,7 @@ func TestRecords(t *testing.T) {
 
 // Whatever bytes are read, what was believed is written back as it was read.
 func FuzzRecord(f *testing.F) {
-	for _, items := range [][]MetricAndContext{gatewayReport("g"), {{gaugeFamily("g", 1), gw}}} {
+	for _, items := range [][]magma.MetricAndContext{gatewayReport("g"), {{Family: gaugeFamily("g", 1), Context: gw}}} {
 		p := parcelsOf(items...)[0]
 		p.bytes = p.length()
 		f.Add(appendMeta(nil, p), appendBody(nil, p))

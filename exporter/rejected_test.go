@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 func TestRejectedError(t *testing.T) {
@@ -45,12 +47,12 @@ func TestEncoderSaysWhatItRejects(t *testing.T) {
 		metric:{label:{name:"a-b" value:"1"} histogram:{}}
 		metric:{histogram:{}}`)
 	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]MetricAndContext{{gaugeFamily("g", 1), gw}})
+	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("g", 1), Context: gw}})
 	assert.Nil(t, e.rejection())
 	e.release()
 
 	e = newEncoder(time.UnixMilli(1000), false)
-	e.encode([]MetricAndContext{{bad, gw}, {nil, gw}, {gaugeFamily("g", 1), MetricContext{AdditionalContext: &CloudMetricContext{CloudHost: "\xff"}}}})
+	e.encode([]magma.MetricAndContext{{Family: bad, Context: gw}, {Family: nil, Context: gw}, {Family: gaugeFamily("g", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
 	got := e.rejection()
 	e.release()
 	require.NotNil(t, got)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
 )
@@ -35,16 +36,16 @@ type hasher struct{}
 func (hasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
 
 // loads is a sample of each of n gateways, and one of no gateway.
-func loads(n int) []exporter.MetricAndContext {
-	var items []exporter.MetricAndContext
+func loads(n int) []magma.MetricAndContext {
+	var items []magma.MetricAndContext
 	for i := range n + 1 {
-		item := exporter.MetricAndContext{Family: &dto.MetricFamily{
+		item := magma.MetricAndContext{Family: &dto.MetricFamily{
 			Name: proto.String("load"), Type: dto.MetricType_GAUGE.Enum(),
 			Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(1)}}},
 		}}
-		item.Context.AdditionalContext = &exporter.PushedMetricContext{NetworkID: "network-1"}
+		item.Context.AdditionalContext = &magma.PushedMetricContext{NetworkID: "network-1"}
 		if i < n {
-			item.Context.AdditionalContext = &exporter.GatewayMetricContext{NetworkID: "network-1", GatewayID: fmt.Sprintf("gw-%04d", i)}
+			item.Context.AdditionalContext = &magma.GatewayMetricContext{NetworkID: "network-1", GatewayID: fmt.Sprintf("gw-%04d", i)}
 		}
 		items = append(items, item)
 	}

@@ -11,6 +11,8 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // activity is what a controller does at one moment.
@@ -57,7 +59,7 @@ func (s *schedule) manySubmits() {
 		for at := i; at < len(s.names); at += n {
 			mine = append(mine, s.names[at])
 		}
-		var items [][]MetricAndContext
+		var items [][]magma.MetricAndContext
 		var reports [][]*report
 		for range 1 + s.rnd.IntN(3) {
 			it, re := s.draw(mine)
@@ -72,7 +74,7 @@ func (s *schedule) manySubmits() {
 	running.Wait()
 }
 
-func (s *schedule) submit(items []MetricAndContext, reports []*report) {
+func (s *schedule) submit(items []magma.MetricAndContext, reports []*report) {
 	err := s.e.Submit(context.Background(), items)
 	s.submitted(err, reports)
 }
@@ -95,7 +97,7 @@ func (s *schedule) submitted(err error, reports []*report) {
 }
 
 // push pushes, and lets a goroutine wait for the answer, which it passes on.
-func (s *schedule) push(items []MetricAndContext, reports []*report, patience time.Duration) <-chan error {
+func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patience time.Duration) <-chan error {
 	s.ledger.note("push of %d reports", len(reports))
 	e := s.e
 	full := e.router.snapshot(time.Now()).account.dropped[submitFull]
@@ -180,7 +182,7 @@ func (s *schedule) gather() ([]*dto.MetricFamily, error) {
 }
 
 // draw makes reports of some of the gateways, and notes them.
-func (s *schedule) draw(from []string) (items []MetricAndContext, reports []*report) {
+func (s *schedule) draw(from []string) (items []magma.MetricAndContext, reports []*report) {
 	rnd := s.rnd
 	for g, gateway := range from {
 		if rnd.IntN(3) == 0 {
@@ -188,7 +190,7 @@ func (s *schedule) draw(from []string) (items []MetricAndContext, reports []*rep
 		}
 		r := s.ledger.offer(gateway)
 		reports = append(reports, r)
-		where := MetricContext{AdditionalContext: &GatewayMetricContext{"n", gateway}}
+		where := magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: gateway}}
 		if gateway == "" {
 			where.AdditionalContext = nil
 		}
@@ -207,7 +209,7 @@ func (s *schedule) draw(from []string) (items []MetricAndContext, reports []*rep
 				f.Metric = append(f.Metric, &dto.Metric{Label: []*dto.LabelPair{{Name: proto.String("0"), Value: proto.String("")}}})
 				s.invalid(sampleCount(kindOf(kind), f.Metric[lines]))
 			}
-			items = append(items, MetricAndContext{f, where})
+			items = append(items, magma.MetricAndContext{Family: f, Context: where})
 		}
 	}
 	s.ledger.note("%d reports: %s", len(reports), ids(reports))

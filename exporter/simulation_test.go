@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 var (
@@ -207,7 +208,7 @@ func (s *schedule) configure() {
 	}
 	if rnd.IntN(4) == 0 {
 		interval := time.Duration(500+rnd.IntN(5000)) * time.Millisecond
-		c.Gather = []Gather{{Interval: interval, Gatherer: prometheus.GathererFunc(s.gather), Context: &GatewayMetricContext{"n", "self"}}}
+		c.Gather = []Gather{{Interval: interval, Gatherer: prometheus.GathererFunc(s.gather), Context: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: "self"}}}
 	}
 	c.Logger = slog.New(slog.DiscardHandler)
 	if *seed != 0 {

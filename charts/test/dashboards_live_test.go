@@ -34,6 +34,7 @@ import (
 
 	"github.com/hubring/hubring/charts/test/internal/dashboard"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/exporter/members"
 )
 
@@ -218,7 +219,7 @@ func startController(t *testing.T, hub string) (address string, stop func()) {
 	registry := prometheus.NewRegistry()
 	e, err := exporter.New(exporter.Config{
 		Members: members.File{Path: hubs}, Registerer: registry, SpoolDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler),
-		Gather: []exporter.Gather{{Gatherer: registry, Interval: time.Second, Context: &exporter.CloudMetricContext{CloudHost: "controller-7"}}},
+		Gather: []exporter.Gather{{Gatherer: registry, Interval: time.Second, Context: &magma.CloudMetricContext{CloudHost: "controller-7"}}},
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -240,14 +241,14 @@ func startController(t *testing.T, hub string) (address string, stop func()) {
 }
 
 // temperatures returns a report of each gateway.
-func temperatures(gateways ...string) []exporter.MetricAndContext {
-	var all []exporter.MetricAndContext
+func temperatures(gateways ...string) []magma.MetricAndContext {
+	var all []magma.MetricAndContext
 	for _, gateway := range gateways {
-		m := exporter.MetricAndContext{Family: &dto.MetricFamily{
+		m := magma.MetricAndContext{Family: &dto.MetricFamily{
 			Name: proto.String("temperature"), Type: dto.MetricType_GAUGE.Enum(),
 			Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(20)}, TimestampMs: proto.Int64(time.Now().UnixMilli())}},
 		}}
-		m.Context.AdditionalContext = &exporter.GatewayMetricContext{GatewayID: gateway}
+		m.Context.AdditionalContext = &magma.GatewayMetricContext{GatewayID: gateway}
 		all = append(all, m)
 	}
 	return all

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/exporter/members"
 )
 
@@ -93,10 +94,10 @@ func (f *fleet) report(ctx context.Context) error {
 }
 
 // reports returns what all gateways report in a round.
-func (f *fleet) reports(round int, at int64) []exporter.MetricAndContext {
+func (f *fleet) reports(round int, at int64) []magma.MetricAndContext {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var all []exporter.MetricAndContext
+	var all []magma.MetricAndContext
 	for i := range f.size {
 		id := gatewayID(i)
 		alarm := 0.0
@@ -108,8 +109,8 @@ func (f *fleet) reports(round int, at int64) []exporter.MetricAndContext {
 				Name: proto.String(name), Type: dto.MetricType_GAUGE.Enum(),
 				Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(value)}, TimestampMs: proto.Int64(at)}},
 			}
-			all = append(all, exporter.MetricAndContext{Family: family, Context: exporter.MetricContext{
-				MetricName: name, AdditionalContext: &exporter.GatewayMetricContext{NetworkID: "net1", GatewayID: id},
+			all = append(all, magma.MetricAndContext{Family: family, Context: magma.MetricContext{
+				MetricName: name, AdditionalContext: &magma.GatewayMetricContext{NetworkID: "net1", GatewayID: id},
 			}})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // What the package's documentation sketches, in full: a day of a real exporter whose
@@ -37,7 +38,7 @@ func TestAnExportersDay(t *testing.T) {
 		for hour := range hours {
 			away := []string{"edgehub-0", "edgehub-1"}[hour%2]
 			n.Kill(away)
-			require.NoError(t, e.Submit(ctx, []exporter.MetricAndContext{load("gw-0017", hour)}))
+			require.NoError(t, e.Submit(ctx, []magma.MetricAndContext{load("gw-0017", hour)}))
 			time.Sleep(time.Hour)
 			n.Start(away)
 			time.Sleep(time.Minute)
@@ -57,14 +58,14 @@ func TestAnExportersDay(t *testing.T) {
 	})
 }
 
-func load(gateway string, value int) exporter.MetricAndContext {
-	return exporter.MetricAndContext{
+func load(gateway string, value int) magma.MetricAndContext {
+	return magma.MetricAndContext{
 		Family: &dto.MetricFamily{
 			Name: proto.String("load"), Type: dto.MetricType_GAUGE.Enum(),
 			Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(float64(value))}}},
 		},
-		Context: exporter.MetricContext{
-			AdditionalContext: &exporter.GatewayMetricContext{NetworkID: "network-1", GatewayID: gateway},
+		Context: magma.MetricContext{
+			AdditionalContext: &magma.GatewayMetricContext{NetworkID: "network-1", GatewayID: gateway},
 		},
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/cmd/demo/stack/account"
-	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 const (
@@ -135,8 +135,8 @@ func (c *collector) fetch(ctx context.Context, timeout time.Duration) (map[strin
 // prepare stamps the metrics and returns them with the series that they make. A
 // metric whose series another one has already is left out: the gateway's labels
 // took the place of what told them apart.
-func (c *collector) prepare(families map[string]*dto.MetricFamily, at int64) (items []exporter.MetricAndContext, keys []string) {
-	from := &exporter.GatewayMetricContext{NetworkID: scrapedNetwork, GatewayID: c.gateway}
+func (c *collector) prepare(families map[string]*dto.MetricFamily, at int64) (items []magma.MetricAndContext, keys []string) {
+	from := &magma.GatewayMetricContext{NetworkID: scrapedNetwork, GatewayID: c.gateway}
 	seen := map[string]bool{}
 	for _, family := range families {
 		kept := family.Metric[:0]
@@ -153,9 +153,9 @@ func (c *collector) prepare(families map[string]*dto.MetricFamily, at int64) (it
 			kept, keys = append(kept, m), append(keys, series...)
 		}
 		family.Metric = kept
-		items = append(items, exporter.MetricAndContext{
+		items = append(items, magma.MetricAndContext{
 			Family:  family,
-			Context: exporter.MetricContext{MetricName: family.GetName(), AdditionalContext: from},
+			Context: magma.MetricContext{MetricName: family.GetName(), AdditionalContext: from},
 		})
 	}
 	return items, keys

@@ -20,6 +20,7 @@ import (
 	"github.com/hubring/hubring/cmd/demo/stack/fleet"
 	"github.com/hubring/hubring/cmd/demo/stack/shard"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
 )
@@ -282,10 +283,10 @@ func (d *demo) operate(ctx context.Context) (undelivered *exporter.UndeliveredEr
 }
 
 // submitter hands a report to the exporter and is false if that refused it.
-type submitter func(ctx context.Context, items []exporter.MetricAndContext, samples int) bool
+type submitter func(ctx context.Context, items []magma.MetricAndContext, samples int) bool
 
 func (d *demo) startSenders(ctx context.Context, senders *sync.WaitGroup) {
-	submit := func(ctx context.Context, items []exporter.MetricAndContext, samples int) bool {
+	submit := func(ctx context.Context, items []magma.MetricAndContext, samples int) bool {
 		err := d.exporter.Submit(ctx, items)
 		if err != nil && ctx.Err() == nil {
 			d.refused.Add(uint64(samples))

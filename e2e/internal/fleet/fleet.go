@@ -19,6 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // Network is the networkID of every gateway.
@@ -32,11 +33,11 @@ type Member struct {
 }
 
 // context is what the exporter is told about the member's metrics.
-func (m Member) context() exporter.AdditionalMetricContext {
+func (m Member) context() magma.AdditionalMetricContext {
 	if m.Gateway == "" {
-		return &exporter.CloudMetricContext{CloudHost: m.CloudHost}
+		return &magma.CloudMetricContext{CloudHost: m.CloudHost}
 	}
-	return &exporter.GatewayMetricContext{NetworkID: Network, GatewayID: m.Gateway}
+	return &magma.GatewayMetricContext{NetworkID: Network, GatewayID: m.Gateway}
 }
 
 // labels are those that the context puts on every series.
@@ -145,14 +146,14 @@ func (f *Fleet) reportOne(m Member, controller *exporter.Exporter) error {
 		return err
 	}
 	at := time.Now().UnixMilli()
-	batch := make([]exporter.MetricAndContext, 0, len(families))
+	batch := make([]magma.MetricAndContext, 0, len(families))
 	for _, family := range families {
 		for _, metric := range family.Metric {
 			metric.TimestampMs = proto.Int64(at)
 		}
-		batch = append(batch, exporter.MetricAndContext{
+		batch = append(batch, magma.MetricAndContext{
 			Family:  family,
-			Context: exporter.MetricContext{MetricName: family.GetName(), AdditionalContext: m.context()},
+			Context: magma.MetricContext{MetricName: family.GetName(), AdditionalContext: m.context()},
 		})
 	}
 	if err := f.Ledger.enter(m, at, families); err != nil {

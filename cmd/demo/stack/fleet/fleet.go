@@ -15,7 +15,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // What the sources of each sort report, and how many there are of no gateway:
@@ -31,7 +31,7 @@ type Source struct {
 	Name    string
 	Gateway bool // false for what belongs to no gateway
 
-	context  exporter.AdditionalMetricContext
+	context  magma.AdditionalMetricContext
 	labels   []labels.Label // what the context adds to every series
 	seed     uint64
 	template *template
@@ -45,7 +45,7 @@ func New(gateways int) []*Source {
 	for i := range gateways {
 		network, name := fmt.Sprintf("network-%d", i%pushNetworks), fmt.Sprintf("gw-%04d", i)
 		sources = append(sources, newSource(name, sort,
-			&exporter.GatewayMetricContext{NetworkID: network, GatewayID: name},
+			&magma.GatewayMetricContext{NetworkID: network, GatewayID: name},
 			labels.Label{Name: "gatewayID", Value: name}, labels.Label{Name: "networkID", Value: network}))
 		sources[i].Gateway = true
 	}
@@ -53,18 +53,18 @@ func New(gateways int) []*Source {
 	for i := range cloudHosts {
 		host := fmt.Sprintf("orc8r-%d", i)
 		sources = append(sources, newSource(host, sort,
-			&exporter.CloudMetricContext{CloudHost: host}, labels.Label{Name: "cloudHost", Value: host}))
+			&magma.CloudMetricContext{CloudHost: host}, labels.Label{Name: "cloudHost", Value: host}))
 	}
 	sort = newTemplate(pushedSpecs)
 	for i := range pushNetworks {
 		network := fmt.Sprintf("network-%d", i)
 		sources = append(sources, newSource("push-"+network, sort,
-			&exporter.PushedMetricContext{NetworkID: network}, labels.Label{Name: "networkID", Value: network}))
+			&magma.PushedMetricContext{NetworkID: network}, labels.Label{Name: "networkID", Value: network}))
 	}
 	return sources
 }
 
-func newSource(name string, t *template, c exporter.AdditionalMetricContext, extra ...labels.Label) *Source {
+func newSource(name string, t *template, c magma.AdditionalMetricContext, extra ...labels.Label) *Source {
 	h := fnv.New64a()
 	h.Write([]byte(name))
 	return &Source{Name: name, context: c, labels: extra, seed: h.Sum64(), template: t}
@@ -89,14 +89,14 @@ func (s *Source) Value(i int, at int64) float64 { return s.template.value(s.seed
 
 // Report returns what the source reports at a time in milliseconds. It is valid
 // until another source reports: reports are made by one goroutine.
-func (s *Source) Report(at int64) []exporter.MetricAndContext {
+func (s *Source) Report(at int64) []magma.MetricAndContext {
 	t := s.template
 	t.write(s.seed, at)
 	t.items = t.items[:0]
 	for _, f := range t.families {
-		t.items = append(t.items, exporter.MetricAndContext{
+		t.items = append(t.items, magma.MetricAndContext{
 			Family:  f,
-			Context: exporter.MetricContext{MetricName: f.GetName(), AdditionalContext: s.context},
+			Context: magma.MetricContext{MetricName: f.GetName(), AdditionalContext: s.context},
 		})
 	}
 	return t.items

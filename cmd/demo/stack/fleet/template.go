@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/exporter/magma"
 )
 
 // template is the metric families of one sort of source, made once. A report
@@ -19,7 +19,7 @@ type template struct {
 	families []*dto.MetricFamily
 	series   []slot
 	values   []float64 // of the report that is being written
-	items    []exporter.MetricAndContext
+	items    []magma.MetricAndContext
 }
 
 // slot is one series of a template.

@@ -1,0 +1,84 @@
+package exporter
+
+import "github.com/hubring/hubring/exporter/magma"
+
+// keyContext is the context of families that have all their labels already. It
+// sets none and has a key of its own for the ring. What is embedded is nil: it makes
+// this one of a set that is closed to others.
+type keyContext struct {
+	magma.AdditionalMetricContext
+	key string
+}
+
+// The names of the labels that a context sets.
+const (
+	labelNetwork = "networkID"
+	labelGateway = "gatewayID"
+	labelHost    = "cloudHost"
+)
+
+// label is one name and value.
+type label struct{ name, value string }
+
+// source is a context made ready for encoding.
+type source struct {
+	key     string // of the ring; "" for no gateway
+	network string // for log lines
+	set     [2]label
+	n       int // how many of set are used
+}
+
+// sourceOf translates a context. A nil pointer counts as no context.
+func sourceOf(c magma.AdditionalMetricContext) source {
+	switch c := c.(type) {
+	case *magma.GatewayMetricContext:
+		if c != nil {
+			return source{
+				key: c.GatewayID, network: c.NetworkID, n: 2,
+				set: [2]label{{labelGateway, c.GatewayID}, {labelNetwork, c.NetworkID}},
+			}
+		}
+	case *magma.CloudMetricContext:
+		if c != nil {
+			return source{n: 1, set: [2]label{{labelHost, c.CloudHost}}}
+		}
+	case *magma.PushedMetricContext:
+		if c != nil {
+			return source{n: 1, network: c.NetworkID, set: [2]label{{labelNetwork, c.NetworkID}}}
+		}
+	case *keyContext:
+		if c != nil {
+			return source{key: c.key}
+		}
+	}
+	return source{}
+}
+
+// keyOf is sourceOf(c).key.
+func keyOf(c magma.AdditionalMetricContext) string {
+	switch c := c.(type) {
+	case *magma.GatewayMetricContext:
+		if c != nil {
+			return c.GatewayID
+		}
+	case *keyContext:
+		if c != nil {
+			return c.key
+		}
+	}
+	return ""
+}
+
+// labels returns the labels that the context sets.
+func (s *source) labels() []label { return s.set[:s.n] }
+
+// sets reports whether the context sets the label, so that the metric's own one
+// gives way.
+func (s *source) sets(name string) bool {
+	for i := range s.n {
+		if s.set[i].name == name {
+			return true
+		}
+	}
+	return false
+}
