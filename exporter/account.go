@@ -132,7 +132,7 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 	}
 	for _, o := range r.outboxes {
 		h := hubSnapshot{
-			name: o.hub.Name, url: o.hub.URL, samples: o.samples, bytes: o.bytes, held: len(o.held),
+			name: o.hub.Name, url: o.hub.URL, samples: o.samples, bytes: o.bytes, held: o.held.Len(),
 			requests: o.account.flights, failures: o.failures, lastError: o.lastError, lastErrorAt: o.errorAt,
 		}
 		if calls := o.calls.Load(); calls != nil {

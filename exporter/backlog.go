@@ -18,7 +18,7 @@ type backlog struct {
 func (b *backlog) addLocked(p *parcel) { b.addFromLocked(p, b.last) }
 
 // addFromLocked is addLocked for who knows that p is older than what follows after,
-// which is nil if that is the first one.
+// which is nil if that is the first one. p has its lane.
 func (b *backlog) addFromLocked(p, after *parcel) {
 	for after != nil && after.seq > p.seq {
 		after = after.older
@@ -37,6 +37,7 @@ func (b *backlog) addFromLocked(p, after *parcel) {
 	b.parcels++
 	b.samples += p.samples
 	b.bytes += p.memory
+	p.lane.weighLocked(p.memory, 0)
 }
 
 // removeLocked takes p out.
@@ -55,6 +56,7 @@ func (b *backlog) removeLocked(p *parcel) {
 	b.parcels--
 	b.samples -= p.samples
 	b.bytes -= p.memory
+	p.lane.weighLocked(-p.memory, 0)
 }
 
 // idleLocked returns the oldest parcel that is not busy, or nil. Others of its

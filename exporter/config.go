@@ -39,10 +39,13 @@ const (
 type OverflowPolicy int
 
 const (
-	// RefuseNew makes Submit return ErrQueueFull, and what is queued stays.
+	// RefuseNew makes Submit return ErrQueueFull, and what is queued stays. The last
+	// quarter is for those who have little: what waits for a hub of each has a part
+	// that nobody else takes, and a gateway has no more than twice an even share of its hub's.
 	RefuseNew OverflowPolicy = iota
-	// DropOldest lets the oldest samples make room, counted as dropped with the
-	// reason queue_overflow.
+	// DropOldest lets the oldest samples of who has most make room, of the hub first
+	// and then of the gateway, counted as dropped with the reason queue_overflow. Submit
+	// returns ErrQueueFull if even that would not do.
 	DropOldest
 )
 

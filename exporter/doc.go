@@ -46,7 +46,9 @@
 //     metrics.
 //   - Memory is bounded by Config.MaxQueueBytes, and a few requests per hub. When
 //     it is full Submit takes nothing in and returns ErrQueueFull, or the oldest
-//     samples make room: Config.Overflow.
+//     samples of who has most make room: Config.Overflow.
+//   - One hub's trouble, or one gateway's, stays its own: while one hub is slow, or a
+//     gateway floods or is refused, Submits for those who have little are taken in.
 //   - A gateway's samples arrive in the order of their submission, also when it
 //     fails over and back, when the ring changes, and over a restart.
 //   - A request that failed may have arrived all the same. Its parcels are sent
@@ -94,6 +96,7 @@
 //	router.go     a parcel from submission to its fate
 //	route.go      which outbox has a gateway's lane; changes of the ring
 //	lane.go       one gateway's parcels
+//	share.go      who may have how much of the queue
 //	outbox.go     one hub's lanes, and what its senders do next
 //	breaker.go    hubs going down and coming up
 //	pace.go       how fast a hub that was down catches up

@@ -20,7 +20,8 @@ import (
 
 // The errors of Submit, Push and Flush. They come wrapped; use errors.Is.
 var (
-	// ErrQueueFull: the samples do not fit into Config.MaxQueueBytes now.
+	// ErrQueueFull: the samples do not fit into Config.MaxQueueBytes now, or they are of a
+	// hub or a gateway that has more than its share of it, which the message names.
 	ErrQueueFull = errors.New("queue is full")
 	// ErrClosed: Run's context has ended.
 	ErrClosed = errors.New("exporter is closed")

@@ -104,7 +104,7 @@ func TestQueueIsBounded(t *testing.T) {
 		assert.Positive(t, refused)
 		assert.Equal(t, taken, h.count("samples_submitted_total"))
 		assert.Equal(t, taken, h.count("queue_samples"))
-		assert.Equal(t, refused, h.count("samples_dropped_total", "queue_full"))
+		assert.Equal(t, refused, h.count("samples_dropped_total", "hub_share"))
 
 		for _, hub := range f {
 			hub.revive()

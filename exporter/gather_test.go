@@ -174,7 +174,7 @@ func TestGatherThatIsNotTakenIn(t *testing.T) {
 		s := newStub("own")
 		h := start(t, f, gathering(Gather{Gatherer: s}), func(c *Config) { c.MaxQueueBytes = 5000 })
 		filled := 0
-		for h.e.Submit(context.Background(), reports(1, "gw")) == nil {
+		for h.e.Submit(context.Background(), reports(1, "gw-"+strconv.Itoa(filled))) == nil {
 			filled++
 		}
 		for len(s.asked()) == 0 {

@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"container/heap"
-	"slices"
 	"time"
 )
 
@@ -15,78 +14,114 @@ import (
 // samples in order, wherever they are sent.
 type lane struct {
 	key         string
-	first, last *parcel // what waits, linked by parcel.next
+	first, last *parcel // what waits, linked by parcel.next and parcel.before
+	loaded      *parcel // the first of those that is not on disk, or nil
 	bytes       int     // the lengths of what waits
 	samples     int     // of what waits
 	parcels     int     // that wait
 	busy        int     // parcels in a request, or being written to disk
 
-	at    *outbox   // where it waits, or nil
-	place int       // in at.waiting, or -1
-	until time.Time // the hub refused this gateway: it is in at.held before
+	at      *outbox   // where it waits, or nil
+	place   int       // in at.waiting or at.held, or -1
+	until   time.Time // it is in at.held before
+	crowded bool      // the hub that was asked last takes no more of this gateway
+
+	in            *share // in which it counts, from when it first waited
+	memory, idle  int    // its part of that
+	before, after *lane  // in a ring of in.bySize
 }
 
 // pushLocked appends a parcel.
 func (l *lane) pushLocked(p *parcel) {
+	p.before = l.last
 	if l.last == nil {
 		l.first = p
 	} else {
 		l.last.next = p
 	}
 	l.last = p
-	l.bytes += p.bytes
-	l.samples += p.samples
-	l.parcels++
+	if l.loaded == nil {
+		l.loaded = p
+	}
+	l.countParcelLocked(p, 1)
+}
+
+// putBackLocked puts a parcel before all others.
+func (l *lane) putBackLocked(p *parcel) {
+	p.next = l.first
+	if l.first == nil {
+		l.last = p
+	} else {
+		l.first.before = p
+	}
+	l.first = p
+	if !p.spilled {
+		l.loaded = p
+	}
+	l.countParcelLocked(p, 1)
 }
 
 // popLocked takes the first parcel out.
 func (l *lane) popLocked() *parcel {
 	p := l.first
-	l.first, p.next = p.next, nil
-	if l.first == nil {
-		l.last = nil
+	l.removeLocked(p)
+	return p
+}
+
+// removeLocked takes out a parcel that waits.
+func (l *lane) removeLocked(p *parcel) {
+	if p == l.loaded {
+		l.passLoadedLocked()
 	}
-	l.bytes -= p.bytes
-	l.samples -= p.samples
-	l.parcels--
+	if p.before == nil {
+		l.first = p.next
+	} else {
+		p.before.next = p.next
+	}
+	if p.next == nil {
+		l.last = p.before
+	} else {
+		p.next.before = p.before
+	}
+	p.before, p.next = nil, nil
+	l.countParcelLocked(p, -1)
+}
+
+func (l *lane) countParcelLocked(p *parcel, sign int) {
+	l.bytes += sign * p.bytes
+	l.samples += sign * p.samples
+	l.parcels += sign
+}
+
+// spilledLocked notes that a parcel which waits is on disk now.
+func (l *lane) spilledLocked(p *parcel) {
+	p.spilled = true
+	if p == l.loaded {
+		l.passLoadedLocked()
+	}
+}
+
+func (l *lane) passLoadedLocked() {
+	p := l.loaded.next
+	for p != nil && p.spilled {
+		p = p.next
+	}
+	l.loaded = p
+}
+
+// oldestIdleLocked returns the oldest parcel that waits in memory and is not being written
+// to disk, or nil.
+func (l *lane) oldestIdleLocked() *parcel {
+	p := l.loaded
+	for p != nil && (p.busy || p.spilled) {
+		p = p.next
+	}
 	return p
 }
 
 // sizeLocked returns about how much of a queue the lane fills, in bytes of memory
 // or disk.
 func (l *lane) sizeLocked() int { return l.bytes + l.parcels*parcelOverhead }
-
-// removeLocked takes out a parcel that waits. It is the first one, as a rule.
-func (l *lane) removeLocked(p *parcel) {
-	if p == l.first {
-		l.popLocked()
-		return
-	}
-	before := l.first
-	for before.next != p {
-		before = before.next
-	}
-	before.next, p.next = p.next, nil
-	if l.last == p {
-		l.last = before
-	}
-	l.bytes -= p.bytes
-	l.samples -= p.samples
-	l.parcels--
-}
-
-// putBackLocked puts a parcel before all others.
-func (l *lane) putBackLocked(p *parcel) {
-	p.busy = false
-	p.next = l.first
-	l.first = p
-	if l.last == nil {
-		l.last = p
-	}
-	l.bytes += p.bytes
-	l.samples += p.samples
-	l.parcels++
-}
 
 // laneHeap has the lane with the oldest parcel first. It implements
 // heap.Interface.
@@ -117,6 +152,12 @@ func (h *laneHeap) Pop() any {
 	return l
 }
 
+// heldHeap has the lane first whose time comes first.
+type heldHeap struct{ laneHeap }
+
+// Less implements heap.Interface.
+func (h heldHeap) Less(i, j int) bool { return h.laneHeap[i].until.Before(h.laneHeap[j].until) }
+
 // enterLocked makes the lane wait in o, if it is not busy and has something.
 func (l *lane) enterLocked(o *outbox) {
 	if l.first != nil && l.busy == 0 {
@@ -128,13 +169,18 @@ func (l *lane) enterLocked(o *outbox) {
 // joinLocked puts the lane into o.
 func (l *lane) joinLocked(o *outbox) {
 	l.at = o
+	if l.crowded {
+		l.countLocked(o.crowded)
+	} else {
+		l.countLocked(&o.share)
+	}
 	o.bytes += l.bytes
 	o.samples += l.samples
 	if l.until.IsZero() {
 		heap.Push(&o.waiting, l)
 	} else {
-		l.place = -1
-		o.held = append(o.held, l)
+		heap.Push(&o.held, l)
+		o.heldBytes += l.bytes
 	}
 }
 
@@ -144,10 +190,11 @@ func (l *lane) leaveLocked() {
 	if o == nil {
 		return
 	}
-	if l.place >= 0 {
+	if l.until.IsZero() {
 		heap.Remove(&o.waiting, l.place)
 	} else {
-		o.held = slices.DeleteFunc(o.held, func(other *lane) bool { return other == l })
+		heap.Remove(&o.held, l.place)
+		o.heldBytes -= l.bytes
 	}
 	o.bytes -= l.bytes
 	o.samples -= l.samples

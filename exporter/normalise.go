@@ -32,6 +32,8 @@ const (
 
 	// A Submit that returned an error took nothing in.
 	submitFull
+	submitHubShare     // what waits for its hub fills the queue
+	submitGatewayShare // the gateway does
 	submitClosed
 	submitCancelled
 
@@ -48,29 +50,31 @@ const (
 )
 
 var reasonNames = [numReasons]string{
-	taken:             "none",
-	missingMetric:     "missing_metric",
-	emptyName:         "empty_name",
-	unknownType:       "unknown_type",
-	missingValue:      "missing_value",
-	nativeHistogram:   "native_histogram",
-	invalidLabelName:  "invalid_label_name",
-	duplicateLabel:    "duplicate_label",
-	reservedLabel:     "reserved_label",
-	invalidLabelValue: "invalid_label_value",
-	tooManyLabels:     "too_many_labels",
-	tooLong:           "too_long",
-	invalidBound:      "invalid_bound",
-	submitFull:        "queue_full",
-	submitClosed:      "closed",
-	submitCancelled:   "cancelled",
-	rejected400:       "rejected_400",
-	rejected413:       "rejected_413",
-	rejected422:       "rejected_422",
-	rejected429:       "rejected_429",
-	overflow:          "queue_overflow",
-	spoolDamaged:      "spool_damaged",
-	undelivered:       "undelivered",
+	taken:              "none",
+	missingMetric:      "missing_metric",
+	emptyName:          "empty_name",
+	unknownType:        "unknown_type",
+	missingValue:       "missing_value",
+	nativeHistogram:    "native_histogram",
+	invalidLabelName:   "invalid_label_name",
+	duplicateLabel:     "duplicate_label",
+	reservedLabel:      "reserved_label",
+	invalidLabelValue:  "invalid_label_value",
+	tooManyLabels:      "too_many_labels",
+	tooLong:            "too_long",
+	invalidBound:       "invalid_bound",
+	submitFull:         "queue_full",
+	submitHubShare:     "hub_share",
+	submitGatewayShare: "gateway_share",
+	submitClosed:       "closed",
+	submitCancelled:    "cancelled",
+	rejected400:        "rejected_400",
+	rejected413:        "rejected_413",
+	rejected422:        "rejected_422",
+	rejected429:        "rejected_429",
+	overflow:           "queue_overflow",
+	spoolDamaged:       "spool_damaged",
+	undelivered:        "undelivered",
 }
 
 func (r reason) String() string { return reasonNames[r] }

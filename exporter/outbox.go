@@ -14,10 +14,10 @@ type outbox struct {
 	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
 	waiting   laneHeap // lanes with something to send, the oldest first
-	held      []*lane  // lanes of gateways that the hub refused, until their time
+	held      heldHeap // lanes of gateways that the hub refused, until their time
 	bytes     int      // the bodies of both
 	samples   int      // of both
-	heldBytes int      // of held, when next looked last
+	heldBytes int      // the bodies of held
 	flights   int      // requests under way
 	current   int      // of those, with a request since the hub was found alive
 	urgentTo  uint64   // somebody waits for the answer to what is older: no waiting for others
@@ -30,13 +30,15 @@ type outbox struct {
 
 	breaker
 	pace    pace
-	steady  meter // bytes submitted of gateways whose home this is
+	steady  meter  // bytes submitted of gateways whose home this is
+	share   share  // of those that wait for the hub or are in its requests, and that it does not refuse
+	crowded *share // of those that hubs refuse, also other ones
 	account *hubAccount
 	notices *notices // the hub's; nil in limbo
 }
 
-func newOutbox(hub Hub, account *hubAccount) *outbox {
-	return &outbox{hub: hub, account: account, wake: make(chan struct{}, 1)}
+func newOutbox(hub Hub, account *hubAccount, crowded *share) *outbox {
+	return &outbox{hub: hub, account: account, crowded: crowded, share: share{common: crowded.common}, wake: make(chan struct{}, 1)}
 }
 
 // signal wakes a sender.
@@ -78,7 +80,7 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 		return r.nextProbeLocked(o, now)
 	}
 	wait = o.readmitLocked(now)
-	if len(o.waiting) == 0 && len(o.held) == 0 && o.flights == 0 {
+	if len(o.waiting) == 0 && o.held.Len() == 0 && o.flights == 0 {
 		o.pace.on = false // there is nothing to catch up with
 	}
 	if len(o.waiting) == 0 || o.trial && o.current > 0 {
@@ -133,22 +135,16 @@ func soonest(a, b time.Duration) time.Duration {
 // readmitLocked lets the held lanes wait with the others whose time has come, and
 // returns how long the next one has. It is negative if there is none.
 func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
-	wait = -1
-	still := o.held[:0]
-	o.heldBytes = 0
-	for _, l := range o.held {
+	for o.held.Len() > 0 {
+		l := o.held.laneHeap[0]
 		if left := l.until.Sub(now); left > 0 {
-			still = append(still, l)
-			o.heldBytes += l.bytes
-			wait = soonest(wait, left)
-			continue
+			return left
 		}
+		l.leaveLocked()
 		l.until = time.Time{}
-		heap.Push(&o.waiting, l)
+		l.joinLocked(o)
 	}
-	clear(o.held[len(still):])
-	o.held = still
-	return wait
+	return -1
 }
 
 // readyInLocked returns how long the parcels that wait may do so, for others to
@@ -190,7 +186,7 @@ func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
 			heap.Fix(&o.waiting, 0)
 		}
 		l.busy++
-		p.busy = true
+		r.occupyLocked(p)
 		size += p.bytes
 		f.batch = append(f.batch, p)
 	}

@@ -33,7 +33,7 @@ type parcel struct {
 	bytes        int      // see length
 	lane         *lane    // the gateway's
 	busy         bool     // in a request, or being written to disk
-	next         *parcel  // in the lane
+	before, next *parcel  // in the lane
 	list         *backlog // in memory or on disk
 	older, newer *parcel  // in the list
 	ack          *receipt // who waits for it, or nil

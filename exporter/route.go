@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"cmp"
-	"container/heap"
 	"fmt"
 	"slices"
 	"time"
@@ -38,31 +37,17 @@ func (r *router) rerouteLocked(o *outbox, m *moves) {
 		to   *outbox
 	}
 	var leaving []departure
-	stay := func(lanes []*lane) []*lane {
-		staying := lanes[:0]
+	for _, lanes := range []laneHeap{o.waiting, o.held.laneHeap} {
 		for _, l := range lanes {
 			if to := r.routeLocked(l.key); to != o {
 				leaving = append(leaving, departure{l, to})
-			} else {
-				staying = append(staying, l)
 			}
 		}
-		clear(lanes[len(staying):])
-		return staying
-	}
-	waited := len(o.waiting)
-	o.waiting, o.held = stay(o.waiting), stay(o.held)
-	if len(o.waiting) < waited { // taking them out one by one is slow when they are many
-		for i, l := range o.waiting {
-			l.place = i
-		}
-		heap.Init(&o.waiting)
 	}
 	for _, d := range leaving {
 		l := d.lane
-		o.bytes -= l.bytes
-		o.samples -= l.samples
-		l.at, l.place, l.until = nil, -1, time.Time{}
+		l.leaveLocked()
+		l.until, l.crowded = time.Time{}, false
 		l.enterLocked(d.to)
 		o.account.rerouted += uint64(l.samples)
 		m.add(d.to.hub.Name, l.key, l.samples)
@@ -93,11 +78,11 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 		o := known[hub.Name]
 		switch {
 		case o == nil:
-			o = newOutbox(hub, r.account.hub(hub.Name))
+			o = newOutbox(hub, r.account.hub(hub.Name), &r.crowded)
 			joined = append(joined, o)
 			r.metrics.know(hub.Name)
 		case o.hub.URL != hub.URL: // another address: nothing of the old is true of it
-			fresh := newOutbox(hub, o.account)
+			fresh := newOutbox(hub, o.account, &r.crowded)
 			fresh.steady = o.steady
 			o = fresh
 			joined = append(joined, o)
@@ -109,10 +94,12 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 	for _, node := range ring.Nodes() {
 		r.outboxes = append(r.outboxes, r.byName[node.Name])
 	}
+	r.divideLocked()
 	m = newMoves()
 	for _, o := range append(before, r.limbo) {
 		if r.byName[o.hub.Name] != o && o != r.limbo {
 			o.retired = true
+			o.share.ownLocked(0)
 			o.signal()
 			if r.byName[o.hub.Name] == nil {
 				r.metrics.forget(o.hub.Name)

@@ -1,8 +1,8 @@
 package exporter
 
 import (
-	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,18 +26,21 @@ type router struct {
 	cfg     *Config
 	metrics *metrics
 
-	mu       sync.Mutex
-	ring     *hashring.Ring     // nil while no hub is known
-	outboxes []*outbox          // in the order of ring.Nodes
-	byName   map[string]*outbox // the same
-	limbo    *outbox            // in place of all while no hub is known; it has no senders
-	lanes    map[string]*lane   // by gateway, each with something queued
-	inMemory backlog
-	onDisk   backlog
-	total    meter // bytes submitted
-	nextSeq  uint64
-	account  account
-	ends     ends
+	mu        sync.Mutex
+	ring      *hashring.Ring     // nil while no hub is known
+	outboxes  []*outbox          // in the order of ring.Nodes
+	byName    map[string]*outbox // the same
+	limbo     *outbox            // in place of all while no hub is known; it has no senders
+	lanes     map[string]*lane   // by gateway, each with something queued
+	inMemory  backlog
+	onDisk    backlog
+	common    int   // see share
+	crowded   share // of the lanes of which hubs take no more
+	busyBytes int   // of what inMemory and onDisk have, that of busy parcels
+	total     meter // bytes submitted
+	nextSeq   uint64
+	account   account
+	ends      ends
 
 	flushTo  uint64        // what is older does not wait for fuller requests
 	flushes  []*flush      // who waits, by sequence number
@@ -56,11 +59,13 @@ func newRouter(cfg *Config) *router {
 	r := &router{
 		cfg:     cfg,
 		byName:  map[string]*outbox{},
-		limbo:   newOutbox(Hub{}, &hubAccount{}),
 		lanes:   map[string]*lane{},
 		nextSeq: firstSeq,
 		spill:   make(chan struct{}, 1),
 	}
+	r.crowded.common = &r.common
+	r.limbo = newOutbox(Hub{}, &hubAccount{}, &r.crowded)
+	r.divideLocked()
 	r.account.hubs = map[string]*hubAccount{}
 	r.ends.stays, r.ends.hubs = map[string]*stay{}, map[string]*notices{}
 	r.metrics = newMetrics(r)
@@ -82,8 +87,8 @@ func (r *router) refuse(why reason, samples int) {
 }
 
 // submit queues all parcels or none, and counts what was dropped on the way to
-// them. It returns ErrClosed or ErrQueueFull. The receipt, if there is one, is
-// told what becomes of each.
+// them. It returns ErrClosed or ErrQueueFull, with the gateway or hub that has more than its
+// share. The receipt, if there is one, is told what becomes of each.
 func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *receipt, now time.Time) error {
 	bytes, samples := 0, 0
 	for _, p := range parcels {
@@ -99,8 +104,8 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *r
 		r.account.dropped[submitClosed] += uint64(samples)
 		return ErrClosed
 	}
-	if err := r.makeRoomLocked(bytes, samples); err != nil {
-		r.account.dropped[submitFull] += uint64(samples)
+	if why, err := r.admitLocked(parcels, bytes, samples); err != nil {
+		r.account.dropped[why] += uint64(samples)
 		return err
 	}
 	r.account.submitted += uint64(samples)
@@ -109,6 +114,7 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *r
 		r.nextSeq++
 		p.lane = r.laneLocked(p.key)
 		r.inMemory.addLocked(p)
+		p.lane.weighLocked(0, p.memory)
 		to := r.queueLocked(p.lane, p)
 		if ack != nil {
 			to.urgentTo = r.nextSeq
@@ -120,43 +126,6 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *r
 	}
 	r.checkSpillLocked()
 	return nil
-}
-
-// makeRoomLocked sees to it that so many bytes more fit into memory.
-func (r *router) makeRoomLocked(bytes, samples int) error {
-	limit := r.cfg.MaxQueueBytes
-	if bytes <= limit-r.memoryLocked() {
-		return nil
-	}
-	for r.cfg.Overflow == DropOldest && bytes <= limit {
-		p := r.victimLocked()
-		if p == nil {
-			break
-		}
-		r.dropWaitingLocked(p, overflow)
-		if bytes <= limit-r.memoryLocked() {
-			return nil
-		}
-	}
-	if r.cfg.SpoolDir != "" { // the next one may find some
-		r.askToSpill()
-	}
-	return fmt.Errorf("%w: %d samples need %d bytes, and %d of MaxQueueBytes %d are in use: "+
-		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing",
-		ErrQueueFull, samples, bytes, r.memoryLocked(), limit)
-}
-
-// victimLocked returns the parcel that is to make room: the oldest in memory, unless
-// it is those on disk that fill it, each with a little. It returns nil if all are
-// being sent.
-func (r *router) victimLocked() *parcel {
-	p := r.inMemory.idleLocked()
-	if p == nil || r.onDisk.bytes > r.cfg.MaxQueueBytes/2 {
-		if onDisk := r.onDisk.idleLocked(); onDisk != nil {
-			return onDisk
-		}
-	}
-	return p
 }
 
 // ageLocked returns how long ago the oldest of all parcels was submitted.
@@ -193,6 +162,12 @@ func (r *router) queueLocked(l *lane, p *parcel) *outbox {
 // settledLocked notes that the fate of a parcel is known. It must not wait in its
 // lane any more.
 func (r *router) settledLocked(p *parcel) {
+	if p.busy {
+		p.busy = false
+		r.busyBytes -= p.memory
+	} else if !p.spilled {
+		p.lane.weighLocked(0, -p.memory)
+	}
 	p.list.removeLocked(p)
 	p.release()
 	r.checkFlushesLocked()
@@ -205,7 +180,13 @@ func (r *router) freeLocked(l *lane) {
 	if l.busy > 0 {
 		return
 	}
+	r.placeLocked(l)
+}
+
+// placeLocked lets a lane wait where it belongs, or be forgotten if it has nothing.
+func (r *router) placeLocked(l *lane) {
 	if l.first == nil {
+		l.countLocked(nil)
 		delete(r.lanes, l.key)
 		return
 	}
@@ -223,14 +204,9 @@ func (r *router) dropWaitingLocked(p *parcel, why reason) {
 		r.discardLocked(p)
 	}
 	r.settledLocked(p)
-	if l.busy > 0 {
-		return
+	if l.busy == 0 {
+		r.placeLocked(l)
 	}
-	if l.first == nil {
-		delete(r.lanes, l.key)
-		return
-	}
-	l.enterLocked(r.routeLocked(l.key))
 }
 
 // sent counts what goes into a request of a flight.
@@ -255,7 +231,7 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 		p.ack.acknowledged(p)
 		r.arrivedLocked(o, p)
 		l := p.lane
-		l.until = time.Time{}
+		l.until, l.crowded = time.Time{}, false
 		r.settledLocked(p)
 		r.freeLocked(l)
 	}
@@ -294,6 +270,9 @@ const heldShare = 16
 func (r *router) held(parcels []*parcel, wait time.Duration, now time.Time) (dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, p := range parcels {
+		p.lane.crowded = true
+	}
 	r.postponedLocked(parcels, wait, now)
 	for _, p := range parcels {
 		l := p.lane
@@ -322,8 +301,9 @@ func (r *router) postponedLocked(parcels []*parcel, wait time.Duration, now time
 // unsentLocked puts back what is left of a request, which goes where it belongs
 // now.
 func (r *router) unsentLocked(left []*parcel) {
-	for i := len(left) - 1; i >= 0; i-- {
-		left[i].lane.putBackLocked(left[i])
+	for _, p := range slices.Backward(left) {
+		p.lane.putBackLocked(p)
+		r.vacateLocked(p)
 	}
 	for _, p := range left {
 		if p.spilled {

@@ -48,10 +48,10 @@ func TestHoldEndsWhereTheHubDoes(t *testing.T) {
 	require.NotEmpty(t, f.batch)
 	r.held(f.batch, time.Hour, later())
 	r.landed(first, f)
-	require.Len(t, first.held, len(f.batch))
+	require.Len(t, first.held.laneHeap, len(f.batch))
 	r.failed(first, first.life, nil, result{outcome: tryNext}, later())
-	assert.Empty(t, first.held)
-	assert.Empty(t, second.held)
+	assert.Empty(t, first.held.laneHeap)
+	assert.Empty(t, second.held.laneHeap)
 	assert.Len(t, second.waiting, 10)
 	assert.Zero(t, first.bytes+first.samples)
 }

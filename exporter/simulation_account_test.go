@@ -52,7 +52,7 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 	defer l.mu.Unlock()
 	a := &now.account
 	submitted := int(a.submitted + before.submitted)
-	gathered := l.gathered - int(a.dropped[submitFull]+before.dropped[submitFull]) - int(a.dropped[submitClosed]+before.dropped[submitClosed]) -
+	gathered := l.gathered - int(notTaken(a)+notTaken(before)) - int(a.dropped[submitClosed]+before.dropped[submitClosed]) -
 		int(a.dropped[submitCancelled]+before.dropped[submitCancelled]) + l.refused
 	if submitted != l.taken+gathered {
 		l.breaksLocked("%d samples were taken in, and the account says %d", l.taken+gathered, submitted)
@@ -88,6 +88,11 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 	if invalid != l.invalid {
 		l.breaksLocked("%d samples were invalid, and the account says %d", l.invalid, invalid)
 	}
+}
+
+// notTaken returns how many samples found no room.
+func notTaken(a *account) uint64 {
+	return a.dropped[submitFull] + a.dropped[submitHubShare] + a.dropped[submitGatewayShare]
 }
 
 // scrape checks that the metrics say the same.
@@ -179,13 +184,13 @@ func checkRouter(r *router) (faults []string) {
 	waiting := map[*lane]*outbox{}
 	for _, o := range append(slices.Clone(r.outboxes), r.limbo) {
 		bytes, samples := 0, 0
-		for i, l := range append(slices.Clone(o.waiting), o.held...) {
+		for i, l := range append(slices.Clone(o.waiting), o.held.laneHeap...) {
 			if waiting[l] != nil {
 				fault("lane %q waits twice", l.key)
 			}
 			waiting[l] = o
 			bytes, samples = bytes+l.bytes, samples+l.samples
-			if i < len(o.waiting) && l.place != i || i >= len(o.waiting) && l.place != -1 {
+			if l.place != i && l.place != i-len(o.waiting) {
 				fault("lane %q has place %d", l.key, l.place)
 			}
 			if up := (i - 1) / 2; i > 0 && i < len(o.waiting) && l.first.seq < o.waiting[up].first.seq {
@@ -245,6 +250,7 @@ func checkRouter(r *router) (faults []string) {
 		fault("%d lanes wait, of %d", len(waiting), len(r.lanes))
 	}
 	checkRouterEnds(r, fault)
+	checkShares(r, fault)
 	if inLanes > queued || queued > inLanes+busy {
 		fault("%d parcels are queued, %d wait and %d are busy", queued, inLanes, busy)
 	}

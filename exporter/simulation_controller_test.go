@@ -18,7 +18,7 @@ import (
 // activity is what a controller does at one moment.
 func (s *schedule) activity() {
 	rnd := s.rnd
-	switch rnd.IntN(9) {
+	switch rnd.IntN(11) {
 	case 0:
 		s.tooLate()
 	case 4:
@@ -33,6 +33,15 @@ func (s *schedule) activity() {
 	default:
 		items, reports := s.draw(s.names)
 		s.submit(items, reports)
+	case 5, 6: // of one gateway, which is nobody else's affair
+		items, reports := s.draw(s.names[rnd.IntN(len(s.names)):][:1])
+		innocent := s.innocent(items)
+		err := s.e.Submit(context.Background(), items)
+		s.ledger.reachedIf(innocent, "submitted by an innocent")
+		if innocent && errors.Is(err, ErrQueueFull) && s.innocent(items) { // no hub's lanes have come meanwhile
+			s.ledger.breaks("neither the hub nor the gateway has its part of the queue: %v", err)
+		}
+		s.submitted(err, reports)
 	}
 }
 
@@ -100,7 +109,8 @@ func (s *schedule) submitted(err error, reports []*report) {
 func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patience time.Duration) <-chan error {
 	s.ledger.note("push of %d reports", len(reports))
 	e := s.e
-	full := e.router.snapshot(time.Now()).account.dropped[submitFull]
+	before := e.router.snapshot(time.Now()).account
+	full := notTaken(&before)
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	s.asking.Go(func() {
@@ -133,7 +143,7 @@ func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patie
 	})
 	synctest.Wait()
 	// It has been taken in, or not; what comes of it is another matter.
-	if e.router.snapshot(time.Now()).account.dropped[submitFull] > full {
+	if after := e.router.snapshot(time.Now()).account; notTaken(&after) > full {
 		s.submitted(fmt.Errorf("not taken in: %w", ErrQueueFull), reports)
 	} else {
 		s.submitted(nil, reports)

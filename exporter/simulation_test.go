@@ -84,7 +84,7 @@ var situations = []string{
 	"poison", "gateway refused by its hub", "halved", "gzip", "gzip taken back", "arrived again", "parcel beyond BatchBytes",
 	"hub alive again", "probe failed", "trial failed", "hub catching up", "failover", "all hubs down",
 	"dropped: rejected_400", "dropped: rejected_413", "dropped: rejected_422", "dropped: rejected_429", "dropped: queue_overflow",
-	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side",
+	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side", "submitted by an innocent",
 	"push acknowledged", "push rejected", "push dropped", "push gave up", "flush ended", "flush gave up", "flush closed",
 	"spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
 	"hub told", "end told", "end unsupported", "end overtaken", "ends fail", "ended where it left", "arrived after it was given up",

@@ -46,7 +46,7 @@ func (r *router) takeToSpill(limit int) []*parcel {
 		taken[p.lane] = true
 		p.lane.leaveLocked()
 		p.lane.busy++
-		p.busy = true
+		r.occupyLocked(p)
 		parcels = append(parcels, p)
 		size += p.memory
 	}
@@ -60,15 +60,18 @@ func (r *router) spilled(parcels, written []*parcel) {
 	defer r.mu.Unlock()
 	after := r.onDisk.last
 	for _, p := range slices.Backward(written) { // so that no place is looked for from the end each time
+		r.vacateLocked(p)
+		p.lane.weighLocked(0, -p.memory)
 		r.inMemory.removeLocked(p)
-		p.spilled = true
+		p.lane.spilledLocked(p)
 		p.unload()
+		r.occupyLocked(p)
 		r.onDisk.addFromLocked(p, after)
 		after = p.older
 		r.account.spilled += uint64(p.samples)
 	}
 	for _, p := range parcels {
-		p.busy = false
+		r.vacateLocked(p)
 		r.freeLocked(p.lane)
 	}
 }

@@ -1,0 +1,294 @@
+package exporter
+
+import (
+	"fmt"
+	"math/bits"
+)
+
+// Who may have how much of the queue.
+//
+// Three quarters are anybody's: a hub that fails alone has as much as there is. The last
+// quarter is divided evenly among the hubs, and each part is for what waits for its hub and for nothing else.
+// So whatever other hubs do, there is room for what a healthy one has under way, and when all are down
+// the whole queue is used. Gateways of which hubs take no more count apart from their hubs, as one
+// hub that has no part of its own.
+//
+// When a Submit needs some of the last quarter, a gateway may have no more than twice an even share of what
+// its hub could have, among those of which something is queued, and no more than three quarters of it. That is
+// how an edge hub divides its room among gateways. Among hubs it would not do, since they are few: twice the even share
+// of one in two is everything.
+//
+// With DropOldest nobody is refused, and room is made by those who have most.
+
+const (
+	// lastPart is which part of the queue is kept for the hubs, one of so many: small enough
+	// that one outage has nearly all, and large enough for what healthy hubs have under way. The
+	// spooler is asked for room when it is begun.
+	lastPart = 4
+	// fairShare is how many times an even share a gateway may have, as in an edge hub.
+	fairShare = 2
+)
+
+// share is what the lanes of one hub, or all those that hubs refuse, have of the queue. The
+// router's mutex guards it.
+type share struct {
+	common *int // bytes that all shares together have beyond their own parts
+	own    int  // bytes that are for nobody else
+	memory int  // bytes of MaxQueueBytes
+	idle   int  // of memory, what may be dropped to make room: it waits in memory
+	lanes  int
+	// bySize has the lanes with something idle, by how many bits its size has.
+	bySize [bits.UintSize + 1]laneRing
+
+	arriving, newcomers int // bytes, and lanes, of the Submit that is being judged
+}
+
+// beyondLocked returns how much a share that had so much would have beyond its own part.
+func (s *share) beyondLocked(memory int) int { return max(0, memory-s.own) }
+
+func (s *share) addLocked(memory int) {
+	*s.common += s.beyondLocked(s.memory+memory) - s.beyondLocked(s.memory)
+	s.memory += memory
+}
+
+// ownLocked gives a share its own part.
+func (s *share) ownLocked(bytes int) {
+	before := s.beyondLocked(s.memory)
+	s.own = bytes
+	*s.common += s.beyondLocked(s.memory) - before
+}
+
+// divideLocked gives each hub its part of what is kept.
+func (r *router) divideLocked() {
+	kept := r.cfg.MaxQueueBytes / lastPart
+	for _, o := range r.outboxes {
+		o.share.ownLocked(kept / len(r.outboxes))
+	}
+	if len(r.outboxes) > 0 {
+		kept = 0
+	}
+	r.limbo.share.ownLocked(kept)
+}
+
+// laneRing is the lane whose turn is next of a ring of lanes, or nil.
+type laneRing struct{ first *lane }
+
+func (r *laneRing) add(l *lane) {
+	if r.first == nil {
+		r.first, l.before, l.after = l, l, l
+		return
+	}
+	l.after, l.before = r.first, r.first.before
+	l.before.after, l.after.before = l, l
+}
+
+func (r *laneRing) remove(l *lane) {
+	if l.after == l {
+		r.first = nil
+	} else {
+		l.before.after, l.after.before = l.after, l.before
+		if r.first == l {
+			r.first = l.after
+		}
+	}
+	l.before, l.after = nil, nil
+}
+
+// countLocked makes the lane count in a share from now on.
+func (l *lane) countLocked(in *share) {
+	if l.in == in {
+		return
+	}
+	memory, idle := l.memory, l.idle
+	l.weighLocked(-memory, -idle)
+	if l.in != nil {
+		l.in.lanes--
+	}
+	l.in = in
+	if in != nil {
+		in.lanes++
+	}
+	l.weighLocked(memory, idle)
+}
+
+// weighLocked notes that the lane has so much more of the queue.
+func (l *lane) weighLocked(memory, idle int) {
+	before := bits.Len(uint(l.idle))
+	l.memory += memory
+	l.idle += idle
+	if l.in == nil {
+		return
+	}
+	l.in.addLocked(memory)
+	l.in.idle += idle
+	after := bits.Len(uint(l.idle))
+	if before == after {
+		return
+	}
+	if before > 0 {
+		l.in.bySize[before].remove(l)
+	}
+	if after > 0 {
+		l.in.bySize[after].add(l)
+	}
+}
+
+// largestLocked returns the lane that is to make room: no other one has twice as much.
+// Those that are about alike take turns.
+func (s *share) largestLocked() *lane {
+	for size := bits.Len(uint(s.idle)); size > 0; size-- {
+		if ring := &s.bySize[size]; ring.first != nil {
+			l := ring.first
+			ring.first = l.after
+			return l
+		}
+	}
+	return nil
+}
+
+// occupyLocked makes a parcel busy.
+func (r *router) occupyLocked(p *parcel) {
+	p.busy = true
+	r.busyBytes += p.memory
+	if !p.spilled {
+		p.lane.weighLocked(0, -p.memory)
+	}
+}
+
+// vacateLocked ends that.
+func (r *router) vacateLocked(p *parcel) {
+	p.busy = false
+	r.busyBytes -= p.memory
+	if !p.spilled {
+		p.lane.weighLocked(0, p.memory)
+	}
+}
+
+// admitLocked sees to it that parcels of so many bytes and samples may be queued. If not it
+// says why.
+func (r *router) admitLocked(parcels []*parcel, bytes, samples int) (why reason, err error) {
+	limit := r.cfg.MaxQueueBytes
+	if bytes <= limit-limit/lastPart-r.memoryLocked() {
+		return taken, nil
+	}
+	text := ""
+	if r.cfg.Overflow == RefuseNew {
+		why, text = r.overShareLocked(parcels)
+		if why == taken && bytes > limit-r.memoryLocked() { // others have moved to where they are too many
+			why, text = r.fullLocked()
+		}
+	} else if !r.makeRoomLocked(bytes) {
+		why, text = submitFull, fmt.Sprintf("%d of MaxQueueBytes %d are being sent: submit again later or raise the limit", r.busyBytes, limit)
+	}
+	if why == taken {
+		return taken, nil
+	}
+	if r.cfg.SpoolDir != "" { // the next one may find some
+		r.askToSpill()
+	}
+	return why, fmt.Errorf("%w: %d samples of %d bytes are not taken in: %s", ErrQueueFull, samples, bytes, text)
+}
+
+// overShareLocked looks for a parcel that is of somebody who has more than his share.
+func (r *router) overShareLocked(parcels []*parcel) (why reason, text string) {
+	left := r.cfg.MaxQueueBytes - r.cfg.MaxQueueBytes/lastPart - r.common
+	for _, p := range parcels {
+		if why, text = r.judgeLocked(p, &left); why != taken {
+			break
+		}
+	}
+	for _, p := range parcels {
+		s := r.shareLocked(p.key)
+		s.arriving, s.newcomers = 0, 0
+	}
+	return why, text
+}
+
+// judgeLocked says whether a parcel's hub or gateway would have more than its share. left is what
+// is left of what is anybody's.
+func (r *router) judgeLocked(p *parcel, left *int) (why reason, text string) {
+	s, l, has := r.shareLocked(p.key), r.lanes[p.key], 0
+	if l != nil {
+		has = l.memory
+	} else {
+		s.newcomers++
+	}
+	limit, had := r.cfg.MaxQueueBytes, s.memory+s.arriving
+	room := max(s.own, had) + max(0, *left)
+	s.arriving += p.memory
+	*left -= s.beyondLocked(s.memory+s.arriving) - s.beyondLocked(had)
+	switch {
+	case *left >= 0 || s.memory+s.arriving <= s.own:
+	case s == &r.crowded:
+		return submitGatewayShare, fmt.Sprintf("gateway %s is one of %d of which their hubs take no more now, with %d bytes queued, "+
+			"and what is left of MaxQueueBytes %d is for others: submit again later or raise the limit", quoted(p.key), s.lanes, s.memory, limit)
+	case len(r.outboxes) == 1:
+		return r.fullLocked()
+	default:
+		return submitHubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others: "+
+			"submit again later, raise the limit, or see hubring_exporter_hub_queue_samples", quoted(r.targetLocked(p.key).hub.Name), s.memory, limit)
+	}
+	if most := min(fairShare*room/(s.lanes+s.newcomers), room-room/lastPart); has+p.memory > most {
+		return submitGatewayShare, fmt.Sprintf("gateway %s has %d bytes queued, this Submit brings %d, and its share of MaxQueueBytes %d is %d now: "+
+			"submit less of it, submit again later, or raise the limit", quoted(p.key), has, p.memory, limit, most)
+	}
+	return taken, ""
+}
+
+func (r *router) fullLocked() (why reason, text string) {
+	return submitFull, fmt.Sprintf("%d of MaxQueueBytes %d are in use: "+
+		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing", r.memoryLocked(), r.cfg.MaxQueueBytes)
+}
+
+// shareLocked returns the share in which a gateway's samples count.
+func (r *router) shareLocked(key string) *share {
+	if l := r.lanes[key]; l != nil && l.in != nil {
+		return l.in
+	}
+	return &r.routeLocked(key).share
+}
+
+// targetLocked returns the outbox in whose share a gateway's samples count that hubs do not
+// refuse.
+func (r *router) targetLocked(key string) *outbox {
+	if l := r.lanes[key]; l != nil && l.at != nil {
+		return l.at
+	}
+	return r.routeLocked(key)
+}
+
+// makeRoomLocked drops until so many bytes are free, or nothing if they would not be.
+func (r *router) makeRoomLocked(bytes int) bool {
+	limit := r.cfg.MaxQueueBytes
+	if bytes > limit-r.busyBytes {
+		return false
+	}
+	for bytes > limit-r.memoryLocked() {
+		r.dropWaitingLocked(r.victimLocked(), overflow)
+	}
+	return true
+}
+
+// victimLocked returns the parcel that is to make room: the oldest in memory of the
+// gateway that has most of the hub that has most. If it is those on disk that fill the
+// memory, each with a little, it is the oldest of them. There has to be one.
+func (r *router) victimLocked() *parcel {
+	if r.onDisk.bytes > r.cfg.MaxQueueBytes/2 {
+		if p := r.onDisk.idleLocked(); p != nil {
+			return p
+		}
+	}
+	most := &r.crowded
+	for _, o := range append(r.outboxes, r.limbo) {
+		if o.share.idle > most.idle {
+			most = &o.share
+		}
+	}
+	if l := most.largestLocked(); l != nil {
+		return l.oldestIdleLocked()
+	}
+	if p := r.inMemory.idleLocked(); p != nil { // of a hub that has just left
+		return p
+	}
+	return r.onDisk.idleLocked()
+}
