@@ -69,12 +69,7 @@ func (r *Ring) Assign(loads []Load, slack int) (*Ring, error) {
 	// larger than what its round allows above it. So every key finds a place.
 	a.settle(large, func(node int) int { return share(node) + largest })
 	a.settle(small, func(node int) int { return (share(node) + slack) / step * step })
-	assigned := *r
-	assigned.placed = &placed{moved: a.moved}
-	if r.placed != nil {
-		assigned.placed.table = r.placed.table
-	}
-	return &assigned, nil
+	return r.with(a.moved), nil
 }
 
 // defaultSlack has room for the chance that few keys bring, and grows with the

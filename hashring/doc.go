@@ -23,7 +23,8 @@
 //
 // New works the owners out once, into a table, so that [Ring.Owner] is a hash and
 // a look into memory. How even the shares are is chance; where the keys are
-// known, [Ring.Assign] bounds it. [Compare] says what a change of the set moves.
+// known, [Ring.Assign] bounds it; package placement hands what it moved to processes
+// that do not know them, and [Ring.Place] repeats it there. [Compare] says what a change of the set moves.
 //
 // [FromTable] takes the owners from another method, and behind the owner a walk goes on
 // as above. Package consistent fills the table with the circle of buraksezer/consistent,
