@@ -22,7 +22,7 @@ func listed(t *testing.T, text, label string) (pushed, series map[string]float64
 	p := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := p.TextToMetricFamilies(strings.NewReader(text))
 	require.NoError(t, err)
-	require.Len(t, families, 2)
+	require.Len(t, families, 3)
 	values := func(name string) map[string]float64 {
 		f := families[name]
 		require.Equal(t, dto.MetricType_GAUGE, f.GetType())
@@ -57,6 +57,7 @@ func TestGateways(t *testing.T) {
 	assert.Len(t, pushed, 3)
 	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return !strings.HasPrefix(l, "edgehub_gateway_series") })
 	assert.True(t, slices.IsSorted(lines), text)
+	assert.Contains(t, text, "\nedgehub_no_gateway_series 2\n")
 	assert.Equal(t, 6, s.Stats().Pending, "it took something")
 }
 

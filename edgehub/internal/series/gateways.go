@@ -79,6 +79,16 @@ func (t *Table) Gateways(dst []Gateway, from, to int) ([]Gateway, bool) {
 	return dst, true
 }
 
+// OfNoGateway is how many series belong to no gateway.
+func (t *Table) OfNoGateway() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.members[""]; m != nil {
+		return m.series
+	}
+	return 0
+}
+
 // GatewayName is the name of the gateway with a number, or "".
 func (t *Table) GatewayName(number uint32) string {
 	t.mu.Lock()

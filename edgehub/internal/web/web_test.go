@@ -194,7 +194,7 @@ func BenchmarkGateways(b *testing.B) {
 	b.Run(fmt.Sprintf("list=%d", gateways), func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := writeGateways(io.Discard, d.store.Gateways(), "gatewayID"); err != nil {
+			if err := writeGateways(io.Discard, d.store.Gateways(), "gatewayID", 0); err != nil {
 				b.Fatal(err)
 			}
 		}
