@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -178,6 +179,43 @@ func TestAHubThatLiesIsFound(t *testing.T) {
 	d.drain()
 	require.ErrorIs(t, d.conclude(undelivered), errAccount)
 	require.Regexp(t, `FAILED: \d+ \(such as of \{.*\}\) submitted samples are in no shard`, out.String())
+}
+
+// A hub has something left until its shard has stored it. The account would call lost what is on its way.
+func TestWhatIsOnItsWayIsWaitedFor(t *testing.T) {
+	var out bytes.Buffer
+	d := newDemo(small(t, &out))
+	onItsWay, goOn := make(chan struct{}), make(chan struct{})
+	d.wrapHub = func(honest http.Handler) http.Handler {
+		var pushed atomic.Bool
+		var once sync.Once
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost {
+				honest.ServeHTTP(w, r)
+				pushed.Store(true)
+				return
+			}
+			is := pushed.Load() && r.URL.Path == "/metrics"
+			honest.ServeHTTP(w, r)
+			if is { // all of it is written, but for the end
+				once.Do(func() {
+					close(onItsWay)
+					<-goOn
+				})
+			}
+		})
+	}
+	defer func() { require.NoError(t, d.close()) }()
+	require.NoError(t, d.build())
+	response, err := http.Post("http://"+d.hosts[0].addr+"/metrics", "text/plain", strings.NewReader("a 1\n"))
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	<-onItsWay
+	require.Equal(t, 1, d.figures().behind)
+	close(goOn)
+	d.drain()
+	require.Zero(t, d.figures().behind)
+	require.NotContains(t, out.String(), "gave up waiting")
 }
 
 func TestConfigIsCheckedAsAWhole(t *testing.T) {

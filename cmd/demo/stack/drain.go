@@ -30,11 +30,11 @@ func (d *demo) drain() {
 	deadline := time.Now().Add(drainRounds*d.scrapeInterval() + drainSlack)
 	d.event("waiting for the last scrapes")
 	empty := d.poll(deadline, func() (bool, string) {
-		pending := d.figures().pending
-		return pending == 0, thousands(pending) + " samples wait in the hubs"
+		behind := d.figures().behind
+		return behind == 0, thousands(behind) + " samples wait in the hubs"
 	})
 	if !empty {
-		d.event("gave up waiting: %s samples are still in the hubs and will count as lost", thousands(d.figures().pending))
+		d.event("gave up waiting: %s samples are still in the hubs and will count as lost", thousands(d.figures().behind))
 	}
 }
 

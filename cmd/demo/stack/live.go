@@ -128,7 +128,7 @@ func (d *demo) printFigures(count int) {
 type figures struct {
 	submitted, accepted, scraped uint64
 	lost                         uint64 // dropped, as far as anyone noticed
-	pending                      int
+	behind                       int    // samples of which no shard has said that it has them
 	up                           int
 }
 
@@ -139,7 +139,7 @@ func (d *demo) figures() figures {
 		f.accepted += stats.Received
 		f.scraped += stats.Scraped
 		f.lost += stats.Dropped
-		f.pending += stats.Pending
+		f.behind += stats.Behind
 		if up {
 			f.up++
 		}
