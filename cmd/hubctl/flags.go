@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +16,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/model"
 
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -100,13 +104,13 @@ type hubSet struct{ flag, text string }
 
 func hubsFlag(cmd *kingpin.CmdClause, name, help string) *hubSet {
 	h := &hubSet{flag: name}
-	cmd.Flag(name, help+" A number; or names such as a,b=2,c, where b weighs twice as much; or @FILE with a name on each line.").
+	cmd.Flag(name, help+" A number; or names such as a,b=2,c, where b weighs twice as much; or @FILE, which is the exporters' file of hubs if it ends in .yml, .yaml or .json, and else has a name on each line.").
 		Required().PlaceHolder("HUBS").StringVar(&h.text)
 	return h
 }
 
 // ring builds the ring of the set by a placement. NameFormat makes names of numbers.
-func (h *hubSet) ring(nameFormat string, by placement) (*hashring.Ring, error) {
+func (h *hubSet) ring(nameFormat string, by base) (*hashring.Ring, error) {
 	nodes, err := h.nodes(nameFormat)
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 		return nil, fmt.Errorf("read --%s: %w", h.flag, err)
@@ -121,6 +125,15 @@ func (h *hubSet) ring(nameFormat string, by placement) (*hashring.Ring, error) {
 	return ring, nil
 }
 
+// hubsOf are the hubs of a file of the exporters', by the names that these have for them.
+func hubsOf(file members.File) ([]hashring.Node, error) {
+	hubs, err := file.Hubs(context.Background())
+	if err == nil {
+		hubs, err = members.Check(hubs)
+	}
+	return nodesOf(hubs), err
+}
+
 func (h *hubSet) nodes(nameFormat string) ([]hashring.Node, error) {
 	if n, err := strconv.Atoi(h.text); err == nil {
 		if n < 1 || n > hashring.MaxNodes {
@@ -129,7 +142,9 @@ func (h *hubSet) nodes(nameFormat string) ([]hashring.Node, error) {
 		return numbered(nameFormat, 0, n), nil
 	}
 	entries := strings.Split(h.text, ",")
-	if path, ok := strings.CutPrefix(h.text, "@"); ok {
+	if path, ok := strings.CutPrefix(h.text, "@"); ok && slices.Contains([]string{".yml", ".yaml", ".json"}, filepath.Ext(path)) {
+		return hubsOf(members.File{Path: path})
+	} else if ok {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err

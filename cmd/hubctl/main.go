@@ -1,8 +1,9 @@
 // Hubctl answers what a ring of hubs will do before it does it: what a rescale
-// would move, and how rings behave at scale.
+// would move, and how rings behave at scale. And it places the gateways of a fleet evenly.
 //
 //	hubctl plan --from=3 --to=5 --gateways=fleet.txt
 //	hubctl plan --from=5 --to=5 --placement-before=consistent --gateways=fleet.txt
+//	hubctl place --hubs.file=hubs.yml placement.json
 //	hubctl simulate --gateways=1000000 --hubs=1000
 //	hubctl ring-cost
 package main
@@ -62,7 +63,9 @@ func run(ctx context.Context, args []string, t terminal) int {
 	done := false // --help or --version was given and answered
 	app.Terminate(func(int) { done = true })
 	commands := map[string]command{
-		"plan":      planCommand(app.Command("plan", "Shows what moves when the set of hubs or their placement changes, without moving anything.")),
+		"plan": planCommand(app.Command("plan", "Shows what moves when the set of hubs or their placement changes, without moving anything.")),
+		"place": placeCommand(app.Command("place", "Asks the hubs which gateways they have, and writes down which of them belong elsewhere so that no hub has much more than its share. "+
+			"It is run again and again, such as each hour, and changes the placement only when that is worth it.")),
 		"simulate":  simulateCommand(app.Command("simulate", "Runs a large fleet through failures and rescales, and shows what becomes of it.")),
 		"ring-cost": costCommand(app.Command("ring-cost", "Measures what building and asking a ring costs on this machine, as a table in Markdown.")),
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
 )
@@ -68,6 +69,26 @@ func TestPlanReadsAFleet(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(fromFile), &p))
 	assert.Equal(t, 4, p.Keys)
 	assert.Equal(t, 300+100+250+1500, p.Series)
+}
+
+// The exporters' own file of hubs gives the ring that they have, with their names for the hubs.
+func TestPlanReadsTheExportersFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hubs.yml")
+	require.NoError(t, os.WriteFile(path, []byte(`
+- targets: ["Edgehub-0:9091", "edgehub-1:9091"]
+- targets: ["https://edgehub-2.example.com/hub"]
+  labels: {__weight__: "2"}
+`), 0o600))
+	hubs, err := members.File{Path: path}.Hubs(t.Context())
+	require.NoError(t, err)
+	ring, err := hashring.New(nodesOf(hubs))
+	require.NoError(t, err)
+	code, out, errOut := hubctl(t, "", "plan", "--from=@"+path, "--to=@"+path)
+	require.Zero(t, code, errOut)
+	assert.Contains(t, out, fmt.Sprintf("Ring fingerprints: %016[1]x before, %016[1]x after.", ring.Fingerprint()))
+	code, _, errOut = hubctl(t, "", "plan", "--from=3", "--to=@"+path+".json")
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errOut, "read --to: ")
 }
 
 func TestPlanAsJSON(t *testing.T) {

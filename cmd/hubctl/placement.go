@@ -17,31 +17,31 @@ const (
 	byCircle     = "consistent"
 )
 
-// placement is a way to make a ring of hubs.
-type placement struct {
+// base is a way to make a ring of hubs.
+type base struct {
 	name   string
 	circle consistent.Config // of byCircle
 }
 
-func (p placement) ring(nodes []hashring.Node) (*hashring.Ring, error) {
-	if p.name == byCircle {
-		return consistent.New(nodes, p.circle)
+func (b base) ring(nodes []hashring.Node) (*hashring.Ring, error) {
+	if b.name == byCircle {
+		return consistent.New(nodes, b.circle)
 	}
 	return hashring.New(nodes)
 }
 
-func (p placement) String() string {
-	if p.name == byCircle {
-		return fmt.Sprintf("%s (%s partitions, %s replicas, load %g)", p.name,
-			grouped(p.circle.PartitionCount), grouped(p.circle.ReplicationFactor), p.circle.Load)
+func (b base) String() string {
+	if b.name == byCircle {
+		return fmt.Sprintf("%s (%s partitions, %s replicas, load %g)", b.name,
+			grouped(b.circle.PartitionCount), grouped(b.circle.ReplicationFactor), b.circle.Load)
 	}
-	return p.name
+	return b.name
 }
 
-// placementFlags say how keys are placed before and after a change.
-type placementFlags struct {
-	name, nameBefore     *string
-	circle, circleBefore *circleFlags
+// baseFlags say how keys are placed that nothing else is said of.
+type baseFlags struct {
+	name   *string
+	circle circleFlags
 }
 
 // circleFlags are the parameters of a circle.
@@ -60,45 +60,57 @@ var defaultCircle = consistent.Config{
 	Load:              consistent.DefaultLoad,
 }
 
-func placementsFlags(cmd *kingpin.CmdClause) *placementFlags {
-	p := &placementFlags{circle: &circleFlags{}, circleBefore: &circleFlags{}}
-	p.name = cmd.Flag("placement", "How keys are placed on hubs: rendezvous, as exporters do it that were not told otherwise; or consistent, "+
+func newBaseFlags(cmd *kingpin.CmdClause) *baseFlags {
+	b := &baseFlags{}
+	b.name = cmd.Flag("placement", "How keys are placed on hubs: rendezvous, as exporters do it that were not told otherwise; or consistent, "+
 		"the circle of github.com/buraksezer/consistent, for exporters whose Config.Ring is that of hashring/consistent.").
 		Default(byRendezvous).Enum(byRendezvous, byCircle)
-	p.circle.partitions = number(cmd, "consistent.partitions", defaultCircle.PartitionCount, 1, consistent.MaxPartitionCount,
+	b.circle.partitions = number(cmd, "consistent.partitions", defaultCircle.PartitionCount, 1, consistent.MaxPartitionCount,
 		"Of the circle: its PartitionCount.")
-	p.circle.replicas = number(cmd, "consistent.replicas", defaultCircle.ReplicationFactor, 1, consistent.MaxReplicationFactor,
+	b.circle.replicas = number(cmd, "consistent.replicas", defaultCircle.ReplicationFactor, 1, consistent.MaxReplicationFactor,
 		"Of the circle: its ReplicationFactor, how often each hub is on it.")
-	p.circle.load = factor(cmd, "consistent.load", defaultCircle.Load,
+	b.circle.load = factor(cmd, "consistent.load", defaultCircle.Load,
 		"Of the circle: its Load, how many partitions a hub may have, as a multiple of the average.")
-	p.nameBefore = cmd.Flag("placement-before", "How they are placed before the change, if that is not as after it: rendezvous or consistent.").
-		PlaceHolder("PLACEMENT").Enum(byRendezvous, byCircle)
-	p.circleBefore.partitions = number(cmd, "consistent-before.partitions", 0, 0, consistent.MaxPartitionCount,
-		"Of the circle before the change; 0 is as --consistent.partitions.")
-	p.circleBefore.replicas = number(cmd, "consistent-before.replicas", 0, 0, consistent.MaxReplicationFactor,
-		"Of the circle before the change; 0 is as --consistent.replicas.")
-	p.circleBefore.load = factor(cmd, "consistent-before.load", 0,
-		"Of the circle before the change; 0 is as --consistent.load.")
-	return p
+	return b
 }
 
-// placements returns those before and after the change.
-func (p *placementFlags) placements() (before, after placement, err error) {
-	circle, changed := p.circle.config(), p.circleBefore.config()
-	after = placement{*p.name, circle}
-	before = placement{cmp.Or(*p.nameBefore, *p.name), consistent.Config{
-		PartitionCount:    cmp.Or(changed.PartitionCount, circle.PartitionCount),
-		ReplicationFactor: cmp.Or(changed.ReplicationFactor, circle.ReplicationFactor),
-		Load:              cmp.Or(changed.Load, circle.Load),
+func (b *baseFlags) base() base { return base{*b.name, b.circle.config()} }
+
+var errNoCircle = usageError{errors.New("--consistent.partitions, .replicas and .load are of use only with --placement=consistent")}
+
+// changeFlags say how keys are placed before and after a change.
+type changeFlags struct {
+	after  *baseFlags
+	before baseFlags // what is said of it is otherwise than after
+}
+
+func newChangeFlags(cmd *kingpin.CmdClause) *changeFlags {
+	c := &changeFlags{after: newBaseFlags(cmd)}
+	c.before.name = cmd.Flag("placement-before", "How they are placed before the change, if that is not as after it: rendezvous or consistent.").
+		PlaceHolder("PLACEMENT").Enum(byRendezvous, byCircle)
+	c.before.circle.partitions = number(cmd, "consistent-before.partitions", 0, 0, consistent.MaxPartitionCount,
+		"Of the circle before the change; 0 is as --consistent.partitions.")
+	c.before.circle.replicas = number(cmd, "consistent-before.replicas", 0, 0, consistent.MaxReplicationFactor,
+		"Of the circle before the change; 0 is as --consistent.replicas.")
+	c.before.circle.load = factor(cmd, "consistent-before.load", 0,
+		"Of the circle before the change; 0 is as --consistent.load.")
+	return c
+}
+
+// bases returns those before and after the change.
+func (c *changeFlags) bases() (before, after base, err error) {
+	after = c.after.base()
+	changed := c.before.circle.config()
+	before = base{cmp.Or(*c.before.name, after.name), consistent.Config{
+		PartitionCount:    cmp.Or(changed.PartitionCount, after.circle.PartitionCount),
+		ReplicationFactor: cmp.Or(changed.ReplicationFactor, after.circle.ReplicationFactor),
+		Load:              cmp.Or(changed.Load, after.circle.Load),
 	}}
-	if before.name != byCircle && after.name != byCircle && circle != defaultCircle {
-		err = errors.New("--consistent.partitions, .replicas and .load are of use only with --placement=consistent")
+	if before.name != byCircle && after.name != byCircle && after.circle != defaultCircle {
+		err = errNoCircle
 	}
 	if before.name != byCircle && changed != (consistent.Config{}) {
-		err = errors.Join(err, errors.New("--consistent-before.partitions, .replicas and .load are of use only if the placement before is consistent"))
-	}
-	if err != nil {
-		err = usageError{err}
+		err = errors.Join(err, usageError{errors.New("--consistent-before.partitions, .replicas and .load are of use only if the placement before is consistent")})
 	}
 	return before, after, err
 }

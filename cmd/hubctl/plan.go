@@ -31,7 +31,7 @@ func planCommand(cmd *kingpin.CmdClause) command {
 	from := hubsFlag(cmd, "from", "The hubs there are.")
 	to := hubsFlag(cmd, "to", "The hubs there will be.")
 	nameFormat := cmd.Flag("name-format", "The name of a hub by its number.").Default("edgehub-%d").String()
-	placing := placementsFlags(cmd)
+	placing := newChangeFlags(cmd)
 	var fleet fleetFlags
 	cmd.Flag("gateways", "File with the ID of a gateway on each line and, after a space, its number of series; - is standard input.").
 		PlaceHolder("FILE").StringVar(&fleet.file)
@@ -49,7 +49,7 @@ func planCommand(cmd *kingpin.CmdClause) command {
 		if *slack > 0 && !*assign {
 			return usageError{errors.New("--slack is of use only with --assign")}
 		}
-		placedBefore, placedAfter, err := placing.placements()
+		placedBefore, placedAfter, err := placing.bases()
 		if err != nil {
 			return err
 		}
