@@ -13,12 +13,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
-// wire is a server that gives its client what the test writes. Requests are read by the test
+// dumbServer is a server that gives its client what the test writes. Requests are read by the test
 // as well.
-func wire(t *testing.T, serve func(conn net.Conn)) *pusher {
+func dumbServer(t *testing.T, serve func(conn net.Conn)) *pusher {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -72,7 +73,7 @@ func TestAnswerThatDoesNotEnd(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			let := make(chan struct{})
-			p := wire(t, func(conn net.Conn) {
+			p := dumbServer(t, func(conn net.Conn) {
 				readPush(conn)
 				_, err := io.WriteString(conn, c.answer)
 				chunk := "400\r\n" + strings.Repeat("x", 1024) + "\r\n"
@@ -83,7 +84,7 @@ func TestAnswerThatDoesNotEnd(t *testing.T) {
 			})
 			defer close(let)
 			began := time.Now()
-			res := p.push(context.Background(), parcelsOf(reports(1, "g")...))
+			res := p.push(context.Background(), bodiesOf(reports(1, "g")...))
 			assert.Less(t, time.Since(began), 10*time.Second)
 			assert.Equal(t, c.want, res.outcome, res.detail)
 			assert.Contains(t, res.detail, c.says)
@@ -95,7 +96,7 @@ func TestAnswerThatDoesNotEnd(t *testing.T) {
 // A 200 that comes before the request was sent is of somebody who has not read it.
 func TestAnswerBeforeTheRequestWasSent(t *testing.T) {
 	let := make(chan struct{})
-	p := wire(t, func(conn net.Conn) {
+	p := dumbServer(t, func(conn net.Conn) {
 		_, err := http.ReadRequest(bufio.NewReaderSize(conn, 16))
 		assert.NoError(t, err)
 		_, err = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"+exposition.HubHeader+": edgehub/1\r\n\r\n")
@@ -103,11 +104,11 @@ func TestAnswerBeforeTheRequestWasSent(t *testing.T) {
 		<-let
 	})
 	p.timeout = 10 * time.Second
-	var parcels []*parcel
+	var bodies []*wire.Body
 	for n := range 40 { // more than sockets have room for
-		parcels = append(parcels, parcelsOf(bulk(n, 5000, "gw")...)...)
+		bodies = append(bodies, bodiesOf(bulk(n, 5000, "gw")...)...)
 	}
-	res := p.push(context.Background(), parcels)
+	res := p.push(context.Background(), bodies)
 	close(let)
 	assert.Equal(t, tryNext, res.outcome)
 	assert.Equal(t, "answered with status 200 before all of the request was sent", res.detail)

@@ -75,6 +75,7 @@
 //	magma         what a caller submits: a metric family and where it comes from
 //	members       where the hubs come from: DNS, a file
 //	exportertest  a hub and a network for tests
+//	internal/wire one gateway's encoded samples; joining those of many into a request
 //
 // # Map of files
 //
@@ -89,8 +90,7 @@
 //	source.go     the labels and the key that a context stands for
 //	labels.go     labels checked, sorted and written
 //	encode.go     metrics to text, one gateway at a time
-//	parcel.go     one gateway's encoded samples; joining parcels into a request
-//	buffer.go     the memory of parcels, from pools
+//	parcel.go     one gateway's samples on their way: in the queue, on disk
 //	rejected.go   the error that says which samples were left out
 //
 //	router.go     a parcel from submission to its fate

@@ -9,14 +9,15 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
 const (
-	// parcelBytes is the size at which a parcel is cut and the next begins. A
+	// bodyBytes is the size at which a body is cut and the next begins. A
 	// metric is never cut in two: receivers put its lines together again.
-	parcelBytes = 512 << 10
+	bodyBytes = 512 << 10
 	// suffixRoom is what a line may need beside name and labels: a suffix, the
 	// bound label, braces and commas.
 	suffixRoom = 64
@@ -26,31 +27,31 @@ const (
 	maxPooledBytes = 4 << 20
 )
 
-// encoder turns the families of one Submit into parcels. It holds the scratch
+// encoder turns the families of one Submit into bodies. It holds the scratch
 // that makes this free of allocations per sample; get one from newEncoder and
 // give it back with release.
 type encoder struct {
 	now      int64 // in ms: the timestamp of what has none
 	asGauges bool  // every family becomes gauges
-	parcels  []*parcel
+	bodies   []*wire.Body
 	dropped  [numReasons]dropNote
 	rejected *RejectedError // nil if nothing was dropped
 
 	order []int // the items, those of one key together
 
-	// The parcel that is being written.
+	// The body that is being written.
 	buf       []byte
-	families  []header
+	families  []wire.Header
 	ends      []int // where in buf each ends, but for one that is open
 	samples   int
 	oldest    int64 // timestamp of a sample, in ms
 	composite bool
 
-	// Which families fit into it. As long as they are those of the parcel
+	// Which families fit into it. As long as they are those of the body
 	// before, they do.
-	before *shape
+	before *wire.Shape
 	alike  bool
-	claims claims // when no longer alike
+	claims wire.Claims // when no longer alike
 
 	// Where the families come from.
 	src       source
@@ -81,7 +82,7 @@ type dropNote struct {
 	gateway, network, metric, label string
 }
 
-var encoders = sync.Pool{New: func() any { return &encoder{before: &shape{}, alike: true, oldest: noTime} }}
+var encoders = sync.Pool{New: func() any { return &encoder{before: &wire.Shape{}, alike: true, oldest: noTime} }}
 
 func newEncoder(now time.Time, asGauges bool) *encoder {
 	e := encoders.Get().(*encoder)
@@ -93,8 +94,8 @@ func newEncoder(now time.Time, asGauges bool) *encoder {
 // release.
 func (e *encoder) rejection() *RejectedError { return e.rejected }
 
-// release gives the scratch back. The parcels that were taken over stay as they
-// are; e.parcels and all else of the encoder may not be used any more.
+// release gives the scratch back. The bodies that were taken over stay as they
+// are; e.bodies and all else of the encoder may not be used any more.
 func (e *encoder) release() {
 	if cap(e.buf) > maxPooledBytes || cap(e.text) > maxPooledBytes {
 		return
@@ -106,21 +107,21 @@ func (e *encoder) release() {
 // forget makes ready for the next Submit. Nothing of the caller's is kept.
 func (e *encoder) forget() {
 	e.reset()
-	clear(e.parcels)
-	e.parcels = e.parcels[:0]
+	clear(e.bodies)
+	e.bodies = e.bodies[:0]
 	e.dropped = [numReasons]dropNote{}
 	e.rejected = nil
 	e.src, e.srcFault, e.srcLabel = source{}, taken, ""
 	e.plan.reset()
 }
 
-// reset makes ready for the next parcel.
+// reset makes ready for the next body.
 func (e *encoder) reset() {
 	clear(e.families) // the pool must not keep the caller's strings
 	e.buf, e.families, e.ends, e.samples, e.composite, e.oldest = e.buf[:0], e.families[:0], e.ends[:0], 0, false, noTime
 	if !e.alike {
 		e.alike = true
-		e.claims.reset()
+		e.claims.Reset()
 	}
 }
 
@@ -166,24 +167,24 @@ func (e *encoder) family(item *magma.MetricAndContext) {
 		fault, at = missingMetric, ""
 	case name == "":
 		fault, at = emptyName, ""
-	case k == noKind:
+	case k == wire.NoKind:
 		fault, at = unknownType, ""
 	}
 	if fault != taken {
 		e.drop(fault, name, at, familySamples(f))
 		return
 	}
-	if bound := k.boundLabel(); bound != e.planBound {
+	if bound := boundLabel(k); bound != e.planBound {
 		e.plan.made, e.planBound = false, bound
 	}
 	if !e.asGauges {
 		e.group(name, "", k, k, allLines, f)
 		return
 	}
-	e.group(name, k.valueSuffix(), gauge, k, valueLines, f)
-	if k.suffixes() != nil {
-		e.group(name, "_sum", gauge, k, sumLines, f)
-		e.group(name, "_count", gauge, k, countLines, f)
+	e.group(name, valueSuffix(k), wire.Gauge, k, valueLines, f)
+	if k.Suffixes() != nil {
+		e.group(name, "_sum", wire.Gauge, k, sumLines, f)
+		e.group(name, "_count", wire.Gauge, k, countLines, f)
 	}
 }
 
@@ -200,8 +201,8 @@ const (
 
 // group writes a family, or the part of it that which says, as one of the kind
 // as. What can't be written is noted with the first part.
-func (e *encoder) group(name, suffix string, as, k kind, which lines, f *dto.MetricFamily) {
-	h := header{name + suffix, as, helpOf(f)}
+func (e *encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dto.MetricFamily) {
+	h := wire.Header{Name: name + suffix, Kind: as, Help: helpOf(f)}
 	open := false
 	for _, m := range f.Metric {
 		if !open {
@@ -214,7 +215,7 @@ func (e *encoder) group(name, suffix string, as, k kind, which lines, f *dto.Met
 			}
 			continue
 		}
-		if len(e.buf) >= parcelBytes {
+		if len(e.buf) >= bodyBytes {
 			e.finish(e.src.key)
 			open = false
 		}
@@ -238,7 +239,7 @@ func helpOf(f *dto.MetricFamily) string {
 
 // open begins a family. A request has one type for a name: who says another goes
 // into the next.
-func (e *encoder) open(h header) {
+func (e *encoder) open(h wire.Header) {
 	if !e.fits(h) {
 		e.finish(e.src.key)
 		e.fits(h)
@@ -246,18 +247,18 @@ func (e *encoder) open(h header) {
 	e.families = append(e.families, h)
 }
 
-// fits reports whether the parcel that is being written can have the family.
-func (e *encoder) fits(h header) bool {
+// fits reports whether the body that is being written can have the family.
+func (e *encoder) fits(h wire.Header) bool {
 	if e.alike {
-		if i := len(e.families); i < len(e.before.families) && e.before.families[i] == h {
+		if i := len(e.families); i < len(e.before.Families) && e.before.Families[i] == h {
 			return true
 		}
 		e.alike = false
 		for _, f := range e.families {
-			e.claims.add(f.name, f.kind)
+			e.claims.Add(f.Name, f.Kind)
 		}
 	}
-	return e.claims.allow(h.name, h.kind)
+	return e.claims.Allow(h.Name, h.Kind)
 }
 
 // closeFamily ends the open family, or forgets it if no sample is in it.
@@ -273,32 +274,32 @@ func (e *encoder) closeFamily() {
 	}
 	e.ends = append(e.ends, len(e.buf))
 	if !e.alike {
-		e.claims.add(f.name, f.kind)
+		e.claims.Add(f.Name, f.Kind)
 	}
-	e.composite = e.composite || f.kind.suffixes() != nil
+	e.composite = e.composite || f.Kind.Suffixes() != nil
 }
 
-// finish makes what was written since the last call a parcel, if that is
+// finish makes what was written since the last call a body, if that is
 // anything. An open family is ended.
 func (e *encoder) finish(key string) {
 	if len(e.families) > len(e.ends) {
 		e.closeFamily()
 	}
 	if e.samples > 0 {
-		sure := e.alike && len(e.families) == len(e.before.families)
-		if !sure && !slices.Equal(e.families, e.before.families) {
-			e.before = newShape(e.families)
+		sure := e.alike && len(e.families) == len(e.before.Families)
+		if !sure && !slices.Equal(e.families, e.before.Families) {
+			e.before = wire.NewShape(e.families)
 		}
-		p := newParcel(key, e.buf, e.ends, e.before)
-		p.samples, p.composite, p.oldest = e.samples, e.composite, e.oldest
-		e.parcels = append(e.parcels, p)
+		b := wire.NewBody(key, e.buf, e.ends, e.before)
+		b.Samples, b.Composite, b.Oldest = e.samples, e.composite, e.oldest
+		e.bodies = append(e.bodies, b)
 	}
 	e.reset()
 }
 
 // metric writes lines of one metric: all that are asked for or, with the reason
 // and the label at fault, none.
-func (e *encoder) metric(name string, k kind, which lines, m *dto.Metric) (why reason, at string) {
+func (e *encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (why reason, at string) {
 	if why = checkMetric(k, m); why != taken {
 		return why, ""
 	}
@@ -315,15 +316,15 @@ func (e *encoder) metric(name string, k kind, which lines, m *dto.Metric) (why r
 
 	before := e.samples
 	switch k {
-	case counter:
+	case wire.Counter:
 		e.line(name, "", m.Counter.GetValue())
-	case gauge:
+	case wire.Gauge:
 		e.line(name, "", m.Gauge.GetValue())
-	case untyped:
+	case wire.Untyped:
 		e.line(name, "", m.Untyped.GetValue())
-	case summary:
+	case wire.Summary:
 		e.summary(name, which, m.Summary)
-	case histogram:
+	case wire.Histogram:
 		e.histogram(name, which, m.Histogram)
 	default: // checkMetric has refused it
 	}

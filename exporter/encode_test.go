@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -122,8 +123,8 @@ func TestFamiliesAreSharedByConcurrentSubmits(t *testing.T) {
 			all.Go(func() {
 				e := newEncoder(time.UnixMilli(1000), asGauges)
 				e.encode(items)
-				var j joiner
-				got[i] = string(j.join(nil, e.parcels))
+				var j wire.Joiner
+				got[i] = string(j.Join(nil, e.bodies))
 				releaseAll(e)
 				e.release()
 			})
@@ -163,9 +164,9 @@ func TestGroupsByGateway(t *testing.T) {
 	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode([]magma.MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {Family: gaugeFamily("cloud", 1), Context: noContext}, of("b", "m2")})
 	var got []string
-	for _, p := range e.parcels {
-		assert.Equal(t, len(sampleLines(string(p.body))), p.samples)
-		got = append(got, p.key+": "+strings.Join(sampleLines(string(p.body)), "; "))
+	for _, p := range e.bodies {
+		assert.Equal(t, len(sampleLines(string(p.Text))), p.Samples)
+		got = append(got, p.Key+": "+strings.Join(sampleLines(string(p.Text)), "; "))
 	}
 	assert.Equal(t, []string{
 		`: m1{networkID="n"} 1 1000; cloud 1 1000`,
@@ -178,12 +179,12 @@ func TestGroupsByGateway(t *testing.T) {
 func TestNothingIsLeftOfTheSubmitBefore(t *testing.T) {
 	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
-	require.Empty(t, e.parcels)
+	require.Empty(t, e.bodies)
 	e.forget()
 	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: noContext}})
-	require.Len(t, e.parcels, 1)
+	require.Len(t, e.bodies, 1)
 	assert.Nil(t, e.rejection())
-	assert.Equal(t, "a 1 1000\n", string(e.parcels[0].body))
+	assert.Equal(t, "a 1 1000\n", string(e.bodies[0].Text))
 }
 
 // A large family becomes several parcels, each with its header, none of which
@@ -195,17 +196,17 @@ func TestLargeParcelsAreCut(t *testing.T) {
 	}
 	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode([]magma.MetricAndContext{{Family: f, Context: gw}, {Family: gaugeFamily("g", 1), Context: gw}})
-	require.Greater(t, len(e.parcels), 4)
+	require.Greater(t, len(e.bodies), 4)
 	samples := 0
-	for i, p := range e.parcels {
-		assert.Equal(t, "g", p.key)
-		assert.Less(t, len(p.body), parcelBytes+1024)
-		if i < len(e.parcels)-1 {
-			assert.GreaterOrEqual(t, len(p.body), parcelBytes)
-			assert.Zero(t, p.samples%4, "whole metrics only")
+	for i, p := range e.bodies {
+		assert.Equal(t, "g", p.Key)
+		assert.Less(t, len(p.Text), bodyBytes+1024)
+		if i < len(e.bodies)-1 {
+			assert.GreaterOrEqual(t, len(p.Text), bodyBytes)
+			assert.Zero(t, p.Samples%4, "whole metrics only")
 		}
-		assert.NoError(t, parse(string(p.body)))
-		samples += p.samples
+		assert.NoError(t, parse(string(p.Text)))
+		samples += p.Samples
 	}
 	assert.Equal(t, 20_001*4+1, samples)
 	e.release()
@@ -231,7 +232,7 @@ func TestShapes(t *testing.T) {
 		for range 2 { // the second time after itself
 			e.encode(items)
 			got = got[:0]
-			for _, p := range e.parcels {
+			for _, p := range e.bodies {
 				got = append(got, strings.Join(shapeOf(t, p), " "))
 			}
 			assert.Equal(t, want, strings.Join(got, "|"))
@@ -250,18 +251,18 @@ func TestShapes(t *testing.T) {
 }
 
 // shapeOf returns the names of a parcel's families, having looked into its body.
-func shapeOf(t testing.TB, p *parcel) (names []string) {
+func shapeOf(t testing.TB, p *wire.Body) (names []string) {
 	t.Helper()
-	require.Len(t, p.ends, len(p.shape.families))
-	require.Equal(t, len(p.body), p.ends[len(p.ends)-1])
+	require.Len(t, p.Ends, len(p.Shape.Families))
+	require.Equal(t, len(p.Text), p.Ends[len(p.Ends)-1])
 	start := 0
-	for i, f := range p.shape.families {
-		for _, line := range sampleLines(string(p.body[start:p.ends[i]])) {
-			require.True(t, strings.HasPrefix(line, f.name), "%s: %q", f.name, line)
+	for i, f := range p.Shape.Families {
+		for _, line := range sampleLines(string(p.Text[start:p.Ends[i]])) {
+			require.True(t, strings.HasPrefix(line, f.Name), "%s: %q", f.Name, line)
 		}
-		require.Less(t, start, p.ends[i])
-		start = p.ends[i]
-		names = append(names, f.name)
+		require.Less(t, start, p.Ends[i])
+		start = p.Ends[i]
+		names = append(names, f.Name)
 	}
 	return names
 }
@@ -275,10 +276,10 @@ func TestFamiliesThatDisagreeGoIntoDifferentParcels(t *testing.T) {
 		}
 		e := newEncoder(time.UnixMilli(1000), false)
 		e.encode(items)
-		assert.Len(t, e.parcels, want)
-		for _, p := range e.parcels {
-			var j joiner
-			assert.NoError(t, parse(string(j.join(nil, []*parcel{p}))))
+		assert.Len(t, e.bodies, want)
+		for _, p := range e.bodies {
+			var j wire.Joiner
+			assert.NoError(t, parse(string(j.Join(nil, []*wire.Body{p}))))
 		}
 	}
 	const (

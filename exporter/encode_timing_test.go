@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -66,7 +67,7 @@ func BenchmarkEncode(b *testing.B) {
 		perSample(b, samples, func() {
 			e := newEncoder(now, false)
 			e.encode(items)
-			size = len(e.parcels[0].body)
+			size = len(e.bodies[0].Text)
 			releaseAll(e)
 			e.release()
 		})
@@ -84,29 +85,29 @@ func BenchmarkEncode(b *testing.B) {
 	})
 }
 
-// releaseAll is what becomes of the parcels in the end.
+// releaseAll is what becomes of the bodies in the end.
 func releaseAll(e *encoder) {
-	for _, p := range e.parcels {
-		p.release()
+	for _, p := range e.bodies {
+		p.Release()
 	}
-	e.parcels = e.parcels[:0]
+	e.bodies = e.bodies[:0]
 }
 
 // Joining the parcels of 30 gateways into one request.
 //
 //	go test ./exporter -run '^$' -bench Join
 func BenchmarkJoin(b *testing.B) {
-	var batch []*parcel
+	var batch []*wire.Body
 	samples := 0
 	for i := range 30 {
-		for _, p := range parcelsOf(gatewayReport(fmt.Sprint("gateway-", i))...) {
+		for _, p := range bodiesOf(gatewayReport(fmt.Sprint("gateway-", i))...) {
 			batch = append(batch, p)
-			samples += p.samples
+			samples += p.Samples
 		}
 	}
-	var j joiner
+	var j wire.Joiner
 	var body []byte
-	perSample(b, samples, func() { body = j.join(body[:0], batch) })
+	perSample(b, samples, func() { body = j.Join(body[:0], batch) })
 }
 
 // discard is a transport to hubs that take everything.

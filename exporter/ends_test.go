@@ -685,10 +685,7 @@ func TestEndsAreBounded(t *testing.T) {
 
 // A parcel that an earlier Run left on disk has its times.
 func TestOldestOfARestoredParcel(t *testing.T) {
-	enc := newEncoder(time.UnixMilli(1000), false)
-	defer enc.release()
-	enc.encode(gatewayReport("gw-1"))
-	p := enc.parcels[0]
+	p := newParcel(bodiesOf(gatewayReport("gw-1")...)[0])
 	p.bytes = p.length()
 	got, err := readMeta(appendMeta(nil, p))
 	require.NoError(t, err)

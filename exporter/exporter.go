@@ -201,12 +201,14 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 				slog.String("network", d.network), slog.String("gateway", d.gateway), slog.String("metric", d.metric), slog.String("label", d.label))
 		}
 	}
+	var few [32]*parcel
+	parcels := parcelsOf(few[:0], enc.bodies)
 	rejected := enc.rejection()
 	if wanted {
-		ack = newReceipt(enc.parcels, rejected)
+		ack = newReceipt(parcels, rejected)
 	}
-	if err := e.router.submit(enc.parcels, &enc.dropped, ack, now); err != nil {
-		for _, p := range enc.parcels {
+	if err := e.router.submit(parcels, &enc.dropped, ack, now); err != nil {
+		for _, p := range parcels {
 			p.release()
 		}
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -39,17 +40,17 @@ func FuzzEncode(f *testing.F) {
 		require.Equal(t, before, dump(items), "the caller's families were modified")
 
 		samples := 0
-		for _, p := range e.parcels {
-			var j joiner
-			body := string(j.join(nil, []*parcel{p}))
+		for _, p := range e.bodies {
+			var j wire.Joiner
+			body := string(j.Join(nil, []*wire.Body{p}))
 			require.NoError(t, parse(body), body)
-			require.Equal(t, p.samples, readSamples(t, body), body)
-			require.LessOrEqual(t, len(body), p.length(), "no longer than was said")
-			require.Len(t, p.ends, len(p.shape.families))
-			require.Equal(t, oldestIn(p.body), p.oldest)
-			samples += p.samples
+			require.Equal(t, p.Samples, readSamples(t, body), body)
+			require.LessOrEqual(t, len(body), p.Length(), "no longer than was said")
+			require.Len(t, p.Ends, len(p.Shape.Families))
+			require.Equal(t, oldestIn(p.Text), p.Oldest)
+			samples += p.Samples
 		}
-		joinAll(t, e.parcels)
+		joinAll(t, e.bodies)
 		rejected := 0
 		if r := e.rejection(); r != nil {
 			rejected = r.Total
@@ -60,31 +61,31 @@ func FuzzEncode(f *testing.F) {
 	})
 }
 
-// joinAll makes requests of the parcels, as an outbox does, and reads them. It
+// joinAll makes requests of the bodies, as an outbox does, and reads them. It
 // releases them.
-func joinAll(t testing.TB, parcels []*parcel) {
-	var j joiner
-	for len(parcels) > 0 {
-		var claimed claims
-		var batch, rest []*parcel
+func joinAll(t testing.TB, bodies []*wire.Body) {
+	var j wire.Joiner
+	for len(bodies) > 0 {
+		var claimed wire.Claims
+		var batch, rest []*wire.Body
 		samples, composite := 0, map[string]bool{}
-		for _, p := range parcels {
-			if p.composite && composite[p.key] || !claimed.allowAll(p) {
-				rest = append(rest, p)
+		for _, b := range bodies {
+			if b.Composite && composite[b.Key] || !claimed.AllowAll(b.Shape) {
+				rest = append(rest, b)
 				continue
 			}
-			claimed.addAll(p)
-			composite[p.key] = composite[p.key] || p.composite
-			samples += p.samples
-			batch = append(batch, p)
+			claimed.AddAll(b.Shape)
+			composite[b.Key] = composite[b.Key] || b.Composite
+			samples += b.Samples
+			batch = append(batch, b)
 		}
-		body := string(j.join(nil, batch))
-		require.NoError(t, parse(body), body)
-		require.Equal(t, samples, readSamples(t, body), body)
-		for _, p := range batch {
-			p.release()
+		text := string(j.Join(nil, batch))
+		require.NoError(t, parse(text), text)
+		require.Equal(t, samples, readSamples(t, text), text)
+		for _, b := range batch {
+			b.Release()
 		}
-		parcels = rest
+		bodies = rest
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -16,11 +17,11 @@ func encodeGauges(items ...magma.MetricAndContext) (text string, samples int) {
 	e := newEncoder(time.UnixMilli(1000), true)
 	defer e.release()
 	e.encode(items)
-	for _, p := range e.parcels {
-		samples += p.samples
+	for _, p := range e.bodies {
+		samples += p.Samples
 	}
-	var j joiner
-	return string(j.join(nil, e.parcels)), samples
+	var j wire.Joiner
+	return string(j.Join(nil, e.bodies)), samples
 }
 
 func TestAsGauges(t *testing.T) {
@@ -62,14 +63,14 @@ func TestAsGaugesBesideAFamilyOfThatName(t *testing.T) {
 	e := newEncoder(time.UnixMilli(1000), true)
 	defer e.release()
 	e.encode(items)
-	require.Len(t, e.parcels, 1)
-	assert.False(t, e.parcels[0].composite, "lines of their own: two moments may share a request")
-	var j joiner
-	text := string(j.join(nil, e.parcels))
+	require.Len(t, e.bodies, 1)
+	assert.False(t, e.bodies[0].Composite, "lines of their own: two moments may share a request")
+	var j wire.Joiner
+	text := string(j.Join(nil, e.bodies))
 	assert.NoError(t, parse(text))
 	assert.Equal(t, 1, strings.Count(text, "# TYPE h_count gauge\n"))
 	assert.Contains(t, text, "\nh_count{gatewayID=\"g\",networkID=\"n\"} 3 1000\nh_count{a=\"1\",gatewayID=\"g\",networkID=\"n\"} 9 1000\n")
-	assert.Equal(t, countSamples(items), e.parcels[0].samples)
+	assert.Equal(t, countSamples(items), e.bodies[0].Samples)
 }
 
 // What is left out is the same, and noted once.
@@ -82,8 +83,8 @@ func TestAsGaugesDropsTheSame(t *testing.T) {
 		e := newEncoder(time.UnixMilli(1000), asGauges)
 		defer e.release()
 		e.encode(items)
-		require.Len(t, e.parcels, 1)
-		return e.rejection(), e.parcels[0].samples
+		require.Len(t, e.bodies, 1)
+		return e.rejection(), e.bodies[0].Samples
 	}
 	want, samples := of(false)
 	got, gauges := of(true)
@@ -102,10 +103,10 @@ func TestAsGaugesCutsLargeParcels(t *testing.T) {
 	defer e.release()
 	e.encode([]magma.MetricAndContext{{Family: f, Context: gw}})
 	samples := 0
-	for _, p := range e.parcels {
-		assert.Less(t, len(p.body), parcelBytes+1024)
-		assert.NoError(t, parse(string(p.body)))
-		samples += p.samples
+	for _, p := range e.bodies {
+		assert.Less(t, len(p.Text), bodyBytes+1024)
+		assert.NoError(t, parse(string(p.Text)))
+		samples += p.Samples
 	}
 	assert.Equal(t, 20_001*4, samples)
 }

@@ -107,7 +107,7 @@ func TestBodyIsLeftToASlowTransport(t *testing.T) {
 	late := &lateReader{}
 	p := newPusher(Hub{URL: "http://h"}, late, time.Second, HubsOnly, &coding{}, newMetrics(nil))
 	for value := 1; value <= 3; value++ {
-		res := p.push(context.Background(), parcelsOf(reports(value, "g")...))
+		res := p.push(context.Background(), bodiesOf(reports(value, "g")...))
 		assert.Equal(t, tryNext, res.outcome)
 		assert.Equal(t, "gave up early", res.detail)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/hubring/hubring/exporter/internal/wire"
 )
 
 func TestMain(m *testing.M) {
@@ -14,6 +16,6 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	poisonReleased = flag.Lookup("test.bench").Value.String() == ""
+	wire.PoisonReleased = flag.Lookup("test.bench").Value.String() == ""
 	goleak.VerifyTestMain(m)
 }

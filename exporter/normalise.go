@@ -6,6 +6,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -79,77 +80,41 @@ var reasonNames = [numReasons]string{
 
 func (r reason) String() string { return reasonNames[r] }
 
-// kind is a family's type in the text format. The text format has no gauge
-// histogram. It is written as a histogram, as client_golang's servers do:
-// untyped would hide from every parser that le is a bucket's bound.
-type kind byte
-
-const (
-	noKind kind = iota
-	counter
-	gauge
-	untyped
-	summary
-	histogram
-	partOf // not a type: the name belongs to a summary or histogram
-)
-
-var kindNames = [...]string{counter: "counter", gauge: "gauge", untyped: "untyped", summary: "summary", histogram: "histogram"}
-
-func (k kind) String() string { return kindNames[k] }
-
-// suffixes are what a family of the kind appends to its name.
-func (k kind) suffixes() []string {
-	switch k {
-	case summary:
-		return summarySuffixes
-	case histogram:
-		return histogramSuffixes
-	default:
-		return nil
-	}
-}
-
-var (
-	summarySuffixes   = []string{"_sum", "_count"}
-	histogramSuffixes = []string{"_bucket", "_sum", "_count"}
-)
-
 // valueSuffix is what the lines with a bound label append to the family's name.
-func (k kind) valueSuffix() string {
-	if k == histogram {
+func valueSuffix(k wire.Kind) string {
+	if k == wire.Histogram {
 		return "_bucket"
 	}
 	return ""
 }
 
 // boundLabel is the label that a kind adds to some of its samples.
-func (k kind) boundLabel() string {
+func boundLabel(k wire.Kind) string {
 	switch k {
-	case summary:
+	case wire.Summary:
 		return "quantile"
-	case histogram:
+	case wire.Histogram:
 		return "le"
 	default:
 		return ""
 	}
 }
 
-// kindOf returns noKind for a type that is not known.
-func kindOf(t dto.MetricType) kind {
+// kindOf returns wire.NoKind for a type that is not known.
+func kindOf(t dto.MetricType) wire.Kind {
 	switch t {
 	case dto.MetricType_COUNTER:
-		return counter
+		return wire.Counter
 	case dto.MetricType_GAUGE:
-		return gauge
+		return wire.Gauge
 	case dto.MetricType_UNTYPED:
-		return untyped
+		return wire.Untyped
 	case dto.MetricType_SUMMARY:
-		return summary
+		return wire.Summary
 	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
-		return histogram
+		return wire.Histogram
 	default:
-		return noKind
+		return wire.NoKind
 	}
 }
 
@@ -185,26 +150,26 @@ func metricName(m *magma.MetricAndContext) string {
 }
 
 // checkMetric reports whether the metric has what its kind needs.
-func checkMetric(k kind, m *dto.Metric) reason {
+func checkMetric(k wire.Kind, m *dto.Metric) reason {
 	if m == nil {
 		return missingMetric
 	}
 	ok := false
 	switch k {
-	case counter:
+	case wire.Counter:
 		ok = m.Counter != nil
-	case gauge:
+	case wire.Gauge:
 		ok = m.Gauge != nil
-	case untyped:
+	case wire.Untyped:
 		ok = m.Untyped != nil
-	case summary:
+	case wire.Summary:
 		ok = m.Summary != nil
 		for _, q := range m.GetSummary().GetQuantile() {
 			if q == nil || math.IsNaN(q.GetQuantile()) {
 				return invalidBound
 			}
 		}
-	case histogram:
+	case wire.Histogram:
 		h := m.Histogram
 		ok = h != nil
 		if h != nil && h.Schema != nil && len(h.Bucket) == 0 {
@@ -225,11 +190,11 @@ func checkMetric(k kind, m *dto.Metric) reason {
 
 // sampleCount returns how many samples the metric has in the text format. A
 // metric that cannot be written counts as one.
-func sampleCount(k kind, m *dto.Metric) int {
+func sampleCount(k wire.Kind, m *dto.Metric) int {
 	switch {
-	case k == summary && m.GetSummary() != nil:
+	case k == wire.Summary && m.GetSummary() != nil:
 		return len(m.Summary.Quantile) + 2
-	case k == histogram && m.GetHistogram() != nil:
+	case k == wire.Histogram && m.GetHistogram() != nil:
 		n := len(m.Histogram.Bucket) + 2
 		if !hasInf(m.Histogram.Bucket) {
 			n++

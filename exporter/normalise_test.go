@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -35,8 +36,8 @@ func family(t testing.TB, text string) *dto.MetricFamily {
 func encodeAll(items ...magma.MetricAndContext) (string, map[string]int) {
 	e := newEncoder(time.UnixMilli(1000), false)
 	e.encode(items)
-	var j joiner
-	text := string(j.join(nil, e.parcels))
+	var j wire.Joiner
+	text := string(j.Join(nil, e.bodies))
 	dropped := map[string]int{}
 	for why, d := range e.dropped {
 		if d.samples > 0 {

@@ -10,46 +10,20 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
-func parcelsOf(items ...magma.MetricAndContext) []*parcel {
+func bodiesOf(items ...magma.MetricAndContext) []*wire.Body {
 	e := newEncoder(time.UnixMilli(1000), false)
 	defer e.release()
 	e.encode(items)
-	return slices.Clone(e.parcels)
-}
-
-// Each family is one group with one header, whatever the parcels.
-func TestJoin(t *testing.T) {
-	in := func(id string) magma.MetricContext {
-		return magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{GatewayID: id}}
-	}
-	withHelp := gaugeFamily("a", 1)
-	withHelp.Help = new("Of a.")
-	batch := parcelsOf(
-		magma.MetricAndContext{Family: gaugeFamily("a", 1), Context: in("g1")}, magma.MetricAndContext{Family: gaugeFamily("b", 1), Context: in("g1")},
-		magma.MetricAndContext{Family: gaugeFamily("a", 2), Context: in("g1")},
-		magma.MetricAndContext{Family: gaugeFamily("c", 1), Context: in("g2")}, magma.MetricAndContext{Family: withHelp, Context: in("g2")},
-		magma.MetricAndContext{Family: gaugeFamily("b", 1), Context: in("g3")},
-	)
-	require.Len(t, batch, 3)
-	want := strings.Join([]string{
-		`# TYPE a gauge`, `a{gatewayID="g1"} 1 1000`, `a{gatewayID="g1"} 2 1000`, `a{gatewayID="g2"} 1 1000`,
-		`# TYPE b gauge`, `b{gatewayID="g1"} 1 1000`, `b{gatewayID="g3"} 1 1000`,
-		`# TYPE c gauge`, `c{gatewayID="g2"} 1 1000`, ``,
-	}, "\n")
-	var j joiner
-	for range 2 { // the second time with used scratch
-		got := string(j.join(nil, batch))
-		assert.Equal(t, want, got)
-		assert.NoError(t, parse(got))
-	}
+	return slices.Clone(e.bodies)
 }
 
 func TestSizeCountsWhatIsKept(t *testing.T) {
-	p := parcelsOf(magma.MetricAndContext{Family: gaugeFamily("metric", 1), Context: gw})[0]
-	want := parcelOverhead + len(p.key) + cap(p.body) + endBytes*cap(p.ends) + headerBytes + len("metric")
+	p := newParcel(bodiesOf(magma.MetricAndContext{Family: gaugeFamily("metric", 1), Context: gw})[0])
+	want := parcelOverhead + p.body.Memory()
 	assert.Equal(t, want, p.size())
 	p.release()
 	assert.Equal(t, want, p.size(), "what was added can be taken off")

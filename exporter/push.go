@@ -16,6 +16,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -62,7 +63,7 @@ func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, from
 // draft is the memory in which a request is made. There are as many as requests
 // are under way: a sender that has nothing to do keeps none.
 type draft struct {
-	joiner joiner
+	joiner wire.Joiner
 	body   []byte
 	zipped bytes.Buffer
 	zip    *gzip.Writer
@@ -77,7 +78,7 @@ var drafts = sync.Pool{New: func() any {
 }}
 
 // push sends the parcels as one request and decides what becomes of them.
-func (p *pusher) push(ctx context.Context, batch []*parcel) result {
+func (p *pusher) push(ctx context.Context, batch []*wire.Body) result {
 	begin := time.Now()
 	res := p.post(ctx, batch)
 	p.metrics.pushSeconds.WithLabelValues(p.hub).Observe(time.Since(begin).Seconds())
@@ -85,9 +86,9 @@ func (p *pusher) push(ctx context.Context, batch []*parcel) result {
 	return res
 }
 
-func (p *pusher) post(ctx context.Context, batch []*parcel) result {
+func (p *pusher) post(ctx context.Context, batch []*wire.Body) result {
 	d := drafts.Get().(*draft)
-	d.body = d.joiner.join(d.body[:0], batch)
+	d.body = d.joiner.Join(d.body[:0], batch)
 	payload, compressed := d.body, p.coding.gzip.Load() && !p.coding.plain.Load()
 	if compressed {
 		payload = d.compress()

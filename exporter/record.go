@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/wire"
 )
 
 // A parcel on disk is a record of two parts. All numbers in them are unsigned
@@ -48,16 +50,16 @@ func readMeta(meta []byte) (*parcel, error) {
 
 // appendBody writes the shape and the text of a parcel.
 func appendBody(dst []byte, p *parcel) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(p.shape.families)))
-	for i, f := range p.shape.families {
-		dst = append(dst, byte(f.kind))
-		for _, text := range []string{f.name, f.help} {
+	dst = binary.AppendUvarint(dst, uint64(len(p.body.Shape.Families)))
+	for i, f := range p.body.Shape.Families {
+		dst = append(dst, byte(f.Kind))
+		for _, text := range []string{f.Name, f.Help} {
 			dst = binary.AppendUvarint(dst, uint64(len(text)))
 			dst = append(dst, text...)
 		}
-		dst = binary.AppendUvarint(dst, uint64(p.ends[i]))
+		dst = binary.AppendUvarint(dst, uint64(p.body.Ends[i]))
 	}
-	return append(dst, p.body...)
+	return append(dst, p.body.Text...)
 }
 
 // readBody fills in what unload took away.
@@ -67,15 +69,15 @@ func readBody(record []byte, p *parcel) error {
 	if n > uint64(len(record)) {
 		return errRecord
 	}
-	families, ends := make([]header, n), make([]int, n)
+	families, ends := make([]wire.Header, n), make([]int, n)
 	last := 0
 	for i := range families {
 		f := &families[i]
-		f.kind = kind(r.bytes(1)[0])
-		f.name = string(r.bytes(r.number()))
-		f.help = string(r.bytes(r.number()))
+		f.Kind = wire.Kind(r.bytes(1)[0])
+		f.Name = string(r.bytes(r.number()))
+		f.Help = string(r.bytes(r.number()))
 		ends[i] = int(r.number())
-		if f.kind <= noKind || f.kind >= partOf || ends[i] < last {
+		if !f.Kind.Valid() || ends[i] < last {
 			return errRecord
 		}
 		last = ends[i]
@@ -83,9 +85,12 @@ func readBody(record []byte, p *parcel) error {
 	if r.bad || last != len(r.rest) {
 		return errRecord
 	}
-	p.shape, p.ends, p.body = newShape(families), ends, r.rest
 	if p.oldest == 0 { // an earlier Run wrote it
-		p.oldest = oldestIn(p.body)
+		p.oldest = oldestIn(r.rest)
+	}
+	p.body = &wire.Body{
+		Key: p.key, Text: r.rest, Ends: ends, Shape: wire.NewShape(families),
+		Samples: p.samples, Composite: p.composite, Oldest: p.oldest,
 	}
 	return nil
 }

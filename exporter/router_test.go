@@ -70,7 +70,6 @@ func TestUnsentSpilledParcelIsUnloaded(t *testing.T) {
 	used := r.memoryLocked()
 	r.cut(f.batch)
 	assert.Nil(t, p.body)
-	assert.Nil(t, p.shape)
 	assert.Equal(t, used, r.memoryLocked())
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/wire"
 )
 
 // settledAtOnce is how many parcels are settled before the router's mutex is let go
@@ -20,6 +22,7 @@ type sender struct {
 	log    *slog.Logger
 	limits *logLimits
 	sorter sorter
+	bodies []*wire.Body // scratch
 }
 
 // run works until the outbox is retired or, after router.close, all are drained,
@@ -70,7 +73,7 @@ func (s *sender) push(ctx context.Context, f *flight) {
 			continue
 		}
 		s.router.sent(s.outbox, f, part)
-		res := s.pusher.push(ctx, part)
+		res := s.request(ctx, part)
 		s.checkName(res)
 		if res.doubt {
 			s.router.doubted(s.outbox, part)
@@ -106,6 +109,16 @@ func (s *sender) push(ctx context.Context, f *flight) {
 		s.limits.dropped(rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
 			"hub", s.outbox.hub.Name, "gateway", held[0].key)
 	}
+}
+
+// request sends the bodies of a part.
+func (s *sender) request(ctx context.Context, part []*parcel) result {
+	s.bodies = s.bodies[:0]
+	for _, p := range part {
+		s.bodies = append(s.bodies, p.body)
+	}
+	defer clear(s.bodies) // soon they are others'
+	return s.pusher.push(ctx, s.bodies)
 }
 
 // without returns part without the parcels of lanes that are held, and held with

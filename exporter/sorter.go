@@ -1,9 +1,13 @@
 package exporter
 
+import (
+	"github.com/hubring/hubring/exporter/internal/wire"
+)
+
 // sorter splits a batch into requests of which every receiver can make sense. Its
 // zero value is ready for use.
 type sorter struct {
-	claimed   claims
+	claimed   wire.Claims
 	composite map[*lane]bool // lanes with a summary or histogram in the request
 	held      map[*lane]bool // lanes of which something was passed over
 }
@@ -19,13 +23,13 @@ func (s *sorter) split(batch []*parcel) [][]*parcel {
 	}
 	var parts [][]*parcel
 	for len(batch) > 0 {
-		s.claimed.reset()
+		s.claimed.Reset()
 		clear(s.composite)
 		clear(s.held)
 		var passed []*parcel
 		part := batch[:0:len(batch)]
 		for i, p := range batch {
-			if s.held[p.lane] || p.composite && s.composite[p.lane] || !s.claimed.allowAll(p) {
+			if s.held[p.lane] || p.composite && s.composite[p.lane] || !s.claimed.AllowAll(p.body.Shape) {
 				if passed == nil { // from here on batch itself must stay as it is
 					part = append([]*parcel(nil), batch[:i]...)
 				}
@@ -33,7 +37,7 @@ func (s *sorter) split(batch []*parcel) [][]*parcel {
 				passed = append(passed, p)
 				continue
 			}
-			s.claimed.addAll(p)
+			s.claimed.AddAll(p.body.Shape)
 			if p.composite {
 				s.composite[p.lane] = true
 			}
