@@ -70,12 +70,16 @@
 // samples_dropped_total are for samples that were never taken in: invalid ones,
 // and those of a Submit that returned an error other than a RejectedError.
 //
-// # Rooms
+// # Map of rooms
 //
-//	magma         what a caller submits: a metric family and where it comes from
-//	members       where the hubs come from: DNS, a file
-//	exportertest  a hub and a network for tests
-//	internal/wire one gateway's encoded samples; joining those of many into a request
+// Each says in its own document what it has, and imports only what stands below it:
+//
+//	exporter         the face; what waits, and for whom
+//	magma            what a caller submits: a metric family and where it comes from
+//	members          where the hubs come from: DNS, a file
+//	exportertest     a hub and a network for tests
+//	internal/encode  metrics to text, one gateway at a time; why samples are left out
+//	internal/wire    one gateway's encoded samples; joining those of many into a request
 //
 // # Map of files
 //
@@ -86,12 +90,8 @@
 //	gather.go     the controller's own metrics
 //	status.go     the status page; status_report.go: what it says
 //
-//	normalise.go  names and types; why samples are dropped
-//	source.go     the labels and the key that a context stands for
-//	labels.go     labels checked, sorted and written
-//	encode.go     metrics to text, one gateway at a time
 //	parcel.go     one gateway's samples on their way: in the queue, on disk
-//	rejected.go   the error that says which samples were left out
+//	rejected.go   the error that says which samples were left out; reason.go: why
 //
 //	router.go     a parcel from submission to its fate
 //	route.go      which outbox has a gateway's lane; changes of the ring

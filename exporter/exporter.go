@@ -14,6 +14,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 )
@@ -148,7 +149,7 @@ func (e *Exporter) Submit(ctx context.Context, families []magma.MetricAndContext
 // of the label gatewayID.
 func (e *Exporter) SubmitFamilies(ctx context.Context, key string, families []*dto.MetricFamily) error {
 	items := make([]magma.MetricAndContext, len(families))
-	from := &keyContext{key: key}
+	from := &encode.KeyContext{Key: key}
 	for i, f := range families {
 		items[i] = magma.MetricAndContext{Family: f, Context: magma.MetricContext{AdditionalContext: from}}
 	}
@@ -184,30 +185,31 @@ func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) 
 // were taken in; the error is a *RejectedError then, if there is one.
 func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext, wanted bool) (ack *receipt, err error) {
 	if err := ctx.Err(); err != nil {
-		e.router.refuse(submitCancelled, countSamples(families))
+		e.router.refuse(submitCancelled, encode.Count(families))
 		return nil, err
 	}
 	if e.router.isClosed() { // spares the work; router.submit decides
-		e.router.refuse(submitClosed, countSamples(families))
+		e.router.refuse(submitClosed, encode.Count(families))
 		return nil, ErrClosed
 	}
 	now := time.Now()
-	enc := newEncoder(now, e.cfg.AsGauges)
-	defer enc.release()
-	enc.encode(families)
-	for why := range enc.dropped {
-		if d := &enc.dropped[why]; d.samples > 0 {
-			e.limits.dropped(reason(why), "Samples cannot be sent, they are dropped", d.samples,
-				slog.String("network", d.network), slog.String("gateway", d.gateway), slog.String("metric", d.metric), slog.String("label", d.label))
+	enc := encode.New(now, e.cfg.AsGauges)
+	defer enc.Release()
+	enc.Encode(families)
+	for why := range enc.Dropped {
+		if d := &enc.Dropped[why]; d.Samples > 0 {
+			e.limits.dropped(reason(why), "Samples cannot be sent, they are dropped", d.Samples,
+				slog.String("network", d.First.Network), slog.String("gateway", d.First.Gateway),
+				slog.String("metric", d.First.Metric), slog.String("label", d.First.Label))
 		}
 	}
 	var few [32]*parcel
-	parcels := parcelsOf(few[:0], enc.bodies)
-	rejected := enc.rejection()
+	parcels := parcelsOf(few[:0], enc.Bodies)
+	rejected := rejection(enc)
 	if wanted {
 		ack = newReceipt(parcels, rejected)
 	}
-	if err := e.router.submit(parcels, &enc.dropped, ack, now); err != nil {
+	if err := e.router.submit(parcels, &enc.Dropped, ack, now); err != nil {
 		for _, p := range parcels {
 			p.release()
 		}

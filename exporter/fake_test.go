@@ -28,6 +28,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
+	"google.golang.org/protobuf/encoding/prototext"
 )
 
 // fleet is an http.RoundTripper with hubs behind it that do as the test says.
@@ -524,4 +525,19 @@ func (m *scriptedMembers) Hubs(context.Context) ([]Hub, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.hubs, m.err
+}
+
+var (
+	noContext = magma.MetricContext{}
+	gw        = magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: "g"}}
+)
+
+// family reads a family in protobuf's text format.
+func family(t testing.TB, text string) *dto.MetricFamily {
+	t.Helper()
+	f := &dto.MetricFamily{}
+	if err := prototext.Unmarshal([]byte(text), f); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return f
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -90,7 +91,7 @@ func newContest(t testing.TB) *contest {
 	three := &orchestrator{t: t, client: client, addresses: urls, families: map[string]*dto.MetricFamily{}}
 	samples := 0
 	for _, r := range reports {
-		samples += countSamples(r)
+		samples += encode.Count(r)
 	}
 	prepared := &orchestrator{t: t, client: client, addresses: urls[:1], families: withLabels(reports)}
 	c := &contest{ways: []*way{
@@ -229,7 +230,7 @@ func (g *orchestrator) add(f *dto.MetricFamily, from *magma.GatewayMetricContext
 		if m.TimestampMs == nil {
 			m.TimestampMs = proto.Int64(now)
 		}
-		m.Label = append(m.Label, pair(labelNetwork, from.NetworkID), pair(labelGateway, from.GatewayID))
+		m.Label = append(m.Label, pair("networkID", from.NetworkID), pair("gatewayID", from.GatewayID))
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -322,7 +323,7 @@ func withLabels(reports [][]magma.MetricAndContext) map[string]*dto.MetricFamily
 			from := item.Context.AdditionalContext.(*magma.GatewayMetricContext)
 			f := proto.CloneOf(item.Family)
 			for _, m := range f.Metric {
-				m.Label = append(m.Label, pair(labelNetwork, from.NetworkID), pair(labelGateway, from.GatewayID))
+				m.Label = append(m.Label, pair("networkID", from.NetworkID), pair("gatewayID", from.GatewayID))
 				if m.TimestampMs == nil {
 					m.TimestampMs = proto.Int64(now)
 				}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/hubring/hubring/exporter/internal/encode"
 )
 
 // metrics are the exporter's own.
@@ -158,7 +160,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	add(descRestored, count, float64(s.account.restored))
 	add(descSpilled, count, float64(s.account.spilled))
 	for why, n := range s.account.dropped {
-		if reason(why) != taken {
+		if reason(why) != reason(encode.Taken) {
 			add(descDropped, count, float64(n), reason(why).String())
 		}
 	}

@@ -10,15 +10,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
 func bodiesOf(items ...magma.MetricAndContext) []*wire.Body {
-	e := newEncoder(time.UnixMilli(1000), false)
-	defer e.release()
-	e.encode(items)
-	return slices.Clone(e.bodies)
+	e := encode.New(time.UnixMilli(1000), false)
+	defer e.Release()
+	e.Encode(items)
+	return slices.Clone(e.Bodies)
 }
 
 func TestSizeCountsWhatIsKept(t *testing.T) {

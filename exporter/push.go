@@ -60,6 +60,9 @@ func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, from
 	}
 }
 
+// maxPooledBytes is the largest buffer that is kept for the next request.
+const maxPooledBytes = 4 << 20
+
 // draft is the memory in which a request is made. There are as many as requests
 // are under way: a sender that has nothing to do keeps none.
 type draft struct {

@@ -6,11 +6,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/hubring/hubring/exporter/internal/encode"
 )
 
 const (
 	// maxRejected is how many rejections an error describes one by one.
-	maxRejected = 100
+	maxRejected = encode.MaxLeftOut
 	// maxQuoted is how much of a name or of a hub's words a message quotes, in
 	// bytes.
 	maxQuoted = 120
@@ -37,6 +39,26 @@ type RejectedSample struct {
 	Count            int    // how many samples were left out with it, at least 1
 	Reason           string // as in the metric hubring_exporter_samples_dropped_total
 	Hub, Detail      string // which hub refused it, and its words; else empty
+}
+
+// rejection is what an encoder left out; nil if that is nothing.
+func rejection(enc *encode.Encoder) *RejectedError {
+	if len(enc.LeftOut) == 0 {
+		return nil
+	}
+	e := &RejectedError{Samples: make([]RejectedSample, len(enc.LeftOut)), counts: map[string]int{}}
+	for i, l := range enc.LeftOut {
+		e.Samples[i] = RejectedSample{
+			Network: l.Network, Gateway: l.Gateway, Metric: l.Metric, Label: l.Label, Count: l.Samples, Reason: l.Reason.String(),
+		}
+	}
+	for why := range enc.Dropped {
+		if d := &enc.Dropped[why]; d.First.Reason != encode.Taken {
+			e.Total += d.Samples
+			e.counts[d.First.Reason.String()] = d.Samples
+		}
+	}
+	return e
 }
 
 // Error implements error. It is one line of bounded length: the total, the first

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -46,28 +47,28 @@ func TestEncoderSaysWhatItRejects(t *testing.T) {
 		metric:{label:{name:"le" value:"1"} histogram:{bucket:{upper_bound:1}}}
 		metric:{label:{name:"a-b" value:"1"} histogram:{}}
 		metric:{histogram:{}}`)
-	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("g", 1), Context: gw}})
-	assert.Nil(t, e.rejection())
-	e.release()
+	e := encode.New(time.UnixMilli(1000), false)
+	e.Encode([]magma.MetricAndContext{{Family: gaugeFamily("g", 1), Context: gw}})
+	assert.Nil(t, rejection(e))
+	e.Release()
 
-	e = newEncoder(time.UnixMilli(1000), false)
-	e.encode([]magma.MetricAndContext{{Family: bad, Context: gw}, {Family: nil, Context: gw}, {Family: gaugeFamily("g", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
-	got := e.rejection()
-	e.release()
+	e = encode.New(time.UnixMilli(1000), false)
+	e.Encode([]magma.MetricAndContext{{Family: bad, Context: gw}, {Family: nil, Context: gw}, {Family: gaugeFamily("g", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
+	got := rejection(e)
+	e.Release()
 	require.NotNil(t, got)
-	of := func(metric, label string, count int, why reason) RejectedSample {
+	of := func(metric, label string, count int, why encode.Reason) RejectedSample {
 		return RejectedSample{Network: "n", Gateway: "g", Metric: metric, Label: label, Count: count, Reason: why.String()}
 	}
 	assert.Equal(t, []RejectedSample{
 		{Metric: "g", Label: "cloudHost", Count: 1, Reason: "invalid_label_value"}, // of no gateway: first in the order
-		of("m_1", "le", 4, reservedLabel),
-		of("m_1", "a-b", 3, invalidLabelName),
-		of("", "", 1, missingMetric),
+		of("m_1", "le", 4, encode.ReservedLabel),
+		of("m_1", "a-b", 3, encode.InvalidLabelName),
+		of("", "", 1, encode.MissingMetric),
 	}, got.Samples)
 	assert.Equal(t, 9, got.Total)
 
-	e = newEncoder(time.UnixMilli(1000), false)
-	assert.Nil(t, e.rejection(), "the next Submit begins anew")
-	e.release()
+	e = encode.New(time.UnixMilli(1000), false)
+	assert.Nil(t, rejection(e), "the next Submit begins anew")
+	e.Release()
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/internal/spool"
 )
@@ -89,7 +90,7 @@ func (r *router) refuse(why reason, samples int) {
 // submit queues all parcels or none, and counts what was dropped on the way to
 // them. It returns ErrClosed or ErrQueueFull, with the gateway or hub that has more than its
 // share. The receipt, if there is one, is told what becomes of each.
-func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *receipt, now time.Time) error {
+func (r *router) submit(parcels []*parcel, dropped *[encode.NumReasons]encode.Dropped, ack *receipt, now time.Time) error {
 	bytes, samples := 0, 0
 	for _, p := range parcels {
 		bytes += p.size()
@@ -98,7 +99,7 @@ func (r *router) submit(parcels []*parcel, dropped *[numReasons]dropNote, ack *r
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for why := range dropped {
-		r.account.dropped[why] += uint64(dropped[why].samples)
+		r.account.dropped[why] += uint64(dropped[why].Samples)
 	}
 	if r.closed {
 		r.account.dropped[submitClosed] += uint64(samples)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/internal/encode"
 )
 
 // gatewaysOn returns some gateways whose home is the hub.
@@ -96,7 +98,7 @@ func TestCrowdedGatewaysRefuseNoNeighbours(t *testing.T) {
 func TestFloodRefusesNoNeighbours(t *testing.T) {
 	r, _ := crowdedRouter(t, 1, 0, func(c *Config) { c.MaxQueueBytes, c.BatchBytes = 100_000, 10_000 })
 	submit := func(gateways ...string) error {
-		return r.submit(parcelsOf(bulk(1, 5, gateways...)...), &[numReasons]dropNote{}, nil, time.Now())
+		return r.submit(parcelsOf(nil, bodiesOf(bulk(1, 5, gateways...)...)), &[encode.NumReasons]encode.Dropped{}, nil, time.Now())
 	}
 	require.NoError(t, submit(gateways(10)...))
 	var err error
@@ -148,7 +150,7 @@ func TestDropOldestDropsFromWhoHasMost(t *testing.T) {
 	}
 	few, many := on[all[0].hub.Name], on[all[1].hub.Name]
 	submit := func(gateways ...string) {
-		require.NoError(t, r.submit(parcelsOf(reports(1, gateways...)...), &[numReasons]dropNote{}, nil, time.Now()))
+		require.NoError(t, r.submit(parcelsOf(nil, bodiesOf(reports(1, gateways...)...)), &[encode.NumReasons]encode.Dropped{}, nil, time.Now()))
 	}
 	submit(few[0], few[1]) // the oldest of all
 	submit(many[0], many[1], many[2])
@@ -173,11 +175,11 @@ func TestDropOldestDropsNothingInVain(t *testing.T) {
 	before := r.inMemory.samples
 	_, f, _ := r.next(all[0], later()) // these cannot be dropped
 	require.NotEmpty(t, f.batch)
-	large := parcelsOf(bulk(1, 100, "large")...)
+	large := parcelsOf(nil, bodiesOf(bulk(1, 100, "large")...))
 	require.Less(t, large[0].size(), r.cfg.MaxQueueBytes)
 	free := r.cfg.MaxQueueBytes - r.memoryLocked()
 	require.Greater(t, large[0].size(), free+r.memoryLocked()-r.busyBytes)
-	err := r.submit(large, &[numReasons]dropNote{}, nil, time.Now())
+	err := r.submit(large, &[encode.NumReasons]encode.Dropped{}, nil, time.Now())
 	require.ErrorIs(t, err, ErrQueueFull)
 	assert.Equal(t, before, r.inMemory.samples)
 	assert.Zero(t, r.account.dropped[overflow])

@@ -217,7 +217,7 @@ func (s *schedule) draw(from []string) (items []magma.MetricAndContext, reports 
 			}
 			if !s.clean && rnd.IntN(20) == 0 {
 				f.Metric = append(f.Metric, &dto.Metric{Label: []*dto.LabelPair{{Name: proto.String("0"), Value: proto.String("")}}})
-				s.invalid(sampleCount(kindOf(kind), f.Metric[lines]))
+				s.invalid(1) // without a value
 			}
 			items = append(items, magma.MetricAndContext{Family: f, Context: where})
 		}

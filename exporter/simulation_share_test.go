@@ -3,6 +3,7 @@ package exporter
 import (
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -11,9 +12,15 @@ import (
 // meanwhile.
 func (s *schedule) innocent(items []magma.MetricAndContext) bool {
 	r := s.e.router
-	enc := newEncoder(time.Now(), s.cfg.AsGauges)
-	defer enc.release()
-	enc.encode(items)
+	enc := encode.New(time.Now(), s.cfg.AsGauges)
+	defer enc.Release()
+	enc.Encode(items)
+	parcels := parcelsOf(nil, enc.Bodies)
+	defer func() {
+		for _, p := range parcels {
+			p.release()
+		}
+	}()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || s.cfg.Overflow == DropOldest || r.common > s.cfg.MaxQueueBytes-s.cfg.MaxQueueBytes/lastPart {
@@ -21,11 +28,11 @@ func (s *schedule) innocent(items []magma.MetricAndContext) bool {
 	}
 	own := s.cfg.MaxQueueBytes / lastPart / max(1, len(r.outboxes))
 	memory, lanes := map[*share]int{}, map[*share]int{}
-	for _, p := range enc.parcels {
+	for _, p := range parcels {
 		memory[r.shareLocked(p.key)] += p.memory
 		lanes[r.shareLocked(p.key)]++
 	}
-	for _, p := range enc.parcels {
+	for _, p := range parcels {
 		in, has := r.shareLocked(p.key), 0
 		if l := r.lanes[p.key]; l != nil {
 			has = l.memory

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/encode"
 )
 
 // status is the exporter at one moment. Handler's comment says what the names in
@@ -285,7 +287,7 @@ func totalsOf(a *account) totalsStatus {
 		t.Delivered += h.delivered
 	}
 	for why, n := range a.dropped {
-		if n > 0 && reason(why) != taken {
+		if n > 0 && reason(why) != reason(encode.Taken) {
 			t.Dropped[reason(why).String()] = n
 		}
 	}

@@ -1,13 +1,13 @@
-package exporter
+package encode
 
 import "github.com/hubring/hubring/exporter/magma"
 
-// keyContext is the context of families that have all their labels already. It
+// KeyContext is the context of families that have all their labels already. It
 // sets none and has a key of its own for the ring. What is embedded is nil: it makes
 // this one of a set that is closed to others.
-type keyContext struct {
+type KeyContext struct {
 	magma.AdditionalMetricContext
-	key string
+	Key string
 }
 
 // The names of the labels that a context sets.
@@ -46,9 +46,9 @@ func sourceOf(c magma.AdditionalMetricContext) source {
 		if c != nil {
 			return source{n: 1, network: c.NetworkID, set: [2]label{{labelNetwork, c.NetworkID}}}
 		}
-	case *keyContext:
+	case *KeyContext:
 		if c != nil {
-			return source{key: c.key}
+			return source{key: c.Key}
 		}
 	}
 	return source{}
@@ -61,9 +61,9 @@ func keyOf(c magma.AdditionalMetricContext) string {
 		if c != nil {
 			return c.GatewayID
 		}
-	case *keyContext:
+	case *KeyContext:
 		if c != nil {
-			return c.key
+			return c.Key
 		}
 	}
 	return ""

@@ -1,4 +1,4 @@
-package exporter
+package encode
 
 import (
 	"math"
@@ -10,75 +10,6 @@ import (
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 )
-
-// reason says why samples were dropped, or that they were not.
-type reason int
-
-const (
-	taken reason = iota
-
-	// Found while normalising. Only the metric at fault is dropped.
-	missingMetric     // a nil family or metric
-	emptyName         // neither the context nor the family has a name
-	unknownType       // a type that the text format has no word for
-	missingValue      // a counter without a Counter, and so on
-	nativeHistogram   // a histogram of native buckets only: text cannot carry it
-	invalidLabelName  // also __name__
-	duplicateLabel    // two labels of one name
-	reservedLabel     // le on a histogram, quantile on a summary
-	invalidLabelValue // not UTF-8, or with a NUL byte
-	tooManyLabels     // more than a hub takes, see exposition.DefaultLimits
-	tooLong           // a series that is longer than a hub takes
-	invalidBound      // a bucket or quantile that is nil or NaN
-
-	// A Submit that returned an error took nothing in.
-	submitFull
-	submitHubShare     // what waits for its hub fills the queue
-	submitGatewayShare // the gateway does
-	submitClosed
-	submitCancelled
-
-	// After the samples were taken in.
-	rejected400
-	rejected413
-	rejected422
-	rejected429  // of a gateway that a hub takes no more of, beyond its part of the queue
-	overflow     // the oldest, to make room: see DropOldest
-	spoolDamaged // on disk, and not to be read again
-	undelivered
-
-	numReasons
-)
-
-var reasonNames = [numReasons]string{
-	taken:              "none",
-	missingMetric:      "missing_metric",
-	emptyName:          "empty_name",
-	unknownType:        "unknown_type",
-	missingValue:       "missing_value",
-	nativeHistogram:    "native_histogram",
-	invalidLabelName:   "invalid_label_name",
-	duplicateLabel:     "duplicate_label",
-	reservedLabel:      "reserved_label",
-	invalidLabelValue:  "invalid_label_value",
-	tooManyLabels:      "too_many_labels",
-	tooLong:            "too_long",
-	invalidBound:       "invalid_bound",
-	submitFull:         "queue_full",
-	submitHubShare:     "hub_share",
-	submitGatewayShare: "gateway_share",
-	submitClosed:       "closed",
-	submitCancelled:    "cancelled",
-	rejected400:        "rejected_400",
-	rejected413:        "rejected_413",
-	rejected422:        "rejected_422",
-	rejected429:        "rejected_429",
-	overflow:           "queue_overflow",
-	spoolDamaged:       "spool_damaged",
-	undelivered:        "undelivered",
-}
-
-func (r reason) String() string { return reasonNames[r] }
 
 // valueSuffix is what the lines with a bound label append to the family's name.
 func valueSuffix(k wire.Kind) string {
@@ -150,9 +81,9 @@ func metricName(m *magma.MetricAndContext) string {
 }
 
 // checkMetric reports whether the metric has what its kind needs.
-func checkMetric(k wire.Kind, m *dto.Metric) reason {
+func checkMetric(k wire.Kind, m *dto.Metric) Reason {
 	if m == nil {
-		return missingMetric
+		return MissingMetric
 	}
 	ok := false
 	switch k {
@@ -166,26 +97,26 @@ func checkMetric(k wire.Kind, m *dto.Metric) reason {
 		ok = m.Summary != nil
 		for _, q := range m.GetSummary().GetQuantile() {
 			if q == nil || math.IsNaN(q.GetQuantile()) {
-				return invalidBound
+				return InvalidBound
 			}
 		}
 	case wire.Histogram:
 		h := m.Histogram
 		ok = h != nil
 		if h != nil && h.Schema != nil && len(h.Bucket) == 0 {
-			return nativeHistogram
+			return NativeHistogram
 		}
 		for _, b := range h.GetBucket() {
 			if b == nil || math.IsNaN(b.GetUpperBound()) {
-				return invalidBound
+				return InvalidBound
 			}
 		}
 	default: // family has refused it
 	}
 	if !ok {
-		return missingValue
+		return MissingValue
 	}
-	return taken
+	return Taken
 }
 
 // sampleCount returns how many samples the metric has in the text format. A
@@ -213,9 +144,9 @@ func hasInf(buckets []*dto.Bucket) bool {
 	return false
 }
 
-// countSamples returns how many samples the families have. A nil family counts
+// Count returns how many samples the families have. A nil family counts
 // as one, so that it is seen.
-func countSamples(items []magma.MetricAndContext) int {
+func Count(items []magma.MetricAndContext) int {
 	n := 0
 	for i := range items {
 		n += familySamples(items[i].Family)

@@ -1,4 +1,4 @@
-package exporter
+package encode
 
 import (
 	"slices"
@@ -19,7 +19,7 @@ type labelPlan struct {
 	fields []field  // sorted by name
 	text   []byte   // what the fields refer to
 	split  int      // how many fields come before the bound label
-	why    reason   // not taken: no metric with these names can be written
+	why    Reason   // not Taken: no metric with these names can be written
 	at     string   // the label at fault
 	made   bool
 }
@@ -57,9 +57,9 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 		case src.sets(name):
 			continue
 		case !exposition.ValidLabelName(name), name == "__name__":
-			p.why, p.at = invalidLabelName, name
+			p.why, p.at = InvalidLabelName, name
 		case name == bound:
-			p.why, p.at = reservedLabel, name
+			p.why, p.at = ReservedLabel, name
 		}
 		p.fields = append(p.fields, field{name: name, index: i})
 	}
@@ -68,14 +68,14 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 			p.fields = append(p.fields, field{name: l.name, value: l.value, index: -1})
 		}
 	}
-	if len(p.fields) >= exposition.DefaultLimits.Labels && p.why == taken { // one is left for the bound
-		p.why = tooManyLabels
+	if len(p.fields) >= exposition.DefaultLimits.Labels && p.why == Taken { // one is left for the bound
+		p.why = TooManyLabels
 	}
 	slices.SortFunc(p.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	for i := range p.fields {
 		f := &p.fields[i]
-		if i > 0 && p.fields[i-1].name == f.name && p.why == taken {
-			p.why, p.at = duplicateLabel, f.name
+		if i > 0 && p.fields[i-1].name == f.name && p.why == Taken {
+			p.why, p.at = DuplicateLabel, f.name
 		}
 		if f.name < bound {
 			p.split = i + 1
@@ -102,7 +102,7 @@ func (p *labelPlan) reset() {
 // split is where in dst the bound label belongs: what follows begins with a
 // comma, unless nothing comes before. A label with an empty value is the same as
 // none and is left out, so that a series has one spelling.
-func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, why reason, at string) {
+func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, why Reason, at string) {
 	start := len(dst)
 	split = start
 	for i := range p.fields {
@@ -122,7 +122,7 @@ func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, wh
 			case validText(value):
 				dst = exposition.AppendLabelValue(dst, value)
 			default:
-				return dst, split, invalidLabelValue, f.name
+				return dst, split, InvalidLabelValue, f.name
 			}
 			dst = append(dst, '"')
 		}
@@ -158,11 +158,11 @@ func plain(v string) bool {
 
 // validSource reports the label of the source whose value is not valid, if
 // there is one.
-func validSource(src *source) (reason, string) {
+func validSource(src *source) (Reason, string) {
 	for _, l := range src.labels() {
 		if !validText(l.value) {
-			return invalidLabelValue, l.name
+			return InvalidLabelValue, l.name
 		}
 	}
-	return taken, ""
+	return Taken, ""
 }

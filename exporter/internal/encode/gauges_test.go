@@ -1,6 +1,7 @@
-package exporter
+package encode
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,14 +15,14 @@ import (
 
 // encodeGauges is encodeAll with every family as gauges.
 func encodeGauges(items ...magma.MetricAndContext) (text string, samples int) {
-	e := newEncoder(time.UnixMilli(1000), true)
-	defer e.release()
-	e.encode(items)
-	for _, p := range e.bodies {
+	e := New(time.UnixMilli(1000), true)
+	defer e.Release()
+	e.Encode(items)
+	for _, p := range e.Bodies {
 		samples += p.Samples
 	}
 	var j wire.Joiner
-	return string(j.Join(nil, e.bodies)), samples
+	return string(j.Join(nil, e.Bodies)), samples
 }
 
 func TestAsGauges(t *testing.T) {
@@ -31,7 +32,7 @@ func TestAsGauges(t *testing.T) {
 		got, samples := encodeGauges(items...)
 		assert.Equal(t, strings.Join(want, "\n")+"\n", got)
 		assert.NoError(t, parse(got))
-		assert.Equal(t, countSamples(items), samples, "as many as with their types")
+		assert.Equal(t, Count(items), samples, "as many as with their types")
 	}
 	encode(`name:"c" help:"Of c." type:COUNTER metric:{counter:{value:1} timestamp_ms:5}`, `# HELP c Of c.`, `# TYPE c gauge`, `c 1 5`)
 	encode(`name:"u" type:UNTYPED metric:{untyped:{value:-3}}`, `# TYPE u gauge`, `u -3 1000`)
@@ -53,24 +54,24 @@ func TestAsGauges(t *testing.T) {
 }
 
 // A family that has the name of a histogram's part is one with it: both are
-// gauges, so the request needs one TYPE line and one parcel.
+// gauges, so the request needs one TYPE line and one body.
 func TestAsGaugesBesideAFamilyOfThatName(t *testing.T) {
 	items := []magma.MetricAndContext{
 		{Family: family(t, `name:"h" type:HISTOGRAM metric:{histogram:{sample_count:3}}`), Context: gw},
 		{Family: family(t, `name:"h_count" type:COUNTER metric:{label:{name:"a" value:"1"} counter:{value:9}}`), Context: gw},
 		{Family: family(t, `name:"h" type:SUMMARY metric:{label:{name:"a" value:"2"} summary:{sample_count:4 quantile:{quantile:0.5 value:1}}}`), Context: gw},
 	}
-	e := newEncoder(time.UnixMilli(1000), true)
-	defer e.release()
-	e.encode(items)
-	require.Len(t, e.bodies, 1)
-	assert.False(t, e.bodies[0].Composite, "lines of their own: two moments may share a request")
+	e := New(time.UnixMilli(1000), true)
+	defer e.Release()
+	e.Encode(items)
+	require.Len(t, e.Bodies, 1)
+	assert.False(t, e.Bodies[0].Composite, "lines of their own: two moments may share a request")
 	var j wire.Joiner
-	text := string(j.Join(nil, e.bodies))
+	text := string(j.Join(nil, e.Bodies))
 	assert.NoError(t, parse(text))
 	assert.Equal(t, 1, strings.Count(text, "# TYPE h_count gauge\n"))
 	assert.Contains(t, text, "\nh_count{gatewayID=\"g\",networkID=\"n\"} 3 1000\nh_count{a=\"1\",gatewayID=\"g\",networkID=\"n\"} 9 1000\n")
-	assert.Equal(t, countSamples(items), e.bodies[0].Samples)
+	assert.Equal(t, Count(items), e.Bodies[0].Samples)
 }
 
 // What is left out is the same, and noted once.
@@ -79,31 +80,31 @@ func TestAsGaugesDropsTheSame(t *testing.T) {
 		metric:{label:{name:"le" value:"1"} histogram:{bucket:{upper_bound:1}}}
 		metric:{histogram:{}}
 		metric:{}`), Context: gw}, {Family: nil, Context: gw}}
-	of := func(asGauges bool) (*RejectedError, int) {
-		e := newEncoder(time.UnixMilli(1000), asGauges)
-		defer e.release()
-		e.encode(items)
-		require.Len(t, e.bodies, 1)
-		return e.rejection(), e.bodies[0].Samples
+	of := func(asGauges bool) ([]LeftOut, int) {
+		e := New(time.UnixMilli(1000), asGauges)
+		defer e.Release()
+		e.Encode(items)
+		require.Len(t, e.Bodies, 1)
+		return slices.Clone(e.LeftOut), e.Bodies[0].Samples
 	}
 	want, samples := of(false)
 	got, gauges := of(true)
 	assert.Equal(t, want, got)
 	assert.Equal(t, samples, gauges)
-	assert.Equal(t, 6, got.Total)
+	assert.Equal(t, []int{4, 1, 1}, []int{got[0].Samples, got[1].Samples, got[2].Samples})
 }
 
-// A family of gauges is cut where a parcel is full, also between its parts.
-func TestAsGaugesCutsLargeParcels(t *testing.T) {
+// A family of gauges is cut where a body is full, also between its parts.
+func TestAsGaugesCutsLargeBodies(t *testing.T) {
 	f := family(t, `name:"h" type:HISTOGRAM metric:{label:{name:"a" value:"1"} histogram:{bucket:{upper_bound:1}}}`)
 	for range 20_000 {
 		f.Metric = append(f.Metric, f.Metric[0])
 	}
-	e := newEncoder(time.UnixMilli(1000), true)
-	defer e.release()
-	e.encode([]magma.MetricAndContext{{Family: f, Context: gw}})
+	e := New(time.UnixMilli(1000), true)
+	defer e.Release()
+	e.Encode([]magma.MetricAndContext{{Family: f, Context: gw}})
 	samples := 0
-	for _, p := range e.bodies {
+	for _, p := range e.Bodies {
 		assert.Less(t, len(p.Text), bodyBytes+1024)
 		assert.NoError(t, parse(string(p.Text)))
 		samples += p.Samples

@@ -1,4 +1,4 @@
-package exporter
+package encode
 
 import (
 	"bytes"
@@ -34,30 +34,34 @@ func FuzzEncode(f *testing.F) {
 		m := maker{seed}
 		items := m.items()
 		before := dump(items)
-		e := newEncoder(time.UnixMilli(1000), asGauges)
-		defer e.release()
-		e.encode(items)
+		e := New(time.UnixMilli(1000), asGauges)
+		defer e.Release()
+		e.Encode(items)
 		require.Equal(t, before, dump(items), "the caller's families were modified")
 
 		samples := 0
-		for _, p := range e.bodies {
+		for _, p := range e.Bodies {
 			var j wire.Joiner
 			body := string(j.Join(nil, []*wire.Body{p}))
 			require.NoError(t, parse(body), body)
-			require.Equal(t, p.Samples, readSamples(t, body), body)
+			samplesIn, oldest := readSamples(t, body)
+			require.Equal(t, p.Samples, samplesIn, body)
+			require.Equal(t, oldest, p.Oldest, body)
 			require.LessOrEqual(t, len(body), p.Length(), "no longer than was said")
 			require.Len(t, p.Ends, len(p.Shape.Families))
-			require.Equal(t, oldestIn(p.Text), p.Oldest)
 			samples += p.Samples
 		}
-		joinAll(t, e.bodies)
-		rejected := 0
-		if r := e.rejection(); r != nil {
-			rejected = r.Total
-			require.NotContains(t, r.Error(), "\n")
+		joinAll(t, e.Bodies)
+		dropped := 0
+		for _, d := range e.Dropped {
+			dropped += d.Samples
 		}
-		require.Equal(t, countSamples(items), samples+rejected)
-		require.Equal(t, rejected, sum(e.dropped[:]))
+		require.Equal(t, Count(items), samples+dropped)
+		leftOut := 0
+		for _, l := range e.LeftOut {
+			leftOut += l.Samples
+		}
+		require.Equal(t, dropped, leftOut)
 	})
 }
 
@@ -81,7 +85,8 @@ func joinAll(t testing.TB, bodies []*wire.Body) {
 		}
 		text := string(j.Join(nil, batch))
 		require.NoError(t, parse(text), text)
-		require.Equal(t, samples, readSamples(t, text), text)
+		read, _ := readSamples(t, text)
+		require.Equal(t, samples, read, text)
 		for _, b := range batch {
 			b.Release()
 		}
@@ -89,16 +94,11 @@ func joinAll(t testing.TB, bodies []*wire.Body) {
 	}
 }
 
-func sum(notes []dropNote) (samples int) {
-	for _, n := range notes {
-		samples += n.samples
-	}
-	return samples
-}
-
-// readSamples reads a body as a hub does and counts its samples.
-func readSamples(t testing.TB, body string) (samples int) {
+// readSamples reads a text as a hub does. It counts the samples and returns the smallest
+// of their times.
+func readSamples(t testing.TB, body string) (samples int, oldest int64) {
 	t.Helper()
+	oldest = math.MaxInt64
 	var s exposition.Scanner
 	s.Reset([]byte(body))
 	series := exposition.NewSeriesParser(exposition.DefaultLimits)
@@ -109,11 +109,12 @@ func readSamples(t testing.TB, body string) (samples int) {
 		samples++
 		_, err := series.Parse(s.Spelling())
 		require.NoError(t, err, body)
-		_, stamped := s.Timestamp()
+		at, stamped := s.Timestamp()
 		require.True(t, stamped, "every sample has a timestamp")
+		oldest = min(oldest, at)
 	}
 	require.NoError(t, s.Err(), body)
-	return samples
+	return samples, oldest
 }
 
 // dump is all that the items have.
@@ -206,7 +207,7 @@ func (m *maker) context() magma.AdditionalMetricContext {
 	case 2:
 		return &magma.PushedMetricContext{NetworkID: id()}
 	case 3:
-		return &keyContext{key: id()}
+		return &KeyContext{Key: id()}
 	case 4:
 		return (*magma.GatewayMetricContext)(nil)
 	}

@@ -1,4 +1,4 @@
-package exporter
+package encode
 
 import (
 	"cmp"
@@ -121,12 +121,12 @@ func TestFamiliesAreSharedByConcurrentSubmits(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range got {
 			all.Go(func() {
-				e := newEncoder(time.UnixMilli(1000), asGauges)
-				e.encode(items)
+				e := New(time.UnixMilli(1000), asGauges)
+				e.Encode(items)
 				var j wire.Joiner
-				got[i] = string(j.Join(nil, e.bodies))
+				got[i] = string(j.Join(nil, e.Bodies))
 				releaseAll(e)
-				e.release()
+				e.Release()
 			})
 		}
 		all.Wait()
@@ -161,10 +161,10 @@ func TestGroupsByGateway(t *testing.T) {
 	of := func(id, name string) magma.MetricAndContext {
 		return magma.MetricAndContext{Family: gaugeFamily(name, 1), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: id}}}
 	}
-	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]magma.MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {Family: gaugeFamily("cloud", 1), Context: noContext}, of("b", "m2")})
+	e := New(time.UnixMilli(1000), false)
+	e.Encode([]magma.MetricAndContext{of("b", "m1"), of("a", "m1"), of("", "m1"), {Family: gaugeFamily("cloud", 1), Context: noContext}, of("b", "m2")})
 	var got []string
-	for _, p := range e.bodies {
+	for _, p := range e.Bodies {
 		assert.Equal(t, len(sampleLines(string(p.Text))), p.Samples)
 		got = append(got, p.Key+": "+strings.Join(sampleLines(string(p.Text)), "; "))
 	}
@@ -177,31 +177,31 @@ func TestGroupsByGateway(t *testing.T) {
 
 // An encoder that met a bad source begins anew with the next Submit.
 func TestNothingIsLeftOfTheSubmitBefore(t *testing.T) {
-	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
-	require.Empty(t, e.bodies)
+	e := New(time.UnixMilli(1000), false)
+	e.Encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "\xff"}}}})
+	require.Empty(t, e.Bodies)
 	e.forget()
-	e.encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: noContext}})
-	require.Len(t, e.bodies, 1)
-	assert.Nil(t, e.rejection())
-	assert.Equal(t, "a 1 1000\n", string(e.bodies[0].Text))
+	e.Encode([]magma.MetricAndContext{{Family: gaugeFamily("a", 1), Context: noContext}})
+	require.Len(t, e.Bodies, 1)
+	assert.Empty(t, e.LeftOut)
+	assert.Equal(t, "a 1 1000\n", string(e.Bodies[0].Text))
 }
 
-// A large family becomes several parcels, each with its header, none of which
+// A large family becomes several bodys, each with its header, none of which
 // cuts a metric in two.
-func TestLargeParcelsAreCut(t *testing.T) {
+func TestLargeBodiesAreCut(t *testing.T) {
 	f := family(t, `name:"h" help:"Large." type:HISTOGRAM metric:{label:{name:"a" value:"1"} histogram:{sample_count:1 sample_sum:1 bucket:{upper_bound:1 cumulative_count:1}}}`)
 	for range 20_000 {
 		f.Metric = append(f.Metric, f.Metric[0])
 	}
-	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode([]magma.MetricAndContext{{Family: f, Context: gw}, {Family: gaugeFamily("g", 1), Context: gw}})
-	require.Greater(t, len(e.bodies), 4)
+	e := New(time.UnixMilli(1000), false)
+	e.Encode([]magma.MetricAndContext{{Family: f, Context: gw}, {Family: gaugeFamily("g", 1), Context: gw}})
+	require.Greater(t, len(e.Bodies), 4)
 	samples := 0
-	for i, p := range e.bodies {
+	for i, p := range e.Bodies {
 		assert.Equal(t, "g", p.Key)
 		assert.Less(t, len(p.Text), bodyBytes+1024)
-		if i < len(e.bodies)-1 {
+		if i < len(e.Bodies)-1 {
 			assert.GreaterOrEqual(t, len(p.Text), bodyBytes)
 			assert.Zero(t, p.Samples%4, "whole metrics only")
 		}
@@ -209,10 +209,10 @@ func TestLargeParcelsAreCut(t *testing.T) {
 		samples += p.Samples
 	}
 	assert.Equal(t, 20_001*4+1, samples)
-	e.release()
+	e.Release()
 }
 
-// Parcels that look like the one before at first have the shape of what is in
+// Bodies that look like the one before at first have the shape of what is in
 // them.
 func TestShapes(t *testing.T) {
 	large := family(t, `name:"x" type:GAUGE metric:{gauge:{}}`)
@@ -226,13 +226,13 @@ func TestShapes(t *testing.T) {
 		for _, f := range families {
 			items = append(items, magma.MetricAndContext{Family: f, Context: gw})
 		}
-		e := newEncoder(time.UnixMilli(1000), false)
-		defer e.release()
+		e := New(time.UnixMilli(1000), false)
+		defer e.Release()
 		var got []string
 		for range 2 { // the second time after itself
-			e.encode(items)
+			e.Encode(items)
 			got = got[:0]
-			for _, p := range e.bodies {
+			for _, p := range e.Bodies {
 				got = append(got, strings.Join(shapeOf(t, p), " "))
 			}
 			assert.Equal(t, want, strings.Join(got, "|"))
@@ -250,7 +250,7 @@ func TestShapes(t *testing.T) {
 	encode("x|x b", large, of("b"))
 }
 
-// shapeOf returns the names of a parcel's families, having looked into its body.
+// shapeOf returns the names of a body's families, having looked into its body.
 func shapeOf(t testing.TB, p *wire.Body) (names []string) {
 	t.Helper()
 	require.Len(t, p.Ends, len(p.Shape.Families))
@@ -267,17 +267,17 @@ func shapeOf(t testing.TB, p *wire.Body) (names []string) {
 	return names
 }
 
-func TestFamiliesThatDisagreeGoIntoDifferentParcels(t *testing.T) {
+func TestFamiliesThatDisagreeGoIntoDifferentBodies(t *testing.T) {
 	split := func(want int, texts ...string) {
 		t.Helper()
 		var items []magma.MetricAndContext
 		for _, text := range texts {
 			items = append(items, magma.MetricAndContext{Family: family(t, text), Context: gw})
 		}
-		e := newEncoder(time.UnixMilli(1000), false)
-		e.encode(items)
-		assert.Len(t, e.bodies, want)
-		for _, p := range e.bodies {
+		e := New(time.UnixMilli(1000), false)
+		e.Encode(items)
+		assert.Len(t, e.Bodies, want)
+		for _, p := range e.Bodies {
 			var j wire.Joiner
 			assert.NoError(t, parse(string(j.Join(nil, []*wire.Body{p}))))
 		}

@@ -1,4 +1,4 @@
-package exporter
+package encode
 
 import (
 	"math"
@@ -27,15 +27,19 @@ const (
 	maxPooledBytes = 4 << 20
 )
 
-// encoder turns the families of one Submit into bodies. It holds the scratch
-// that makes this free of allocations per sample; get one from newEncoder and
-// give it back with release.
-type encoder struct {
+// Encoder turns the families of one Submit into bodies. It holds the scratch
+// that makes this free of allocations per sample; get one from New and give it
+// back with Release. It is one goroutine's.
+type Encoder struct {
+	// Bodies are what was written, whoever takes them over releases them.
+	Bodies []*wire.Body
+	// LeftOut is what could not be written, the first MaxLeftOut entries at most.
+	LeftOut []LeftOut
+	// Dropped is all that could not be written, by reason.
+	Dropped [NumReasons]Dropped
+
 	now      int64 // in ms: the timestamp of what has none
 	asGauges bool  // every family becomes gauges
-	bodies   []*wire.Body
-	dropped  [numReasons]dropNote
-	rejected *RejectedError // nil if nothing was dropped
 
 	order []int // the items, those of one key together
 
@@ -55,7 +59,7 @@ type encoder struct {
 
 	// Where the families come from.
 	src       source
-	srcFault  reason // not taken: nothing of it can be written
+	srcFault  Reason // not Taken: nothing of it can be written
 	srcLabel  string // the label at fault
 	planBound string // what plan was made for, with src
 	plan      labelPlan
@@ -75,28 +79,37 @@ type boundText struct {
 	text  []byte
 }
 
-// dropNote says how many samples of a Submit were dropped for a reason, and
-// where the first one was.
-type dropNote struct {
-	samples                         int
-	gateway, network, metric, label string
+// MaxLeftOut is how much of what was left out is described one by one.
+const MaxLeftOut = 100
+
+// LeftOut says what was left out, a metric or a family, and why.
+type LeftOut struct {
+	Network, Gateway string // where it comes from; empty if that was not said
+	Metric           string // the family's name, sanitised
+	Label            string // the name of the label at fault, if there is one
+	Samples          int
+	Reason           Reason
 }
 
-var encoders = sync.Pool{New: func() any { return &encoder{before: &wire.Shape{}, alike: true, oldest: noTime} }}
+// Dropped is what was left out for one reason.
+type Dropped struct {
+	Samples int
+	First   LeftOut // that had samples
+}
 
-func newEncoder(now time.Time, asGauges bool) *encoder {
-	e := encoders.Get().(*encoder)
+var encoders = sync.Pool{New: func() any { return &Encoder{before: &wire.Shape{}, alike: true, oldest: math.MaxInt64} }}
+
+// New returns an encoder for one Submit. What has no timestamp gets now; with asGauges
+// every family becomes gauges.
+func New(now time.Time, asGauges bool) *Encoder {
+	e := encoders.Get().(*Encoder)
 	e.now, e.asGauges = now.UnixMilli(), asGauges
 	return e
 }
 
-// rejection says what was dropped; nil if that is nothing. It stays valid after
-// release.
-func (e *encoder) rejection() *RejectedError { return e.rejected }
-
-// release gives the scratch back. The bodies that were taken over stay as they
-// are; e.bodies and all else of the encoder may not be used any more.
-func (e *encoder) release() {
+// Release gives the scratch back. The bodies that were taken over stay as they
+// are; e.Bodies and all else of the encoder may not be used any more.
+func (e *Encoder) Release() {
 	if cap(e.buf) > maxPooledBytes || cap(e.text) > maxPooledBytes {
 		return
 	}
@@ -105,30 +118,31 @@ func (e *encoder) release() {
 }
 
 // forget makes ready for the next Submit. Nothing of the caller's is kept.
-func (e *encoder) forget() {
+func (e *Encoder) forget() {
 	e.reset()
-	clear(e.bodies)
-	e.bodies = e.bodies[:0]
-	e.dropped = [numReasons]dropNote{}
-	e.rejected = nil
-	e.src, e.srcFault, e.srcLabel = source{}, taken, ""
+	clear(e.Bodies)
+	e.Bodies = e.Bodies[:0]
+	clear(e.LeftOut)
+	e.LeftOut = e.LeftOut[:0]
+	e.Dropped = [NumReasons]Dropped{}
+	e.src, e.srcFault, e.srcLabel = source{}, Taken, ""
 	e.plan.reset()
 }
 
 // reset makes ready for the next body.
-func (e *encoder) reset() {
+func (e *Encoder) reset() {
 	clear(e.families) // the pool must not keep the caller's strings
-	e.buf, e.families, e.ends, e.samples, e.composite, e.oldest = e.buf[:0], e.families[:0], e.ends[:0], 0, false, noTime
+	e.buf, e.families, e.ends, e.samples, e.composite, e.oldest = e.buf[:0], e.families[:0], e.ends[:0], 0, false, math.MaxInt64
 	if !e.alike {
 		e.alike = true
 		e.claims.Reset()
 	}
 }
 
-// encode writes all items, the families of each key in the order in which they
+// Encode writes all items, the families of each key in the order in which they
 // came. A sample that is there twice is written twice: which one counts is the
 // receiver's rule, and it must have one for senders that repeat a request.
-func (e *encoder) encode(items []magma.MetricAndContext) {
+func (e *Encoder) Encode(items []magma.MetricAndContext) {
 	e.order = e.order[:0]
 	for i := range items {
 		e.order = append(e.order, i)
@@ -148,7 +162,7 @@ func (e *encoder) encode(items []magma.MetricAndContext) {
 }
 
 // from sets the source of the families to come.
-func (e *encoder) from(src source) {
+func (e *Encoder) from(src source) {
 	if src == e.src {
 		return
 	}
@@ -158,19 +172,19 @@ func (e *encoder) from(src source) {
 }
 
 // family writes one family, or as much of it as is valid.
-func (e *encoder) family(item *magma.MetricAndContext) {
+func (e *Encoder) family(item *magma.MetricAndContext) {
 	f := item.Family
 	name, k := metricName(item), kindOf(f.GetType())
 	fault, at := e.srcFault, e.srcLabel
 	switch {
 	case f == nil:
-		fault, at = missingMetric, ""
+		fault, at = MissingMetric, ""
 	case name == "":
-		fault, at = emptyName, ""
+		fault, at = EmptyName, ""
 	case k == wire.NoKind:
-		fault, at = unknownType, ""
+		fault, at = UnknownType, ""
 	}
-	if fault != taken {
+	if fault != Taken {
 		e.drop(fault, name, at, familySamples(f))
 		return
 	}
@@ -201,7 +215,7 @@ const (
 
 // group writes a family, or the part of it that which says, as one of the kind
 // as. What can't be written is noted with the first part.
-func (e *encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dto.MetricFamily) {
+func (e *Encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dto.MetricFamily) {
 	h := wire.Header{Name: name + suffix, Kind: as, Help: helpOf(f)}
 	open := false
 	for _, m := range f.Metric {
@@ -209,7 +223,7 @@ func (e *encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dt
 			e.open(h)
 			open = true
 		}
-		if why, at := e.metric(name, k, which, m); why != taken {
+		if why, at := e.metric(name, k, which, m); why != Taken {
 			if which&valueLines != 0 {
 				e.drop(why, name, at, sampleCount(k, m))
 			}
@@ -239,7 +253,7 @@ func helpOf(f *dto.MetricFamily) string {
 
 // open begins a family. A request has one type for a name: who says another goes
 // into the next.
-func (e *encoder) open(h wire.Header) {
+func (e *Encoder) open(h wire.Header) {
 	if !e.fits(h) {
 		e.finish(e.src.key)
 		e.fits(h)
@@ -248,7 +262,7 @@ func (e *encoder) open(h wire.Header) {
 }
 
 // fits reports whether the body that is being written can have the family.
-func (e *encoder) fits(h wire.Header) bool {
+func (e *Encoder) fits(h wire.Header) bool {
 	if e.alike {
 		if i := len(e.families); i < len(e.before.Families) && e.before.Families[i] == h {
 			return true
@@ -262,7 +276,7 @@ func (e *encoder) fits(h wire.Header) bool {
 }
 
 // closeFamily ends the open family, or forgets it if no sample is in it.
-func (e *encoder) closeFamily() {
+func (e *Encoder) closeFamily() {
 	last, start := len(e.families)-1, 0
 	if last > 0 {
 		start = e.ends[last-1]
@@ -281,7 +295,7 @@ func (e *encoder) closeFamily() {
 
 // finish makes what was written since the last call a body, if that is
 // anything. An open family is ended.
-func (e *encoder) finish(key string) {
+func (e *Encoder) finish(key string) {
 	if len(e.families) > len(e.ends) {
 		e.closeFamily()
 	}
@@ -292,25 +306,25 @@ func (e *encoder) finish(key string) {
 		}
 		b := wire.NewBody(key, e.buf, e.ends, e.before)
 		b.Samples, b.Composite, b.Oldest = e.samples, e.composite, e.oldest
-		e.bodies = append(e.bodies, b)
+		e.Bodies = append(e.Bodies, b)
 	}
 	e.reset()
 }
 
 // metric writes lines of one metric: all that are asked for or, with the reason
 // and the label at fault, none.
-func (e *encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (why reason, at string) {
-	if why = checkMetric(k, m); why != taken {
+func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (why Reason, at string) {
+	if why = checkMetric(k, m); why != Taken {
 		return why, ""
 	}
 	if !e.plan.fits(m) {
 		e.plan.make(m, &e.src, e.planBound)
 	}
-	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != taken {
+	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != Taken {
 		return why, at
 	}
 	if len(name)+len(e.text)+suffixRoom > exposition.DefaultLimits.SeriesBytes {
-		return tooLong, ""
+		return TooLong, ""
 	}
 	e.timestamp(m)
 
@@ -331,10 +345,10 @@ func (e *encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (
 	if e.samples > before {
 		e.oldest = min(e.oldest, e.tailOf)
 	}
-	return taken, ""
+	return Taken, ""
 }
 
-func (e *encoder) summary(name string, which lines, s *dto.Summary) {
+func (e *Encoder) summary(name string, which lines, s *dto.Summary) {
 	if which&valueLines != 0 {
 		for i, q := range s.Quantile {
 			e.boundLine(name, "", "quantile", e.bound(i, q.GetQuantile()), q.GetValue())
@@ -343,7 +357,7 @@ func (e *encoder) summary(name string, which lines, s *dto.Summary) {
 	e.sumAndCount(name, which, s.GetSampleSum(), float64(s.GetSampleCount()))
 }
 
-func (e *encoder) histogram(name string, which lines, h *dto.Histogram) {
+func (e *Encoder) histogram(name string, which lines, h *dto.Histogram) {
 	count := countOf(h.GetSampleCountFloat(), h.GetSampleCount())
 	if which&valueLines != 0 {
 		inf := false
@@ -358,7 +372,7 @@ func (e *encoder) histogram(name string, which lines, h *dto.Histogram) {
 	e.sumAndCount(name, which, h.GetSampleSum(), count)
 }
 
-func (e *encoder) sumAndCount(name string, which lines, sum, count float64) {
+func (e *Encoder) sumAndCount(name string, which lines, sum, count float64) {
 	if which&sumLines != 0 {
 		e.line(name, "_sum", sum)
 	}
@@ -382,7 +396,7 @@ const maxBounds = 256
 
 // bound returns the text of the i-th bound of a metric. It is valid until the
 // next call.
-func (e *encoder) bound(i int, v float64) []byte {
+func (e *Encoder) bound(i int, v float64) []byte {
 	i = min(i, maxBounds)
 	for len(e.bounds) <= i {
 		e.bounds = append(e.bounds, boundText{value: math.NaN()})
@@ -396,7 +410,7 @@ func (e *encoder) bound(i int, v float64) []byte {
 
 // timestamp writes the end of the metric's lines. Zero counts as missing: it is
 // what senders without optional fields leave behind, never a moment.
-func (e *encoder) timestamp(m *dto.Metric) {
+func (e *Encoder) timestamp(m *dto.Metric) {
 	ts := m.GetTimestampMs()
 	if ts == 0 {
 		ts = e.now
@@ -409,7 +423,7 @@ func (e *encoder) timestamp(m *dto.Metric) {
 }
 
 // line writes a sample without a bound label.
-func (e *encoder) line(name, suffix string, value float64) {
+func (e *Encoder) line(name, suffix string, value float64) {
 	b := e.buf
 	b = append(b, name...)
 	b = append(b, suffix...)
@@ -422,7 +436,7 @@ func (e *encoder) line(name, suffix string, value float64) {
 }
 
 // boundLine writes a sample with a bound label in its place among the others.
-func (e *encoder) boundLine(name, suffix, bound string, at []byte, value float64) {
+func (e *Encoder) boundLine(name, suffix, bound string, at []byte, value float64) {
 	before, after := e.text[:e.split], e.text[e.split:]
 	b := e.buf
 	b = append(b, name...)
@@ -445,7 +459,7 @@ func (e *encoder) boundLine(name, suffix, bound string, at []byte, value float64
 }
 
 // end appends what follows the labels of a sample.
-func (e *encoder) end(b []byte, value float64) []byte {
+func (e *Encoder) end(b []byte, value float64) []byte {
 	e.samples++
 	b = append(b, ' ')
 	b = exposition.AppendFloat(b, value)
@@ -453,13 +467,16 @@ func (e *encoder) end(b []byte, value float64) []byte {
 }
 
 // drop takes note of samples that are left out.
-func (e *encoder) drop(why reason, metric, at string, samples int) {
-	d := &e.dropped[why]
-	if d.samples == 0 {
-		d.gateway, d.network, d.metric, d.label = e.src.key, e.src.network, metric, at
+func (e *Encoder) drop(why Reason, metric, at string, samples int) {
+	left := LeftOut{
+		Network: e.src.network, Gateway: e.src.key, Metric: metric, Label: at, Samples: samples, Reason: why,
 	}
-	d.samples += samples
-	e.rejected = e.rejected.add(RejectedSample{
-		Network: e.src.network, Gateway: e.src.key, Metric: metric, Label: at, Count: samples, Reason: why.String(),
-	})
+	d := &e.Dropped[why]
+	if d.Samples == 0 {
+		d.First = left
+	}
+	d.Samples += samples
+	if len(e.LeftOut) < MaxLeftOut {
+		e.LeftOut = append(e.LeftOut, left)
+	}
 }

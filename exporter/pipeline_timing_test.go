@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
@@ -60,16 +61,16 @@ func gatewayReport(id string) []magma.MetricAndContext {
 //	go test ./exporter -run '^$' -bench Encode
 func BenchmarkEncode(b *testing.B) {
 	items := gatewayReport("gateway-00042")
-	samples := countSamples(items)
+	samples := encode.Count(items)
 	b.Run("exporter", func(b *testing.B) {
 		size := 0
 		now := time.UnixMilli(1_700_000_000_000)
 		perSample(b, samples, func() {
-			e := newEncoder(now, false)
-			e.encode(items)
-			size = len(e.bodies[0].Text)
+			e := encode.New(now, false)
+			e.Encode(items)
+			size = len(e.Bodies[0].Text)
 			releaseAll(e)
-			e.release()
+			e.Release()
 		})
 		b.ReportMetric(float64(size)/float64(samples), "bytes/sample")
 	})
@@ -86,11 +87,11 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 // releaseAll is what becomes of the bodies in the end.
-func releaseAll(e *encoder) {
-	for _, p := range e.bodies {
+func releaseAll(e *encode.Encoder) {
+	for _, p := range e.Bodies {
 		p.Release()
 	}
-	e.bodies = e.bodies[:0]
+	e.Bodies = e.Bodies[:0]
 }
 
 // Joining the parcels of 30 gateways into one request.
@@ -143,7 +144,7 @@ func BenchmarkPipeline(b *testing.B) {
 			ctx, cancel := context.WithCancel(context.Background())
 			ended := make(chan error)
 			go func() { ended <- e.Run(ctx) }()
-			perSample(b, countSamples(items), func() {
+			perSample(b, encode.Count(items), func() {
 				if err := errors.Join(e.Submit(ctx, items), e.Flush(ctx)); err != nil {
 					b.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-package exporter
+package encode
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
-	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter/internal/wire"
@@ -17,34 +16,19 @@ import (
 	"github.com/hubring/hubring/internal/exposition"
 )
 
-var (
-	noContext = magma.MetricContext{}
-	gw        = magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: "g"}}
-)
-
-// family reads a family in protobuf's text format.
-func family(t testing.TB, text string) *dto.MetricFamily {
-	t.Helper()
-	f := &dto.MetricFamily{}
-	if err := prototext.Unmarshal([]byte(text), f); err != nil {
-		t.Fatalf("%s: %v", text, err)
-	}
-	return f
-}
-
-// encodeAll encodes items at time 1000 and returns the text, all parcels joined.
+// encodeAll encodes items at time 1000 and returns the text, all bodys joined.
 func encodeAll(items ...magma.MetricAndContext) (string, map[string]int) {
-	e := newEncoder(time.UnixMilli(1000), false)
-	e.encode(items)
+	e := New(time.UnixMilli(1000), false)
+	e.Encode(items)
 	var j wire.Joiner
-	text := string(j.Join(nil, e.bodies))
+	text := string(j.Join(nil, e.Bodies))
 	dropped := map[string]int{}
-	for why, d := range e.dropped {
-		if d.samples > 0 {
-			dropped[reason(why).String()] = d.samples
+	for why, d := range e.Dropped {
+		if d.Samples > 0 {
+			dropped[Reason(why).String()] = d.Samples
 		}
 	}
-	e.release()
+	e.Release()
 	return text, dropped
 }
 
@@ -88,10 +72,10 @@ func TestLabels(t *testing.T) {
 	one(magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "c"}}, `label:{name:"networkID" value:"own"}`, `m{cloudHost="c",networkID="own"} 1 1000`)
 	one(magma.MetricContext{AdditionalContext: &magma.PushedMetricContext{NetworkID: "p"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own",networkID="p"} 1 1000`)
 	one(magma.MetricContext{AdditionalContext: (*magma.GatewayMetricContext)(nil)}, ``, `m 1 1000`)
-	one(magma.MetricContext{AdditionalContext: &keyContext{key: "k"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own"} 1 1000`)
+	one(magma.MetricContext{AdditionalContext: &KeyContext{Key: "k"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own"} 1 1000`)
 }
 
-// Each of these is dropped, with its reason, and its neighbours go on.
+// Each of these is dropped, with its Reason, and its neighbours go on.
 func TestDropped(t *testing.T) {
 	drop := func(f *dto.MetricFamily, c magma.MetricContext, samples int, why string) {
 		t.Helper()
@@ -171,8 +155,8 @@ func TestSourceKey(t *testing.T) {
 	key((*magma.GatewayMetricContext)(nil), "")
 	key(&magma.CloudMetricContext{CloudHost: "h"}, "")
 	key(&magma.PushedMetricContext{NetworkID: "n"}, "")
-	key(&keyContext{key: "k"}, "k")
-	key((*keyContext)(nil), "")
+	key(&KeyContext{Key: "k"}, "k")
+	key((*KeyContext)(nil), "")
 }
 
 // Whatever is submitted, a hub can read what is sent: it would refuse all of a

@@ -1,0 +1,20 @@
+// Package encode turns what a controller submits into what goes to hubs: metric families
+// into the text format, one gateway at a time.
+//
+//	[]magma.MetricAndContext ──► source: labels, key ──► normalise: names, types ──► text ──► Bodies
+//	                                     │                       │
+//	                                     └───────────────────────┴─ what cannot be written: LeftOut, Dropped
+//
+// The caller's families are not modified, and nothing of them is kept behind Release.
+// Only the metric at fault is left out; Reason says why. A Body is cut where it is large,
+// and where families disagree about a name, since receivers read a request as a whole.
+// Nothing is allocated per sample.
+//
+// # Map of files
+//
+//	encoder.go    families to bodies
+//	source.go     the labels and the key that a context stands for
+//	normalise.go  names, types, what a metric must have
+//	labels.go     labels checked, sorted and written
+//	reason.go     why samples are left out
+package encode
