@@ -1,6 +1,10 @@
 package exporter
 
-import "time"
+import (
+	"time"
+
+	"github.com/hubring/hubring/exporter/internal/push"
+)
 
 // breaker says whether a hub is stepped over, and until when. It opens with a
 // push that fails, and closes when a probe succeeds: the hub says that it is ready, and
@@ -49,16 +53,16 @@ func (r *router) nextProbeLocked(o *outbox, now time.Time) (t task, f flight, wa
 // goes to the next living hub of its own walk. It reports whether that is news:
 // another request may have failed before, or the hub was found alive since the
 // request began.
-func (r *router) failed(o *outbox, life int, left []*parcel, res result, now time.Time) (wait time.Duration, m *moves, news bool) {
+func (r *router) failed(o *outbox, life int, left []*parcel, res push.Result, now time.Time) (wait time.Duration, m *moves, news bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	m = newMoves()
-	o.lastError, o.errorAt = res.detail, now
+	o.lastError, o.errorAt = res.Detail, now
 	if news = !o.down && !o.retired && life == o.life; news {
 		o.down, o.trial, o.downSince = true, false, now
 		o.pace.on = false
-		wait = o.putOffLocked(r.cfg, res.wait, now)
-	} else if until := now.Add(res.wait); o.down && o.retryAt.Before(until) {
+		wait = o.putOffLocked(r.cfg, res.Wait, now)
+	} else if until := now.Add(res.Wait); o.down && o.retryAt.Before(until) {
 		o.retryAt = until
 	}
 	for _, p := range left {
@@ -74,13 +78,13 @@ func (r *router) failed(o *outbox, life int, left []*parcel, res result, now tim
 }
 
 // stillDown notes that a probe failed, too.
-func (r *router) stillDown(o *outbox, res result, now time.Time) (wait time.Duration) {
+func (r *router) stillDown(o *outbox, res push.Result, now time.Time) (wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.probing = false
-	o.lastError, o.errorAt = res.detail, now
+	o.lastError, o.errorAt = res.Detail, now
 	o.signal()
-	return o.putOffLocked(r.cfg, res.wait, now)
+	return o.putOffLocked(r.cfg, res.Wait, now)
 }
 
 // alive notes that a probe found the hub: its gateways come home. What has piled

@@ -79,6 +79,7 @@
 //	members          where the hubs come from: DNS, a file
 //	exportertest     a hub and a network for tests
 //	internal/encode  metrics to text, one gateway at a time; why samples are left out
+//	internal/push    one POST, one probe: bodies to a verdict
 //	internal/wire    one gateway's encoded samples; joining those of many into a request
 //
 // # Map of files
@@ -109,10 +110,7 @@
 //	teller.go     tells one hub
 //
 //	sender.go     a request's life; sorter.go: what goes into one
-//	push.go       one POST, one probe; answer.go: who answered, and what
-//	              others.go: receivers that are no hubs
-//	outcome.go    response or error to outcome
-//	retry.go      backoff, jitter, Retry-After
+//	backoff.go    how long a hub is stepped over
 //	account.go    where every sample is; metrics.go shows it
 //	moves.go      what a change of hubs moved, for the log
 //	loglimits.go  log lines that do not fill a disk

@@ -403,7 +403,7 @@ type line struct {
 	at  int64
 }
 
-// nextTell decides what the teller of n does. With push come the hub and what to tell it.
+// nextTell decides what the teller of n does. With transmit come the hub and what to tell it.
 func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []line, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -443,7 +443,7 @@ func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []l
 	}
 	n.flying = len(lines)
 	n.hurry = false
-	return push, n.hub, lines, 0
+	return transmit, n.hub, lines, 0
 }
 
 // forgetHubLocked gives up a hub that left the ring.

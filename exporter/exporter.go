@@ -15,6 +15,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 )
@@ -324,7 +325,10 @@ func (e *Exporter) send(ctx context.Context, running, telling *sync.WaitGroup, d
 			s := &sender{
 				router: e.router,
 				outbox: o,
-				pusher: newPusher(o.hub, e.transport, e.cfg.PushTimeout, e.cfg.Receivers, &o.coding, e.router.metrics),
+				pusher: push.New(push.Settings{
+					URL: o.hub.URL, Transport: e.transport, Timeout: e.cfg.PushTimeout,
+					Coding: &o.coding, Others: e.cfg.Receivers == HubsAndOthers,
+				}),
 				spool:  disk,
 				log:    e.cfg.Logger,
 				limits: e.limits,

@@ -2,14 +2,12 @@ package exporter
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -78,42 +76,5 @@ func TestOverHTTP(t *testing.T) {
 	inOrder(t, "the hub", hub.lines)
 	for _, got := range hub.types {
 		assert.Equal(t, "POST /metrics text/plain; version=0.0.4; charset=utf-8", got)
-	}
-}
-
-// lateReader answers before it has read the request, as transports may.
-type lateReader struct {
-	unread []io.ReadCloser
-	read   []string
-}
-
-func (l *lateReader) RoundTrip(req *http.Request) (*http.Response, error) {
-	l.unread = append(l.unread, req.Body)
-	return nil, errors.New("gave up early")
-}
-
-func (l *lateReader) readAll(t *testing.T) {
-	for _, body := range l.unread {
-		b, err := io.ReadAll(body)
-		require.NoError(t, err)
-		require.NoError(t, body.Close())
-		require.NoError(t, body.Close(), "twice is harmless")
-		l.read = append(l.read, sampleLines(string(b))...)
-	}
-}
-
-// A body that a transport still reads is not written over by the next request.
-func TestBodyIsLeftToASlowTransport(t *testing.T) {
-	late := &lateReader{}
-	p := newPusher(Hub{URL: "http://h"}, late, time.Second, HubsOnly, &coding{}, newMetrics(nil))
-	for value := 1; value <= 3; value++ {
-		res := p.push(context.Background(), bodiesOf(reports(value, "g")...))
-		assert.Equal(t, tryNext, res.outcome)
-		assert.Equal(t, "gave up early", res.detail)
-	}
-	late.readAll(t)
-	require.Len(t, late.read, 3)
-	for i, line := range late.read {
-		assert.Equal(t, i+1, valueOf(line))
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // crowdedRouter has hubs, and lanes with one small parcel each that wait.
@@ -38,7 +40,7 @@ func timed(f func()) time.Duration {
 //
 //	go test ./exporter -run '^$' -bench HoldingTheMutex -benchtime 5x
 func BenchmarkHoldingTheMutex(b *testing.B) {
-	res := result{outcome: tryNext, detail: "test"}
+	res := push.Result{Outcome: push.TryNext, Detail: "test"}
 	report := func(b *testing.B, all []time.Duration) {
 		slices.Sort(all)
 		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "us-median")

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // metrics are the exporter's own.
@@ -101,9 +102,15 @@ func newMetrics(r *router) *metrics {
 // know makes the series of a hub: a rate needs the zero before the first event.
 func (m *metrics) know(hub string) {
 	m.pushSeconds.WithLabelValues(hub)
-	for _, outcome := range outcomeNames {
-		m.pushes.WithLabelValues(hub, outcome)
+	for outcome := range push.NumOutcomes {
+		m.pushes.WithLabelValues(hub, outcome.String())
 	}
+}
+
+// pushed notes how a push to a hub ended, and how long it took.
+func (m *metrics) pushed(hub string, outcome push.Outcome, took time.Duration) {
+	m.pushSeconds.WithLabelValues(hub).Observe(took.Seconds())
+	m.pushes.WithLabelValues(hub, outcome.String()).Inc()
 }
 
 // forget ends the series of a hub that left.

@@ -33,7 +33,7 @@ func TestUnreadableParcelKeepsItsPlace(t *testing.T) {
 	outbox := e.router.outboxes[0]
 	s := &sender{router: e.router, outbox: outbox, spool: disk, limits: disk.limits}
 	task, batch, _ := e.router.next(outbox, time.Now().Add(time.Minute))
-	require.Equal(t, push, task)
+	require.Equal(t, transmit, task)
 	require.Len(t, batch.batch, 3)
 	left := s.load(batch.batch)
 	e.router.cut(left) // whatever goes into the request comes back

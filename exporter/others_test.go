@@ -13,8 +13,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hubring/hubring/internal/exposition"
 )
 
 // oldHub answers as prometheus-edge-hub 1.1.0 does.
@@ -96,50 +94,6 @@ func TestOtherReceivers(t *testing.T) {
 	}
 }
 
-func TestJudgeOthers(t *testing.T) {
-	const plain, upper = "text/plain; charset=utf-8", "text/plain; charset=UTF-8"
-	is := func(want outcome, probe, compressed bool, status int, contentType, text string, length int64) {
-		t.Helper()
-		h := http.Header{}
-		if contentType != "" {
-			h.Set("Content-Type", contentType)
-		}
-		res, ok := judgeOther(&answer{status: status, header: h, text: text, length: length}, probe, compressed)
-		if want == tryNext && !ok {
-			return
-		}
-		assert.Equal(t, want, res.outcome, "%d %s %s", status, contentType, text)
-		assert.True(t, res.known)
-	}
-	is(delivered, false, false, 200, "", "", 0)
-	is(delivered, false, true, 200, "", "", 0)
-	is(delivered, false, false, 202, "", "", 0)
-	is(tryNext, false, false, 204, "", "", 0)
-	is(tryNext, false, false, 201, "", "", 0)
-	is(tryNext, false, false, 200, "text/html", "", 0)
-	is(tryNext, false, false, 200, "", "", -1)
-	is(tryNext, false, false, 200, "", "hello", 5)
-
-	is(refused, false, false, 400, upper, "error parsing metrics: text format parsing error in line 1: no", 60)
-	is(refused, false, false, 400, plain, "text format parsing error in line 1: no", 40)
-	is(refused, false, false, 400, plain, "pushed metrics are invalid or inconsistent with existing metrics: pushed metrics must not have timestamps", 106)
-	is(resendPlain, false, true, 400, upper, "error parsing metrics: text format parsing error in line 1: invalid metric name", 79)
-	is(tryNext, false, false, 400, "", "Client sent an HTTP request to an HTTPS server.", 48)
-	is(tryNext, false, false, 400, plain, "400 Bad Request", 15)
-	is(tryNext, false, false, 400, "text/html", "error parsing metrics: x", 24)
-	is(tryNext, false, false, 413, plain, "error parsing metrics: x", 24)
-	is(tryNext, false, false, 404, "application/json; charset=UTF-8", `{"message":"Not Found"}`, 24)
-
-	is(delivered, true, false, 404, "application/json; charset=UTF-8", `{"message":"Not Found"}`, 24)
-	is(delivered, true, false, 405, plain, "Method Not Allowed", 19)
-	is(tryNext, false, false, 405, plain, "Method Not Allowed", 19)
-	is(tryNext, false, false, 400, plain, `odd number of components in label string "/ended"`, 50)
-	is(delivered, true, false, 200, plain, "OK", 2)
-	is(tryNext, true, false, 200, "", "", 0)
-	is(tryNext, true, false, 404, plain, "404 page not found", 19)
-	is(tryNext, true, false, 401, plain, "Unauthorized", 12)
-}
-
 // A receiver that does not know of gateways that left is asked again much later; it is not
 // at fault.
 func TestOtherReceiversAreNotTold(t *testing.T) {
@@ -169,22 +123,4 @@ func isNotTold(t *testing.T, missing, ended reply) {
 	assert.Equal(t, 2, h.count("hub_up"))
 	assert.Equal(t, "hubs_and_others", asJSON(t, h.e, "").Config.Receivers)
 	require.NoError(t, h.stop())
-}
-
-// With others let in, hubs are hubs, and strangers are none of either.
-func TestStrangersAreNoOtherReceivers(t *testing.T) {
-	for name, a := range strangers {
-		if a.status == http.StatusAccepted || name == "nothing" || a.header.Get(exposition.HubHeader) != "" {
-			continue // to the letter what those say
-		}
-		a.alien = true
-		req := httptest.NewRequest(http.MethodPost, "/metrics", strings.NewReader(""))
-		if a.status == 0 {
-			a.status = http.StatusOK
-		}
-		for _, probe := range []bool{false, true} {
-			_, ok := judgeOther(answerOf(a.response(req, nil)), probe, false)
-			assert.False(t, ok, name)
-		}
-	}
 }

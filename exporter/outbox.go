@@ -4,13 +4,15 @@ import (
 	"container/heap"
 	"sync/atomic"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // outbox is what waits for one hub, and whether the hub takes it. The router's
 // mutex guards all of it but wake and what is atomic.
 type outbox struct {
 	hub    Hub
-	coding coding
+	coding push.Coding
 	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
 	waiting   laneHeap // lanes with something to send, the oldest first
@@ -54,7 +56,7 @@ type task int
 
 const (
 	sleep task = iota // for a time, or until woken
-	push
+	transmit
 	probe
 	stop
 )
@@ -67,7 +69,7 @@ type flight struct {
 	room  int // bytes that may be added to batch before it is sent
 }
 
-// next decides what a sender of o does. With push comes what to send; with sleep
+// next decides what a sender of o does. With transmit comes what to send; with sleep
 // for how long, or a negative duration if only a signal can end it.
 func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Duration) {
 	r.mu.Lock()
@@ -105,7 +107,7 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 	o.flights++
 	o.current++
 	o.account.flights++
-	return push, f, 0
+	return transmit, f, 0
 }
 
 // fill adds more to a flight that has room. It reports whether there may be yet

@@ -52,7 +52,7 @@ func TestRequests(t *testing.T) {
 		o := e.router.current()[0]
 		for {
 			do, f, _ := e.router.next(o, time.Now().Add(time.Second))
-			if do != push {
+			if do != transmit {
 				break
 			}
 			for _, part := range sort.split(f.batch) {

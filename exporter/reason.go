@@ -1,6 +1,10 @@
 package exporter
 
-import "github.com/hubring/hubring/exporter/internal/encode"
+import (
+	"net/http"
+
+	"github.com/hubring/hubring/exporter/internal/encode"
+)
 
 // reason says why samples were dropped: one of encode's, or one of these.
 type reason int
@@ -41,6 +45,18 @@ var reasonNames = [...]string{
 	overflow:           "queue_overflow",
 	spoolDamaged:       "spool_damaged",
 	undelivered:        "undelivered",
+}
+
+// refusedAs is the reason for samples that a hub refused with a status.
+func refusedAs(status int) reason {
+	switch status {
+	case http.StatusRequestEntityTooLarge:
+		return rejected413
+	case http.StatusUnprocessableEntity:
+		return rejected422
+	default:
+		return rejected400
+	}
 }
 
 func (r reason) String() string {

@@ -3,6 +3,8 @@ package exporter
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // receipt is what a Push waits for: the fate of each of its parcels. The router's
@@ -32,11 +34,11 @@ func (r *receipt) acknowledged(p *parcel) {
 	}
 }
 
-func (r *receipt) rejected(p *parcel, hub string, res result) {
+func (r *receipt) rejected(p *parcel, hub string, res push.Result) {
 	if r == nil {
 		return
 	}
-	r.refused = r.refused.add(RejectedSample{Gateway: p.key, Count: p.samples, Reason: res.reason.String(), Hub: hub, Detail: res.detail})
+	r.refused = r.refused.add(RejectedSample{Gateway: p.key, Count: p.samples, Reason: refusedAs(res.Status).String(), Hub: hub, Detail: res.Detail})
 	r.oneLess(p)
 }
 

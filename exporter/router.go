@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/internal/spool"
 )
@@ -240,10 +241,10 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 }
 
 // rejected drops a parcel that the hub refused.
-func (r *router) rejected(o *outbox, p *parcel, res result) {
+func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.dropped[res.reason] += uint64(p.samples)
+	r.account.dropped[refusedAs(res.Status)] += uint64(p.samples)
 	p.ack.rejected(p, o.hub.Name, res)
 	l := p.lane
 	r.settledLocked(p)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // later is when all that was just submitted has waited for others long enough.
@@ -35,7 +37,7 @@ func TestRestOfARequestWakesAnotherSender(t *testing.T) {
 	r, all := crowdedRouter(t, 1, 100, func(c *Config) { c.BatchBytes = 1000 })
 	<-all[0].wake
 	task, batch, _ := r.next(all[0], later())
-	require.Equal(t, push, task)
+	require.Equal(t, transmit, task)
 	assert.NotEmpty(t, batch)
 	assert.Len(t, all[0].wake, 1)
 }
@@ -49,7 +51,7 @@ func TestHoldEndsWhereTheHubDoes(t *testing.T) {
 	r.held(f.batch, time.Hour, later())
 	r.landed(first, f)
 	require.Len(t, first.held.laneHeap, len(f.batch))
-	r.failed(first, first.life, nil, result{outcome: tryNext}, later())
+	r.failed(first, first.life, nil, push.Result{Outcome: push.TryNext}, later())
 	assert.Empty(t, first.held.laneHeap)
 	assert.Empty(t, second.held.laneHeap)
 	assert.Len(t, second.waiting, 10)
@@ -105,7 +107,7 @@ func TestHubAtANewAddress(t *testing.T) {
 	assert.Positive(t, joined[0].steady.amount)
 	assert.Len(t, joined[0].waiting, 10)
 	assert.True(t, joined[0].pace.on, "what has piled up comes at a pace")
-	_, _, news := r.failed(old, old.life, nil, result{outcome: tryNext}, later())
+	_, _, news := r.failed(old, old.life, nil, push.Result{Outcome: push.TryNext}, later())
 	assert.False(t, news)
 	assert.False(t, old.down)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/internal/wire"
 )
 
@@ -17,7 +18,7 @@ const settledAtOnce = 128
 type sender struct {
 	router *router
 	outbox *outbox
-	pusher *pusher
+	pusher *push.Pusher
 	spool  *spooler
 	log    *slog.Logger
 	limits *logLimits
@@ -35,7 +36,7 @@ func (s *sender) run(ctx context.Context) {
 		switch t {
 		case stop:
 			return
-		case push:
+		case transmit:
 			s.push(ctx, &f)
 			s.router.landed(s.outbox, f)
 		case probe:
@@ -75,26 +76,26 @@ func (s *sender) push(ctx context.Context, f *flight) {
 		s.router.sent(s.outbox, f, part)
 		res := s.request(ctx, part)
 		s.checkName(res)
-		if res.doubt {
+		if res.Doubt {
 			s.router.doubted(s.outbox, part)
 		}
 		switch half := len(part) / 2; {
-		case res.outcome == delivered:
+		case res.Outcome == push.Delivered:
 			for some := range slices.Chunk(part, settledAtOnce) { // Submit may come in between
 				s.router.delivered(s.outbox, some)
 			}
 			s.spool.done(part)
-		case res.outcome == resendPlain:
+		case res.Outcome == push.ResendPlain:
 			parts = append(parts, part)
-		case (res.outcome == refused || res.outcome == crowded) && half > 0:
+		case (res.Outcome == push.Refused || res.Outcome == push.Crowded) && half > 0:
 			parts = append(parts, part[half:], part[:half])
-		case res.outcome == refused:
+		case res.Outcome == push.Refused:
 			s.reject(part[0], res)
-		case res.outcome == crowded:
-			held, wait = append(held, part[0]), max(wait, res.wait, s.router.cfg.MinBackoff)
+		case res.Outcome == push.Crowded:
+			held, wait = append(held, part[0]), max(wait, res.Wait, s.router.cfg.MinBackoff)
 			s.limits.other("crowded", slog.LevelWarn, "A hub takes no more of a gateway for now, its samples wait",
-				"hub", s.outbox.hub.Name, "gateway", part[0].key, "answer", res.detail, "retry_in", wait)
-		case res.outcome == cut:
+				"hub", s.outbox.hub.Name, "gateway", part[0].key, "answer", res.Detail, "retry_in", wait)
+		case res.Outcome == push.Cut:
 			s.router.cut(rest(held, part, parts))
 			return
 		default:
@@ -112,13 +113,16 @@ func (s *sender) push(ctx context.Context, f *flight) {
 }
 
 // request sends the bodies of a part.
-func (s *sender) request(ctx context.Context, part []*parcel) result {
+func (s *sender) request(ctx context.Context, part []*parcel) push.Result {
 	s.bodies = s.bodies[:0]
 	for _, p := range part {
 		s.bodies = append(s.bodies, p.body)
 	}
 	defer clear(s.bodies) // soon they are others'
-	return s.pusher.push(ctx, s.bodies)
+	begin := time.Now()
+	res := s.pusher.Push(ctx, s.bodies)
+	s.router.metrics.pushed(s.outbox.hub.Name, res.Outcome, time.Since(begin))
+	return res
 }
 
 // without returns part without the parcels of lanes that are held, and held with
@@ -181,16 +185,16 @@ func (s *sender) load(batch []*parcel) []*parcel {
 }
 
 // reject drops a parcel that the hub refuses.
-func (s *sender) reject(p *parcel, res result) {
+func (s *sender) reject(p *parcel, res push.Result) {
 	key, samples := p.key, p.samples
 	s.router.rejected(s.outbox, p, res)
 	s.spool.done([]*parcel{p})
-	s.limits.dropped(res.reason, "A hub refused samples, they are dropped", samples,
-		"hub", s.outbox.hub.Name, "gateway", key, "answer", res.detail)
+	s.limits.dropped(refusedAs(res.Status), "A hub refused samples, they are dropped", samples,
+		"hub", s.outbox.hub.Name, "gateway", key, "answer", res.Detail)
 }
 
 // fail gives back what is left of a batch, since the hub is at fault.
-func (s *sender) fail(life int, left []*parcel, res result) {
+func (s *sender) fail(life int, left []*parcel, res push.Result) {
 	wait, moved, news := s.router.failed(s.outbox, life, left, res, time.Now())
 	if !news {
 		return
@@ -199,40 +203,40 @@ func (s *sender) fail(life int, left []*parcel, res result) {
 	if len(moved.to) == 0 {
 		msg = "Hub is down, its samples wait"
 	}
-	s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, msg, "reason", res.detail,
+	s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, msg, "reason", res.Detail,
 		"probe_in", wait.Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who()))
 }
 
 // checkName notes whether the hub calls itself as we do. One that does not is sent samples all
 // the same: it has them. But a Service or a DNS entry leads to the wrong one, and gateways have
 // two homes.
-func (s *sender) checkName(res result) {
+func (s *sender) checkName(res push.Result) {
 	o := s.outbox
 	before := o.calls.Load()
 	switch {
-	case !res.known || res.name == "":
-	case res.name == o.hub.Name:
+	case !res.Known || res.Name == "":
+	case res.Name == o.hub.Name:
 		if before != nil {
 			o.calls.Store(nil)
 		}
-	case before == nil || *before != res.name:
-		name := res.name
+	case before == nil || *before != res.Name:
+		name := res.Name
 		o.calls.Store(&name)
 		if !o.misnamed.Swap(true) { // once: of a Service before several hubs each answer is another one's
 			s.log.Warn("A hub calls itself by another name than ours for it: is its address right? Samples are sent to it all the same",
-				"hub", o.hub.Name, "calls_itself", res.name)
+				"hub", o.hub.Name, "calls_itself", res.Name)
 		}
 	}
 }
 
 // probe asks a hub that is down whether it lives.
 func (s *sender) probe(ctx context.Context) {
-	res := s.pusher.probe(ctx)
+	res := s.pusher.Probe(ctx)
 	s.checkName(res)
-	switch res.outcome {
-	case cut:
+	switch res.Outcome {
+	case push.Cut:
 		s.router.probeCut(s.outbox)
-	case delivered:
+	case push.Delivered:
 		since, moved := s.router.alive(s.outbox, time.Now())
 		if s.outbox.told.Swap(false) && moved != nil { // the log's last word must not be that it is down
 			s.log.Info("Hub is up, its gateways come home", "hub", s.outbox.hub.Name,
@@ -241,7 +245,7 @@ func (s *sender) probe(ctx context.Context) {
 	default:
 		wait := s.router.stillDown(s.outbox, res, time.Now())
 		if !s.outbox.told.Load() {
-			s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, "Hub is still down", "reason", res.detail, "probe_in", wait.Round(time.Millisecond)))
+			s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, "Hub is still down", "reason", res.Detail, "probe_in", wait.Round(time.Millisecond)))
 		}
 	}
 }

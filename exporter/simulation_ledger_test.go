@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // ledger is the simulation's own account of every report: what the exporter was
@@ -260,7 +262,7 @@ func (l *ledger) depart(hub string, text []byte, batchBytes int) []*report {
 }
 
 // land notes how a request ended.
-func (l *ledger) land(hub string, reports []*report, outcome outcome) {
+func (l *ledger) land(hub string, reports []*report, outcome push.Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	landed := map[*gatewayBook]bool{}
@@ -272,17 +274,17 @@ func (l *ledger) land(hub string, reports []*report, outcome outcome) {
 		}
 		r.flying = false
 		switch {
-		case outcome == delivered:
+		case outcome == push.Delivered:
 			r.acked, r.ackedBy = true, hub
 			b.home = hub
 			l.acked += r.samples
 			if len(r.arrived) == 0 {
 				l.breaksLocked("report %d of %q was acknowledged, and no hub took it in", r.id, r.gateway)
 			}
-		case outcome == refused && len(reports) == 1:
+		case outcome == push.Refused && len(reports) == 1:
 			r.rejected = true
 			l.rejected += r.samples
-		case outcome == cut: // no answer
+		case outcome == push.Cut: // no answer
 			r.ghost = true
 			continue
 		default:
@@ -290,7 +292,7 @@ func (l *ledger) land(hub string, reports []*report, outcome outcome) {
 		}
 		b.settled = max(b.settled, r.id)
 	}
-	if outcome == refused && len(reports) > 1 {
+	if outcome == push.Refused && len(reports) > 1 {
 		l.seen["halved"]++
 	}
 }

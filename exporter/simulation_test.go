@@ -304,7 +304,7 @@ func (s *schedule) recover() {
 		s.liar.set(s.liar.truth, true)
 	}
 	// The longest that a hub may ask for, then all that backs off.
-	s.pass(maxRetryAfter + s.cfg.MembersHold + 3*s.cfg.MembersInterval + 30*time.Second)
+	s.pass(time.Minute + s.cfg.MembersHold + 3*s.cfg.MembersInterval + 30*time.Second)
 	s.check()
 	for range 20 { // it catches up
 		if now := s.now(); now.age <= s.cfg.BatchWait {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -199,7 +200,7 @@ func (w *watchedTransport) homeLocked(host string, r *report, now time.Time) {
 
 // lands tells the ledger of an outcome, and notes what it says of the hub.
 func (w *watchedTransport) lands(host string, life int, reports []*report, resp *http.Response, err error, zipped bool) {
-	outcome := cut
+	outcome := push.Cut
 	if err == nil {
 		outcome = mustBecome(resp, zipped)
 	}
@@ -212,12 +213,12 @@ func (w *watchedTransport) lands(host string, life int, reports []*report, resp 
 		v.young--
 	}
 	switch outcome {
-	case delivered:
+	case push.Delivered:
 		v.chained = now
 		if !v.down {
 			v.failures, v.trial = 0, false
 		}
-	case refused, crowded, resendPlain:
+	case push.Refused, push.Crowded, push.ResendPlain:
 		v.chained = now
 	default:
 		if life == v.life { // or it says nothing of the hub that returned
@@ -228,38 +229,39 @@ func (w *watchedTransport) lands(host string, life int, reports []*report, resp 
 }
 
 // mustBecome is what an answer has to mean to the exporter.
-func mustBecome(resp *http.Response, zipped bool) outcome {
+func mustBecome(resp *http.Response, zipped bool) push.Outcome {
 	if resp.Header.Get(exposition.HubHeader) == "" {
-		return tryNext
+		return push.TryNext
 	}
 	readsGzip := resp.Header.Get("Accept-Encoding") == "gzip"
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return delivered
+		return push.Delivered
 	case http.StatusBadRequest:
 		if zipped && !readsGzip {
-			return resendPlain
+			return push.ResendPlain
 		}
-		return refused
+		return push.Refused
 	case http.StatusUnsupportedMediaType:
 		if zipped {
-			return resendPlain
+			return push.ResendPlain
 		}
 	case http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return refused
+		return push.Refused
 	case http.StatusTooManyRequests:
 		if resp.Header.Get(exposition.ReasonHeader) != "" {
-			return crowded
+			return push.Crowded
 		}
 	}
-	return tryNext
+	return push.TryNext
 }
 
 // failedLocked notes that a hub is down now, if it was not before.
 func (w *watchedTransport) failedLocked(v *hubView, resp *http.Response, now time.Time) {
 	wait := time.Duration(0)
 	if resp != nil {
-		wait = retryAfter(resp.Header, now)
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // hubs of the simulation say no dates
+		wait = min(time.Duration(seconds)*time.Second, time.Minute)
 	}
 	if v.down {
 		if v.changed.Equal(now) { // one of several that failed together
@@ -345,7 +347,7 @@ func (w *watchedTransport) stillDownLocked(v *hubView) {
 }
 
 // tell logs and counts an outcome.
-func (w *watchedTransport) tell(host string, resp *http.Response, err error, outcome outcome, zipped bool, reports int) {
+func (w *watchedTransport) tell(host string, resp *http.Response, err error, outcome push.Outcome, zipped bool, reports int) {
 	l := w.ledger
 	answer := fmt.Sprint(err)
 	if err == nil {
@@ -355,7 +357,7 @@ func (w *watchedTransport) tell(host string, resp *http.Response, err error, out
 		l.reached("no answer")
 	}
 	l.reachedIf(zipped, "gzip")
-	l.reachedIf(outcome == crowded, "gateway refused by its hub")
-	l.reachedIf(outcome == resendPlain, "gzip taken back")
+	l.reachedIf(outcome == push.Crowded, "gateway refused by its hub")
+	l.reachedIf(outcome == push.ResendPlain, "gzip taken back")
 	l.note("push to %s: %d reports, %s", host, reports, answer)
 }

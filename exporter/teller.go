@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // teller is the goroutine that tells one hub which gateways left it. It is none of the
@@ -27,7 +29,7 @@ func (t *teller) run(ctx context.Context) {
 		switch todo {
 		case stop:
 			return
-		case push:
+		case transmit:
 			t.tell(ctx, hub, lines)
 			continue
 		default:
@@ -55,7 +57,10 @@ func (t *teller) tell(ctx context.Context, hub Hub, lines []line) {
 		body = append(body, '\n')
 	}
 	r := t.router
-	res := heardIn(newPusher(hub, t.transport, min(r.cfg.PushTimeout, endsTimeout), r.cfg.Receivers, &coding{}, r.metrics).tell(ctx, body))
+	res := heardIn(push.New(push.Settings{
+		URL: hub.URL, Transport: t.transport, Timeout: min(r.cfg.PushTimeout, endsTimeout),
+		Coding: new(push.Coding), Others: r.cfg.Receivers == HubsAndOthers,
+	}).Tell(ctx, body))
 	r.landedEnds(t.notices, lines, res, time.Now())
 	switch res.heard {
 	case heardUnknown:
@@ -97,16 +102,16 @@ type tellResult struct {
 }
 
 // heardIn decides about an answer.
-func heardIn(res result) tellResult {
-	t := tellResult{heard: heardFailure, detail: res.detail, wait: res.wait}
+func heardIn(res push.Result) tellResult {
+	t := tellResult{heard: heardFailure, detail: res.Detail, wait: res.Wait}
 	switch {
-	case res.outcome == delivered:
+	case res.Outcome == push.Delivered:
 		t.heard = heardAll
-	case res.outcome == cut:
+	case res.Outcome == push.Cut:
 		t.heard = heardCut
-	case res.known && (res.status == http.StatusNotFound || res.status == http.StatusMethodNotAllowed || res.status == http.StatusNotImplemented):
+	case res.Known && (res.Status == http.StatusNotFound || res.Status == http.StatusMethodNotAllowed || res.Status == http.StatusNotImplemented):
 		t.heard = heardUnknown
-	case res.outcome == refused:
+	case res.Outcome == push.Refused:
 		t.heard = heardNothing
 	}
 	return t

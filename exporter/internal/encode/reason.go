@@ -3,10 +3,10 @@ package encode
 // Reason says why samples are left out, or that they are not.
 type Reason int
 
+// Taken is no reason. For each of the others the metric at fault is left out, and no other.
 const (
 	Taken Reason = iota
 
-	// Only the metric at fault is left out.
 	MissingMetric     // a nil family or metric
 	EmptyName         // neither the context nor the family has a name
 	UnknownType       // a type that the text format has no word for

@@ -12,6 +12,7 @@ import (
 // untyped would hide from every parser that le is a bucket's bound.
 type Kind byte
 
+// The kinds, and NoKind for what is none.
 const (
 	NoKind Kind = iota
 	Counter

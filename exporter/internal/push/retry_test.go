@@ -1,7 +1,6 @@
-package exporter
+package push
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,27 +8,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 )
-
-func TestBackoff(t *testing.T) {
-	within := func(n int, most time.Duration) {
-		t.Helper()
-		seen := map[time.Duration]bool{}
-		for range 200 {
-			d := backoff(n, 250*time.Millisecond, 10*time.Second, rand.Int64N)
-			assert.LessOrEqual(t, d, most)
-			assert.GreaterOrEqual(t, d, most/2)
-			seen[d] = true
-		}
-		assert.Greater(t, len(seen), 100, "jitter")
-	}
-	within(0, 250*time.Millisecond)
-	within(1, 250*time.Millisecond)
-	within(2, 500*time.Millisecond)
-	within(6, 8*time.Second)
-	within(7, 10*time.Second)
-	within(1_000_000, 10*time.Second)
-	assert.Positive(t, backoff(1, 1, 1, rand.Int64N))
-}
 
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)

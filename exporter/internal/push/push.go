@@ -1,4 +1,4 @@
-package exporter
+package push
 
 import (
 	"bytes"
@@ -22,41 +22,48 @@ import (
 
 var errPushTimeout = errors.New("no answer within PushTimeout")
 
-// coding is what is known of the encodings that a hub reads. Its senders share it.
-type coding struct {
+// Coding is what is known of the encodings that a hub reads. Those who push to one hub
+// share it. Its zero value is ready for use.
+type Coding struct {
 	gzip  atomic.Bool // the hub's last answer said that it takes it
 	plain atomic.Bool // it said so, and then did not; until it was down
 }
 
-// pusher talks to one hub. Only its sender uses it.
-type pusher struct {
-	hub     string
+// Settings say which hub is pushed to, and how. All are needed but Others.
+type Settings struct {
+	URL       string // the hub's base, without a slash at its end
+	Transport http.RoundTripper
+	Timeout   time.Duration // of a request, from connecting to the answer
+	Coding    *Coding
+	Others    bool // also answers of receivers that are no hubs count
+}
+
+// Pusher talks to one hub. It may be used by several goroutines.
+type Pusher struct {
 	pushURL string
 	probeAt string
 	endedAt string
 	client  *http.Client
 	timeout time.Duration
-	metrics *metrics
-	coding  *coding
-	others  bool // also receivers that are no hubs
+	coding  *Coding
+	others  bool
 }
 
-func newPusher(hub Hub, transport http.RoundTripper, timeout time.Duration, from Receivers, c *coding, m *metrics) *pusher {
-	return &pusher{
-		hub:     hub.Name,
-		pushURL: hub.URL + "/metrics",
-		probeAt: hub.URL + "/-/ready",
-		endedAt: hub.URL + "/gateways/ended",
+// New returns a pusher. It connects to nothing.
+func New(s Settings) *Pusher {
+	return &Pusher{
+		pushURL: s.URL + "/metrics",
+		probeAt: s.URL + "/-/ready",
+		endedAt: s.URL + "/gateways/ended",
 		client: &http.Client{
-			Transport: transport,
+			Transport: s.Transport,
 			// A redirect is an answer like another: whoever is at the other
 			// end is not the hub that the ring means.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		timeout: timeout,
-		metrics: m,
-		coding:  c,
-		others:  from == HubsAndOthers,
+		timeout: s.Timeout,
+		coding:  s.Coding,
+		others:  s.Others,
 	}
 }
 
@@ -80,16 +87,9 @@ var drafts = sync.Pool{New: func() any {
 	return &draft{zip: zip}
 }}
 
-// push sends the parcels as one request and decides what becomes of them.
-func (p *pusher) push(ctx context.Context, batch []*wire.Body) result {
-	begin := time.Now()
-	res := p.post(ctx, batch)
-	p.metrics.pushSeconds.WithLabelValues(p.hub).Observe(time.Since(begin).Seconds())
-	p.metrics.pushes.WithLabelValues(p.hub, res.outcome.String()).Inc()
-	return res
-}
-
-func (p *pusher) post(ctx context.Context, batch []*wire.Body) result {
+// Push sends the bodies as one request and decides what becomes of them. Nothing of them
+// is read any more when it has returned.
+func (p *Pusher) Push(ctx context.Context, batch []*wire.Body) Result {
 	d := drafts.Get().(*draft)
 	d.body = d.joiner.Join(d.body[:0], batch)
 	payload, compressed := d.body, p.coding.gzip.Load() && !p.coding.plain.Load()
@@ -100,7 +100,7 @@ func (p *pusher) post(ctx context.Context, batch []*wire.Body) result {
 	body := &requestBody{payload: payload}
 	req, err := http.NewRequest(http.MethodPost, p.pushURL, nil)
 	if err != nil {
-		return result{outcome: tryNext, detail: err.Error()}
+		return Result{Outcome: TryNext, Detail: err.Error()}
 	}
 	req.Body, req.GetBody, req.ContentLength = body.open(), body.get, int64(len(payload))
 	req.Header.Set("Content-Type", exposition.ContentType)
@@ -113,20 +113,20 @@ func (p *pusher) post(ctx context.Context, batch []*wire.Body) result {
 	req.Header["Idempotency-Key"] = nil
 
 	res, header := p.do(ctx, req, p.timeout, compressed)
-	if res.outcome == delivered && !body.whole() { // or the hub would not have seen all
-		res.outcome, res.doubt = tryNext, true
-		res.detail = fmt.Sprintf("answered with status %d before all of the request was sent", res.status)
+	if res.Outcome == Delivered && !body.whole() { // or the hub would not have seen all
+		res.Outcome, res.Doubt = TryNext, true
+		res.Detail = fmt.Sprintf("answered with status %d before all of the request was sent", res.Status)
 	}
-	if res.outcome != delivered && body.opened.Load() > 1 {
-		res.doubt = true // net/http has sent it again: the answer is to that, and the first may have arrived
+	if res.Outcome != Delivered && body.opened.Load() > 1 {
+		res.Doubt = true // net/http has sent it again: the answer is to that, and the first may have arrived
 	}
 	if header != nil {
 		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
-	if res.outcome == resendPlain {
+	if res.Outcome == ResendPlain {
 		p.coding.plain.Store(true)
 	}
-	if res.outcome == tryNext { // another program may answer next time
+	if res.Outcome == TryNext { // another program may answer next time
 		p.coding.gzip.Store(false)
 		p.coding.plain.Store(false)
 	}
@@ -154,60 +154,61 @@ func (d *draft) release() {
 	}
 }
 
-// probe asks whether the hub is ready, and then whether it takes a push, of nothing: one that
+// Probe asks whether the hub is ready, and then whether it takes a push, of nothing: one that
 // says that it is ready may hang or refuse whatever is sent to it.
-func (p *pusher) probe(ctx context.Context) result {
+func (p *Pusher) Probe(ctx context.Context) Result {
 	res := p.ask(ctx, http.MethodGet, p.probeAt, min(p.timeout, maxProbeTime))
-	if res.outcome != delivered {
+	if res.Outcome != Delivered {
 		return res
 	}
 	res = p.ask(ctx, http.MethodPost, p.pushURL, p.timeout) // a slow hub takes pushes, too
-	if res.outcome != delivered && res.outcome != cut {
-		res.detail = "an empty push: " + res.detail
+	if res.Outcome != Delivered && res.Outcome != Cut {
+		res.Detail = "an empty push: " + res.Detail
 	}
 	return res
 }
 
 // ask sends a request without a body.
-func (p *pusher) ask(ctx context.Context, method, url string, timeout time.Duration) result {
+func (p *Pusher) ask(ctx context.Context, method, url string, timeout time.Duration) Result {
 	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
-		return result{outcome: tryNext, detail: err.Error()}
+		return Result{Outcome: TryNext, Detail: err.Error()}
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", exposition.ContentType)
-		req.Header["Idempotency-Key"] = nil // as in post
+		req.Header["Idempotency-Key"] = nil // as in Push
 	}
 	res, header := p.do(ctx, req, timeout, false)
-	if res.known {
+	if res.Known {
 		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
 	return res
 }
 
-// tell tells the hub which gateways left it.
-func (p *pusher) tell(ctx context.Context, lines []byte) result {
+// Tell tells the hub which gateways left it, and when: lines as POST /gateways/ended takes
+// them. They may be read still when it has returned.
+func (p *Pusher) Tell(ctx context.Context, lines []byte) Result {
 	req, err := http.NewRequest(http.MethodPost, p.endedAt, bytes.NewReader(lines))
 	if err != nil {
-		return result{outcome: tryNext, detail: err.Error()}
+		return Result{Outcome: TryNext, Detail: err.Error()}
 	}
 	req.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	req.Header["Idempotency-Key"] = nil // as in post
+	req.Header["Idempotency-Key"] = nil // as in Push
 	res, _ := p.do(ctx, req, p.timeout, false)
 	return res
 }
 
 // do sends a request within the timeout. The header is nil if there was no
 // answer.
-func (p *pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (result, http.Header) {
+func (p *Pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (Result, http.Header) {
 	bounded, cancel := context.WithTimeoutCause(ctx, timeout, errPushTimeout)
 	defer cancel()
 	resp, err := p.client.Do(req.WithContext(bounded))
 	if err != nil {
 		if ctx.Err() != nil {
-			return result{outcome: cut}, nil
+			return Result{Outcome: Cut}, nil
 		}
-		return result{outcome: tryNext, detail: reasonOf(bounded, err), doubt: !neverSent(err)}, nil
+		return Result{Outcome: TryNext, Detail: reasonOf(bounded, err), Doubt: !neverSent(err)}, nil
 	}
 	defer resp.Body.Close()
 	a := answerOf(resp)

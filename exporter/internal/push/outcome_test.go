@@ -1,4 +1,4 @@
-package exporter
+package push
 
 import (
 	"maps"
@@ -16,40 +16,40 @@ func TestJudge(t *testing.T) {
 	none := http.Header{}
 	gzip := http.Header{"Accept-Encoding": {"gzip"}}
 	why := http.Header{exposition.ReasonHeader: {"malformed"}, "Accept-Encoding": {"gzip"}}
-	is := func(status int, compressed bool, h http.Header, want outcome) {
+	is := func(status int, compressed bool, h http.Header, want Outcome) {
 		t.Helper()
 		ofHub := maps.Clone(h)
 		ofHub[exposition.HubHeader] = []string{"edgehub/1 hub-0"}
 		res := judge(&answer{status: status, header: ofHub}, compressed, time.Time{})
-		assert.Equal(t, want, res.outcome, "status %d", status)
-		assert.True(t, res.known)
-		assert.Equal(t, "hub-0", res.name)
-		assert.Equal(t, status, res.status)
+		assert.Equal(t, want, res.Outcome, "status %d", status)
+		assert.True(t, res.Known)
+		assert.Equal(t, "hub-0", res.Name)
+		assert.Equal(t, status, res.Status)
 
 		// Whatever somebody else says, it is nothing about the samples.
 		res = judge(&answer{status: status, header: h}, compressed, time.Time{})
-		assert.Equal(t, tryNext, res.outcome, "status %d of somebody else", status)
-		assert.False(t, res.known)
+		assert.Equal(t, TryNext, res.Outcome, "status %d of somebody else", status)
+		assert.False(t, res.Known)
 	}
 	for _, status := range []int{200, 202, 204} {
-		is(status, false, none, delivered)
+		is(status, false, none, Delivered)
 	}
 	for _, status := range []int{400, 413, 422} {
-		is(status, false, why, refused)
-		is(status, true, why, refused)
-		is(status, false, none, tryNext)
-		is(status, true, gzip, tryNext)
+		is(status, false, why, Refused)
+		is(status, true, why, Refused)
+		is(status, false, none, TryNext)
+		is(status, true, gzip, TryNext)
 	}
 	for _, status := range []int{301, 307, 401, 403, 404, 405, 406, 408, 415, 429, 500, 502, 503, 504} {
-		is(status, false, none, tryNext)
-		is(status, false, why, tryNext)
+		is(status, false, none, TryNext)
+		is(status, false, why, TryNext)
 	}
-	is(415, true, none, resendPlain)
-	is(415, true, gzip, resendPlain)
-	is(400, true, none, resendPlain)
-	is(413, true, why, refused)
-	is(429, false, http.Header{exposition.ReasonHeader: {"gateway_series"}}, crowded)
-	is(429, false, http.Header{exposition.ReasonHeader: {"hub_full"}}, tryNext)
+	is(415, true, none, ResendPlain)
+	is(415, true, gzip, ResendPlain)
+	is(400, true, none, ResendPlain)
+	is(413, true, why, Refused)
+	is(429, false, http.Header{exposition.ReasonHeader: {"gateway_series"}}, Crowded)
+	is(429, false, http.Header{exposition.ReasonHeader: {"hub_full"}}, TryNext)
 }
 
 // Samples that may have arrived although they are not delivered are in doubt.
@@ -59,7 +59,7 @@ func TestJudgeDoubts(t *testing.T) {
 		for i := 0; i < len(headers); i += 2 {
 			h.Set(headers[i], headers[i+1])
 		}
-		return judge(&answer{status: status, header: h}, false, time.Time{}).doubt
+		return judge(&answer{status: status, header: h}, false, time.Time{}).Doubt
 	}
 	const hub, why = exposition.HubHeader, exposition.ReasonHeader
 	assert.True(t, doubt(200), "of a hub that does not say so")

@@ -1,4 +1,4 @@
-package exporter
+package push
 
 import (
 	"fmt"

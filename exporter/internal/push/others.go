@@ -1,4 +1,4 @@
-package exporter
+package push
 
 import (
 	"net/http"
@@ -7,7 +7,7 @@ import (
 	"github.com/hubring/hubring/internal/exposition"
 )
 
-// others are receivers that are no hubs, for Config.Receivers: prometheus-edge-hub 1.1.0 and
+// Others are receivers that are no hubs, for Settings.Others: prometheus-edge-hub 1.1.0 and
 // Pushgateway 1.11.3. They say nowhere who they are, so each of their answers is known by all
 // that it has.
 
@@ -54,18 +54,18 @@ func otherIsReady(a *answer) bool {
 }
 
 // judgeOther decides about an answer that is no hub's, if it is one of theirs.
-func judgeOther(a *answer, isProbe, compressed bool) (result, bool) {
-	res := result{status: a.status, known: true, outcome: delivered}
+func judgeOther(a *answer, isProbe, compressed bool) (Result, bool) {
+	res := Result{Status: a.status, Known: true, Outcome: Delivered}
 	switch {
 	case isProbe && otherIsReady(a), !isProbe && otherTakes(a):
 	case otherRefuses(a) && compressed && !exposition.AcceptsGzip(a.header): // taken for text
-		res.outcome = resendPlain
+		res.Outcome = ResendPlain
 	case otherRefuses(a):
-		res.outcome, res.reason, res.detail = refused, rejected400, a.detail()
+		res.Outcome, res.Detail = Refused, a.detail()
 	case otherLacks(a): // they are not told of gateways that left
-		res.outcome, res.status, res.detail = tryNext, http.StatusNotFound, a.detail()
+		res.Outcome, res.Status, res.Detail = TryNext, http.StatusNotFound, a.detail()
 	default:
-		return result{}, false
+		return Result{}, false
 	}
 	return res, true
 }
