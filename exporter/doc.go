@@ -80,6 +80,7 @@
 //	exportertest     a hub and a network for tests
 //	internal/encode  metrics to text, one gateway at a time; why samples are left out
 //	internal/push    one POST, one probe: bodies to a verdict
+//	internal/roster  who the hubs are now, and when an answer is believed
 //	internal/wire    one gateway's encoded samples; joining those of many into a request
 //
 // # Map of files
@@ -87,7 +88,6 @@
 //	config.go     Config, its defaults and its validation
 //	exporter.go   New, Submit, Push, Flush, Run
 //	membership.go who says who the hubs are
-//	              members_watch.go asks, members_roster.go: when an answer is believed
 //	gather.go     the controller's own metrics
 //	status.go     the status page; status_report.go: what it says
 //

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/roster"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 )
@@ -52,7 +53,7 @@ func (e *UndeliveredError) Error() string {
 type Exporter struct {
 	cfg       Config
 	router    *router
-	watcher   *watcher // nil if the hubs are listed in the config
+	watcher   *roster.Watcher // nil if the hubs are listed in the config
 	limits    *logLimits
 	transport http.RoundTripper
 	idle      func() // closes the idle connections of a transport of our own
@@ -70,8 +71,8 @@ func New(cfg Config) (*Exporter, error) {
 	e := &Exporter{cfg: cfg, limits: newLogLimits(cfg.Logger), transport: cfg.Transport, idle: func() {}}
 	e.router = newRouter(&e.cfg)
 	if cfg.Members != nil {
-		e.watcher = newWatcher(cfg.Members, watcherConfig{
-			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, random: cfg.random,
+		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
+			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, Random: cfg.random,
 		})
 	} else if _, _, err := e.setHubs(cfg.Hubs); err != nil {
 		return nil, fmt.Errorf("exporter: %w", err)
@@ -273,7 +274,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	}
 	if e.watcher != nil {
 		asking.Go(func() {
-			e.watcher.run(ctx, func(hubs []Hub) error {
+			e.watcher.Run(ctx, func(hubs []Hub) error {
 				joining.Lock()
 				defer joining.Unlock()
 				if closed {

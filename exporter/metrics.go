@@ -192,7 +192,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		add(descHubQueue, level, float64(h.samples), h.name)
 	}
 	if c.e.watcher != nil {
-		w := c.e.watcher.status()
+		w := c.e.watcher.Status()
 		add(descMembersFailures, count, float64(w.Failures))
 		success := 0.0
 		if !w.LastSuccess.IsZero() {

@@ -230,7 +230,7 @@ func (e *Exporter) membershipStatus() membershipStatus {
 	if e.watcher == nil {
 		return membershipStatus{Source: "config", Held: []string{}, Fresh: []string{}}
 	}
-	w := e.watcher.status()
+	w := e.watcher.Status()
 	source, detail := sourceName(e.cfg.Members)
 	return membershipStatus{
 		Source:          source,

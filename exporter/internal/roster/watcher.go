@@ -1,4 +1,4 @@
-package exporter
+package roster
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -25,33 +24,33 @@ const (
 	maxTroubleBytes = 1000
 )
 
-// watcherConfig bounds a watcher. All are needed.
-type watcherConfig struct {
+// Settings bound a watcher. All are needed.
+type Settings struct {
 	Interval time.Duration // between two answers, give or take a tenth
 	Timeout  time.Duration // of one lookup
 	Hold     time.Duration // for which a member that is not named is kept
 	Log      *slog.Logger
-	random   func(n int64) int64 // may be nil
+	Random   func(n int64) int64 // from 0 to n-1
 }
 
-// watcher asks a Membership at an interval and tells of changes. The rules are
+// Watcher asks who the hubs are at an interval and tells of changes. The rules are
 // roster's; the watcher adds that an error, no hub or a set of which no ring can
 // be built changes nothing: neither what members.Check finds nor what apply refuses.
-type watcher struct {
-	source Membership
-	cfg    watcherConfig
+type Watcher struct {
+	ask func(ctx context.Context) ([]members.Hub, error)
+	cfg Settings
 
-	// Those are run's own.
+	// Those are Run's own.
 	roster  *roster
 	retry   time.Duration // the next wait while there was no good answer
 	trouble string        // what was logged last, "" when all is well
 
 	mu    sync.Mutex
-	state membersStatus
+	state Status
 }
 
-// membersStatus is what a watcher knows, for metrics and a status page.
-type membersStatus struct {
+// Status is what a watcher knows, for metrics and a status page.
+type Status struct {
 	Members     []string  // the names that were applied last, sorted
 	Held        []string  // those of them that the last good answer did not name, sorted
 	Fresh       []string  // named once, members when they are named again, sorted
@@ -63,19 +62,18 @@ type membersStatus struct {
 	LastError   string    // why the last lookup failed; "" if it did not
 }
 
-func newWatcher(m Membership, cfg watcherConfig) *watcher {
-	if cfg.random == nil {
-		cfg.random = rand.Int64N
-	}
-	return &watcher{source: m, cfg: cfg, roster: newRoster(cfg.Hold), retry: min(firstRetryWait, cfg.Interval)}
+// New returns a watcher of what ask answers: all hubs, in any order, or an error. It is
+// asked by one goroutine at a time, and must return soon after ctx ends.
+func New(ask func(ctx context.Context) ([]members.Hub, error), cfg Settings) *Watcher {
+	return &Watcher{ask: ask, cfg: cfg, roster: newRoster(cfg.Hold), retry: min(firstRetryWait, cfg.Interval)}
 }
 
-// run asks until ctx ends. It calls apply, always from its own goroutine, for
+// Run asks until ctx ends. It calls apply, always from its own goroutine, for
 // the first good answer and for each change, with all members sorted by name;
 // their defaults are filled in. The slice is apply's to keep. A change of which it
 // returns an error has not come about: what the next answer says is compared with the
-// members from before. The first call of Hubs comes at once.
-func (w *watcher) run(ctx context.Context, apply func(hubs []Hub) error) {
+// members from before. It asks for the first time at once.
+func (w *Watcher) Run(ctx context.Context, apply func(hubs []members.Hub) error) {
 	for {
 		wait := w.look(ctx, apply)
 		select {
@@ -86,8 +84,8 @@ func (w *watcher) run(ctx context.Context, apply func(hubs []Hub) error) {
 	}
 }
 
-// status may be called from any goroutine.
-func (w *watcher) status() membersStatus {
+// Status may be called from any goroutine.
+func (w *Watcher) Status() Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.state
@@ -96,8 +94,8 @@ func (w *watcher) status() membersStatus {
 }
 
 // look asks once and returns how long to wait for the next time.
-func (w *watcher) look(ctx context.Context, apply func(hubs []Hub) error) time.Duration {
-	hubs, err := w.ask(ctx)
+func (w *Watcher) look(ctx context.Context, apply func(hubs []members.Hub) error) time.Duration {
+	hubs, err := w.answer(ctx)
 	if ctx.Err() != nil { // whatever came back, it is because of that
 		return 0
 	}
@@ -127,11 +125,11 @@ func (w *watcher) look(ctx context.Context, apply func(hubs []Hub) error) time.D
 	return w.jitter(w.cfg.Interval)
 }
 
-// ask returns an answer that can be believed, or why there is none.
-func (w *watcher) ask(ctx context.Context) ([]Hub, error) {
+// answer returns one that can be believed, or why there is none.
+func (w *Watcher) answer(ctx context.Context) ([]members.Hub, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
-	hubs, err := w.source.Hubs(ctx)
+	hubs, err := w.ask(ctx)
 	if err != nil {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return nil, fmt.Errorf("no answer within %s: %w", w.cfg.Timeout, err)
@@ -142,7 +140,7 @@ func (w *watcher) ask(ctx context.Context) ([]Hub, error) {
 }
 
 // failed counts a failure, and logs it unless it is the one of the last lookup.
-func (w *watcher) failed(err error) {
+func (w *Watcher) failed(err error) {
 	text := err.Error()
 	if len(text) > maxTroubleBytes {
 		text = strings.ToValidUTF8(text[:maxTroubleBytes], "") + "…"
@@ -160,7 +158,7 @@ func (w *watcher) failed(err error) {
 }
 
 // recovered logs that a failure is over.
-func (w *watcher) recovered() {
+func (w *Watcher) recovered() {
 	if w.trouble != "" {
 		w.trouble = ""
 		w.cfg.Log.Info("Hubs can be looked up again")
@@ -168,7 +166,7 @@ func (w *watcher) recovered() {
 }
 
 // note brings the status up to date with the roster.
-func (w *watcher) note(change rosterChange, now time.Time) {
+func (w *Watcher) note(change rosterChange, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.state
@@ -185,7 +183,7 @@ func (w *watcher) note(change rosterChange, now time.Time) {
 
 // waitAfterFailure is short before the first good answer, since nothing can be
 // sent until then.
-func (w *watcher) waitAfterFailure() time.Duration {
+func (w *Watcher) waitAfterFailure() time.Duration {
 	if len(w.roster.members) > 0 {
 		return w.jitter(w.cfg.Interval)
 	}
@@ -196,8 +194,8 @@ func (w *watcher) waitAfterFailure() time.Duration {
 
 // jitter returns d, give or take up to a tenth at random, so that controllers
 // which were started together do not go on asking together.
-func (w *watcher) jitter(d time.Duration) time.Duration {
-	return d - d/10 + time.Duration(w.cfg.random(int64(d/5)+1))
+func (w *Watcher) jitter(d time.Duration) time.Duration {
+	return d - d/10 + time.Duration(w.cfg.Random(int64(d/5)+1))
 }
 
 // withoutDigits makes errors equal that differ in numbers only: that of a socket

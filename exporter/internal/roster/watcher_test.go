@@ -1,4 +1,4 @@
-package exporter
+package roster
 
 import (
 	"context"
@@ -20,20 +20,21 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/hubring/hubring/exporter/members"
 )
 
-// membershipFunc is a Membership that is given the number of the lookup, from 0.
+// membershipFunc says who the hubs are; it is given the number of the lookup, from 0.
 type membershipFunc struct {
 	start  time.Time
-	answer func(ctx context.Context, n int) ([]Hub, error)
+	answer func(ctx context.Context, n int) ([]members.Hub, error)
 
 	mu    sync.Mutex
 	times []time.Duration // of the lookups, since the start
 }
 
-func (m *membershipFunc) Hubs(ctx context.Context) ([]Hub, error) {
+func (m *membershipFunc) Hubs(ctx context.Context) ([]members.Hub, error) {
 	m.mu.Lock()
 	n := len(m.times)
 	m.times = append(m.times, time.Since(m.start))
@@ -49,12 +50,12 @@ func (m *membershipFunc) asked() []time.Duration {
 
 // answers gives one answer after the other, the last one for ever: names with
 // spaces between them, hubs or an error.
-func answers(steps ...any) func(context.Context, int) ([]Hub, error) {
-	return func(_ context.Context, n int) ([]Hub, error) {
+func answers(steps ...any) func(context.Context, int) ([]members.Hub, error) {
+	return func(_ context.Context, n int) ([]members.Hub, error) {
 		switch step := steps[min(n, len(steps)-1)].(type) {
 		case error:
 			return nil, step
-		case []Hub:
+		case []members.Hub:
 			return step, nil
 		default:
 			return hubsNamed(strings.Fields(step.(string))...), nil
@@ -62,15 +63,15 @@ func answers(steps ...any) func(context.Context, int) ([]Hub, error) {
 	}
 }
 
-func hubsNamed(names ...string) []Hub {
-	hubs := make([]Hub, len(names))
+func hubsNamed(names ...string) []members.Hub {
+	hubs := make([]members.Hub, len(names))
 	for i, name := range names {
-		hubs[i] = Hub{Name: name, URL: "http://" + name + ":9091"}
+		hubs[i] = members.Hub{Name: name, URL: "http://" + name + ":9091"}
 	}
 	return hubs
 }
 
-func namesOf(hubs []Hub) string {
+func namesOf(hubs []members.Hub) string {
 	names := make([]string, len(hubs))
 	for i, h := range hubs {
 		names[i] = h.Name
@@ -80,7 +81,7 @@ func namesOf(hubs []Hub) string {
 
 // watched is a watcher at work.
 type watched struct {
-	*watcher
+	*Watcher
 	source *membershipFunc
 	log    syncBuffer
 	stop   func() // returns when run has
@@ -91,7 +92,7 @@ type watched struct {
 
 type applyCall struct {
 	at   time.Duration // since the start
-	hubs []Hub
+	hubs []members.Hub
 }
 
 // applied returns the names of each call of apply.
@@ -116,27 +117,28 @@ func (s *watched) last() applyCall {
 const membersTimeout = 5 * time.Second
 
 // watch runs a watcher with the default times. Use it in virtual time.
-func watch(t *testing.T, answer func(context.Context, int) ([]Hub, error)) *watched {
+func watch(t *testing.T, answer func(context.Context, int) ([]members.Hub, error)) *watched {
 	t.Helper()
-	return watchRefusing(t, answer, func([]Hub) error { return nil })
+	return watchRefusing(t, answer, func([]members.Hub) error { return nil })
 }
 
 // watchRefusing is watch with an apply that may return errors.
-func watchRefusing(t *testing.T, answer func(context.Context, int) ([]Hub, error), refuse func(hubs []Hub) error) *watched {
+func watchRefusing(t *testing.T, answer func(context.Context, int) ([]members.Hub, error), refuse func(hubs []members.Hub) error) *watched {
 	t.Helper()
 	s := &watched{source: &membershipFunc{start: time.Now(), answer: answer}}
-	s.watcher = newWatcher(s.source, watcherConfig{
-		Interval: DefaultMembersInterval,
+	s.Watcher = New(s.source.Hubs, Settings{
+		Interval: 10 * time.Second,
 		Timeout:  membersTimeout,
-		Hold:     DefaultMembersHold,
+		Hold:     time.Minute,
 		Log:      slog.New(slog.NewTextHandler(&s.log, nil)),
+		Random:   rand.Int64N,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	var busy atomic.Bool
 	go func() {
 		defer close(ended)
-		s.run(ctx, func(hubs []Hub) error {
+		s.Run(ctx, func(hubs []members.Hub) error {
 			assert.False(t, busy.Swap(true), "apply is called while it is called")
 			defer busy.Store(false)
 			if err := refuse(hubs); err != nil {
@@ -170,21 +172,21 @@ func (s *watched) lookups(n int) {
 func TestWatcherTakesTheFirstAnswerAtOnce(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		s := watch(t, answers(
-			[]Hub{{URL: "http://b:9091/"}, {Name: "a", URL: "http://10.0.0.1", Weight: 2}},
-			[]Hub{{Name: "a", URL: "http://10.0.0.1/", Weight: 2}, {Name: "b:9091", URL: "http://b:9091", Weight: 1}},
+			[]members.Hub{{URL: "http://b:9091/"}, {Name: "a", URL: "http://10.0.0.1", Weight: 2}},
+			[]members.Hub{{Name: "a", URL: "http://10.0.0.1/", Weight: 2}, {Name: "b:9091", URL: "http://b:9091", Weight: 1}},
 		))
 		defer s.stop()
 		assert.Equal(t, []string{"a b:9091"}, s.applied())
 		assert.Zero(t, s.last().at)
-		assert.Equal(t, []Hub{{Name: "a", URL: "http://10.0.0.1", Weight: 2}, {Name: "b:9091", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
+		assert.Equal(t, []members.Hub{{Name: "a", URL: "http://10.0.0.1", Weight: 2}, {Name: "b:9091", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
 		start := time.Now()
-		assert.Equal(t, membersStatus{
+		assert.Equal(t, Status{
 			Members: []string{"a", "b:9091"}, Lookups: 1, Changes: 1, LastSuccess: start, LastChange: start,
-		}, s.status())
+		}, s.Status())
 		pass(10 * time.Minute)
 		assert.Len(t, s.applied(), 1)
 		assert.Equal(t, 1, strings.Count(s.log.String(), "\n"), s.log.String())
-		assert.Greater(t, s.status().LastSuccess, start)
+		assert.Greater(t, s.Status().LastSuccess, start)
 	})
 }
 
@@ -203,7 +205,7 @@ func TestWatcherJittersTheInterval(t *testing.T) {
 		}
 		assert.Greater(t, len(seen), 50)
 	})
-	w := newWatcher(members.File{}, watcherConfig{})
+	w := New(members.File{}.Hubs, Settings{Random: rand.Int64N})
 	for range 100 { // the smallest ones
 		assert.Equal(t, time.Duration(1), w.jitter(1))
 		assert.InDelta(t, 10, w.jitter(10), 1)
@@ -218,10 +220,10 @@ func TestWatcherConfirmsNewHubs(t *testing.T) {
 		defer s.stop()
 		s.lookups(2)
 		assert.Equal(t, []string{"a"}, s.applied())
-		assert.Equal(t, []string{"b"}, s.status().Fresh)
+		assert.Equal(t, []string{"b"}, s.Status().Fresh)
 		s.lookups(3)
 		assert.Equal(t, []string{"a", "a b"}, s.applied())
-		assert.Empty(t, s.status().Fresh)
+		assert.Empty(t, s.Status().Fresh)
 		assert.Equal(t, time.Second, s.last().at-s.source.asked()[1])
 		s.lookups(4)
 		assert.Greater(t, s.source.asked()[3]-s.source.asked()[2], 8*time.Second)
@@ -255,22 +257,22 @@ func TestWatcherHoldsMissingHubs(t *testing.T) {
 		defer s.stop()
 		s.lookups(3)
 		missing := s.source.asked()[2]
-		assert.Equal(t, []string{"a", "c"}, s.status().Held)
-		assert.Equal(t, []string{"a", "b", "c"}, s.status().Members)
+		assert.Equal(t, []string{"a", "c"}, s.Status().Held)
+		assert.Equal(t, []string{"a", "b", "c"}, s.Status().Members)
 		pass(missing + 59*time.Second - time.Since(s.source.start))
 		assert.Len(t, s.applied(), 1)
 		pass(13 * time.Second)
 		assert.Equal(t, []string{"a b c", "b"}, s.applied())
 		assert.GreaterOrEqual(t, s.last().at-missing, time.Minute)
-		assert.Empty(t, s.status().Held)
-		assert.Equal(t, []string{"b"}, s.status().Members)
+		assert.Empty(t, s.Status().Held)
+		assert.Equal(t, []string{"b"}, s.Status().Members)
 	})
 }
 
 // One that comes back meanwhile was never away. The next time counts anew.
 func TestWatcherForgetsThatAHubWasMissing(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		s := watch(t, func(_ context.Context, n int) ([]Hub, error) {
+		s := watch(t, func(_ context.Context, n int) ([]members.Hub, error) {
 			if n%7 == 6 { // missing from six answers of seven, 50 s and more
 				return hubsNamed("a", "b"), nil
 			}
@@ -282,7 +284,7 @@ func TestWatcherForgetsThatAHubWasMissing(t *testing.T) {
 		defer s.stop()
 		pass(time.Hour)
 		assert.Equal(t, []string{"a b"}, s.applied())
-		assert.Greater(t, s.status().Lookups, uint64(300))
+		assert.Greater(t, s.Status().Lookups, uint64(300))
 	})
 }
 
@@ -300,7 +302,7 @@ func TestWatcherDropsNobodyWithoutAnAnswer(t *testing.T) {
 		defer s.stop()
 		s.lookups(22)
 		assert.Equal(t, []string{"a b"}, s.applied())
-		assert.Equal(t, []string{"b"}, s.status().Held)
+		assert.Equal(t, []string{"b"}, s.Status().Held)
 		s.lookups(23)
 		assert.Equal(t, []string{"a b", "a"}, s.applied())
 	})
@@ -315,11 +317,11 @@ func TestWatcherReplacesAll(t *testing.T) {
 		assert.Equal(t, []string{"a b", "a b x y", "x y"}, s.applied())
 	})
 	virtual(t, func(t *testing.T) {
-		s := watch(t, func(_ context.Context, n int) ([]Hub, error) { return hubsNamed(fmt.Sprintf("hub-%d", n)), nil })
+		s := watch(t, func(_ context.Context, n int) ([]members.Hub, error) { return hubsNamed(fmt.Sprintf("hub-%d", n)), nil })
 		defer s.stop()
 		pass(10 * time.Minute)
 		assert.Equal(t, []string{"hub-0"}, s.applied(), "one that is missing is better than nobody")
-		assert.Equal(t, []string{"hub-0"}, s.status().Held)
+		assert.Equal(t, []string{"hub-0"}, s.Status().Held)
 	})
 }
 
@@ -328,14 +330,14 @@ func TestWatcherTakesURLsAndWeightsAtOnce(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		s := watch(t, answers(
 			"a b",
-			[]Hub{{Name: "a", URL: "https://a:9091"}, {Name: "b", URL: "http://b:9091"}},
-			[]Hub{{Name: "a", URL: "https://a:9091", Weight: 3}},
+			[]members.Hub{{Name: "a", URL: "https://a:9091"}, {Name: "b", URL: "http://b:9091"}},
+			[]members.Hub{{Name: "a", URL: "https://a:9091", Weight: 3}},
 		))
 		defer s.stop()
 		s.lookups(2)
-		assert.Equal(t, []Hub{{Name: "a", URL: "https://a:9091", Weight: 1}, {Name: "b", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
+		assert.Equal(t, []members.Hub{{Name: "a", URL: "https://a:9091", Weight: 1}, {Name: "b", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
 		s.lookups(3)
-		assert.Equal(t, []Hub{{Name: "a", URL: "https://a:9091", Weight: 3}, {Name: "b", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
+		assert.Equal(t, []members.Hub{{Name: "a", URL: "https://a:9091", Weight: 3}, {Name: "b", URL: "http://b:9091", Weight: 1}}, s.last().hubs)
 		s.lookups(5)
 		assert.Len(t, s.applied(), 3)
 		assert.Contains(t, s.log.String(), "altered=a")
@@ -345,9 +347,9 @@ func TestWatcherTakesURLsAndWeightsAtOnce(t *testing.T) {
 // What is no good answer changes nothing. It is counted, and logged when it is
 // another than before.
 func TestWatcherKeepsTheHubsWithoutAGoodAnswer(t *testing.T) {
-	long := make([]Hub, 4097)
+	long := make([]members.Hub, 4097)
 	for i := range long {
-		long[i] = Hub{Name: fmt.Sprint("hub-", i), URL: "http://hub"}
+		long[i] = members.Hub{Name: fmt.Sprint("hub-", i), URL: "http://hub"}
 	}
 	virtual(t, func(t *testing.T) {
 		port := func(n int) error { return fmt.Errorf("read udp 127.0.0.1:%d->127.0.0.1:53: refused", n) }
@@ -355,24 +357,24 @@ func TestWatcherKeepsTheHubsWithoutAGoodAnswer(t *testing.T) {
 			"a b",
 			port(40000), port(50001), port(600), // one failure, logged once
 			"", "", // no hub
-			[]Hub{{Name: "a", URL: "http://a"}, {Name: "a", URL: "http://b"}},
-			[]Hub{{Name: "a", URL: "http://a"}, {Name: "c", URL: "c:9091"}}, // nothing of it is taken
-			[]Hub{{Name: "a", URL: "http://a", Weight: math.NaN()}},
+			[]members.Hub{{Name: "a", URL: "http://a"}, {Name: "a", URL: "http://b"}},
+			[]members.Hub{{Name: "a", URL: "http://a"}, {Name: "c", URL: "c:9091"}}, // nothing of it is taken
+			[]members.Hub{{Name: "a", URL: "http://a", Weight: math.NaN()}},
 			long,
 			"a b",
 		))
 		defer s.stop()
 		s.lookups(7)
-		status := s.status()
+		status := s.Status()
 		assert.Equal(t, uint64(6), status.Failures)
 		assert.Equal(t, uint64(7), status.Lookups)
 		assert.Equal(t, `hub "a" is named twice`, status.LastError)
 		assert.Equal(t, s.source.start, status.LastSuccess)
 		s.lookups(10)
-		assert.Equal(t, "4097 hubs are named, at most 4096 are supported", s.status().LastError)
+		assert.Equal(t, "4097 hubs are named, at most 4096 are supported", s.Status().LastError)
 		s.lookups(20)
-		assert.Equal(t, uint64(9), s.status().Failures)
-		assert.Empty(t, s.status().LastError)
+		assert.Equal(t, uint64(9), s.Status().Failures)
+		assert.Empty(t, s.Status().LastError)
 		assert.Equal(t, []string{"a b"}, s.applied())
 		log := s.log.String()
 		assert.Equal(t, 6, strings.Count(log, "cannot be looked up"), log)
@@ -384,8 +386,8 @@ func TestWatcherKeepsTheHubsWithoutAGoodAnswer(t *testing.T) {
 // one is good it holds, as after any other failure.
 func TestWatcherTakesBackWhatApplyRefuses(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		heavy := []Hub{{Name: "a", URL: "http://a:9091"}, {Name: "b", URL: "http://b:9091", Weight: 2}}
-		s := watchRefusing(t, answers(heavy, heavy, "a b", heavy, heavy, "a b d", "a b d", heavy, "a b c", "a b c"), func(hubs []Hub) error {
+		heavy := []members.Hub{{Name: "a", URL: "http://a:9091"}, {Name: "b", URL: "http://b:9091", Weight: 2}}
+		s := watchRefusing(t, answers(heavy, heavy, "a b", heavy, heavy, "a b d", "a b d", heavy, "a b c", "a b c"), func(hubs []members.Hub) error {
 			for _, h := range hubs {
 				if h.Weight != 1 {
 					return fmt.Errorf("%s is too heavy", h.Name)
@@ -395,13 +397,13 @@ func TestWatcherTakesBackWhatApplyRefuses(t *testing.T) {
 		})
 		defer s.stop()
 		assert.Empty(t, s.applied())
-		assert.Equal(t, membersStatus{Lookups: 1, Failures: 1, LastError: "no ring can be built of them: b is too heavy"}, s.status())
+		assert.Equal(t, Status{Lookups: 1, Failures: 1, LastError: "no ring can be built of them: b is too heavy"}, s.Status())
 		s.lookups(3)
 		assert.Less(t, s.last().at, 3*time.Second, "the first good answer is not waited for longer than any other")
 		start := time.Now()
 		s.lookups(5)
 		assert.Equal(t, []string{"a b"}, s.applied())
-		status := s.status()
+		status := s.Status()
 		assert.Equal(t, []string{"a", "b"}, status.Members)
 		assert.Equal(t, uint64(4), status.Failures)
 		assert.Equal(t, uint64(1), status.Changes)
@@ -410,8 +412,8 @@ func TestWatcherTakesBackWhatApplyRefuses(t *testing.T) {
 		assert.Equal(t, []string{"a b", "a b d"}, s.applied(), "a hub joins when it is named again, and only then")
 		s.lookups(10)
 		assert.Equal(t, []string{"a b", "a b d", "a b c d"}, s.applied(), "d is held")
-		assert.Empty(t, s.status().LastError)
-		pass(2 * DefaultMembersHold)
+		assert.Empty(t, s.Status().LastError)
+		pass(2 * time.Minute)
 		assert.Equal(t, "a b c", namesOf(s.last().hubs))
 		log := s.log.String()
 		assert.Equal(t, 3, strings.Count(log, "is too heavy"), log)
@@ -425,9 +427,9 @@ func TestWatcherCutsLongErrors(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		s := watch(t, answers(errors.New(strings.Repeat("ä", 100_000))))
 		defer s.stop()
-		assert.Less(t, len(s.status().LastError), 1100)
+		assert.Less(t, len(s.Status().LastError), 1100)
 		assert.Less(t, len(s.log.String()), 1500)
-		assert.Equal(t, strings.Repeat("ä", 500)+"…", s.status().LastError)
+		assert.Equal(t, strings.Repeat("ä", 500)+"…", s.Status().LastError)
 	})
 }
 
@@ -451,14 +453,14 @@ func TestWatcherRetriesUntilTheFirstAnswer(t *testing.T) {
 		}
 		assert.Equal(t, []string{"a"}, s.applied())
 		assert.Equal(t, s.source.asked()[7], s.last().at)
-		assert.Equal(t, uint64(7), s.status().Failures)
+		assert.Equal(t, uint64(7), s.Status().Failures)
 	})
 }
 
 // A source that hangs is given up after a while, and at once when run is to end.
 func TestWatcherGivesUpOnASourceThatHangs(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		s := watch(t, func(ctx context.Context, n int) ([]Hub, error) {
+		s := watch(t, func(ctx context.Context, n int) ([]members.Hub, error) {
 			if n == 0 {
 				return hubsNamed("a"), nil
 			}
@@ -467,11 +469,11 @@ func TestWatcherGivesUpOnASourceThatHangs(t *testing.T) {
 		})
 		s.lookups(3)
 		assert.GreaterOrEqual(t, s.source.asked()[2]-s.source.asked()[1], membersTimeout+9*time.Second)
-		assert.Equal(t, "no answer within 5s: context deadline exceeded", s.status().LastError)
+		assert.Equal(t, "no answer within 5s: context deadline exceeded", s.Status().LastError)
 		before := time.Now()
 		s.stop()
 		assert.Zero(t, time.Since(before))
-		assert.Equal(t, uint64(1), s.status().Failures, "the last one did not fail, it was not waited for")
+		assert.Equal(t, uint64(1), s.Status().Failures, "the last one did not fail, it was not waited for")
 		assert.Equal(t, []string{"a"}, s.applied())
 	})
 }
@@ -479,13 +481,13 @@ func TestWatcherGivesUpOnASourceThatHangs(t *testing.T) {
 // An answer that comes when run is to end is not applied.
 func TestWatcherAppliesNothingAfterItsContext(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		s := watch(t, func(ctx context.Context, _ int) ([]Hub, error) {
+		s := watch(t, func(ctx context.Context, _ int) ([]members.Hub, error) {
 			<-ctx.Done()
 			return hubsNamed("a"), nil
 		})
 		s.stop()
 		assert.Empty(t, s.applied())
-		assert.Zero(t, s.status().Lookups)
+		assert.Zero(t, s.Status().Lookups)
 	})
 }
 
@@ -493,21 +495,21 @@ func TestWatcherAppliesNothingAfterItsContext(t *testing.T) {
 // read at any time.
 func TestWatcherSharesNothing(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var own []Hub
-		s := watch(t, func(_ context.Context, n int) ([]Hub, error) {
+		var own []members.Hub
+		s := watch(t, func(_ context.Context, n int) ([]members.Hub, error) {
 			clear(own)
 			own = hubsNamed("a", "b", "c")[:min(2+n, 3)]
 			return own, nil
 		})
-		status := s.status()
+		status := s.Status()
 		clear(status.Members)
-		assert.Equal(t, []string{"a", "b"}, s.status().Members)
+		assert.Equal(t, []string{"a", "b"}, s.Status().Members)
 		var reads int
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
 			for range 100 {
-				reads += len(s.status().Members)
+				reads += len(s.Status().Members)
 				time.Sleep(time.Second)
 			}
 		}()
@@ -515,7 +517,7 @@ func TestWatcherSharesNothing(t *testing.T) {
 		s.stop()
 		assert.Greater(t, reads, 200)
 		assert.Equal(t, []string{"a b", "a b c"}, s.applied())
-		assert.Equal(t, []string{"a", "b", "c"}, s.status().Members)
+		assert.Equal(t, []string{"a", "b", "c"}, s.Status().Members)
 	})
 }
 
@@ -531,7 +533,7 @@ func TestFlappingAnswersMoveNothing(t *testing.T) {
 			since := map[string]time.Time{} // the first answer that a member is missing from
 			lost, strays, failures := 0, 0, 0
 			longest := time.Duration(0)
-			s := watch(t, func(_ context.Context, n int) ([]Hub, error) {
+			s := watch(t, func(_ context.Context, n int) ([]members.Hub, error) {
 				if n == 0 {
 					return all, nil
 				}
@@ -544,13 +546,13 @@ func TestFlappingAnswersMoveNothing(t *testing.T) {
 					return nil, nil
 				case 2:
 					failures++
-					return append(hubsNamed("a", "stray"), Hub{URL: "gopher://a"}), nil
+					return append(hubsNamed("a", "stray"), members.Hub{URL: "gopher://a"}), nil
 				}
-				var answer []Hub
+				var answer []members.Hub
 				for _, i := range random.Perm(len(all)) {
 					first, missing := since[all[i].Name]
 					gone := time.Since(first)
-					if random.IntN(5) < 4 && missing && gone < DefaultMembersHold || !missing && random.IntN(5) == 0 {
+					if random.IntN(5) < 4 && missing && gone < time.Minute || !missing && random.IntN(5) == 0 {
 						if !missing {
 							since[all[i].Name] = time.Now()
 						} else {
@@ -575,7 +577,7 @@ func TestFlappingAnswersMoveNothing(t *testing.T) {
 			require.Greater(t, strays, 100)
 			require.Greater(t, failures, 200)
 			require.Greater(t, longest, 55*time.Second)
-			require.Positive(t, s.status().Failures)
+			require.Positive(t, s.Status().Failures)
 		})
 	}
 }
@@ -600,7 +602,7 @@ func TestWatcherFollowsAFile(t *testing.T) {
 	require.NoError(t, os.Symlink(filepath.Join("..data", "hubs.yaml"), path))
 	virtual(t, func(t *testing.T) {
 		file := members.File{Path: path}
-		s := watch(t, func(ctx context.Context, _ int) ([]Hub, error) { return file.Hubs(ctx) })
+		s := watch(t, func(ctx context.Context, _ int) ([]members.Hub, error) { return file.Hubs(ctx) })
 		defer s.stop()
 		assert.Equal(t, []string{"a:1"}, s.applied())
 		volume("..2", "- targets: [a:1, b:1]")
@@ -610,7 +612,7 @@ func TestWatcherFollowsAFile(t *testing.T) {
 		// An editor moves the old file away and renames a new one to its name.
 		require.NoError(t, os.Rename(path, path+"~"))
 		pass(20 * time.Second)
-		assert.Contains(t, s.status().LastError, "no such file")
+		assert.Contains(t, s.Status().LastError, "no such file")
 		write(t, path+".new", `[{"targets": ["a:1", "b:1", "c:1"]}]`)
 		require.NoError(t, os.Rename(path+".new", path))
 		pass(13 * time.Second)
@@ -620,9 +622,38 @@ func TestWatcherFollowsAFile(t *testing.T) {
 		write(t, path, `[{"targets": ["a:1", "b:`)
 		pass(10 * time.Minute)
 		assert.Len(t, s.applied(), 3)
-		assert.Contains(t, s.status().LastError, "yaml: ")
+		assert.Contains(t, s.Status().LastError, "yaml: ")
 		write(t, path, `[{"targets": ["a:1", "c:1"]}]`)
 		pass(90 * time.Second)
 		assert.Equal(t, []string{"a:1", "a:1 b:1", "a:1 b:1 c:1", "a:1 c:1"}, s.applied())
 	})
 }
+
+// virtual runs a test in virtual time.
+func virtual(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
+
+// pass lets virtual time pass.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,4 +1,4 @@
-package exporter
+package roster
 
 import (
 	"maps"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -21,13 +22,13 @@ import (
 // its gateways. A roster is used by one goroutine.
 type roster struct {
 	hold    time.Duration
-	members map[string]Hub       // by name; empty before the first answer
-	missing map[string]time.Time // members that the last answer did not name, and since when
-	fresh   map[string]bool      // named by the last answer for the first time
+	members map[string]members.Hub // by name; empty before the first answer
+	missing map[string]time.Time   // members that the last answer did not name, and since when
+	fresh   map[string]bool        // named by the last answer for the first time
 }
 
 func newRoster(hold time.Duration) *roster {
-	return &roster{hold: hold, members: map[string]Hub{}, missing: map[string]time.Time{}}
+	return &roster{hold: hold, members: map[string]members.Hub{}, missing: map[string]time.Time{}}
 }
 
 // clone returns the roster as it is now.
@@ -45,11 +46,11 @@ func (c rosterChange) none() bool {
 }
 
 // take looks at an answer, which members.Check returned.
-func (r *roster) take(answer []Hub, now time.Time) rosterChange {
+func (r *roster) take(answer []members.Hub, now time.Time) rosterChange {
 	var change rosterChange
 	first := len(r.members) == 0
 	fresh := map[string]bool{}
-	var joining []Hub
+	var joining []members.Hub
 	for _, h := range answer {
 		switch known, ok := r.members[h.Name]; {
 		case first, !ok && r.fresh[h.Name]:
@@ -76,7 +77,7 @@ func (r *roster) take(answer []Hub, now time.Time) rosterChange {
 
 // drop removes the members that have been missing for so long, and returns their
 // names. Unless others join, one that is missing is better than nobody.
-func (r *roster) drop(answer []Hub, othersJoin bool, now time.Time) []string {
+func (r *roster) drop(answer []members.Hub, othersJoin bool, now time.Time) []string {
 	named := make(map[string]bool, len(answer))
 	for _, h := range answer {
 		named[h.Name] = true
@@ -105,6 +106,6 @@ func (r *roster) drop(answer []Hub, othersJoin bool, now time.Time) []string {
 }
 
 // hubs returns the members, sorted by name.
-func (r *roster) hubs() []Hub {
-	return slices.SortedFunc(maps.Values(r.members), func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
+func (r *roster) hubs() []members.Hub {
+	return slices.SortedFunc(maps.Values(r.members), func(a, b members.Hub) int { return strings.Compare(a.Name, b.Name) })
 }
