@@ -121,7 +121,7 @@ func TestHubWithAnotherName(t *testing.T) {
 		submit(2, "")
 		says("hub-<1>")
 		submit(3, "hub-<1>")
-		assert.Contains(t, asPage(t, h.e, "").text, "calls itself hub-<1>")
+		assert.Contains(t, asPage(t, h.e, ""), "calls itself hub-<1>")
 		says("hub-0")
 		submit(4, "")
 		says("hub-2")

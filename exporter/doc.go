@@ -81,6 +81,7 @@
 //	internal/encode  metrics to text, one gateway at a time; why samples are left out
 //	internal/push    one POST, one probe: bodies to a verdict
 //	internal/roster  who the hubs are now, and when an answer is believed
+//	internal/status  what is said of an exporter: a page and JSON
 //	internal/wire    one gateway's encoded samples; joining those of many into a request
 //
 // # Map of files
@@ -89,7 +90,7 @@
 //	exporter.go   New, Submit, Push, Flush, Run
 //	membership.go who says who the hubs are
 //	gather.go     the controller's own metrics
-//	status.go     the status page; status_report.go: what it says
+//	status.go     the status page; report.go: what it says
 //
 //	parcel.go     one gateway's samples on their way: in the queue, on disk
 //	rejected.go   the error that says which samples were left out; reason.go: why

@@ -1,14 +1,10 @@
 package exporter
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"mime"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/hubring/hubring/exporter/internal/status"
 )
 
 // Handler returns the exporter's status, for people and for programs. Mount it
@@ -63,78 +59,6 @@ import (
 //	          before), at (the hub that acknowledged its latest samples, empty while
 //	          none did), untold[] (hub, ended_at: hubs that it left and that are not
 //	          told yet, and the time of its first sample elsewhere)
-func (e *Exporter) Handler() http.Handler { return http.HandlerFunc(e.serveStatus) }
-
-func (e *Exporter) serveStatus(w http.ResponseWriter, req *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Content-Security-Policy", statusPolicy)
-	h.Set("Referrer-Policy", "no-referrer") // the address may have a gateway in it
-	h.Set("Vary", "Accept")
-	h.Set("X-Content-Type-Options", "nosniff")
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
-		http.Error(w, "use GET or HEAD", http.StatusMethodNotAllowed)
-		return
-	}
-	query := req.URL.Query()
-	render, contentType := renderPage, "text/html; charset=utf-8"
-	switch format := query.Get("format"); {
-	case format == "json", format == "" && prefersJSON(req.Header.Values("Accept")):
-		render, contentType = renderJSON, "application/json"
-	case format != "" && format != "html":
-		http.Error(w, fmt.Sprintf("format is %q: use html or json", format), http.StatusBadRequest)
-		return
-	}
-	var gateway *string
-	if query.Has("gateway") {
-		id := query.Get("gateway")
-		gateway = &id
-	}
-	body, err := render(e.status(time.Now(), gateway))
-	if err != nil {
-		http.Error(w, "render the status: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if req.Method == http.MethodGet {
-		_, _ = w.Write(body) // whoever asked has left if this fails
-	}
-}
-
-func renderJSON(s status) ([]byte, error) {
-	body, err := json.MarshalIndent(s, "", "  ")
-	return append(body, '\n'), err
-}
-
-func renderPage(s status) ([]byte, error) {
-	var page bytes.Buffer
-	err := statusTemplate.Execute(&page, statusPage{s})
-	return page.Bytes(), err
-}
-
-// prefersJSON reads an Accept header. A wildcard is no wish for a page: programs
-// send application/json, */*.
-func prefersJSON(accept []string) bool {
-	var forJSON, forPage float64
-	for wish := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		kind, params, err := mime.ParseMediaType(wish)
-		if err != nil {
-			continue
-		}
-		quality := 1.0
-		if q, ok := params["q"]; ok {
-			if quality, err = strconv.ParseFloat(q, 64); err != nil {
-				continue
-			}
-		}
-		switch kind {
-		case "application/json":
-			forJSON = max(forJSON, quality)
-		case "text/html", "application/xhtml+xml":
-			forPage = max(forPage, quality)
-		}
-	}
-	return forJSON > forPage
+func (e *Exporter) Handler() http.Handler {
+	return status.Handler(func(gateway *string) status.Report { return e.report(time.Now(), gateway) })
 }

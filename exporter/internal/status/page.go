@@ -1,4 +1,4 @@
-package exporter
+package status
 
 import (
 	"crypto/sha256"
@@ -12,34 +12,34 @@ import (
 	"time"
 )
 
-//go:embed status.html
-var statusHTML string
+//go:embed page.html
+var pageHTML string
 
-var statusTemplate = template.Must(template.New("status").Funcs(template.FuncMap{
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"count": count,
 	"some":  some,
 	"bytes": binaryBytes,
 	"words": func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 	"list":  func(names []string) string { return strings.Join(names, ", ") },
-}).Parse(statusHTML))
+}).Parse(pageHTML))
 
-// statusPolicy lets the page have its style and its form, and nothing else, so
+// pagePolicy lets the page have its style and its form, and nothing else, so
 // that nothing in it could run if it got past the escaping.
-var statusPolicy = "default-src 'none'; style-src '" + styleHash(statusHTML) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+var pagePolicy = "default-src 'none'; style-src '" + styleHash(pageHTML) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // styleHash is how a policy names the style of a page.
-func styleHash(page string) string {
-	_, rest, _ := strings.Cut(page, "<style>")
+func styleHash(html string) string {
+	_, rest, _ := strings.Cut(html, "<style>")
 	style, _, _ := strings.Cut(rest, "</style>")
 	sum := sha256.Sum256([]byte(style))
 	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// statusPage is what the page shows of a status.
-type statusPage struct{ status }
+// page is what the page shows of a report.
+type page struct{ *Report }
 
 // Headline says in a few words whether all is well.
-func (p statusPage) Headline() string {
+func (p page) Headline() string {
 	down, behind := 0, 0
 	for _, h := range p.Hubs {
 		switch h.State {
@@ -65,15 +65,15 @@ func (p statusPage) Headline() string {
 }
 
 // Worst returns the hubs, those first that need a look.
-func (p statusPage) Worst() []hubStatus {
+func (p page) Worst() []Hub {
 	order := map[string]int{"down": 0, "catching_up": 1, "up": 2}
 	hubs := slices.Clone(p.Hubs)
-	slices.SortStableFunc(hubs, func(a, b hubStatus) int { return order[a.State] - order[b.State] })
+	slices.SortStableFunc(hubs, func(a, b Hub) int { return order[a.State] - order[b.State] })
 	return hubs
 }
 
 // Ago says how long ago something was.
-func (p statusPage) Ago(t time.Time) string {
+func (p page) Ago(t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
@@ -81,7 +81,7 @@ func (p statusPage) Ago(t time.Time) string {
 }
 
 // Until says when something will be.
-func (p statusPage) Until(t time.Time) string {
+func (p page) Until(t time.Time) string {
 	if !t.After(p.Time) {
 		return "now"
 	}
@@ -89,20 +89,20 @@ func (p statusPage) Until(t time.Time) string {
 }
 
 // Oldest is the age of the oldest sample that is queued.
-func (p statusPage) Oldest() string {
+func (p page) Oldest() string {
 	return shortly(time.Duration(p.Queue.OldestSeconds * float64(time.Second)))
 }
 
 // Full is how much of the queue's memory is in use, in percent.
-func (p statusPage) Full() string {
+func (p page) Full() string {
 	return strconv.FormatFloat(100*float64(p.Queue.Bytes)/float64(p.Queue.MaxBytes), 'f', 1, 64)
 }
 
 // More is how many hubs of a walk are not shown.
-func (p statusPage) More() int { return p.Ring.Hubs - len(p.Gateway.Walk) }
+func (p page) More() int { return p.Ring.Hubs - len(p.Gateway.Walk) }
 
 // InUse is the state of the hub that the gateway's samples go to.
-func (p statusPage) InUse() string {
+func (p page) InUse() string {
 	for _, h := range p.Hubs {
 		if h.Name == p.Gateway.InUse {
 			return h.State
