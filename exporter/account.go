@@ -80,6 +80,7 @@ type snapshot struct {
 	samples      int // in memory
 	memoryBytes  int
 	spoolSamples int
+	spoolError   error
 	age          time.Duration  // of the oldest
 	gateways     int            // with something queued
 	closed       bool           // Submit refuses
@@ -116,6 +117,7 @@ func (r *router) snapshotLocked(now time.Time) snapshot {
 		samples:      r.inMemory.samples,
 		memoryBytes:  r.memoryLocked(),
 		spoolSamples: r.onDisk.samples,
+		spoolError:   r.diskError,
 		age:          r.ageLocked(now),
 		gateways:     len(r.lanes),
 		closed:       r.closed,

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // The defaults of Config.
@@ -180,6 +181,8 @@ type Config struct {
 	// random returns a number from 0 to n-1, for waits that are made uneven. It is
 	// math/rand's; a simulation that is to be run again has its own.
 	random func(n int64) int64
+	// openDisk opens SpoolDir. A test's may fail.
+	openDisk func(spool.Config) (disk, error)
 }
 
 // withDefaults returns a copy with every zero field filled in.
@@ -209,6 +212,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.random == nil {
 		c.random = rand.Int64N
+	}
+	if c.openDisk == nil {
+		c.openDisk = openDisk
 	}
 	if c.Ring == nil {
 		c.Ring = hashring.New

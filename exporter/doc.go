@@ -53,7 +53,9 @@
 //     fails over and back, when the ring changes, and over a restart.
 //   - A request that failed may have arrived all the same. Its parcels are sent
 //     again, with the same timestamps, so receivers can tell.
-//   - With Config.SpoolDir a restart loses nothing.
+//   - With Config.SpoolDir a restart loses nothing. A disk that is locked, full or fails
+//     takes nothing with it: what is not safely there stays in memory. If SpoolDir can only be
+//     read later, what an earlier Run left there arrives after what was submitted before then.
 //   - Run owns every goroutine and returns when all have ended.
 //
 // # The account

@@ -248,20 +248,13 @@ func (e *Exporter) Flush(ctx context.Context) error {
 // exporter has ended: nil, or an *UndeliveredError if samples were dropped, which
 // includes those in requests that had to be cut off.
 //
-// If SpoolDir cannot be used Run returns its error at once. Run may be called
-// once; another call returns an error.
+// A SpoolDir that cannot be used, or fails, ends nothing: samples stay in memory, and it is
+// tried again (hubring_exporter_spool_up). Run may be called once; another call returns an error.
 func (e *Exporter) Run(ctx context.Context) error {
 	if e.ran.Swap(true) {
 		return errors.New("exporter: Run was called before: make another exporter with New")
 	}
-	var disk *spooler
-	if e.cfg.SpoolDir != "" {
-		var err error
-		if disk, err = openSpool(&e.cfg, e.router, e.limits); err != nil {
-			e.router.close(func() {})
-			return errors.Join(fmt.Errorf("exporter: %w", err), e.giveUp())
-		}
-	}
+	disk := newSpooler(&e.cfg, e.router, e.limits)
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()

@@ -49,6 +49,8 @@ var (
 		"How long ago the oldest sample that is queued or in flight was submitted; 0 if there is none.")
 	descSpoolSamples = desc("spool_samples",
 		"Samples that are queued in SpoolDir.")
+	descSpoolUp = desc("spool_up",
+		"1 if SpoolDir can be used, 0 if it failed when it was used last and is tried again. Only with a SpoolDir.")
 	descEnds = desc("ends_total",
 		"Moves of a gateway to another hub, by what became of telling the one it left: told; dropped, since too many waited, the hub refused, left for long, or Run ended; unsupported, by an older hub; overtaken, since the gateway returned before.", "outcome")
 	descEndsWaiting = desc("ends_waiting",
@@ -70,7 +72,7 @@ var (
 
 	descRouter = []*prometheus.Desc{
 		descSubmitted, descRestored, descSpilled, descSent, descDelivered, descRerouted, descDropped,
-		descQueueBytes, descQueueSamples, descQueueAge, descSpoolSamples, descEnds, descEndsWaiting,
+		descQueueBytes, descQueueSamples, descQueueAge, descSpoolSamples, descSpoolUp, descEnds, descEndsWaiting,
 		descHubUp, descHubCatchingUp, descHubQueue, descFingerprint, descRingHubs,
 	}
 	descMembers = []*prometheus.Desc{descMembersFailures, descMembersSuccess}
@@ -94,7 +96,7 @@ func newMetrics(r *router) *metrics {
 		}),
 		spoolFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: namespace + "spool_failures_total",
-			Help: "Times that samples could not be written to SpoolDir.",
+			Help: "Times that SpoolDir could not be opened or samples could not be written to it.",
 		}),
 	}
 }
@@ -175,6 +177,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	add(descQueueSamples, level, float64(s.samples+s.spoolSamples))
 	add(descQueueAge, level, s.age.Seconds())
 	add(descSpoolSamples, level, float64(s.spoolSamples))
+	if c.e.cfg.SpoolDir != "" {
+		add(descSpoolUp, level, oneIf(s.spoolError == nil))
+	}
 	for fate, n := range s.ends.fates {
 		add(descEnds, count, float64(n), endFate(fate).String())
 	}

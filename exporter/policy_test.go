@@ -463,22 +463,6 @@ func TestSpoolIsBounded(t *testing.T) {
 	}
 }
 
-// A SpoolDir that cannot be used ends Run at once.
-func TestSpoolDirIsChecked(t *testing.T) {
-	dir := t.TempDir()
-	virtual(t, func(t *testing.T) {
-		f := newFleet(1)
-		first := start(t, f, func(c *Config) { c.SpoolDir = dir })
-		pass(time.Second)
-		second := start(t, f, func(c *Config) { c.SpoolDir = dir })
-		pass(time.Second)
-		err := <-second.ended
-		assert.ErrorContains(t, err, "open SpoolDir")
-		require.ErrorIs(t, second.e.Submit(context.Background(), reports(1, "a")), ErrClosed)
-		require.NoError(t, first.stop())
-	})
-}
-
 // bulk is reports of several samples each.
 func bulk(value, samples int, gateways ...string) []magma.MetricAndContext {
 	items := reports(value, gateways...)

@@ -34,6 +34,9 @@ func (e *Exporter) report(now time.Time, gateway *string) status.Report {
 		Config:  configStatusOf(&e.cfg),
 		Gateway: g,
 	}
+	if at.spoolError != nil {
+		s.Queue.SpoolError = at.spoolError.Error()
+	}
 	if at.ring == nil {
 		return s
 	}

@@ -44,13 +44,14 @@ type router struct {
 	account   account
 	ends      ends
 
-	flushTo  uint64        // what is older does not wait for fuller requests
-	flushes  []*flush      // who waits, by sequence number
-	spill    chan struct{} // capacity 1: the spooler has something to do
-	discards []spool.Ref   // of dropped parcels
-	closed   bool          // Submit refuses; senders flush
-	drained  func()        // called once when closed and nothing is left
-	ended    bool          // nothing is sent any more
+	flushTo   uint64        // what is older does not wait for fuller requests
+	flushes   []*flush      // who waits, by sequence number
+	spill     chan struct{} // capacity 1: the spooler has something to do
+	discards  []spool.Ref   // of dropped parcels
+	diskError error         // what is wrong with SpoolDir, or nil
+	closed    bool          // Submit refuses; senders flush
+	drained   func()        // called once when closed and nothing is left
+	ended     bool          // nothing is sent any more
 }
 
 // firstSeq is the first parcel's number. What an earlier Run left on disk is put

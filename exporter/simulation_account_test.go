@@ -143,7 +143,7 @@ func (s *schedule) leftOver(err error, now snapshot, recovered bool) {
 		s.ledger.breaks("%d samples are in SpoolDir, and Run says %d", now.spoolSamples, left.Kept)
 	case recovered && (err != nil || now.spoolSamples > 0):
 		s.ledger.breaks("all hubs are well, and Run leaves %d samples on disk and says %v", now.spoolSamples, err)
-	case undelivered > 0 && s.cfg.SpoolBytes == plentyOfSpool:
+	case undelivered > 0 && s.cfg.SpoolBytes == plentyOfSpool && s.disk.isWell():
 		s.ledger.breaks("SpoolDir has room, and Run says %v", err)
 	}
 	if open := s.ledger.openBefore(s.ledger.next()); recovered && open > s.dropped(now) {

@@ -42,7 +42,7 @@ func (s *schedule) mischief() {
 		header.Set("Retry-After", strconv.Itoa(rnd.IntN(20)*rnd.IntN(4)))
 	}
 	gateway := s.names[rnd.IntN(len(s.names))]
-	switch rnd.IntN(32) {
+	switch rnd.IntN(36) {
 	case 0, 1:
 		seen("kill")
 		s.net.kill(name)
@@ -97,6 +97,12 @@ func (s *schedule) mischief() {
 		s.deafen(name)
 	case 27:
 		s.replace(name)
+	case 28, 29:
+		s.breakDisk("disk full", false, true, false)
+	case 30:
+		s.breakDisk("disk fails", false, false, true)
+	case 31:
+		s.breakDisk("disk well", false, false, false)
 	case 24:
 		seen("stop")
 		s.stop(name)
@@ -105,6 +111,16 @@ func (s *schedule) mischief() {
 		header.Set("Location", "http://elsewhere/metrics")
 		replies("answers "+strconv.Itoa(status), exportertest.Reply{Status: status, Header: header, Body: "no\n"})
 	}
+}
+
+// breakDisk changes what SpoolDir does.
+func (s *schedule) breakDisk(what string, locked, full, noSync bool) {
+	if s.cfg.SpoolDir == "" {
+		return
+	}
+	s.ledger.note("%s", what)
+	s.ledger.reached(what)
+	s.disk.set(locked, full, noSync)
 }
 
 // replace puts somebody else at a hub's address for a while, to whom whatever is asked gets the

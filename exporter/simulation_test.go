@@ -86,7 +86,7 @@ var situations = []string{
 	"dropped: rejected_400", "dropped: rejected_413", "dropped: rejected_422", "dropped: rejected_429", "dropped: queue_overflow",
 	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side", "submitted by an innocent",
 	"push acknowledged", "push rejected", "push dropped", "push gave up", "flush ended", "flush gave up", "flush closed",
-	"spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
+	"disk locked", "disk full", "disk fails", "disk well", "spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
 	"hub told", "end told", "end unsupported", "end overtaken", "ends fail", "ended where it left", "arrived after it was given up",
 	"answer of a stranger 200", "answer of a stranger 204", "answer of a stranger 302", "answer of a stranger 400", "answer of a stranger 404",
 	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: no answer",
@@ -108,7 +108,8 @@ type schedule struct {
 	cfg    Config
 	names  []string // of gateways; "" is what is of none
 	liar   *liar    // nil if the hubs are listed
-	clean  bool     // no invalid samples are drawn
+	disk   faultyDisk
+	clean  bool // no invalid samples are drawn
 	asking sync.WaitGroup
 
 	// The exporter that runs now.
@@ -187,7 +188,7 @@ func (s *schedule) configure() {
 	c.Overflow = OverflowPolicy(rnd.IntN(2))
 	c.Failover = FailoverPolicy(rnd.IntN(2) * rnd.IntN(2))
 	if rnd.IntN(5) == 0 {
-		c.SpoolDir = s.t.TempDir()
+		c.SpoolDir, c.openDisk = s.t.TempDir(), s.disk.open
 		c.SpoolBytes = []int64{int64(20_000 + rnd.IntN(1_000_000)), plentyOfSpool}[rnd.IntN(2)]
 	}
 	c.EndsDelay = time.Duration(1 + rnd.IntN(1+rnd.IntN(int(time.Minute))))
@@ -251,6 +252,9 @@ func (s *schedule) live(first, last bool) {
 // begin starts an exporter.
 func (s *schedule) begin() {
 	s.ledger.note("begin")
+	if s.cfg.SpoolDir != "" && s.earlier.spoolSamples == 0 && s.rnd.IntN(3) == 0 { // what is there may come late, and out of order
+		s.breakDisk("disk locked", true, false, false)
+	}
 	s.ledger.mu.Lock()
 	s.ledger.sent = 0
 	s.ledger.mu.Unlock()
@@ -300,6 +304,7 @@ func (s *schedule) recover() {
 		s.watched.crowd(name, "")
 	}
 	s.net.recover()
+	s.disk.set(false, false, false)
 	if s.liar != nil {
 		s.liar.set(s.liar.truth, true)
 	}

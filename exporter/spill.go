@@ -92,6 +92,13 @@ func (r *router) dropOnDisk() bool {
 	return true
 }
 
+// noteDisk notes whether the disk can be used.
+func (r *router) noteDisk(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.diskError = err
+}
+
 // discardLocked remembers the record of a parcel that was dropped.
 func (r *router) discardLocked(p *parcel) {
 	r.discards = append(r.discards, p.ref)
@@ -121,7 +128,9 @@ func (r *router) restore(parcels []*parcel) (samples int) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	for _, o := range r.outboxes {
-		o.pace.start(now)
+		if len(parcels) > 0 {
+			o.pace.start(now)
+		}
 	}
 	for i, p := range parcels {
 		p.seq = uint64(i) + 1

@@ -13,35 +13,70 @@ import (
 const (
 	// spillBytes is how much is taken at a time to be written to disk.
 	spillBytes = 4 << 20
-	// spillPause is how long the spooler leaves a disk alone that failed.
-	spillPause = time.Second
+	// spillPause is how long the spooler leaves a disk alone that failed, at first; it doubles
+	// up to longestSpillPause.
+	spillPause        = time.Second
+	longestSpillPause = 30 * time.Second
 )
 
+// disk is a spool.Store, or what a test puts in its place.
+type disk interface {
+	Append(meta, body []byte) (spool.Ref, error)
+	Sync() error
+	Body(ref spool.Ref, dst []byte) ([]byte, error)
+	Done(ref spool.Ref) error
+	Recover(yield func(ref spool.Ref, meta []byte) error) error
+	Damage() error
+	Lost() (records int, bytes int64)
+	Close() error
+}
+
+// openDisk is spool.Open.
+func openDisk(cfg spool.Config) (disk, error) {
+	s, err := spool.Open(cfg)
+	if err != nil {
+		return nil, err // not s, which would be a disk that is not nil
+	}
+	return s, nil
+}
+
 // spooler moves parcels to disk when memory runs short, and what is left when Run
-// ends. A nil one has no disk.
+// ends. A nil one has no disk. One whose disk cannot be used yet, because another process has the directory or
+// the system refuses it, tries again and again, and memory has to do meanwhile.
 //
 // On disk a parcel is a record of the spool. Its meta data are what the router
 // needs to know; the body is the shape and the text.
 type spooler struct {
+	cfg    *Config
 	router *router
-	store  *spool.Store
 	limits *logLimits
+	store  disk // nil until it can be used; set before any parcel is on it
 
 	meta, body []byte // scratch
 }
 
-// openSpool opens Config.SpoolDir and queues what an earlier Run left there.
-func openSpool(cfg *Config, r *router, limits *logLimits) (*spooler, error) {
-	store, err := spool.Open(spool.Config{Dir: cfg.SpoolDir, MaxBytes: cfg.SpoolBytes})
-	if err != nil {
-		return nil, fmt.Errorf("open SpoolDir: %w", err)
+// newSpooler returns the one for Config.SpoolDir, or nil. It queues what an earlier Run left there, if
+// it can.
+func newSpooler(cfg *Config, r *router, limits *logLimits) *spooler {
+	if cfg.SpoolDir == "" {
+		return nil
 	}
-	s := &spooler{router: r, store: store, limits: limits}
+	s := &spooler{cfg: cfg, router: r, limits: limits}
+	s.tell(s.open())
+	return s
+}
+
+// open opens Config.SpoolDir and queues what an earlier Run left there.
+func (s *spooler) open() error {
+	store, err := s.cfg.openDisk(spool.Config{Dir: s.cfg.SpoolDir, MaxBytes: s.cfg.SpoolBytes})
+	if err != nil {
+		return fmt.Errorf("open SpoolDir: %w", err)
+	}
 	var parcels []*parcel
 	err = store.Recover(func(ref spool.Ref, meta []byte) error {
 		p, err := readMeta(meta)
 		if err != nil {
-			limits.other("spool", slog.LevelWarn, "A record of SpoolDir makes no sense, it is left out", "error", err)
+			s.limits.other("spool", slog.LevelWarn, "A record of SpoolDir makes no sense, it is left out", "error", err)
 			return store.Done(ref)
 		}
 		p.spilled, p.ref = true, ref
@@ -49,38 +84,68 @@ func openSpool(cfg *Config, r *router, limits *logLimits) (*spooler, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read SpoolDir: %w", err), store.Close())
+		return errors.Join(fmt.Errorf("read SpoolDir: %w", err), store.Close())
 	}
 	if damage := store.Damage(); damage != nil {
 		records, bytes := store.Lost()
-		limits.other("spool", slog.LevelWarn, "A part of SpoolDir is damaged and lost", "records", records, "bytes", bytes, "error", damage)
+		s.limits.other("spool", slog.LevelWarn, "A part of SpoolDir is damaged and lost", "records", records, "bytes", bytes, "error", damage)
 	}
-	if samples := r.restore(parcels); samples > 0 {
-		limits.other("spool", slog.LevelInfo, "Samples that an earlier run left in SpoolDir are queued", "samples", samples, "parcels", len(parcels))
+	s.store = store
+	if samples := s.router.restore(parcels); samples > 0 {
+		s.limits.other("spool", slog.LevelInfo, "Samples that an earlier run left in SpoolDir are queued", "samples", samples, "parcels", len(parcels))
 	}
-	return s, nil
+	return nil
 }
 
-// run spills whenever the router asks for it, until ctx ends.
+// tell notes how the disk is.
+func (s *spooler) tell(err error) {
+	s.router.noteDisk(err)
+	if err != nil {
+		s.router.metrics.spoolFailures.Inc()
+		s.limits.other("spool", slog.LevelWarn, "SpoolDir cannot be used, samples stay in memory", "error", err)
+	}
+}
+
+// run spills whenever the router asks for it, until ctx ends. What fails is tried again
+// after a while.
 func (s *spooler) run(ctx context.Context) {
-	pause := time.NewTimer(0)
+	pause := time.NewTimer(time.Hour)
 	defer pause.Stop()
+	failures := 0
+	if s.store == nil {
+		failures++
+	}
 	for {
+		var again <-chan time.Time
+		wanted := s.router.spill
+		if failures > 0 {
+			pause.Reset(min(spillPause<<min(failures-1, 10), longestSpillPause))
+			again, wanted = pause.C, nil
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.router.spill:
+		case <-again:
+		case <-wanted:
 		}
-		s.discard()
-		if err := s.relieve(ctx); err != nil {
-			s.failed(err)
-			pause.Reset(spillPause)
-			select {
-			case <-ctx.Done():
-			case <-pause.C:
-			}
+		err := s.work(ctx)
+		if s.tell(err); err != nil {
+			failures++
+		} else {
+			failures = 0
 		}
 	}
+}
+
+// work does what there is to do on disk.
+func (s *spooler) work(ctx context.Context) error {
+	if s.store == nil {
+		if err := s.open(); err != nil {
+			return err
+		}
+	}
+	s.discard()
+	return s.relieve(ctx)
 }
 
 // relieve spills until half of the memory is free.
@@ -97,12 +162,8 @@ func (s *spooler) relieve(ctx context.Context) error {
 	return nil
 }
 
-func (s *spooler) failed(err error) {
-	s.router.metrics.spoolFailures.Inc()
-	s.limits.other("spool", slog.LevelWarn, "Samples cannot be written to SpoolDir, they stay in memory", "error", err)
-}
-
-// spill writes parcels to disk. Those that it could not write stay in memory.
+// spill writes parcels to disk. Those that it could not write stay in memory, and so do
+// all if it is not certain that they are there.
 func (s *spooler) spill(parcels []*parcel) error {
 	var err error
 	var written []*parcel
@@ -118,7 +179,12 @@ func (s *spooler) spill(parcels []*parcel) error {
 		written = append(written, p)
 	}
 	if len(written) > 0 {
-		err = errors.Join(err, s.store.Sync())
+		if failed := s.store.Sync(); failed != nil {
+			for _, p := range written {
+				s.mark(p.ref)
+			}
+			written, err = nil, errors.Join(err, failed)
+		}
 	}
 	s.router.spilled(parcels, written)
 	s.discard()
@@ -178,21 +244,33 @@ func (s *spooler) close() {
 	if s == nil {
 		return
 	}
+	err := s.keep()
+	if s.store != nil {
+		s.discard()
+		err = errors.Join(err, s.store.Close())
+	}
+	s.tell(err)
+	if kept := s.router.keptOnDisk(); kept > 0 {
+		s.limits.other("kept", slog.LevelInfo, "Samples that could not be delivered are in SpoolDir, the next run sends them", "samples", kept)
+	}
+}
+
+func (s *spooler) keep() error {
 	for {
 		parcels := s.router.takeToSpill(spillBytes)
 		if len(parcels) == 0 {
-			break
+			return nil
+		}
+		err := error(nil)
+		if s.store == nil {
+			err = s.open()
+		}
+		if err != nil {
+			s.router.spilled(parcels, nil)
+			return err
 		}
 		if err := s.spill(parcels); err != nil {
-			s.failed(err)
-			break
+			return err
 		}
-	}
-	s.discard()
-	if err := s.store.Close(); err != nil {
-		s.failed(err)
-	}
-	if kept := s.router.keptOnDisk(); kept > 0 {
-		s.limits.other("kept", slog.LevelInfo, "Samples that could not be delivered are in SpoolDir, the next run sends them", "samples", kept)
 	}
 }

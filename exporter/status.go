@@ -39,7 +39,8 @@ import (
 //	          delivered_samples, rerouted_samples, last_error, last_error_at (may
 //	          be long ago: look at state)
 //	queue     samples (in memory, also those under way), bytes, max_bytes,
-//	          oldest_seconds, spool_samples, gateways (with something queued)
+//	          oldest_seconds, spool_samples, spool_error (left out unless SpoolDir cannot be
+//	          used now), gateways (with something queued)
 //	totals    submitted, restored, spilled, delivered, and dropped: an object of
 //	          those reasons that occurred. In samples, also of hubs that left
 //	ends      of gateways that went to another hub: told, dropped, unsupported and

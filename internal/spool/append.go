@@ -67,6 +67,8 @@ func (s *Store) write(record []byte, ref Ref) (Ref, error) {
 	}
 	s.growLocked(g, len(record))
 	g.undone++
+	g.unsafe++
+	g.newer++
 	s.records++
 	return ref, nil
 }

@@ -299,3 +299,25 @@ func TestUnreadablePlaces(t *testing.T) {
 		})
 	}
 }
+
+// What a Sync lost is done with and appended again, to another segment; what an earlier one
+// made safe stays, and Sync is well again.
+func TestAppendAgainAfterSyncFailed(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	s, fs := openFaulty(t, cfg)
+	records := mustAppend(t, s, 3, 20)
+	require.NoError(t, s.Sync())
+	lost := mustAppend(t, s, 2, 20)
+	fs.noSync = true
+	require.ErrorIs(t, s.Sync(), errFault)
+	fs.noSync = false
+	require.NoError(t, s.Done(lost[0].ref))
+	require.ErrorIs(t, s.Sync(), errFault, "the other one is lost still")
+	require.NoError(t, s.Done(lost[1].ref))
+	require.NoError(t, s.Sync())
+	again := mustAppend(t, s, 2, 20)
+	assert.NotEqual(t, lost[0].ref.segment, again[0].ref.segment)
+	require.NoError(t, s.Sync())
+	crash(s)
+	assert.Equal(t, slices.Concat(records, again), recovered(t, mustOpen(t, cfg)))
+}

@@ -114,6 +114,7 @@ func describe(g *segment, sc *scanner, err error) error {
 
 // keep takes a segment in, or removes it if nothing in it is wanted.
 func (s *Store) keep(g *segment) {
+	g.synced, g.syncing = g.size, g.size
 	s.segments[g.number] = g
 	s.bytes += g.size
 	if g.undone > 0 {

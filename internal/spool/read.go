@@ -152,6 +152,15 @@ func (s *Store) markLocked(g *segment, ref Ref) error {
 	}
 	g.undone--
 	s.records--
+	if int64(ref.offset) >= g.syncing {
+		g.newer--
+	}
+	if int64(ref.offset) < g.synced {
+		return nil
+	}
+	if g.unsafe--; g.unsafe == 0 {
+		g.syncError = nil // nothing that it lost is wanted
+	}
 	return nil
 }
 

@@ -29,6 +29,11 @@ type segment struct {
 
 	dirty     bool  // written to since the last Sync
 	syncError error // of a Sync that failed; what it lost, no later one can tell
+
+	synced  int64 // what is before is safe, in bytes from the start
+	unsafe  int   // records behind that are not done
+	syncing int64 // the size when the latest Sync began
+	newer   int   // records behind that one that are not done
 }
 
 func segmentName(number uint64) string {

@@ -110,8 +110,10 @@ func (s *Store) Damage() error {
 
 // Sync returns when all that was appended and done before is safe from a loss of
 // power. The name of Dir itself is not synced: where that matters it has to be there
-// before Open. After Sync failed for a segment it fails until that is gone, since
-// the kernel forgets what it could not write.
+// before Open. After Sync failed for a segment it fails until all is done that was appended to
+// it since the last one that did not, since the kernel forgets what it could not write. So
+// an owner that still has those records calls Done for them, and appends them again: they go to
+// another segment.
 func (s *Store) Sync() error {
 	s.flushing.Lock()
 	defer s.flushing.Unlock()
@@ -179,6 +181,7 @@ func (s *Store) takeDirty() (dirty []*segment, names bool) {
 		if g.dirty || g.syncError != nil {
 			dirty = append(dirty, g)
 			g.dirty = false
+			g.syncing, g.newer = g.size, 0
 		}
 	}
 	names, s.newNames = s.newNames, false
@@ -210,8 +213,12 @@ func (s *Store) flushSegment(g *segment) error {
 		if err != nil {
 			err = fmt.Errorf("sync segment: %w", err)
 			s.noteSync(g, err)
+			return err
 		}
-		return err
+		s.mu.Lock()
+		g.synced, g.unsafe = g.syncing, g.newer
+		s.mu.Unlock()
+		return nil
 	}
 }
 
@@ -220,7 +227,13 @@ func (s *Store) noteSync(g *segment, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.dirty = true
+	if err == nil || g.unsafe == 0 { // only marks are lost: what they say is done may come again
+		return
+	}
 	g.syncError = err
+	if g == s.active {
+		s.active = nil
+	}
 }
 
 // retireLocked removes a segment whose records are all done. If the system won't, the

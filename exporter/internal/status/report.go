@@ -71,6 +71,7 @@ type Queue struct {
 	MaxBytes      int     `json:"max_bytes"`
 	OldestSeconds float64 `json:"oldest_seconds"`
 	SpoolSamples  int     `json:"spool_samples"`
+	SpoolError    string  `json:"spool_error,omitempty"`
 	Gateways      int     `json:"gateways"`
 }
 

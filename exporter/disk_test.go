@@ -1,0 +1,153 @@
+package exporter
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/spool"
+)
+
+var errDisk = errors.New("input/output error")
+
+// faultyDisk is a SpoolDir that fails as it is told to, also over restarts.
+type faultyDisk struct {
+	mu                   sync.Mutex
+	locked, full, noSync bool
+}
+
+func (f *faultyDisk) isWell() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.locked && !f.full && !f.noSync
+}
+
+func (f *faultyDisk) set(locked, full, noSync bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.locked, f.full, f.noSync = locked, full, noSync
+}
+
+func (f *faultyDisk) fault(of *bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if *of {
+		return errDisk
+	}
+	return nil
+}
+
+func (f *faultyDisk) open(cfg spool.Config) (disk, error) {
+	if err := f.fault(&f.locked); err != nil {
+		return nil, err
+	}
+	d, err := openDisk(cfg)
+	return &faultyStore{d, f}, err
+}
+
+type faultyStore struct {
+	disk
+	faults *faultyDisk
+}
+
+func (s *faultyStore) Append(meta, body []byte) (spool.Ref, error) {
+	if err := s.faults.fault(&s.faults.full); err != nil {
+		return spool.Ref{}, err
+	}
+	return s.disk.Append(meta, body)
+}
+
+func (s *faultyStore) Sync() error {
+	return errors.Join(s.disk.Sync(), s.faults.fault(&s.faults.noSync))
+}
+
+// Whatever is wrong with the disk, samples go on to healthy hubs, and none is lost that
+// finds room in memory.
+func TestDiskThatFailsLosesNothing(t *testing.T) {
+	for _, c := range []struct {
+		name                 string
+		locked, full, noSync bool
+	}{
+		{"locked", true, false, false},
+		{"full", false, true, false},
+		{"fsync fails", false, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			virtual(t, func(t *testing.T) {
+				f, faults := newFleet(1), &faultyDisk{}
+				faults.set(c.locked, c.full, c.noSync)
+				h := start(t, f, func(c *Config) {
+					c.SpoolDir, c.MaxQueueBytes, c.openDisk, c.CatchUp = dir, 1_000_000, faults.open, 1e6
+				})
+				h.submit(1, gateways(5)...)
+				pass(time.Second)
+				assert.Equal(t, 5, h.count("samples_delivered_total"))
+				f["hub-0"].kill()
+				var err error
+				for value := 2; err == nil; value++ {
+					err = h.e.Submit(t.Context(), bulk(value, 50, gateways(5)...))
+					pass(10 * time.Millisecond)
+				}
+				require.ErrorIs(t, err, ErrQueueFull)
+				pass(time.Minute)
+				assert.Zero(t, h.count("spool_samples"))
+				assert.Zero(t, h.count("spool_up"))
+				assert.Contains(t, asJSON(t, h.e, "").Queue.SpoolError, errDisk.Error())
+				assert.Less(t, h.count("spool_failures_total"), 20, "it is left alone for longer and longer")
+				assert.Contains(t, h.log.String(), "SpoolDir cannot be used")
+				f["hub-0"].revive()
+				pass(time.Minute)
+				assert.Equal(t, h.count("samples_submitted_total"), h.count("samples_delivered_total"))
+
+				f["hub-0"].kill()
+				faults.set(false, false, false)
+				for value := range 10 {
+					require.NoError(t, h.e.Submit(t.Context(), bulk(value, 400, gateways(5)...)))
+					pass(time.Minute)
+				}
+				assert.Equal(t, 1, h.count("spool_up"))
+				assert.Positive(t, h.count("spool_samples"), "the disk is well")
+				h.balanced()
+				require.NoError(t, h.stop())
+				assert.Equal(t, h.count("spool_samples"), h.count("queue_samples"), "all is on disk")
+			})
+		})
+	}
+}
+
+// A directory that another exporter has, or that nobody may write to, is waited for.
+func TestSpoolDirThatCannotBeUsedIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		first := start(t, f, func(c *Config) { c.SpoolDir = dir })
+		pass(time.Second)
+		second := start(t, f, func(c *Config) { c.SpoolDir = dir })
+		pass(time.Second)
+		assert.Contains(t, asPage(t, second.e, ""), "spool is in use")
+		second.submit(1, "a")
+		pass(time.Second)
+		assert.Equal(t, 1, second.count("samples_delivered_total"))
+		require.NoError(t, first.stop())
+		pass(longestSpillPause)
+		assert.Equal(t, 1, second.count("spool_up"))
+		require.NoError(t, second.stop())
+	})
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		file := dir + "/file"
+		require.NoError(t, os.WriteFile(file, nil, 0o600))
+		h := start(t, f, func(c *Config) { c.SpoolDir = file + "/spool" })
+		h.submit(1, "a")
+		pass(time.Second)
+		assert.Equal(t, 1, h.count("samples_delivered_total"))
+		assert.Zero(t, h.count("spool_up"))
+		require.NoError(t, h.stop())
+	})
+}
