@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/placement"
 	"github.com/hubring/hubring/internal/spool"
 )
 
@@ -103,6 +105,13 @@ type Config struct {
 	// hashring.FromTable. New returns its error. Where Members changes the hubs, an
 	// error leaves the ring as it is, as an answer does that is no good.
 	Ring func(nodes []hashring.Node) (*hashring.Ring, error)
+	// Inventory is asked which gateways are not with their owners on that ring, so that no
+	// hub has much more than its share: as hubctl place has written it down,
+	// placement.File("…").Read (hashring/placement), or a function of your own. It is asked when
+	// Run begins, before anything is sent, and every MembersInterval; it must return soon after
+	// its context ends. After an error, which hubring_exporter_placement_failures_total
+	// counts, what it said before counts. Nil has all gateways with their owners.
+	Inventory func(ctx context.Context) (*placement.Placement, error)
 
 	// Failover says where the samples of a hub go that is down; NextHub.
 	Failover FailoverPolicy

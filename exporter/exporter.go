@@ -19,6 +19,7 @@ import (
 	"github.com/hubring/hubring/exporter/internal/roster"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/placement"
 )
 
 // The errors of Submit, Push and Flush. They come wrapped; use errors.Is.
@@ -58,6 +59,10 @@ type Exporter struct {
 	transport http.RoundTripper
 	idle      func() // closes the idle connections of a transport of our own
 	ran       atomic.Bool
+
+	// Who changes the ring is alone: New, and what Run guards by a mutex.
+	hubs   []Hub
+	placed atomic.Pointer[placement.Placement] // nil if there is none
 }
 
 // New returns an exporter. It starts nothing and connects to nothing: samples
@@ -92,17 +97,11 @@ func New(cfg Config) (*Exporter, error) {
 // setHubs makes the ring be of these hubs. It returns the outboxes that are new. After
 // an error all is as it was.
 func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
-	nodes := make([]hashring.Node, len(hubs))
-	for i, h := range hubs {
-		nodes[i] = hashring.Node{Name: h.Name, Weight: h.Weight}
-	}
-	ring, err := e.cfg.Ring(nodes)
+	ring, err := e.ringOf(hubs, e.placed.Load())
 	if err != nil {
 		return nil, nil, err
 	}
-	if !isRingOf(ring, nodes) {
-		return nil, nil, errors.New("Config.Ring returned a ring that is not of the hubs that it was given")
-	}
+	e.hubs = hubs
 	joined, m = e.router.setHubs(hubs, ring)
 	return joined, m, nil
 }
@@ -261,6 +260,20 @@ func (e *Exporter) Run(ctx context.Context) error {
 	var sending, telling, spooling, asking sync.WaitGroup
 	var joining sync.Mutex // of hubs; closed guards sending against more of them
 	closed := false
+	change := func(do func() (joined []*outbox, err error)) error {
+		joining.Lock()
+		defer joining.Unlock()
+		if closed {
+			return nil
+		}
+		joined, err := do()
+		e.send(work, &sending, &telling, disk, joined)
+		return err
+	}
+	if e.cfg.Inventory != nil { // before anything is sent that would go elsewhere then
+		e.askInventory(ctx, change)
+		asking.Go(func() { e.followInventory(ctx, change) })
+	}
 	e.send(work, &sending, &telling, disk, e.router.current())
 	if disk != nil {
 		spooling.Go(func() { disk.run(work) })
@@ -268,14 +281,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	if e.watcher != nil {
 		asking.Go(func() {
 			e.watcher.Run(ctx, func(hubs []Hub) error {
-				joining.Lock()
-				defer joining.Unlock()
-				if closed {
-					return nil
-				}
-				joined, err := e.changeHubs(hubs)
-				e.send(work, &sending, &telling, disk, joined)
-				return err
+				return change(func() ([]*outbox, error) { return e.changeHubs(hubs) })
 			})
 		})
 	}

@@ -18,6 +18,8 @@ type metrics struct {
 	pushes         *prometheus.CounterVec
 	gatherFailures prometheus.Counter
 	spoolFailures  prometheus.Counter
+
+	placementFailures prometheus.Counter
 }
 
 const namespace = "hubring_exporter_"
@@ -61,6 +63,8 @@ var (
 		"1 if the hub was down and is sent what has piled up for it at the pace of CatchUp.", "hub")
 	descHubQueue = desc("hub_queue_samples",
 		"Samples that wait for the hub, without those in requests.", "hub")
+	descPlacement = desc("placement_serial",
+		"The serial number of the placement that the ring follows; 0 before there is one. Only with Config.Inventory.")
 	descFingerprint = desc("ring_fingerprint",
 		"The upper 53 bits of the ring's fingerprint. Exporters with different values disagree on the hubs and split gateways over two.")
 	descRingHubs = desc("ring_hubs",
@@ -98,6 +102,10 @@ func newMetrics(r *router) *metrics {
 			Name: namespace + "spool_failures_total",
 			Help: "Times that SpoolDir could not be opened or samples could not be written to it.",
 		}),
+		placementFailures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: namespace + "placement_failures_total",
+			Help: "Times that Config.Inventory gave no placement, or one that does not fit the ring.",
+		}),
 	}
 }
 
@@ -128,7 +136,7 @@ func (e *Exporter) register() error {
 		return nil
 	}
 	var done []prometheus.Collector
-	for _, c := range []prometheus.Collector{&collector{e}, m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures} {
+	for _, c := range []prometheus.Collector{&collector{e}, m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures, m.placementFailures} {
 		if err := reg.Register(c); err != nil {
 			for _, c := range done {
 				reg.Unregister(c)
@@ -150,6 +158,9 @@ type collector struct{ e *Exporter }
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range descRouter {
 		ch <- d
+	}
+	if c.e.cfg.Inventory != nil {
+		ch <- descPlacement
 	}
 	if c.e.watcher != nil {
 		for _, d := range descMembers {
@@ -185,6 +196,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	add(descEndsWaiting, level, float64(s.ends.waiting))
 	add(descFingerprint, level, float64(s.fingerprint>>11))
+	if c.e.cfg.Inventory != nil {
+		serial := uint64(0)
+		if p := c.e.placed.Load(); p != nil {
+			serial = p.Serial
+		}
+		add(descPlacement, level, float64(serial))
+	}
 	add(descRingHubs, level, float64(len(s.hubs)))
 	for name, h := range s.account.hubs {
 		add(descSent, count, float64(h.sent), name)

@@ -1,0 +1,96 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/placement"
+)
+
+// ringOf builds the ring of hubs, and has a placement move what it moves. A placement that
+// does not fit is left out: hubs that change are more important.
+func (e *Exporter) ringOf(hubs []Hub, placed *placement.Placement) (*hashring.Ring, error) {
+	nodes := make([]hashring.Node, len(hubs))
+	for i, h := range hubs {
+		nodes[i] = hashring.Node{Name: h.Name, Weight: h.Weight}
+	}
+	ring, err := e.cfg.Ring(nodes)
+	if err != nil {
+		return nil, err
+	}
+	if !isRingOf(ring, nodes) {
+		return nil, errors.New("Config.Ring returned a ring that is not of the hubs that it was given")
+	}
+	if placed == nil {
+		return ring, nil
+	}
+	moved, err := placed.Ring(ring)
+	if err != nil {
+		e.misplaced(err)
+		return ring, nil
+	}
+	return moved, nil
+}
+
+// followInventory asks Config.Inventory until ctx ends. Change is called with what makes
+// the ring another one.
+func (e *Exporter) followInventory(ctx context.Context, change func(func() ([]*outbox, error)) error) {
+	ticker := time.NewTicker(e.cfg.MembersInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		e.askInventory(ctx, change)
+	}
+}
+
+// askInventory has the ring follow a placement that is another one than before. After a
+// failure all stays as it is.
+func (e *Exporter) askInventory(ctx context.Context, change func(func() ([]*outbox, error)) error) {
+	asking, cancel := context.WithTimeout(ctx, e.cfg.PushTimeout)
+	defer cancel()
+	p, err := e.cfg.Inventory(asking)
+	if err == nil && p == nil {
+		err = errors.New("Config.Inventory returned no placement, and no error")
+	}
+	if err == nil {
+		if before := e.placed.Load(); before != nil && before.Serial == p.Serial && before.Fingerprint == p.Fingerprint {
+			return
+		}
+		err = change(func() ([]*outbox, error) { return nil, e.place(p) })
+	}
+	if err != nil && ctx.Err() == nil {
+		e.misplaced(err)
+	}
+}
+
+// place makes the ring follow a placement.
+func (e *Exporter) place(p *placement.Placement) error {
+	if len(e.hubs) > 0 {
+		base, err := e.ringOf(e.hubs, nil)
+		if err != nil {
+			return err
+		}
+		ring, err := p.Ring(base)
+		if err != nil {
+			return err
+		}
+		_, moved := e.router.setHubs(e.hubs, ring)
+		e.cfg.Logger.Info("Another placement, queued samples go to their new homes", "serial", p.Serial, "made", p.Made,
+			"fingerprint", e.router.fingerprint(), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.who())
+	}
+	e.placed.Store(p)
+	return nil
+}
+
+// misplaced notes that a placement is not followed.
+func (e *Exporter) misplaced(err error) {
+	e.router.metrics.placementFailures.Inc()
+	e.limits.other("placement", slog.LevelWarn, "The placement cannot be followed, what is known of it stays", "error", err)
+}
