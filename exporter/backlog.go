@@ -20,8 +20,13 @@ func (b *backlog) addLocked(p *parcel) { b.addFromLocked(p, b.last) }
 // addFromLocked is addLocked for who knows that p is older than what follows after,
 // which is nil if that is the first one. p has its lane.
 func (b *backlog) addFromLocked(p, after *parcel) {
+	front := b.first // the place may be nearer to the beginning
 	for after != nil && after.seq > p.seq {
-		after = after.older
+		if after = after.older; front.seq > p.seq {
+			after = front.older
+			break
+		}
+		front = front.newer
 	}
 	p.older, p.list = after, b
 	if after == nil {

@@ -54,17 +54,36 @@ func (r *router) nextProbeLocked(o *outbox, now time.Time) (t task, f flight, wa
 // another request may have failed before, or the hub was found alive since the
 // request began.
 func (r *router) failed(o *outbox, life int, left []*parcel, res push.Result, now time.Time) (wait time.Duration, m *moves, news bool) {
+	wait, news = r.down(o, life, res, now)
+	m = newMoves()
+	for some := range backwards(left) {
+		r.putBack(o, some, m)
+	}
+	r.reroute(m)
+	return wait, m, news
+}
+
+// down is failed before anything is moved.
+func (r *router) down(o *outbox, life int, res push.Result, now time.Time) (wait time.Duration, news bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m = newMoves()
 	o.lastError, o.errorAt = res.Detail, now
 	if news = !o.down && !o.retired && life == o.life; news {
 		o.down, o.trial, o.downSince = true, false, now
 		o.pace.on = false
 		wait = o.putOffLocked(r.cfg, res.Wait, now)
+		r.changedLocked()
 	} else if until := now.Add(res.Wait); o.down && o.retryAt.Before(until) {
 		o.retryAt = until
 	}
+	o.signal()
+	return wait, news
+}
+
+// putBack puts back a part of what is left of a request.
+func (r *router) putBack(o *outbox, left []*parcel, m *moves) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, p := range left {
 		if to := r.routeLocked(p.key); to != o {
 			o.account.rerouted += uint64(p.samples)
@@ -72,9 +91,6 @@ func (r *router) failed(o *outbox, life int, left []*parcel, res push.Result, no
 		}
 	}
 	r.unsentLocked(left)
-	r.rerouteLocked(o, m)
-	o.signal()
-	return wait, m, news
 }
 
 // stillDown notes that a probe failed, too.
@@ -90,20 +106,31 @@ func (r *router) stillDown(o *outbox, res push.Result, now time.Time) (wait time
 // alive notes that a probe found the hub: its gateways come home. What has piled
 // up for it comes at a pace, see Config.CatchUp. It returns nil if the hub has left the ring.
 func (r *router) alive(o *outbox, now time.Time) (since time.Time, m *moves) {
+	since, known := r.up(o, now)
+	if !known {
+		return since, nil
+	}
+	m = newMoves()
+	r.reroute(m)
+	o.signal()
+	return since, m
+}
+
+// up is alive before anything is moved. It reports whether the hub is in the ring.
+func (r *router) up(o *outbox, now time.Time) (since time.Time, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if o.retired {
-		return o.downSince, nil
+		return o.downSince, false
 	}
 	o.down, o.probing, o.trial = false, false, true
 	o.life++
 	o.current = 0
 	o.notices.startAnew()
-	m = newMoves()
-	r.arriveLocked(o, m)
 	o.pace.start(now)
+	r.changedLocked()
 	o.signal()
-	return o.downSince, m
+	return o.downSince, true
 }
 
 // probeCut notes that Run's end cut a probe off.

@@ -42,8 +42,9 @@
 //
 // # Promises
 //
-//   - Submit never touches the network or a disk, and never modifies the caller's
-//     metrics.
+//   - Submit never touches the network, a disk or the logger, and never modifies the
+//     caller's metrics. The one mutex that it waits for is held for parts of a
+//     millisecond, however many gateways are queued and whatever happens to hubs.
 //   - Memory is bounded by Config.MaxQueueBytes, and a few requests per hub. When
 //     it is full Submit takes nothing in and returns ErrQueueFull, or the oldest
 //     samples of who has most make room: Config.Overflow.

@@ -199,7 +199,7 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	enc.Encode(families)
 	for why := range enc.Dropped {
 		if d := &enc.Dropped[why]; d.Samples > 0 {
-			e.limits.dropped(reason(why), "Samples cannot be sent, they are dropped", d.Samples,
+			e.limits.later(reason(why), "Samples cannot be sent, they are dropped", d.Samples,
 				slog.String("network", d.First.Network), slog.String("gateway", d.First.Gateway),
 				slog.String("metric", d.First.Metric), slog.String("label", d.First.Label))
 		}
@@ -257,7 +257,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var sending, telling, spooling, asking sync.WaitGroup
+	var sending, telling, spooling, asking, logging sync.WaitGroup
 	var joining sync.Mutex // of hubs; closed guards sending against more of them
 	closed := false
 	change := func(do func() (joined []*outbox, err error)) error {
@@ -275,6 +275,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 		asking.Go(func() { e.followInventory(ctx, change) })
 	}
 	e.send(work, &sending, &telling, disk, e.router.current())
+	logging.Go(func() { e.limits.run(work) })
 	if disk != nil {
 		spooling.Go(func() { disk.run(work) })
 	}
@@ -303,6 +304,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	e.idle()
 	err := e.giveUp()
 	asking.Wait() // last: what an embedder wrote may take its time
+	logging.Wait()
 	return err
 }
 

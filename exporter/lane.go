@@ -14,6 +14,7 @@ import (
 // samples in order, wherever they are sent.
 type lane struct {
 	key         string
+	index       int     // in router.all
 	first, last *parcel // what waits, linked by parcel.next and parcel.before
 	loaded      *parcel // the first of those that is not on disk, or nil
 	bytes       int     // the lengths of what waits

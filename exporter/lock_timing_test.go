@@ -8,7 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/hashring"
 )
 
 // crowdedRouter has hubs, and lanes with one small parcel each that wait.
@@ -35,6 +37,15 @@ func timed(f func()) time.Duration {
 	return time.Since(begin)
 }
 
+// holds is how long the mutex was held each time while lanes were moved.
+func holds(r *router, begin func()) (all []time.Duration) {
+	all = append(all, timed(begin))
+	for more := true; more; {
+		all = append(all, timed(func() { more = r.rerouteSome(nil) }))
+	}
+	return all
+}
+
 // How long Submit may have to wait for the router's mutex while 100,000 gateways
 // are queued.
 //
@@ -44,36 +55,62 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 	report := func(b *testing.B, all []time.Duration) {
 		slices.Sort(all)
 		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "us-median")
+		b.ReportMetric(float64(all[len(all)*999/1000].Microseconds()), "us-p99.9")
 		b.ReportMetric(float64(all[len(all)-1].Microseconds()), "us-max")
 		b.ReportMetric(0, "ns/op")
 	}
+	down := func(r *router, o *outbox) []time.Duration {
+		return holds(r, func() { r.down(o, o.life, res, time.Now()) })
+	}
+	up := func(r *router, o *outbox) []time.Duration { return holds(r, func() { r.up(o, time.Now()) }) }
 	for _, hubs := range []int{3, 40} {
-		b.Run(fmt.Sprintf("hub down, hubs=%d", hubs), func(b *testing.B) {
+		b.Run(fmt.Sprintf("hub dies, hubs=%d", hubs), func(b *testing.B) {
 			r, all := crowdedRouter(b, hubs, 100_000, nil)
-			var down, up []time.Duration
+			var times []time.Duration
 			for b.Loop() {
-				down = append(down, timed(func() { r.failed(all[0], all[0].life, nil, res, time.Now()) }))
-				up = append(up, timed(func() { r.alive(all[0], time.Now()) }))
+				times = append(times, down(r, all[0])...)
+				up(r, all[0])
 			}
-			report(b, down)
-			slices.Sort(up)
-			b.ReportMetric(float64(up[len(up)/2].Microseconds()), "us-up-median")
+			report(b, times)
 		})
-		b.Run(fmt.Sprintf("last hub down, hubs=%d", hubs), func(b *testing.B) {
+		b.Run(fmt.Sprintf("hub returns, hubs=%d", hubs), func(b *testing.B) {
 			r, all := crowdedRouter(b, hubs, 100_000, nil)
-			var down, up []time.Duration
+			var times []time.Duration
+			for b.Loop() {
+				down(r, all[0])
+				times = append(times, up(r, all[0])...)
+			}
+			report(b, times)
+		})
+		b.Run(fmt.Sprintf("all die and return, hubs=%d", hubs), func(b *testing.B) {
+			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			var times []time.Duration
 			for b.Loop() {
 				for _, o := range all {
-					down = append(down, timed(func() { r.failed(o, o.life, nil, res, time.Now()) }))
+					times = append(times, down(r, o)...)
 				}
 				for _, o := range all {
-					up = append(up, timed(func() { r.alive(o, time.Now()) }))
+					times = append(times, up(r, o)...)
 				}
 			}
-			report(b, down)
-			slices.Sort(up)
-			b.ReportMetric(float64(up[len(up)/2].Microseconds()), "us-up-median")
-			b.ReportMetric(float64(up[len(up)-1].Microseconds()), "us-up-max")
+			report(b, times)
+		})
+		b.Run(fmt.Sprintf("ring changes, hubs=%d", hubs), func(b *testing.B) {
+			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			var old []Hub
+			var nodes []hashring.Node
+			for _, o := range all {
+				old, nodes = append(old, o.hub), append(nodes, hashring.Node{Name: o.hub.Name})
+			}
+			was := r.ring
+			ring, err := hashring.New(append(nodes, hashring.Node{Name: "new"}))
+			require.NoError(b, err)
+			var times []time.Duration
+			for b.Loop() {
+				times = append(times, holds(r, func() { r.changeHubs(append(old, Hub{Name: "new", URL: "http://new"}), ring) })...)
+				times = append(times, holds(r, func() { r.changeHubs(old, was) })...)
+			}
+			report(b, times)
 		})
 		b.Run(fmt.Sprintf("request made and settled, hubs=%d", hubs), func(b *testing.B) {
 			r, all := crowdedRouter(b, hubs, 100_000, nil)
@@ -82,7 +119,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 				var f flight
 				later := time.Now().Add(time.Minute)
 				next = append(next, timed(func() { _, f, _ = r.next(all[0], later) }))
-				back = append(back, timed(func() { r.cut(f.batch) }))
+				back = append(back, timed(func() { r.cut(f.batch) })) // in two holds
 				r.landed(all[0], f)
 				_, f, _ = r.next(all[0], later)
 				settled = append(settled, timed(func() { r.delivered(all[0], f.batch) }))
@@ -97,7 +134,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 	}
 	b.Run("hub of held gateways down", func(b *testing.B) {
 		r, all := crowdedRouter(b, 2, 100_000, nil)
-		var down []time.Duration
+		var times []time.Duration
 		for b.Loop() {
 			later := time.Now().Add(time.Minute)
 			for len(all[0].waiting) > 0 {
@@ -105,18 +142,18 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 				r.postponed(f.batch, time.Hour, later)
 				r.landed(all[0], f)
 			}
-			down = append(down, timed(func() { r.failed(all[0], all[0].life, nil, res, time.Now()) }))
-			r.alive(all[0], time.Now())
+			times = append(times, down(r, all[0])...)
+			up(r, all[0])
 			all[0].pace.on, all[0].trial = false, false
 		}
-		report(b, down)
+		report(b, times)
 	})
 	b.Run("oldest spilled last", func(b *testing.B) {
 		r, all := crowdedRouter(b, 1, 200_000, nil)
 		var spilled []time.Duration
 		for b.Loop() {
 			_, f, _ := r.next(all[0], time.Now().Add(time.Minute)) // these hang in a request
-			rest := r.takeToSpill(1 << 30)
+			rest := r.takeToSpill(1 << 30)                         // in many holds
 			r.spilled(rest, rest)
 			r.cut(f.batch)
 			r.landed(all[0], f)
@@ -124,7 +161,9 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 			if len(late) == 0 {
 				continue // all is on disk
 			}
-			spilled = append(spilled, timed(func() { r.spilled(late, late) }))
+			for some := range backwards(late) {
+				spilled = append(spilled, timed(func() { r.spilledSome(some, some) }))
+			}
 		}
 		report(b, spilled)
 	})
@@ -133,8 +172,12 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		var take, spilled []time.Duration
 		for b.Loop() {
 			var parcels []*parcel
-			take = append(take, timed(func() { parcels = r.takeToSpill(spillBytes) }))
-			spilled = append(spilled, timed(func() { r.spilled(parcels, nil) }))
+			for range 30 {
+				take = append(take, timed(func() { parcels = append(parcels, r.takeSomeToSpill(spillBytes)...) }))
+			}
+			for some := range backwards(parcels) {
+				spilled = append(spilled, timed(func() { r.spilledSome(some, nil) }))
+			}
 		}
 		report(b, take)
 		slices.Sort(spilled)
@@ -152,4 +195,48 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		}
 		report(b, scan)
 	})
+}
+
+// How long Submit waits and queues while 100,000 gateways are queued and hubs die and
+// return all the time.
+//
+//	go test ./exporter -run '^$' -bench SubmitWhileLanesMove -benchtime 20000x
+func BenchmarkSubmitWhileLanesMove(b *testing.B) {
+	for _, hubs := range []int{3, 40} {
+		b.Run(fmt.Sprintf("hubs=%d", hubs), func(b *testing.B) {
+			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			stop, stopped := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(stopped)
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					o := all[i%len(all)]
+					r.failed(o, o.life, nil, push.Result{Outcome: push.TryNext, Detail: "test"}, time.Now())
+					r.alive(o, time.Now())
+				}
+			}()
+			batch := make([][]*parcel, b.N)
+			for i := range batch {
+				batch[i] = parcelsOf(nil, bodiesOf(reports(1, fmt.Sprintf("gateway-%07d", i%100_000))...))
+			}
+			var times []time.Duration
+			b.ResetTimer()
+			for i := range b.N {
+				times = append(times, timed(func() {
+					require.NoError(b, r.submit(batch[i], &[encode.NumReasons]encode.Dropped{}, nil, time.Now()))
+				}))
+			}
+			b.StopTimer()
+			close(stop)
+			<-stopped
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)*99/100].Microseconds()), "us-p99")
+			b.ReportMetric(float64(times[len(times)*999/1000].Microseconds()), "us-p99.9")
+			b.ReportMetric(float64(times[len(times)-1].Microseconds()), "us-max")
+		})
+	}
 }

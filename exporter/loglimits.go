@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -18,13 +19,19 @@ type logLimits struct {
 
 	mu    sync.Mutex
 	kinds map[string]*rate.Sometimes
+
+	queue  chan logLine // what Submit has to say
+	missed atomic.Int64 // lines that found no place there
 }
+
+// queuedLines is how many lines of Submit may wait for the logger.
+const queuedLines = 64
 
 // maxKinds bounds the memory for kinds, of which each hub is one.
 const maxKinds = 10_000
 
 func newLogLimits(log *slog.Logger) *logLimits {
-	return &logLimits{log: log, kinds: map[string]*rate.Sometimes{}}
+	return &logLimits{log: log, kinds: map[string]*rate.Sometimes{}, queue: make(chan logLine, queuedLines)}
 }
 
 // kind returns what limits the lines of a kind.
@@ -49,6 +56,50 @@ func (l *logLimits) other(kind string, level slog.Level, msg string, attrs ...an
 		logged = true
 	})
 	return logged
+}
+
+// logLine is a line that is to be logged.
+type logLine struct {
+	msg   string
+	attrs []any
+}
+
+// later logs samples that Submit left out, when run gets to it: a logger may be slow, and Submit waits for
+// nobody. Nothing else has kinds of these reasons, so that nobody logs while it holds one of their
+// locks.
+func (l *logLimits) later(why reason, msg string, samples int, attrs ...any) {
+	l.kind("dropped " + why.String()).Do(func() {
+		select {
+		case l.queue <- logLine{msg, append([]any{slog.String("reason", why.String()), slog.Int("samples", samples)}, attrs...)}:
+		default:
+			l.missed.Add(1)
+		}
+	})
+}
+
+// run logs what Submit has to say, until ctx ends and all of it is said.
+func (l *logLimits) run(ctx context.Context) {
+	for {
+		select {
+		case line := <-l.queue:
+			l.write(line)
+			continue
+		default:
+		}
+		select {
+		case line := <-l.queue:
+			l.write(line)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *logLimits) write(line logLine) {
+	if missed := l.missed.Swap(0); missed > 0 {
+		line.attrs = append(line.attrs, slog.Int64("lines_missed", missed))
+	}
+	l.log.Log(context.Background(), slog.LevelWarn, line.msg, line.attrs...)
 }
 
 // dropped logs samples that were dropped.

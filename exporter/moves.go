@@ -8,20 +8,36 @@ import (
 	"strings"
 )
 
-// moves says what a change of hubs moved, for a log line.
+// moves says what a change of hubs moved, for a log line. A nil one is not told.
 type moves struct {
-	to   map[string]int // hub to samples
-	keys []string       // the gateways
+	to       map[string]int // hub to samples
+	few      []string       // of the gateways
+	gateways int
+	last     string
 }
+
+// fewMoves is how many gateways are named.
+const fewMoves = 5
 
 func newMoves() *moves { return &moves{to: map[string]int{}} }
 
+// add notes that a gateway's samples moved. Those of one are added one after the other.
 func (m *moves) add(hub, key string, samples int) {
+	if m == nil {
+		return
+	}
 	if key == "" {
 		key = "(none)"
 	}
 	m.to[hub] += samples
-	m.keys = append(m.keys, key)
+	if m.gateways > 0 && key == m.last {
+		return
+	}
+	m.gateways++
+	m.last = key
+	if len(m.few) < fewMoves {
+		m.few = append(m.few, key)
+	}
 }
 
 // String says how many samples went to which hub.
@@ -41,11 +57,10 @@ func (m *moves) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
 // who names a few of the gateways, and says how many there are.
 func (m *moves) who() string {
-	const few = 5
-	slices.Sort(m.keys)
-	m.keys = slices.Compact(m.keys)
-	if len(m.keys) <= few {
-		return strings.Join(m.keys, ", ")
+	slices.Sort(m.few)
+	named := strings.Join(m.few, ", ")
+	if more := m.gateways - len(m.few); more > 0 {
+		return fmt.Sprintf("%s and %d more", named, more)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(m.keys[:few], ", "), len(m.keys)-few)
+	return named
 }

@@ -82,13 +82,17 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 		return r.nextProbeLocked(o, now)
 	}
 	wait = o.readmitLocked(now)
-	if len(o.waiting) == 0 && o.held.Len() == 0 && o.flights == 0 {
+	head := r.headLocked(o)
+	if head == nil && len(o.waiting) > 0 { // there are more strays
+		return sleep, flight{}, 0
+	}
+	if head == nil && o.held.Len() == 0 && o.flights == 0 && r.unchecked == 0 {
 		o.pace.on = false // there is nothing to catch up with
 	}
-	if len(o.waiting) == 0 || o.trial && o.current > 0 {
+	if head == nil || o.trial && o.current > 0 {
 		return sleep, flight{}, wait
 	}
-	if ready := r.readyInLocked(o, now); ready > 0 {
+	if ready := r.readyInLocked(o, head.first, now); ready > 0 {
 		return sleep, flight{}, soonest(wait, ready)
 	}
 	limit := r.cfg.BatchBytes
@@ -99,7 +103,7 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 		}
 		limit = min(limit, allowed)
 	}
-	if first := r.endsFirstLocked(o, o.waiting[0], now); first > 0 {
+	if first := r.endsFirstLocked(o, head, now); first > 0 {
 		return sleep, flight{}, soonest(wait, first)
 	}
 	f = flight{life: o.life, room: limit}
@@ -137,7 +141,10 @@ func soonest(a, b time.Duration) time.Duration {
 // readmitLocked lets the held lanes wait with the others whose time has come, and
 // returns how long the next one has. It is negative if there is none.
 func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
-	for o.held.Len() > 0 {
+	for range lanesAtOnce {
+		if o.held.Len() == 0 {
+			return -1
+		}
 		l := o.held.laneHeap[0]
 		if left := l.until.Sub(now); left > 0 {
 			return left
@@ -146,13 +153,12 @@ func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 		l.until = time.Time{}
 		l.joinLocked(o)
 	}
-	return -1
+	return 0
 }
 
 // readyInLocked returns how long the parcels that wait may do so, for others to
 // share their request. 0 means that they are to be sent now.
-func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
-	oldest := o.waiting[0].first
+func (r *router) readyInLocked(o *outbox, oldest *parcel, now time.Time) time.Duration {
 	if o.bytes-o.heldBytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) {
 		return 0
 	}
@@ -173,8 +179,11 @@ func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
 			l.joinLocked(o)
 		}
 	}
-	for len(o.waiting) > 0 && len(f.batch) < taken+takenAtOnce {
-		l := o.waiting[0]
+	for len(f.batch) < taken+takenAtOnce {
+		l := r.headLocked(o)
+		if l == nil {
+			break
+		}
 		if len(f.batch) > 0 && (size+l.first.bytes > f.room || r.endsFirstLocked(o, l, now) > 0) {
 			break
 		}
@@ -204,7 +213,7 @@ func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
 		}
 		// It has caught up when this is all there is. A slow hub goes on at a
 		// pace, which it does not feel.
-		o.pace.on = more || others > 0
+		o.pace.on = more || others > 0 || r.unchecked > 0
 	}
 	f.room -= size
 	if len(f.batch) < taken+takenAtOnce || f.room <= 0 {
@@ -222,6 +231,13 @@ func (o *outbox) fullLocked(f *flight) {
 
 // landed notes that a flight is over, in whatever way.
 func (r *router) landed(o *outbox, f flight) {
+	if r.land(o, f) { // the request has made its series again
+		r.metrics.forget(o.hub.Name)
+	}
+}
+
+// land is landed, but for what is not the mutex's. It reports whether the hub is no more.
+func (r *router) land(o *outbox, f flight) (left bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.flights--
@@ -229,10 +245,8 @@ func (r *router) landed(o *outbox, f flight) {
 		o.current--
 	}
 	o.account.flights--
-	if o.retired && r.byName[o.hub.Name] == nil { // the request has made them again
-		r.metrics.forget(o.hub.Name)
-	}
 	if len(o.waiting) > 0 {
 		o.signal()
 	}
+	return o.retired && r.byName[o.hub.Name] == nil
 }

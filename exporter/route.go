@@ -3,6 +3,7 @@ package exporter
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"time"
 
@@ -30,44 +31,116 @@ func (r *router) routeLocked(key string) *outbox {
 // livesLocked reports whether the hub of this index is not down.
 func (r *router) livesLocked(hub int) bool { return !r.outboxes[hub].down }
 
-// rerouteLocked moves the lanes that wait in o and belong elsewhere.
-func (r *router) rerouteLocked(o *outbox, m *moves) {
-	type departure struct {
-		lane *lane
-		to   *outbox
-	}
-	var leaving []departure
-	for _, lanes := range []laneHeap{o.waiting, o.held.laneHeap} {
-		for _, l := range lanes {
-			if to := r.routeLocked(l.key); to != o {
-				leaving = append(leaving, departure{l, to})
-			}
-		}
-	}
-	for _, d := range leaving {
-		l := d.lane
-		l.leaveLocked()
-		l.until, l.crowded = time.Time{}, false
-		l.enterLocked(d.to)
-		o.account.rerouted += uint64(l.samples)
-		m.add(d.to.hub.Name, l.key, l.samples)
+// lanesAtOnce is how many lanes are looked at, or parcels put back, before the router's
+// mutex is let go for others.
+const lanesAtOnce = 128
+
+// changedLocked notes that lanes may belong elsewhere than they wait. Whoever is the cause calls
+// reroute when the mutex is free.
+func (r *router) changedLocked() { r.unchecked = len(r.all) }
+
+// reroute moves all lanes that wait where they do not belong, a few at a time. Others may do so
+// at the same time, and find what there is to say about the rest.
+func (r *router) reroute(m *moves) {
+	for r.rerouteSome(m) {
+		runtime.Gosched() // or nobody who waits for the mutex gets it before long
 	}
 }
 
-// arriveLocked brings home what waits elsewhere and belongs to o, except what is
-// busy: that is routed when it is free.
-func (r *router) arriveLocked(o *outbox, m *moves) {
-	for _, other := range r.outboxes {
-		if other != o {
-			r.rerouteLocked(other, m)
+// rerouteSome looks at some lanes. It reports whether there are more.
+func (r *router) rerouteSome(m *moves) (more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range min(lanesAtOnce, r.unchecked) {
+		r.unchecked--
+		if l := r.all[r.unchecked]; l.at != nil { // busy ones are routed when they are free
+			r.settleLocked(l, m)
 		}
 	}
+	return r.unchecked > 0
+}
+
+// settleLocked moves a lane that waits to where it belongs. It reports whether it was elsewhere.
+func (r *router) settleLocked(l *lane, m *moves) (moved bool) {
+	o := l.at
+	to := r.routeLocked(l.key)
+	if to == o {
+		return false
+	}
+	l.leaveLocked()
+	l.until, l.crowded = time.Time{}, false
+	l.enterLocked(to)
+	o.account.rerouted += uint64(l.samples)
+	m.add(to.hub.Name, l.key, l.samples)
+	return true
+}
+
+// headLocked returns the lane of which o sends something next. Strays on the way to it are
+// moved, and if they are many it returns nil before it has found one.
+func (r *router) headLocked(o *outbox) *lane {
+	for range lanesAtOnce {
+		if len(o.waiting) == 0 {
+			return nil
+		}
+		if l := o.waiting[0]; r.unchecked == 0 || !r.settleLocked(l, nil) {
+			return l
+		}
+	}
+	return nil
+}
+
+// rememberLocked makes a new lane one of all. It is routed from now on.
+func (r *router) rememberLocked(l *lane) {
+	l.index = len(r.all)
+	r.all = append(r.all, l)
+	r.lanes[l.key] = l
+}
+
+// forgetLocked gives up a lane that has nothing.
+func (r *router) forgetLocked(l *lane) {
+	l.countLocked(nil)
+	delete(r.lanes, l.key)
+	gap := l.index
+	if gap < r.unchecked { // those before unchecked stay together
+		r.unchecked--
+		r.fillLocked(gap, r.unchecked)
+		gap = r.unchecked
+	}
+	last := len(r.all) - 1
+	r.fillLocked(gap, last)
+	r.all[last] = nil
+	r.all = r.all[:last]
+}
+
+func (r *router) fillLocked(gap, from int) {
+	if gap == from {
+		return
+	}
+	r.all[gap] = r.all[from]
+	r.all[gap].index = gap
 }
 
 // setHubs makes the ring be of these hubs, which are valid. It returns the
 // outboxes that are new: each needs its senders. Those of hubs that left end
 // when their requests under way are over.
 func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *moves) {
+	joined, left := r.changeHubs(hubs, ring)
+	for _, o := range joined {
+		r.metrics.know(o.hub.Name)
+	}
+	for _, name := range left {
+		r.metrics.forget(name)
+	}
+	m = newMoves()
+	r.reroute(m)
+	for _, o := range joined {
+		o.signal() // what there was to catch up with is known
+	}
+	return joined, m
+}
+
+// changeHubs is setHubs before anything is moved. It returns also the names that are no more.
+func (r *router) changeHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, left []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.outboxes
@@ -80,7 +153,6 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 		case o == nil:
 			o = newOutbox(hub, r.account.hub(hub.Name), &r.crowded)
 			joined = append(joined, o)
-			r.metrics.know(hub.Name)
 		case o.hub.URL != hub.URL: // another address: nothing of the old is true of it
 			fresh := newOutbox(hub, o.account, &r.crowded)
 			fresh.steady = o.steady
@@ -95,26 +167,26 @@ func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *
 		r.outboxes = append(r.outboxes, r.byName[node.Name])
 	}
 	r.divideLocked()
-	m = newMoves()
-	for _, o := range append(before, r.limbo) {
-		if r.byName[o.hub.Name] != o && o != r.limbo {
-			o.retired = true
-			o.share.ownLocked(0)
-			o.signal()
-			if r.byName[o.hub.Name] == nil {
-				r.metrics.forget(o.hub.Name)
-				r.formerLocked(o.hub.Name, time.Now())
-			}
+	for _, o := range before {
+		if r.byName[o.hub.Name] == o {
+			continue
 		}
-		r.rerouteLocked(o, m)
+		o.retired = true
+		o.share.ownLocked(0)
+		o.signal()
+		if r.byName[o.hub.Name] == nil {
+			left = append(left, o.hub.Name)
+			r.formerLocked(o.hub.Name, time.Now())
+		}
 	}
 	for _, o := range joined {
-		if len(o.waiting) > 0 {
+		if len(r.all) > 0 {
 			o.pace.start(time.Now())
 		}
 	}
+	r.changedLocked()
 	r.account.sumUp(func(name string) bool { return r.byName[name] != nil })
-	return joined, m
+	return joined, left
 }
 
 // current returns the outboxes of the ring.

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"iter"
 	"math"
 	"slices"
 	"sync"
@@ -20,9 +21,14 @@ import (
 //
 //   - A gateway with queued parcels has one lane. Its parcels are in the order of
 //     their sequence numbers.
-//   - A lane is either busy, or waits in one outbox: the one that route returns.
-//     So a gateway's samples are in one request at a time, and are sent in order
-//     over failovers, changes of the ring and parallel senders.
+//   - A lane is either busy, or waits in one outbox. So a gateway's samples are in one
+//     request at a time, and are sent in order over failovers, changes of the ring
+//     and parallel senders.
+//   - That outbox is the one that route returns. After a change of the ring or of the
+//     living hubs this is so only for lanes that were looked at since, as are all that
+//     begin to wait and all of which something is sent. The others are those before
+//     unchecked in all, and are looked at a few at a time, so that nobody holds the
+//     mutex for long because there are many.
 //   - Every parcel is in one of the two backlogs, until its fate is known.
 type router struct {
 	cfg     *Config
@@ -34,6 +40,8 @@ type router struct {
 	byName    map[string]*outbox // the same
 	limbo     *outbox            // in place of all while no hub is known; it has no senders
 	lanes     map[string]*lane   // by gateway, each with something queued
+	all       []*lane            // the same
+	unchecked int                // of all, at its beginning: those that may wait elsewhere than they belong
 	inMemory  backlog
 	onDisk    backlog
 	common    int   // see share
@@ -143,7 +151,7 @@ func (r *router) laneLocked(key string) *lane {
 	l, ok := r.lanes[key]
 	if !ok {
 		l = &lane{key: key, place: -1}
-		r.lanes[key] = l
+		r.rememberLocked(l)
 	}
 	return l
 }
@@ -189,8 +197,7 @@ func (r *router) freeLocked(l *lane) {
 // placeLocked lets a lane wait where it belongs, or be forgotten if it has nothing.
 func (r *router) placeLocked(l *lane) {
 	if l.first == nil {
-		l.countLocked(nil)
-		delete(r.lanes, l.key)
+		r.forgetLocked(l)
 		return
 	}
 	l.enterLocked(r.routeLocked(l.key))
@@ -214,15 +221,17 @@ func (r *router) dropWaitingLocked(p *parcel, why reason) {
 
 // sent counts what goes into a request of a flight.
 func (r *router) sent(o *outbox, f *flight, part []*parcel) {
+	samples := 0
+	for _, p := range part {
+		samples += p.samples
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if f.life != o.life { // what it finds from now on is true of the hub that returned
 		f.life = o.life
 		o.current++
 	}
-	for _, p := range part {
-		o.account.sent += uint64(p.samples)
-	}
+	o.account.sent += uint64(samples)
 }
 
 // delivered notes that the hub took a part of a request.
@@ -271,6 +280,13 @@ const heldShare = 16
 // and no others. They wait. What one of them has beyond its part of the queue is
 // dropped, oldest first: it must not fill what is everybody's.
 func (r *router) held(parcels []*parcel, wait time.Duration, now time.Time) (dropped int) {
+	for some := range backwards(parcels) {
+		dropped += r.heldSome(some, wait, now)
+	}
+	return dropped
+}
+
+func (r *router) heldSome(parcels []*parcel, wait time.Duration, now time.Time) (dropped int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, p := range parcels {
@@ -289,9 +305,11 @@ func (r *router) held(parcels []*parcel, wait time.Duration, now time.Time) (dro
 
 // postponed puts back parcels of gateways that are to wait.
 func (r *router) postponed(parcels []*parcel, wait time.Duration, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.postponedLocked(parcels, wait, now)
+	for some := range backwards(parcels) {
+		r.mu.Lock()
+		r.postponedLocked(some, wait, now)
+		r.mu.Unlock()
+	}
 }
 
 func (r *router) postponedLocked(parcels []*parcel, wait time.Duration, now time.Time) {
@@ -299,6 +317,21 @@ func (r *router) postponedLocked(parcels []*parcel, wait time.Duration, now time
 		p.lane.until = now.Add(wait)
 	}
 	r.unsentLocked(parcels)
+}
+
+// backwards returns the parcels in parts that are small enough to be worked on without
+// letting the mutex go, the last part first: each parcel is put back before those that come
+// after it. A lane is free when all parts of it are through.
+func backwards(parcels []*parcel) iter.Seq[[]*parcel] {
+	return func(yield func([]*parcel) bool) {
+		for len(parcels) > 0 {
+			at := max(0, len(parcels)-lanesAtOnce)
+			if !yield(parcels[at:]) {
+				return
+			}
+			parcels = parcels[:at]
+		}
+	}
 }
 
 // unsentLocked puts back what is left of a request, which goes where it belongs
@@ -318,9 +351,11 @@ func (r *router) unsentLocked(left []*parcel) {
 
 // cut puts back what is left of a request that Run's end cut off.
 func (r *router) cut(left []*parcel) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.unsentLocked(left)
+	for some := range backwards(left) {
+		r.mu.Lock()
+		r.unsentLocked(some)
+		r.mu.Unlock()
+	}
 }
 
 // waitingFor returns how many samples of a Push are not settled.

@@ -77,7 +77,9 @@ func (s *sender) push(ctx context.Context, f *flight) {
 		res := s.request(ctx, part)
 		s.checkName(res)
 		if res.Doubt {
-			s.router.doubted(s.outbox, part)
+			for some := range slices.Chunk(part, settledAtOnce) {
+				s.router.doubted(s.outbox, some)
+			}
 		}
 		switch half := len(part) / 2; {
 		case res.Outcome == push.Delivered:

@@ -205,7 +205,13 @@ func checkRouter(r *router) (faults []string) {
 		}
 	}
 	inLanes, busy := 0, 0
+	if len(r.all) != len(r.lanes) || r.unchecked > 0 {
+		fault("%d lanes of %d are listed, %d are not looked at", len(r.all), len(r.lanes), r.unchecked)
+	}
 	for key, l := range r.lanes {
+		if r.all[l.index] != l {
+			fault("lane %q is not in its place", key)
+		}
 		o := waiting[l]
 		bytes, samples, last := 0, 0, uint64(0)
 		for p := l.first; p != nil; p = p.next {

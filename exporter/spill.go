@@ -33,14 +33,27 @@ func (r *router) wantsSpill() bool {
 
 // takeToSpill makes the oldest parcels in memory busy, up to so many bytes, and
 // returns them. They stay where they are in their lanes.
-func (r *router) takeToSpill(limit int) []*parcel {
+func (r *router) takeToSpill(limit int) (parcels []*parcel) {
+	for limit > 0 {
+		some := r.takeSomeToSpill(limit)
+		if len(some) == 0 {
+			break
+		}
+		for _, p := range some {
+			limit -= p.memory
+		}
+		parcels = append(parcels, some...)
+	}
+	return parcels
+}
+
+func (r *router) takeSomeToSpill(limit int) (parcels []*parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	taken := map[*lane]bool{}
-	var parcels []*parcel
 	size := 0
-	for p := r.inMemory.first; p != nil && size < limit; p = p.newer {
-		if p.unfit || p.lane.busy > 0 && !taken[p.lane] {
+	for p := r.inMemory.first; p != nil && size < limit && len(parcels) < lanesAtOnce; p = p.newer {
+		if p.unfit || p.busy || p.lane.busy > 0 && !taken[p.lane] {
 			continue
 		}
 		taken[p.lane] = true
@@ -56,24 +69,42 @@ func (r *router) takeToSpill(limit int) []*parcel {
 // spilled frees the memory of those of the parcels that are on disk now, and lets
 // go of all.
 func (r *router) spilled(parcels, written []*parcel) {
+	for some := range backwards(parcels) {
+		written = r.spilledSome(some, written)
+	}
+}
+
+// spilledSome does so for some, of which the latest that was written is the last of
+// written. It returns the rest of these.
+func (r *router) spilledSome(parcels, written []*parcel) []*parcel {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	after := r.onDisk.last
-	for _, p := range slices.Backward(written) { // so that no place is looked for from the end each time
-		r.vacateLocked(p)
-		p.lane.weighLocked(0, -p.memory)
-		r.inMemory.removeLocked(p)
-		p.lane.spilledLocked(p)
-		p.unload()
-		r.occupyLocked(p)
-		r.onDisk.addFromLocked(p, after)
-		after = p.older
-		r.account.spilled += uint64(p.samples)
+	for _, p := range slices.Backward(parcels) {
+		if last := len(written) - 1; last >= 0 && written[last] == p {
+			written = written[:last]
+			after = r.toDiskLocked(p, after)
+		}
 	}
 	for _, p := range parcels {
 		r.vacateLocked(p)
 		r.freeLocked(p.lane)
 	}
+	return written
+}
+
+// toDiskLocked notes that a busy parcel is on disk now. It returns the one that is older
+// than it there: no place is looked for from the end each time.
+func (r *router) toDiskLocked(p, after *parcel) *parcel {
+	r.vacateLocked(p)
+	p.lane.weighLocked(0, -p.memory)
+	r.inMemory.removeLocked(p)
+	p.lane.spilledLocked(p)
+	p.unload()
+	r.onDisk.addFromLocked(p, after)
+	r.occupyLocked(p)
+	r.account.spilled += uint64(p.samples)
+	return p.older
 }
 
 // dropOnDisk drops the oldest parcel on disk that is not being sent, if that is
@@ -124,28 +155,35 @@ func (r *router) keptOnDisk() int {
 // restore queues parcels that an earlier Run left on disk, in their order, before
 // all others. It returns their samples.
 func (r *router) restore(parcels []*parcel) (samples int) {
+	seq := uint64(1)
+	for some := range slices.Chunk(parcels, lanesAtOnce) {
+		samples += r.restoreSome(some, seq)
+		seq += uint64(len(some))
+	}
+	r.cut(parcels)
+	return samples
+}
+
+// restoreSome makes parcels known, the first of which has the number. They are busy until
+// all are.
+func (r *router) restoreSome(parcels []*parcel, seq uint64) (samples int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := time.Now()
 	for _, o := range r.outboxes {
-		if len(parcels) > 0 {
-			o.pace.start(now)
-		}
+		o.pace.start(now)
 	}
 	for i, p := range parcels {
-		p.seq = uint64(i) + 1
+		p.seq = seq + uint64(i)
 		if p.born.After(now) { // the clock was set back since
 			p.born = now
 		}
 		p.lane = r.laneLocked(p.key)
-		r.onDisk.addLocked(p)
-		samples += p.samples
-	}
-	for i := len(parcels) - 1; i >= 0; i-- {
-		p := parcels[i]
 		p.lane.leaveLocked()
-		p.lane.putBackLocked(p)
-		p.lane.enterLocked(r.routeLocked(p.key))
+		p.lane.busy++
+		r.onDisk.addLocked(p)
+		r.occupyLocked(p)
+		samples += p.samples
 	}
 	r.account.restored += uint64(samples)
 	return samples
