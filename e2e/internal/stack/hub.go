@@ -18,6 +18,11 @@ func BuildHub(ctx context.Context, checkout, dir string, race bool) (string, err
 	return build(ctx, checkout, filepath.Join(dir, "edgehub"), "./cmd/edgehub", race)
 }
 
+// BuildHubctl builds the checkout's hubctl into dir and returns its path.
+func BuildHubctl(ctx context.Context, checkout, dir string) (string, error) {
+	return build(ctx, checkout, filepath.Join(dir, "hubctl"), "./cmd/hubctl", false)
+}
+
 // build builds the package in a folder.
 func build(ctx context.Context, folder, path, pkg string, race bool) (string, error) {
 	args := []string{"build", "-o", path}
