@@ -110,8 +110,9 @@
 //	              writing, record.go says what is written
 //	flush.go      who waits for all; receipt.go: who waits for what it pushed
 //
-//	ends.go       who is where, and which hub is to be told who left it
-//	teller.go     tells one hub
+//	stays.go      which hub has a gateway's samples
+//	ends.go       what becomes of a move that a hub is to be told of
+//	notices.go    what one hub is to be told, and when; teller.go tells it
 //
 //	sender.go     a request's life; sorter.go: what goes into one
 //	backoff.go    how long a hub is stepped over

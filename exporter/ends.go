@@ -3,7 +3,6 @@ package exporter
 import (
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -38,37 +37,13 @@ import (
 // All of this is lost with the process. A hub ends by itself what has fallen silent.
 
 const (
-	// maxStayBytes bounds the memory for where gateways are. When it is full any one
-	// is forgotten for a new one: if that one moves nobody is told.
-	maxStayBytes = 16 << 20
-	stayOverhead = 160 // of the struct and its place in the map
 	// maxEnds bounds how many ends are remembered, for hubs that are down. What is too
 	// many is dropped.
 	maxEnds = 100_000
-
-	// endsAtOnce and endsBytes bound a request. A hub writes something for each series of
-	// each gateway, so the number is well below the 10,000 that it accepts.
-	endsAtOnce = 2000
-	fewestEnds = 50 // at once, when larger requests failed
-	endsBytes  = 1 << 20
-	// endsTimeout bounds a request's time, like that of a probe.
-	endsTimeout = 2 * time.Second
 	// maxPatience is how long a returning gateway's samples wait for an end to be told,
 	// without the request's time.
 	maxPatience = time.Second
-
-	// deafTime is how long a hub is spared that does not know of ends, unless it restarts.
-	deafTime = 10 * time.Minute
-	// formerTime is for how long a hub that left the ring is told.
-	formerTime = 10 * time.Minute
 )
-
-// stay is where a gateway is. The router's mutex guards it.
-type stay struct {
-	key  string
-	at   *notices // of the hub that acknowledged its latest samples; nil while there is none
-	left []*end   // what other hubs have not been told, at most one each
-}
 
 // end is what a hub is to be told of a gateway.
 type end struct {
@@ -122,153 +97,6 @@ type ends struct {
 	known     int                 // ends in any state but endOver
 	waiting   int                 // of those, waiting or flying
 	fates     [numEndFates]uint64
-}
-
-// notices is what one hub is to be told. It outlives the hub's outbox, which is another
-// one at another address.
-type notices struct {
-	hub  Hub           // where it is, or was
-	wake chan struct{} // capacity 1: the teller is to look again
-
-	later   []ripening // in the order of their times
-	waiting map[*end]struct{}
-	since   time.Time // when the first of them came
-	flying  int       // ends in the request under way
-	most    int       // in a request
-	hurry   bool      // samples wait
-
-	failures int // in a row
-	retryAt  time.Time
-	parked   bool      // failed, and is not tried again before a probe succeeds if the hub is down
-	tried    bool      // failed since the router was closed
-	patience time.Time // until when samples wait, once they do; zero when the hub was told something
-
-	deaf   time.Time // does not know of ends, until then
-	leftAt time.Time // of the ring; zero while it is in it
-	manned bool      // has a teller
-	gone   bool      // nobody tells it anything any more
-}
-
-// signal wakes the teller.
-func (n *notices) signal() {
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-}
-
-// noticesLocked returns those for a hub that is in the ring.
-func (r *router) noticesLocked(hub Hub) *notices {
-	n := r.ends.hubs[hub.Name]
-	if n == nil {
-		n = &notices{wake: make(chan struct{}, 1), waiting: map[*end]struct{}{}, most: endsAtOnce}
-		r.ends.hubs[hub.Name] = n
-	}
-	if n.hub.URL != hub.URL || !n.leftAt.IsZero() {
-		n.startAnew()
-	}
-	n.hub, n.leftAt = hub, time.Time{}
-	return n
-}
-
-// startAnew forgets all failures: this is another program, or it was away.
-func (n *notices) startAnew() {
-	n.failures, n.retryAt, n.parked, n.patience, n.deaf, n.most = 0, time.Time{}, false, time.Time{}, time.Time{}, endsAtOnce
-	n.signal()
-}
-
-// formerLocked notes that a hub has left the ring.
-func (r *router) formerLocked(name string, now time.Time) {
-	if n := r.ends.hubs[name]; n != nil && n.leftAt.IsZero() {
-		n.leftAt = now
-		n.signal()
-	}
-}
-
-// man reports whether the notices of an outbox have no teller, and that they have one now.
-func (r *router) man(o *outbox) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.cfg.NoEnds || o.notices.manned {
-		return false
-	}
-	o.notices.manned = true
-	return true
-}
-
-// stayLocked returns where a gateway is, or nil if there is no room to remember it.
-func (r *router) stayLocked(key string) *stay {
-	if s := r.ends.stays[key]; s != nil {
-		return s
-	}
-	size := len(key) + stayOverhead
-	if !r.makeRoomForStayLocked(size) {
-		return nil
-	}
-	s := &stay{key: strings.Clone(key)} // the caller's may be a part of something large
-	r.ends.stays[s.key] = s
-	r.ends.stayBytes += size
-	return s
-}
-
-// makeRoomForStayLocked looks at a few only: those that have an end stay.
-func (r *router) makeRoomForStayLocked(size int) bool {
-	const few = 8
-	looked := 0
-	for key, s := range r.ends.stays {
-		if r.ends.stayBytes+size <= maxStayBytes || looked == few {
-			break
-		}
-		looked++
-		if len(s.left) == 0 {
-			delete(r.ends.stays, key)
-			r.ends.stayBytes -= len(key) + stayOverhead
-		}
-	}
-	return r.ends.stayBytes+size <= maxStayBytes
-}
-
-// arrivedLocked notes that a hub acknowledged a parcel.
-func (r *router) arrivedLocked(o *outbox, p *parcel) {
-	if r.cfg.NoEnds {
-		return
-	}
-	here := o.notices
-	s := r.stayLocked(p.key)
-	if s == nil || s.at == here && len(s.left) == 0 { // as nearly always
-		return
-	}
-	if s.at != here {
-		if s.at != nil && s.at.hub.Name != here.hub.Name {
-			r.openEndLocked(s, s.at)
-		}
-		s.at = here
-	}
-	for _, e := range slices.Clone(s.left) {
-		switch {
-		case e.to.hub.Name == here.hub.Name:
-			r.finishEndLocked(e, endOvertaken)
-		case e.state == endOpen:
-			e.at = min(e.at, p.oldest)
-			r.queueEndLocked(e, time.Now())
-		default:
-			e.at = min(e.at, p.oldest)
-		}
-	}
-}
-
-// doubted notes that a hub may have taken parcels in, though it did not say so.
-func (r *router) doubted(o *outbox, part []*parcel) {
-	if r.cfg.NoEnds {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range part {
-		if s := r.stayLocked(p.key); s != nil && s.at != o.notices {
-			r.openEndLocked(s, o.notices)
-		}
-	}
 }
 
 // openEndLocked makes an end that is not to be told yet, if there is none for that hub.
@@ -397,108 +225,6 @@ func (r *router) endsFirstLocked(o *outbox, l *lane, now time.Time) time.Duratio
 	return 0
 }
 
-// line is an end as it is told.
-type line struct {
-	end *end
-	at  int64
-}
-
-// nextTell decides what the teller of n does. With transmit come the hub and what to tell it.
-func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []line, wait time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	wait = -1
-	if !n.leftAt.IsZero() {
-		if wait = n.leftAt.Add(formerTime).Sub(now); wait <= 0 {
-			r.forgetHubLocked(n)
-			return stop, Hub{}, nil, 0
-		}
-	}
-	r.ripenLocked(n, now, r.closed)
-	if len(n.later) > 0 {
-		wait = soonest(wait, n.later[0].due.Sub(now))
-	}
-	if len(n.waiting) == 0 {
-		return sleep, Hub{}, nil, wait
-	}
-	if o := r.byName[n.hub.Name]; n.parked && o != nil && o.down && !r.closed {
-		return sleep, Hub{}, nil, wait
-	}
-	ready := n.retryAt.Sub(now)
-	if !r.closed && !n.hurry && len(n.waiting) < n.most {
-		ready = max(ready, n.since.Add(r.cfg.BatchWait).Sub(now))
-	}
-	if ready > 0 {
-		return sleep, Hub{}, nil, soonest(wait, ready)
-	}
-	size := 0
-	for e := range n.waiting {
-		size += longestLine(e.of.key)
-		if len(lines) == n.most || size > endsBytes {
-			break
-		}
-		delete(n.waiting, e)
-		e.state = endFlying
-		lines = append(lines, line{e, e.at})
-	}
-	n.flying = len(lines)
-	n.hurry = false
-	return transmit, n.hub, lines, 0
-}
-
-// forgetHubLocked gives up a hub that left the ring.
-func (r *router) forgetHubLocked(n *notices) {
-	n.gone = true
-	delete(r.ends.hubs, n.hub.Name)
-	r.ripenLocked(n, time.Time{}, true)
-	for e := range n.waiting {
-		r.finishEndLocked(e, endDropped)
-	}
-	r.checkDrainedLocked()
-}
-
-// landedEnds notes how a request ended.
-func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n.flying = 0
-	for _, l := range lines {
-		if e := l.end; e.state == endFlying { // or it was put off, or overtaken
-			if fate, ok := res.fate(len(lines)); ok {
-				r.finishEndLocked(e, fate)
-			} else {
-				r.waitLocked(e, now)
-			}
-		}
-	}
-	switch res.heard {
-	case heardAll:
-		n.failures, n.retryAt, n.parked, n.patience = 0, time.Time{}, false, time.Time{}
-		n.most = min(2*n.most, endsAtOnce)
-	case heardUnknown:
-		n.deaf = now.Add(deafTime)
-		r.ripenLocked(n, now, true)
-		for e := range n.waiting {
-			r.finishEndLocked(e, endUnsupported)
-		}
-	case heardFailure:
-		n.failures++
-		n.retryAt = now.Add(max(res.wait, backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random)))
-		n.parked, n.tried = true, r.closed
-		n.most = max(n.most/2, fewestEnds)
-	case heardNothing: // the one that is at fault is found by halving, as among samples
-		n.failures++
-		n.retryAt = now.Add(backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random))
-		n.tried = r.closed
-		n.most = max(min(n.most, len(lines))/2, 1)
-	case heardCut:
-	}
-	if o := r.byName[n.hub.Name]; o != nil {
-		o.signal() // samples may have waited for this
-	}
-	r.checkDrainedLocked()
-}
-
 // hurryEndsLocked has all be told now, since the router is closed.
 func (r *router) hurryEndsLocked() {
 	for _, n := range r.ends.hubs {
@@ -559,6 +285,3 @@ func (r *router) endsSnapshotLocked(now time.Time) endsSnapshot {
 	slices.Sort(s.deaf)
 	return s
 }
-
-// longestLine is how long the line of an end may be.
-func longestLine(key string) int { return 3*len(key) + len(" -9223372036854775808\n") }

@@ -1,0 +1,40 @@
+package exporter
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// What is remembered is bounded, in gateways and in ends.
+func TestEndsAreBounded(t *testing.T) {
+	r, all := crowdedRouter(t, 2, 0, nil)
+	from, to := all[0], all[1]
+	from.notices.manned = true
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := func(i int) string { return fmt.Sprintf("gateway-%092d", i) }
+	const most = maxStayBytes / (100 + stayOverhead)
+	for i := range 2 * most {
+		r.arrivedLocked(from, &parcel{key: key(i), oldest: 5})
+	}
+	assert.Len(t, r.ends.stays, most)
+	for id := range r.ends.stays {
+		r.arrivedLocked(to, &parcel{key: id, oldest: 6})
+	}
+	assert.Equal(t, most, r.ends.waiting)
+	r.arrivedLocked(from, &parcel{key: key(3 * most), oldest: 7})
+	assert.Nil(t, r.ends.stays[key(3*most)], "those with an end are not forgotten")
+
+	for id := range r.ends.stays {
+		for i := range 3 {
+			r.openEndLocked(r.ends.stays[id], &notices{hub: Hub{Name: strconv.Itoa(i)}})
+		}
+	}
+	assert.Equal(t, maxEnds, r.ends.known)
+	assert.EqualValues(t, 4*most-maxEnds, r.ends.fates[endDropped])
+	r.giveUpEndsLocked()
+	assert.Zero(t, r.ends.waiting)
+}
