@@ -28,6 +28,7 @@ func TestSizeCountsWhatIsKept(t *testing.T) {
 	assert.Equal(t, want, p.size())
 	p.release()
 	assert.Equal(t, want, p.size(), "what was added can be taken off")
+	p.release() // again: nothing happens
 }
 
 // What goes into requests, given as letters: one per gateway, with what the parcel

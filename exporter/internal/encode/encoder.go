@@ -31,7 +31,7 @@ const (
 // that makes this free of allocations per sample; get one from New and give it
 // back with Release. It is one goroutine's.
 type Encoder struct {
-	// Bodies are what was written, whoever takes them over releases them.
+	// Bodies are what was written. Whoever takes them over releases them.
 	Bodies []*wire.Body
 	// LeftOut is what could not be written, the first MaxLeftOut entries at most.
 	LeftOut []LeftOut
