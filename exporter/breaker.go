@@ -164,7 +164,7 @@ func (r *router) paceLocked(o *outbox, now time.Time) float64 {
 	if now.Sub(o.pace.since) > sparedBackoffs*r.cfg.MaxBackoff {
 		usual = max(usual, total*r.standInLocked(o))
 	}
-	return r.cfg.CatchUp * usual
+	return max(r.cfg.CatchUp*usual, leastPace(usual, now.Sub(o.pace.since)))
 }
 
 // sparedBackoffs is for how long a hub that returned is spared the load of

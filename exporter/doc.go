@@ -29,7 +29,8 @@
 //
 // A hub that fails is stepped over until it says on /-/ready that it is ready and takes
 // a push of nothing, and then gets one request at a time until it has taken one. What has piled up for it comes
-// at less than twice the rate at which samples are submitted for it anyway.
+// at less than twice the rate at which samples are submitted for it anyway: what is fresh
+// first, and of the gateways with a backlog one after the other.
 //
 // When another hub acknowledges a gateway's samples than before, the one that it left is
 // told since when, and ends its series there: by a teller for each hub, so that samples

@@ -129,11 +129,7 @@ func TestAllHubsDown(t *testing.T) {
 		pass(30 * time.Second)
 		assert.Equal(t, 50*30, h.count("samples_delivered_total", "hub-1"))
 		assert.Zero(t, h.count("queue_samples"))
-		last := 0
-		for _, line := range f["hub-1"].lines() {
-			assert.GreaterOrEqual(t, valueOf(line), last, "the oldest of all gateways first")
-			last = valueOf(line)
-		}
+		inOrder(t, "hub-1", f["hub-1"].lines())
 		require.NoError(t, h.stop())
 		h.balanced()
 	})

@@ -24,6 +24,7 @@ type lane struct {
 
 	at      *outbox   // where it waits, or nil
 	place   int       // in at.waiting or at.held, or -1
+	young   int       // in at.young, or -1
 	until   time.Time // it is in at.held before
 	crowded bool      // the hub that was asked last takes no more of this gateway
 
@@ -159,6 +160,34 @@ type heldHeap struct{ laneHeap }
 // Less implements heap.Interface.
 func (h heldHeap) Less(i, j int) bool { return h.laneHeap[i].until.Before(h.laneHeap[j].until) }
 
+// youngHeap has the lane first whose oldest parcel is the youngest.
+type youngHeap []*lane
+
+func (h youngHeap) Len() int           { return len(h) }
+func (h youngHeap) Less(i, j int) bool { return h[i].first.seq > h[j].first.seq }
+
+func (h youngHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].young, h[j].young = i, j
+}
+
+// Push implements heap.Interface.
+func (h *youngHeap) Push(x any) {
+	l := x.(*lane)
+	l.young = len(*h)
+	*h = append(*h, l)
+}
+
+// Pop implements heap.Interface.
+func (h *youngHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	l.young = -1
+	return l
+}
+
 // enterLocked makes the lane wait in o, if it is not busy and has something.
 func (l *lane) enterLocked(o *outbox) {
 	if l.first != nil && l.busy == 0 {
@@ -179,6 +208,7 @@ func (l *lane) joinLocked(o *outbox) {
 	o.samples += l.samples
 	if l.until.IsZero() {
 		heap.Push(&o.waiting, l)
+		l.rankLocked()
 	} else {
 		heap.Push(&o.held, l)
 		o.heldBytes += l.bytes
@@ -193,6 +223,9 @@ func (l *lane) leaveLocked() {
 	}
 	if l.until.IsZero() {
 		heap.Remove(&o.waiting, l.place)
+		if l.young >= 0 {
+			heap.Remove(&o.young, l.young)
+		}
 	} else {
 		heap.Remove(&o.held, l.place)
 		o.heldBytes -= l.bytes
@@ -200,4 +233,24 @@ func (l *lane) leaveLocked() {
 	o.bytes -= l.bytes
 	o.samples -= l.samples
 	l.at = nil
+}
+
+// rankLocked puts a lane that waits into the order in which a hub catches up, if it does or
+// will.
+func (l *lane) rankLocked() {
+	if o := l.at; l.young < 0 && l.until.IsZero() && (o.down || o.pace.on) {
+		heap.Push(&o.young, l)
+	}
+}
+
+// fixLocked puts a lane in its places of which a parcel was taken.
+func (l *lane) fixLocked() {
+	if l.first == nil {
+		l.leaveLocked()
+		return
+	}
+	heap.Fix(&l.at.waiting, l.place)
+	if l.young >= 0 {
+		heap.Fix(&l.at.young, l.young)
+	}
 }

@@ -1,7 +1,6 @@
 package exporter
 
 import (
-	"container/heap"
 	"sync/atomic"
 	"time"
 
@@ -15,16 +14,17 @@ type outbox struct {
 	coding push.Coding
 	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
-	waiting   laneHeap // lanes with something to send, the oldest first
-	held      heldHeap // lanes of gateways that the hub refused, until their time
-	bytes     int      // the bodies of both
-	samples   int      // of both
-	heldBytes int      // the bodies of held
-	flights   int      // requests under way
-	current   int      // of those, with a request since the hub was found alive
-	urgentTo  uint64   // somebody waits for the answer to what is older: no waiting for others
-	retired   bool     // left the ring; its senders end
-	weight    float64  // of the hub in the ring, which may change
+	waiting   laneHeap  // lanes with something to send, the oldest first
+	young     youngHeap // of waiting, those that came since the hub was last found down
+	held      heldHeap  // lanes of gateways that the hub refused, until their time
+	bytes     int       // the bodies of both
+	samples   int       // of both
+	heldBytes int       // the bodies of held
+	flights   int       // requests under way
+	current   int       // of those, with a request since the hub was found alive
+	urgentTo  uint64    // somebody waits for the answer to what is older: no waiting for others
+	retired   bool      // left the ring; its senders end
+	weight    float64   // of the hub in the ring, which may change
 
 	told     atomic.Bool            // the log says that the hub is down
 	calls    atomic.Pointer[string] // by which name the hub calls itself, nil unless it is another than ours for it
@@ -92,7 +92,7 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 	if head == nil || o.trial && o.current > 0 {
 		return sleep, flight{}, wait
 	}
-	if ready := r.readyInLocked(o, head.first, now); ready > 0 {
+	if ready := r.readyInLocked(o, now); ready > 0 {
 		return sleep, flight{}, soonest(wait, ready)
 	}
 	limit := r.cfg.BatchBytes
@@ -158,7 +158,8 @@ func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 
 // readyInLocked returns how long the parcels that wait may do so, for others to
 // share their request. 0 means that they are to be sent now.
-func (r *router) readyInLocked(o *outbox, oldest *parcel, now time.Time) time.Duration {
+func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
+	oldest := o.waiting[0].first
 	if o.bytes-o.heldBytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) {
 		return 0
 	}
@@ -190,12 +191,7 @@ func (r *router) takeLocked(o *outbox, f *flight, now time.Time) {
 		p := l.popLocked()
 		o.bytes -= p.bytes
 		o.samples -= p.samples
-		if l.first == nil {
-			heap.Pop(&o.waiting)
-			l.at = nil
-		} else {
-			heap.Fix(&o.waiting, 0)
-		}
+		l.fixLocked()
 		l.busy++
 		r.occupyLocked(p)
 		size += p.bytes

@@ -18,9 +18,23 @@ const (
 	// slowestPace is the least that a hub which catches up is sent, in bytes
 	// per second, so that a few gateways' backlog does not take for ever.
 	slowestPace = 16 << 10
+	// idlePace is how much less than that is submitted, in bytes per second, by a controller that only
+	// empties its queue: nothing that its pace could be a multiple of.
+	idlePace = slowestPace / 16
+	// idleStep is in which time its pace doubles, up to fastestIdle, until the hub refuses something.
+	idleStep    = 10 * time.Second
+	fastestIdle = 4 << 20
 	// fastestPace bounds what is computed with; no hub takes as much.
 	fastestPace = 16 << 30
 )
+
+// leastPace is the least that a hub is sent which has been catching up for a while.
+func leastPace(usual float64, since time.Duration) float64 {
+	if usual >= idlePace {
+		return slowestPace
+	}
+	return min(slowestPace*math.Exp2(since.Seconds()/idleStep.Seconds()), fastestIdle)
+}
 
 // meter estimates how much arrives per second: the average over all time, of
 // which the past counts less and less (an exponentially weighted average, with
@@ -94,7 +108,6 @@ func (p *pace) allow(perSecond float64, now time.Time) (bytes int, wait time.Dur
 	if !(perSecond < fastestPace) { // so that NaN, which is 0 times infinity, is none
 		perSecond = fastestPace
 	}
-	perSecond = max(perSecond, slowestPace)
 	p.tokens = min(p.tokens+perSecond*now.Sub(p.last).Seconds(), perSecond)
 	p.last = now
 	step := paceStep * perSecond

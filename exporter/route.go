@@ -2,12 +2,14 @@ package exporter
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
 	"time"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // Where a lane goes, and what a change of the ring or of the living hubs moves.
@@ -65,6 +67,7 @@ func (r *router) settleLocked(l *lane, m *moves) (moved bool) {
 	o := l.at
 	to := r.routeLocked(l.key)
 	if to == o {
+		l.rankLocked()
 		return false
 	}
 	l.leaveLocked()
@@ -75,14 +78,23 @@ func (r *router) settleLocked(l *lane, m *moves) (moved bool) {
 	return true
 }
 
-// headLocked returns the lane of which o sends something next. Strays on the way to it are
-// moved, and if they are many it returns nil before it has found one.
+// headLocked returns the lane of which o sends something next: the one with the oldest parcel. A hub
+// that catches up gets the one whose oldest parcel is the youngest: what is fresh first, and
+// of those with a backlog one after the other, so that more and more are up to date. All are when it has caught
+// up, in the same time. But while the disk is full it is the oldest one: what is oldest there shares its
+// segments, and only a segment of which all is done makes room.
+//
+// Strays on the way to it are moved, and if they are many it returns nil before it has found one.
 func (r *router) headLocked(o *outbox) *lane {
 	for range lanesAtOnce {
 		if len(o.waiting) == 0 {
 			return nil
 		}
-		if l := o.waiting[0]; r.unchecked == 0 || !r.settleLocked(l, nil) {
+		l := o.waiting[0]
+		if o.pace.on && len(o.young) > 0 && !errors.Is(r.diskError, spool.ErrFull) {
+			l = o.young[0]
+		}
+		if r.unchecked == 0 || !r.settleLocked(l, nil) {
 			return l
 		}
 	}

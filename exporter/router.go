@@ -150,7 +150,7 @@ func (r *router) memoryLocked() int { return r.inMemory.bytes + r.onDisk.bytes }
 func (r *router) laneLocked(key string) *lane {
 	l, ok := r.lanes[key]
 	if !ok {
-		l = &lane{key: key, place: -1}
+		l = &lane{key: key, place: -1, young: -1}
 		r.rememberLocked(l)
 	}
 	return l

@@ -184,6 +184,11 @@ func checkRouter(r *router) (faults []string) {
 	waiting := map[*lane]*outbox{}
 	for _, o := range append(slices.Clone(r.outboxes), r.limbo) {
 		bytes, samples := 0, 0
+		for i, l := range o.young {
+			if up := (i - 1) / 2; l.young != i || l.at != o || l.place < 0 || i > 0 && l.first.seq > o.young[up].first.seq {
+				fault("lane %q is not the youngest of those below it, at %d", l.key, i)
+			}
+		}
 		for i, l := range append(slices.Clone(o.waiting), o.held.laneHeap...) {
 			if waiting[l] != nil {
 				fault("lane %q waits twice", l.key)
