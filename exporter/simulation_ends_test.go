@@ -20,6 +20,8 @@ type known struct {
 	ended   bool
 	marker  int64 // where, if it ended
 	excused bool  // the exporter cannot know that there is something to be told
+	telling int   // requests that say that it left, and that somebody waits for
+	late    bool  // ended by one that had been given up: until its next samples
 }
 
 // knownLocked returns what a hub has of a gateway, nil if it has nothing.
@@ -36,7 +38,7 @@ func (l *ledger) keepLocked(hub string, r *report) {
 		l.hubs[hub][r.gateway] = k
 	}
 	if at := firstTimestamp + int64(r.id); !k.ended || at > k.marker {
-		k.last, k.ended = max(k.last, at), false
+		k.last, k.ended, k.late = max(k.last, at), false, false
 	}
 	if !r.flying { // nobody expects it any more
 		k.excused = true
@@ -51,6 +53,9 @@ func (l *ledger) end(hub string, ends []exportertest.End) {
 	for _, e := range ends {
 		if k := l.knownLocked(hub, e.Gateway); k != nil && !k.ended {
 			k.ended, k.marker = true, max(e.Timestamp-1, k.last+1)
+			if k.late = k.telling == 0; k.late {
+				l.seen["told after it was given up"]++
+			}
 			l.noteLocked("%s ends %q at %d", hub, e.Gateway, k.marker-firstTimestamp)
 		}
 	}
@@ -93,6 +98,9 @@ func (l *ledger) tells(hub string, lines []byte) {
 			l.breaksLocked("%s is told %q", hub, line)
 			continue
 		}
+		if k := l.knownLocked(hub, gateway); k != nil {
+			k.telling++
+		}
 		b, r := l.bookLocked(gateway), l.reports[at]
 		switch {
 		case b.home == hub:
@@ -109,6 +117,19 @@ func (l *ledger) tells(hub string, lines []byte) {
 	}
 }
 
+// told notes that nobody waits any more for a hub to hear these lines. It may hear them still.
+func (l *ledger) told(hub string, lines []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range bytes.Lines(lines) {
+		id, _, _ := bytes.Cut(line, []byte{' '})
+		gateway, _ := url.QueryUnescape(string(id))                      // tells has seen to it
+		if k := l.knownLocked(hub, gateway); k != nil && k.telling > 0 { // or the hub has forgotten all since
+			k.telling--
+		}
+	}
+}
+
 // checkEnds checks, when all is over and well, that each gateway goes on at the hub that has
 // its newest samples, and has ended at all others. It does not check that last thing if
 // the exporter says that a hub could not be told.
@@ -120,7 +141,7 @@ func (l *ledger) checkEnds(allTold bool) {
 			home := l.bookLocked(gateway).home
 			switch {
 			case home == "" || k.excused:
-			case home == hub && k.ended:
+			case home == hub && k.ended && !k.late:
 				l.breaksLocked("%q is at %s, and has ended there", gateway, hub)
 			case home != hub && !k.ended && allTold:
 				l.breaksLocked("%q is at %s, and has not ended at %s", gateway, home, hub)
@@ -182,6 +203,7 @@ func (w *watchedTransport) tellEnds(req *http.Request) (*http.Response, error) {
 	}
 	w.ledger.tells(host, lines)
 	resp, err := w.inner.RoundTrip(req)
+	w.ledger.told(host, lines)
 	answer := fmt.Sprint(err)
 	if err == nil {
 		answer = strconv.Itoa(resp.StatusCode)

@@ -89,7 +89,7 @@ var situations = []string{
 	"disk locked", "disk full", "disk fails", "disk well", "spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
 	"hub told", "end told", "end unsupported", "end overtaken", "ends fail", "ended where it left", "arrived after it was given up",
 	"answer of a stranger 200", "answer of a stranger 204", "answer of a stranger 302", "answer of a stranger 400", "answer of a stranger 404",
-	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: no answer",
+	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: no answer", "told after it was given up",
 }
 
 // maxHubs bounds how many rings there are.
