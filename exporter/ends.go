@@ -28,7 +28,7 @@ import (
 //  4. Else an end is told EndsDelay after it came to be. The new hub's server has the gateway's first
 //     samples by then; told at once, the old one's series might end before anybody can see the new one's.
 //  5. If the hub acknowledges these samples the gateway lives there, and the end that was put
-//     off is dropped: it is overtaken. If another hub does, it is told as before.
+//     off is dropped: it is overtaken. If another hub does, or the hub refuses them, it is told as before.
 //
 // So the ends of a gateway are told in the order of its moves, and one that is no longer
 // true never, but where a hub goes on with a request that was given up (endsTimeout): then
@@ -97,6 +97,20 @@ type ends struct {
 	known     int                 // ends in any state but endOver
 	waiting   int                 // of those, waiting or flying
 	fates     [numEndFates]uint64
+}
+
+// stillGoneLocked lets an end be told after all that was put off for samples which the hub
+// refused: nothing of the gateway is under way to it, and there may never be any again.
+func (r *router) stillGoneLocked(o *outbox, key string) {
+	s := r.ends.stays[key]
+	if s == nil {
+		return
+	}
+	for _, e := range slices.Clone(s.left) {
+		if e.to == o.notices && e.state == endOpen && e.at != noTime {
+			r.queueEndLocked(e, time.Now())
+		}
+	}
 }
 
 // openEndLocked makes an end that is not to be told yet, if there is none for that hub.

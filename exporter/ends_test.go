@@ -429,3 +429,30 @@ func TestOldestOfARestoredParcel(t *testing.T) {
 	assert.Equal(t, p.oldest, got.oldest)
 	assert.Equal(t, int64(1000), got.oldest)
 }
+
+// Samples that a hub refuses do not bring their gateway back there: it is told after all
+// that the gateway left, though nothing of it comes again.
+func TestEndIsToldWhenTheHubRefusesWhoReturns(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(2)
+		h := start(t, f, func(c *Config) { c.EndsDelay = time.Minute })
+		gw := h.gatewaysOn("hub-0", 1)[0]
+		h.submit(1, gw)
+		pass(time.Second)
+		f["hub-0"].kill()
+		h.submit(2, gw)
+		pass(time.Second)
+		f["hub-0"].revive()
+		pass(10 * time.Second)
+		f["hub-0"].poison = "} 3 "
+		f["hub-0"].ended = reply{status: http.StatusServiceUnavailable}
+		h.submit(3, gw)
+		pass(10 * time.Second)
+		require.Equal(t, 1, h.count("samples_dropped_total", "rejected_400"))
+		f["hub-0"].ended = reply{}
+		pass(5 * time.Minute)
+		require.Len(t, f["hub-0"].heard(), 1)
+		assert.Contains(t, f["hub-0"].heard()[0], gw)
+		require.NoError(t, h.stop())
+	})
+}

@@ -259,6 +259,9 @@ func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 	l := p.lane
 	r.settledLocked(p)
 	r.freeLocked(l)
+	if l.busy == 0 {
+		r.stillGoneLocked(o, l.key)
+	}
 }
 
 // damaged drops a parcel that could not be read from disk again.

@@ -42,7 +42,7 @@ func (s *schedule) mischief() {
 		header.Set("Retry-After", strconv.Itoa(rnd.IntN(20)*rnd.IntN(4)))
 	}
 	gateway := s.names[rnd.IntN(len(s.names))]
-	switch rnd.IntN(36) {
+	switch rnd.IntN(38) {
 	case 0, 1:
 		seen("kill")
 		s.net.kill(name)
@@ -97,6 +97,9 @@ func (s *schedule) mischief() {
 		s.deafen(name)
 	case 27:
 		s.replace(name)
+	case 32, 33: // it answers late, for long, and does not fail
+		seen("slow for long")
+		hub.Always(exportertest.Reply{Delay: time.Duration(rnd.Int64N(int64(s.cfg.PushTimeout)))})
 	case 28, 29:
 		s.breakDisk("disk full", false, true, false)
 	case 30:

@@ -79,7 +79,7 @@ func TestSimulation(t *testing.T) {
 const fullRun = 5000
 
 var situations = []string{
-	"kill", "start", "stop", "freeze", "thaw", "name gone", "slow", "hang", "lost acknowledgement", "cut body", "kept and failed",
+	"kill", "start", "stop", "freeze", "thaw", "name gone", "slow", "slow for long", "hang", "lost acknowledgement", "cut body", "kept and failed",
 	"answer 200", "answer 302", "answer 400", "answer 413", "answer 415", "answer 422", "answer 429", "answer 500", "answer 503", "no answer",
 	"poison", "gateway refused by its hub", "halved", "gzip", "gzip taken back", "arrived again", "parcel beyond BatchBytes",
 	"hub alive again", "probe failed", "trial failed", "hub catching up", "failover", "all hubs down",
