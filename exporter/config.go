@@ -74,11 +74,10 @@ const (
 	// at a hub's address is no receiver: samples go to the next one.
 	HubsOnly Receivers = iota
 	// HubsAndOthers also believes answers that are to the letter those of
-	// prometheus-edge-hub 1.1 and Pushgateway 1.11: an empty 200 or 202 without a
-	// type takes samples, a 400 with a parser's words refuses them. (A Pushgateway
-	// takes samples with timestamps only with --push.disable-consistency-check, and at
-	// a URL that ends in /metrics/job.) A program that answers all pushes so and
-	// throws them away is not noticed.
+	// prometheus-edge-hub 1.1: an empty 200 without a type takes samples, a 400 with its
+	// parser's words refuses them. A program that answers all pushes so and throws them
+	// away is not noticed. A Pushgateway takes no samples with timestamps, and is never
+	// believed.
 	HubsAndOthers
 )
 
