@@ -36,7 +36,7 @@ type parcel struct {
 
 // What managing a parcel takes, in bytes: the struct, the body's and a lane.
 const (
-	parcelOverhead  = 400
+	parcelOverhead  = 480
 	spilledOverhead = 300 // of a parcel that is on disk
 )
 
