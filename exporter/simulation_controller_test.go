@@ -30,9 +30,6 @@ func (s *schedule) activity() {
 		s.flush(time.Duration(rnd.IntN(8000)) * time.Millisecond)
 	case 3:
 		return
-	default:
-		items, reports := s.draw(s.names)
-		s.submit(items, reports)
 	case 5, 6: // of one gateway, which is nobody else's affair
 		items, reports := s.draw(s.names[rnd.IntN(len(s.names)):][:1])
 		innocent := s.innocent(items)
@@ -42,6 +39,9 @@ func (s *schedule) activity() {
 			s.ledger.breaks("neither the hub nor the gateway has its part of the queue: %v", err)
 		}
 		s.submitted(err, reports)
+	default:
+		items, reports := s.draw(s.names)
+		s.submit(items, reports)
 	}
 }
 

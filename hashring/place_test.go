@@ -12,7 +12,7 @@ import (
 // What Assign did is written down as the keys that left their owners, and anybody can do it again, whatever
 // kind of ring it was done to.
 func TestPlaceRepeatsAssign(t *testing.T) {
-	table, err := FromTable(hubs(5), func(nodes []Node) ([]int, error) { return []int{0, 1, 2, 3, 4, 0, 0}, nil })
+	table, err := FromTable(hubs(5), func([]Node) ([]int, error) { return []int{0, 1, 2, 3, 4, 0, 0}, nil })
 	require.NoError(t, err)
 	for name, ring := range map[string]*Ring{"rendezvous": mustNew(t, hubs(5)), "table": table} {
 		loads := fleet(1, 347)
