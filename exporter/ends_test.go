@@ -444,12 +444,16 @@ func TestEndIsToldWhenTheHubRefusesWhoReturns(t *testing.T) {
 		pass(time.Second)
 		f["hub-0"].revive()
 		pass(10 * time.Second)
-		f["hub-0"].poison = "} 3 "
-		f["hub-0"].ended = reply{status: http.StatusServiceUnavailable}
+		change := func(poison string, ended reply) {
+			f["hub-0"].mu.Lock()
+			defer f["hub-0"].mu.Unlock()
+			f["hub-0"].poison, f["hub-0"].ended = poison, ended
+		}
+		change("} 3 ", reply{status: http.StatusServiceUnavailable})
 		h.submit(3, gw)
 		pass(10 * time.Second)
 		require.Equal(t, 1, h.count("samples_dropped_total", "rejected_400"))
-		f["hub-0"].ended = reply{}
+		change("} 3 ", reply{})
 		pass(5 * time.Minute)
 		require.Len(t, f["hub-0"].heard(), 1)
 		assert.Contains(t, f["hub-0"].heard()[0], gw)
