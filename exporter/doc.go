@@ -1,5 +1,6 @@
 // Package exporter spreads the metrics of a fleet of gateways over many hubs.
-// It is embedded in a controller: Submit takes metrics in, Run sends them.
+// It is embedded in a controller: Start, Submit whatever gateways report, and Close at the end.
+// (Or New and Run, for who runs his goroutines in a group.)
 //
 // # The life of a sample
 //
@@ -58,7 +59,7 @@
 //   - With Config.SpoolDir a restart loses nothing. A disk that is locked, full or fails
 //     takes nothing with it: what is not safely there stays in memory. If SpoolDir can only be
 //     read later, what an earlier Run left there arrives after what was submitted before then.
-//   - Run owns every goroutine and returns when all have ended.
+//   - Run owns every goroutine and returns when all have ended, and so does Close.
 //
 // # The account
 //
@@ -92,6 +93,7 @@
 //
 //	config.go     Config, its defaults and its validation
 //	exporter.go   New, Submit, Push, Flush, Run
+//	start.go      Start and Close: New with a Run of its own
 //	membership.go who says who the hubs are
 //	gather.go     the controller's own metrics
 //	status.go     the status page; report.go: what it says

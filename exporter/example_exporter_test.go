@@ -41,6 +41,43 @@ func ExampleNew() {
 	// Output: hubring_exporter_ring_hubs 2
 }
 
+// An exporter that sends until it is closed.
+func ExampleStart() {
+	hub, url, stopHub := startHub()
+	defer stopHub()
+	e, err := exporter.Start(exporter.Config{Hubs: []exporter.Hub{{URL: url}}})
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	if err := e.Submit(ctx, report("gw-0017")); err != nil {
+		log.Print(err)
+	}
+	if err := e.Close(ctx); err != nil {
+		log.Print(err)
+	}
+	show(hub)
+	// Output: load{gatewayID="gw-0017",networkID="net1"} 0.5
+}
+
+// A stop that may not take longer than the orchestrator's patience, and says what it cost.
+func ExampleExporter_Close() {
+	e, err := exporter.Start(exporter.Config{Hubs: []exporter.Hub{{URL: "http://127.0.0.1:1"}}}) // nobody is there
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	if err := e.Submit(ctx, report("gw-0017")); err != nil {
+		log.Print(err)
+	}
+	patience, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	if lost, ok := errors.AsType[*exporter.UndeliveredError](e.Close(patience)); ok {
+		fmt.Println("samples lost:", lost.Samples)
+	}
+	// Output: samples lost: 1
+}
+
 // Two gateways report, and the hub gets both.
 func ExampleExporter_Submit() {
 	hub, url, stopHub := startHub()

@@ -60,6 +60,8 @@ type Exporter struct {
 	idle      func() // closes the idle connections of a transport of our own
 	ran       atomic.Bool
 
+	background *background // of an exporter of Start, or nil
+
 	// Who changes the ring is alone: New, and what Run guards by a mutex.
 	hubs   []Hub
 	placed atomic.Pointer[placement.Placement] // nil if there is none
@@ -249,10 +251,18 @@ func (e *Exporter) Flush(ctx context.Context) error {
 //
 // A SpoolDir that cannot be used, or fails, ends nothing: samples stay in memory, and it is
 // tried again (hubring_exporter_spool_up). Run may be called once; another call returns an error.
+//
+// Wait for it before the process ends: what is queued is lost otherwise. Who has no group of
+// goroutines that it could be one of uses Start and Close.
 func (e *Exporter) Run(ctx context.Context) error {
 	if e.ran.Swap(true) {
-		return errors.New("exporter: Run was called before: make another exporter with New")
+		return errors.New("exporter: Run was called before, or the exporter is Start's: make another one with New")
 	}
+	return e.run(ctx, context.Background())
+}
+
+// run is Run, but for the check. It does not go on sending when hurry has ended.
+func (e *Exporter) run(ctx, hurry context.Context) error {
 	disk := newSpooler(&e.cfg, e.router, e.limits)
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
@@ -296,6 +306,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 	e.router.close(cut)
 	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
 	defer deadline.Stop()
+	defer context.AfterFunc(hurry, cut)()
 	sending.Wait()
 	telling.Wait()
 	cut()
