@@ -178,8 +178,9 @@ type Config struct {
 	CatchUp float64
 
 	// Transport carries the requests. The default is one of the exporter's
-	// own, with http.DefaultTransport's settings. It must be safe for use by
-	// several goroutines.
+	// own, with http.DefaultTransport's settings; where that is not an *http.Transport any
+	// more, since the program has replaced it, it is http.DefaultTransport itself. It must be
+	// safe for use by several goroutines.
 	Transport http.RoundTripper
 	// Registerer takes the exporter's own metrics. They are not registered
 	// anywhere when it is nil.

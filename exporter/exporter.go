@@ -88,12 +88,23 @@ func New(cfg Config) (*Exporter, error) {
 		return nil, fmt.Errorf("exporter: %w", err)
 	}
 	if e.transport == nil {
-		own := http.DefaultTransport.(*http.Transport).Clone()
-		own.MaxIdleConnsPerHost = cfg.Senders + 2 // and a probe, and a teller
-		own.MaxIdleConns = 0
-		e.transport, e.idle = own, own.CloseIdleConnections
+		e.transport, e.idle = defaultTransport(cfg.Senders)
 	}
 	return e, nil
+}
+
+// defaultTransport returns what carries requests if the config does not say, and what closes
+// its idle connections. What an embedder has put in the place of net/http's own, which may be
+// any type, is used as it is.
+func defaultTransport(senders int) (transport http.RoundTripper, idle func()) {
+	common, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport, func() {}
+	}
+	own := common.Clone()
+	own.MaxIdleConnsPerHost = senders + 2 // and a probe, and a teller
+	own.MaxIdleConns = 0
+	return own, own.CloseIdleConnections
 }
 
 // setHubs makes the ring be of these hubs. It returns the outboxes that are new. After

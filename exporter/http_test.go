@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -77,4 +78,31 @@ func TestOverHTTP(t *testing.T) {
 	for _, got := range hub.types {
 		assert.Equal(t, "POST /metrics text/plain; version=0.0.4; charset=utf-8", got)
 	}
+}
+
+// roundTripper is a function as an http.RoundTripper.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// Who has replaced net/http's default transport by something of his own, for traces or
+// credentials, has it used for pushes, too.
+func TestDefaultTransportOfAnotherType(t *testing.T) {
+	hub := &recorder{}
+	server := httptest.NewServer(hub)
+	defer server.Close()
+	before := http.DefaultTransport
+	defer func() { http.DefaultTransport = before }()
+	var asked atomic.Int64
+	http.DefaultTransport = roundTripper(func(req *http.Request) (*http.Response, error) {
+		asked.Add(1)
+		return before.RoundTrip(req)
+	})
+	e, err := Start(Config{Hubs: []Hub{{URL: server.URL}}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	require.NoError(t, e.Submit(context.Background(), reports(1, "a")))
+	require.NoError(t, e.Close(context.Background()))
+	assert.Len(t, hub.lines, 1)
+	assert.Positive(t, asked.Load())
+	before.(*http.Transport).CloseIdleConnections()
 }
