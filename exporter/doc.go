@@ -45,7 +45,7 @@
 // # Promises
 //
 //   - Submit never touches the network, a disk or the logger, and never modifies the
-//     caller's metrics. The one mutex that it waits for is held for parts of a
+//     caller's metrics or keeps a string of theirs. A mutex that it waits for is held for parts of a
 //     millisecond, however many gateways are queued and whatever happens to hubs.
 //   - Memory is bounded by Config.MaxQueueBytes, and a few requests per hub. When
 //     it is full Submit takes nothing in and returns ErrQueueFull, or the oldest
@@ -98,6 +98,7 @@
 //	gather.go     the controller's own metrics
 //	status.go     the status page; report.go: what it says
 //
+//	keys.go       one copy of each gateway's ID
 //	parcel.go     one gateway's samples on their way: in the queue, on disk
 //	rejected.go   the error that says which samples were left out; reason.go: why
 //

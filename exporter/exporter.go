@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,6 +53,7 @@ func (e *UndeliveredError) Error() string {
 type Exporter struct {
 	cfg       Config
 	router    *router
+	keys      keys
 	watcher   *roster.Watcher // nil if the hubs are listed in the config
 	limits    *logLimits
 	transport http.RoundTripper
@@ -75,7 +75,10 @@ func New(cfg Config) (*Exporter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("exporter config: %w", err)
 	}
-	e := &Exporter{cfg: cfg, limits: newLogLimits(cfg.Logger), transport: cfg.Transport, idle: func() {}}
+	e := &Exporter{
+		cfg: cfg, keys: keys{known: map[string]string{}}, limits: newLogLimits(cfg.Logger),
+		transport: cfg.Transport, idle: func() {},
+	}
 	e.router = newRouter(&e.cfg)
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
@@ -212,10 +215,11 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	enc.Encode(families)
 	for why := range enc.Dropped {
 		if d := &enc.Dropped[why]; d.Samples > 0 {
-			e.limits.later(reason(why), "Samples cannot be sent, they are dropped", d.Samples,
-				slog.String("network", d.First.Network), slog.String("gateway", d.First.Gateway),
-				slog.String("metric", d.First.Metric), slog.String("label", d.First.Label))
+			e.limits.later(reason(why), d.Samples, &d.First)
 		}
+	}
+	for _, b := range enc.Bodies {
+		b.Key = e.keys.own(b.Key)
 	}
 	var few [32]*parcel
 	parcels := parcelsOf(few[:0], enc.Bodies)

@@ -3,11 +3,14 @@ package exporter
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/hubring/hubring/exporter/internal/encode"
 )
 
 // logLimits logs what may happen often: a few lines of a kind, and then one every
@@ -67,10 +70,15 @@ type logLine struct {
 // later logs samples that Submit left out, when run gets to it: a logger may be slow, and Submit waits for
 // nobody. Nothing else has kinds of these reasons, so that nobody logs while it holds one of their
 // locks.
-func (l *logLimits) later(why reason, msg string, samples int, attrs ...any) {
+func (l *logLimits) later(why reason, samples int, first *encode.LeftOut) {
 	l.kind("dropped " + why.String()).Do(func() {
+		text := func(name, value string) slog.Attr { return slog.String(name, strings.Clone(value)) } // it is the caller's
+		line := logLine{"Samples cannot be sent, they are dropped", []any{
+			slog.String("reason", why.String()), slog.Int("samples", samples), text("network", first.Network), text("gateway", first.Gateway),
+			text("metric", first.Metric), text("label", first.Label),
+		}}
 		select {
-		case l.queue <- logLine{msg, append([]any{slog.String("reason", why.String()), slog.Int("samples", samples)}, attrs...)}:
+		case l.queue <- line:
 		default:
 			l.missed.Add(1)
 		}

@@ -48,8 +48,9 @@ func rejection(enc *encode.Encoder) *RejectedError {
 	}
 	e := &RejectedError{Samples: make([]RejectedSample, len(enc.LeftOut)), counts: map[string]int{}}
 	for i, l := range enc.LeftOut {
-		e.Samples[i] = RejectedSample{
-			Network: l.Network, Gateway: l.Gateway, Metric: l.Metric, Label: l.Label, Count: l.Samples, Reason: l.Reason.String(),
+		e.Samples[i] = RejectedSample{ // its strings are copies: an error may be kept for long
+			Network: strings.Clone(l.Network), Gateway: strings.Clone(l.Gateway), Metric: strings.Clone(l.Metric), Label: strings.Clone(l.Label),
+			Count: l.Samples, Reason: l.Reason.String(),
 		}
 	}
 	for why := range enc.Dropped {

@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -32,8 +31,8 @@ func (r *router) stayLocked(key string) *stay {
 	if !r.makeRoomForStayLocked(size) {
 		return nil
 	}
-	s := &stay{key: strings.Clone(key)} // the caller's may be a part of something large
-	r.ends.stays[s.key] = s
+	s := &stay{key: key}
+	r.ends.stays[key] = s
 	r.ends.stayBytes += size
 	return s
 }

@@ -283,6 +283,7 @@ func (e *Encoder) closeFamily() {
 	}
 	f := &e.families[last]
 	if len(e.buf) == start {
+		e.families[last] = wire.Header{} // the pool must not keep the caller's strings
 		e.families = e.families[:last]
 		return
 	}
