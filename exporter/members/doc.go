@@ -11,6 +11,6 @@
 //
 //	hub.go       one hub, and what a set of them must be
 //	dns.go       from SRV, A or AAAA records
-//	file.go      from a file of Prometheus' file_sd_configs
+//	file.go      from a file of Prometheus' file_sd_configs; json.go: one that is JSON
 //	problems.go  the faults of one answer, the first few of many
 package members

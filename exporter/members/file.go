@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,8 +32,9 @@ const (
 	nameLabel   = "name"
 )
 
-// File takes the hubs from a file in the format of Prometheus' file_sd_configs,
-// JSON or YAML: a list of groups of targets that share labels.
+// File takes the hubs from a file in the format of Prometheus' file_sd_configs:
+// a list of groups of targets that share labels. One whose name ends in .json is JSON,
+// in which each target and value of a label is a string; any other one is YAML.
 //
 //   - targets: ["edgehub-0.edgehub:9091", "edgehub-1.edgehub:9091"]
 //   - targets: ["https://edgehub-2.example.com/hub"]
@@ -80,7 +82,11 @@ func (f File) Hubs(ctx context.Context) ([]Hub, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the hubs of %q: %w", f.Path, err)
 	}
-	hubs, err := parseHubFile(text)
+	parse := parseYAML
+	if strings.EqualFold(filepath.Ext(f.Path), ".json") {
+		parse = parseJSON
+	}
+	hubs, err := parseHubFile(text, parse)
 	if err != nil {
 		return nil, fmt.Errorf("read the hubs of %q: %w", f.Path, err)
 	}
@@ -134,25 +140,36 @@ func readStill(file interface {
 	return text, nil
 }
 
-// parseHubFile returns the hubs of all groups, in the order of the text. What is
-// wrong with a hub by itself is left to Check.
-//
-// It reads the nodes of the text rather than have them decoded into structs: that
-// compares each key of a mapping with each other one, which takes minutes for a
-// file of nothing but keys.
-func parseHubFile(text []byte) ([]Hub, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(text)) // JSON is YAML
-	var document yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return nil, errors.New("it is empty")
+var errEmpty = errors.New("it is empty")
+
+// parseYAML returns the nodes of a text of one document.
+func parseYAML(text []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	document := new(yaml.Node)
+	if err := decoder.Decode(document); errors.Is(err, io.EOF) {
+		return nil, errEmpty
 	} else if err != nil {
 		return nil, err
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is something behind the list of groups")
 	}
+	return document, nil
+}
+
+// parseHubFile returns the hubs of all groups, in the order of the text. What is
+// wrong with a hub by itself is left to Check.
+//
+// It reads the nodes of the text rather than have them decoded into structs: that
+// compares each key of a mapping with each other one, which takes minutes for a
+// file of nothing but keys.
+func parseHubFile(text []byte, parse func(text []byte) (*yaml.Node, error)) ([]Hub, error) {
+	document, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
 	var p hubFileParser
-	for _, group := range p.items(&document, "groups") {
+	for _, group := range p.items(document, "groups") {
 		p.group(group)
 		if p.found.more > 0 || len(p.hubs) > hashring.MaxNodes { // a few aliases can stand for millions
 			break

@@ -18,7 +18,7 @@ import (
 func TestFileFormat(t *testing.T) {
 	parses := func(text string, want ...Hub) {
 		t.Helper()
-		hubs, err := parseHubFile([]byte(text))
+		hubs, err := parseHubFile([]byte(text), parseYAML)
 		assert.NoError(t, err, "%s", text)
 		assert.Equal(t, want, hubs, "%s", text)
 	}
@@ -39,7 +39,7 @@ func TestFileFormatErrors(t *testing.T) {
 	// refuses says all of the messages, one a line.
 	refuses := func(text string, messages ...string) {
 		t.Helper()
-		_, err := parseHubFile([]byte(text))
+		_, err := parseHubFile([]byte(text), parseYAML)
 		require.Error(t, err, "%s", text)
 		for _, m := range messages {
 			assert.ErrorContains(t, err, m)
@@ -89,7 +89,7 @@ func hostileFiles() map[string]string {
 func TestHostileFileIsRefusedInFewWords(t *testing.T) {
 	for name, text := range hostileFiles() {
 		require.LessOrEqual(t, len(text), maxHubFileBytes, name)
-		hubs, err := parseHubFile([]byte(text))
+		hubs, err := parseHubFile([]byte(text), parseYAML)
 		if err == nil {
 			_, err = Check(hubs)
 		}
@@ -109,7 +109,7 @@ func numbered(format string, n int) string {
 // URLs are looked at when the set is checked.
 func TestFileURLsAreChecked(t *testing.T) {
 	for _, target := range []string{"ftp://a", "http://", "http://u:p@a", "http://a?b=c", "http://%zz"} {
-		hubs, err := parseHubFile(fmt.Appendf(nil, "- targets: ['%s']", target))
+		hubs, err := parseHubFile(fmt.Appendf(nil, "- targets: ['%s']", target), parseYAML)
 		require.NoError(t, err, target)
 		_, err = Check(hubs)
 		assert.ErrorContains(t, err, "URL", target)
@@ -212,7 +212,7 @@ func FuzzHubFile(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		hubs, err := parseHubFile(text)
+		hubs, err := parseHubFile(text, parseYAML)
 		if err != nil {
 			return
 		}
@@ -228,7 +228,7 @@ func FuzzHubFile(f *testing.F) {
 		}
 		again, err := yaml.Marshal(groups)
 		require.NoError(t, err)
-		parsed, err := parseHubFile(again)
+		parsed, err := parseHubFile(again, parseYAML)
 		require.NoError(t, err, "%s", again)
 		parsed, err = Check(parsed)
 		require.NoError(t, err, "%s", again)
@@ -245,7 +245,7 @@ func BenchmarkHubFile(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(text.Len()))
 	for b.Loop() {
-		hubs, err := parseHubFile([]byte(text.String()))
+		hubs, err := parseHubFile([]byte(text.String()), parseYAML)
 		require.NoError(b, err)
 		_, err = Check(hubs)
 		require.NoError(b, err)
@@ -260,7 +260,7 @@ func BenchmarkHostileFile(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
 			for b.Loop() {
-				hubs, err := parseHubFile([]byte(text))
+				hubs, err := parseHubFile([]byte(text), parseYAML)
 				if err == nil {
 					_, err = Check(hubs)
 				}
