@@ -25,7 +25,7 @@ type Resolver interface {
 // DNS takes the hubs from the answers to a DNS query.
 //
 // SRV records are what to use: each names a hub by its host and port, and that
-// name is the hub's identity in the ring. A headless service of Kubernetes with a
+// name, as Hub.WithDefaults spells it, is the hub's identity in the ring. A headless service of Kubernetes with a
 // port named http has them for its StatefulSet's pods, under
 // _http._tcp.edgehub.monitoring.svc.cluster.local. Set publishNotReadyAddresses
 // on that service: otherwise a hub that restarts is taken off the answer,
@@ -156,8 +156,10 @@ func (d DNS) Hubs(ctx context.Context) ([]Hub, error) {
 	hubs := make([]Hub, len(hosts))
 	for i, host := range hosts {
 		base := url.URL{Scheme: d.Scheme, Host: host}
-		hubs[i] = Hub{Name: host, URL: base.String()}
+		h := Hub{URL: base.String()}.WithDefaults()
+		hubs[i] = Hub{Name: h.Name, URL: h.URL}
 	}
+	slices.SortFunc(hubs, func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
 	return hubs, nil
 }
 

@@ -313,7 +313,7 @@ func TestDNSAddressForms(t *testing.T) {
 	addrs := []netip.Addr{netip.MustParseAddr("::ffff:10.0.0.1"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("fe80::1%eth0")}
 	hubs, err := DNS{Name: "edgehub", Type: "A", Port: 80, Resolver: fixedResolver{addrs: addrs}}.Hubs(context.Background())
 	require.NoError(t, err)
-	assert.Equal(t, []string{"10.0.0.1:80 http://10.0.0.1:80", "[fe80::1%eth0]:80 http://[fe80::1%25eth0]:80"}, hubURLs(hubs))
+	assert.Equal(t, []string{"10.0.0.1 http://10.0.0.1", "[fe80::1%eth0] http://[fe80::1%25eth0]"}, hubURLs(hubs))
 	_, err = Check(hubs)
 	assert.NoError(t, err)
 }

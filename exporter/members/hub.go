@@ -3,6 +3,8 @@ package members
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,11 +17,12 @@ import (
 type Hub struct {
 	// Name is the hub's identity in the ring. It must be the same from every
 	// controller and outlive restarts: a StatefulSet's DNS name, not an
-	// address. The default is the host (and port) of URL.
+	// address. The default is the host (and port) of URL in the one way in which
+	// WithDefaults spells them. A name that is given counts to the letter.
 	Name string
 	// URL is the base, such as http://edgehub-0:9091. Samples are pushed to
-	// URL/metrics. When the hub was down URL/-/ready is asked, and then URL/metrics has
-	// to take a push of nothing.
+	// URL/metrics, and a /metrics at its end is taken for that and left out. When the hub
+	// was down URL/-/ready is asked, and then URL/metrics has to take a push of nothing.
 	URL string
 	// Weight is the hub's share of the gateways relative to the others', from
 	// 0.001 to 1000; 0 means 1.
@@ -29,12 +32,16 @@ type Hub struct {
 // Weights that hashring takes, beside 0.
 const minWeight, maxWeight = 0.001, 1000
 
-// WithDefaults returns the hub as it is compared and used: without slashes at the end of
-// its URL, and with a name and a weight.
+// WithDefaults returns the hub as it is compared and used: with a name, a weight and a URL that
+// is spelled in one way, so that controllers that spell it differently mean the same hub. The host is
+// in lower case and without a dot at its end, an address as net/netip writes it; the port
+// is left out if it is the scheme's own, 80 or 443; and so are /metrics and slashes at the end.
 func (h Hub) WithDefaults() Hub {
-	h.URL = strings.TrimRight(h.URL, "/")
-	if h.Name == "" {
-		if u, err := url.Parse(h.URL); err == nil {
+	if u, err := url.Parse(h.URL); err == nil && u.Host != "" {
+		u.Host = canonicalHost(u)
+		u.Path, u.RawPath = basePath(u.Path), basePath(u.RawPath)
+		h.URL = u.String()
+		if h.Name == "" {
 			h.Name = u.Host
 		}
 	}
@@ -42,6 +49,37 @@ func (h Hub) WithDefaults() Hub {
 		h.Weight = 1
 	}
 	return h
+}
+
+// canonicalHost is the one spelling of the host and port of a URL.
+func canonicalHost(u *url.URL) string {
+	host, port := strings.TrimSuffix(u.Hostname(), "."), u.Port()
+	if addr, err := netip.ParseAddr(host); err == nil {
+		host = addr.Unmap().String()
+	} else {
+		host = strings.ToLower(host)
+	}
+	if port != "" && port != defaultPorts[u.Scheme] {
+		return net.JoinHostPort(host, port)
+	}
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
+
+// basePath is a path without what a push appends to it.
+func basePath(path string) string {
+	for {
+		path = strings.TrimRight(path, "/")
+		base, ok := strings.CutSuffix(path, "/metrics")
+		if !ok {
+			return path
+		}
+		path = base
+	}
 }
 
 // Validate accepts a hub that has its defaults. The error never contains a password.

@@ -1,7 +1,10 @@
 package members
 
 import (
+	"context"
 	"math"
+	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -66,4 +69,59 @@ func TestCheckReportsAll(t *testing.T) {
 	require.Error(t, err)
 	assert.Equal(t, 10, strings.Count(err.Error(), "\n"), err)
 	assert.True(t, strings.HasSuffix(err.Error(), "\nand 990 more"), err)
+}
+
+// Whatever controllers write for the same hub, it has one name and one URL.
+func TestHubIsCanonical(t *testing.T) {
+	is := func(name, base string, spelled ...string) {
+		t.Helper()
+		for _, s := range spelled {
+			h := Hub{URL: s}.WithDefaults()
+			assert.Equal(t, Hub{Name: name, URL: base, Weight: 1}, h, s)
+			assert.Equal(t, h, h.WithDefaults(), s)
+			assert.NoError(t, h.Validate(), s)
+			assert.Equal(t, Hub{Name: "Mine.", URL: base, Weight: 2}, Hub{Name: "Mine.", URL: s, Weight: 2}.WithDefaults(), "a name that is given stays")
+		}
+	}
+	is("edgehub-0:9091", "http://edgehub-0:9091",
+		"http://edgehub-0:9091", "HTTP://EdgeHub-0:9091/", "http://edgehub-0.:9091", "http://edgehub-0:9091/metrics", "http://edgehub-0:9091//metrics//")
+	is("edgehub", "http://edgehub", "http://edgehub", "http://edgehub:80", "http://EDGEHUB.:80/metrics/", "http://edgehub:")
+	is("edgehub", "https://edgehub", "https://edgehub", "https://edgehub:443/")
+	is("edgehub:443", "http://edgehub:443", "http://edgehub:443")
+	is("metrics", "http://metrics", "http://metrics", "http://metrics/metrics", "http://metrics/metrics/metrics")
+	is("edgehub", "http://edgehub/a%2Fb", "http://Edgehub/a%2Fb/metrics")
+	is("edgehub", "http://edgehub/mymetrics", "http://edgehub/mymetrics")
+	is("edgehub:9091", "http://edgehub:9091/metrics/job", "http://edgehub:9091/metrics/job")
+	is("10.0.0.1", "http://10.0.0.1", "http://10.0.0.1:80", "http://[::ffff:10.0.0.1]")
+	is("[2001:db8::1]:9091", "http://[2001:db8::1]:9091", "http://[2001:DB8:0::1]:9091")
+	is("[2001:db8::1]", "https://[2001:db8::1]", "https://[2001:db8::1]:443")
+	is("[fe80::1%eth0]:81", "http://[fe80::1%25eth0]:81", "http://[FE80::1%25eth0]:81")
+
+	_, err := Check([]Hub{{URL: "http://edgehub"}, {URL: "http://EDGEHUB.:80/metrics"}})
+	assert.EqualError(t, err, `hub "edgehub" is named twice`)
+	for _, bad := range []string{"", "a:9091", "http://", "/metrics", "http://a b", "http://u:p@a/metrics", "http://a/metrics?x=1"} {
+		assert.Error(t, Hub{Name: "a", URL: bad}.WithDefaults().Validate(), bad)
+	}
+}
+
+// A list in the config, a file and DNS give a hub the same name.
+func TestSourcesAgreeOnNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hubs.yml")
+	write(t, path, "- targets: ['EdgeHub-0.example:80', 'edgehub-1.example.:9091']")
+	listed, err := Check([]Hub{{URL: "http://edgehub-0.example/"}, {URL: "http://edgehub-1.example:9091/metrics"}})
+	require.NoError(t, err)
+	for _, source := range []interface {
+		Hubs(ctx context.Context) ([]Hub, error)
+	}{
+		File{Path: path},
+		DNS{Name: "edgehub", Resolver: fixedResolver{records: []*net.SRV{
+			{Target: "edgehub-1.example.", Port: 9091}, {Target: "EDGEHUB-0.EXAMPLE.", Port: 80},
+		}}},
+	} {
+		hubs, err := source.Hubs(t.Context())
+		require.NoError(t, err)
+		checked, err := Check(hubs)
+		require.NoError(t, err)
+		assert.Equal(t, listed, checked)
+	}
 }
