@@ -183,7 +183,10 @@ type Config struct {
 	// safe for use by several goroutines.
 	Transport http.RoundTripper
 	// Registerer takes the exporter's own metrics. They are not registered
-	// anywhere when it is nil.
+	// anywhere when it is nil. They stay there when Run has ended, until another
+	// exporter with the same Registerer takes their place, as after a reload or an election of
+	// another leader; its counters begin at 0. Of two at a time the second New returns an error: give
+	// each its own, such as prometheus.WrapRegistererWith(prometheus.Labels{"fleet": "a"}, registry).
 	Registerer prometheus.Registerer
 	// Logger is told about hubs that come and go and about dropped samples;
 	// slog.Default().

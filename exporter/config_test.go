@@ -1,6 +1,8 @@
 package exporter
 
 import (
+	"context"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -86,4 +88,38 @@ func TestRegisteringTwiceIsAnError(t *testing.T) {
 	families, err := reg.Gather()
 	require.NoError(t, err)
 	assert.Empty(t, families)
+}
+
+// A controller that reloads, or leads again, makes another exporter with the same
+// Registerer when the one before has ended, whatever either is configured to do.
+func TestRegistererIsHandedOver(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	submitted := func(registerer prometheus.Registerer, samples int, change func(*Config)) {
+		t.Helper()
+		virtual(t, func(t *testing.T) {
+			f := newFleet(1)
+			cfg := Config{Hubs: f.hubs(), Transport: f, Registerer: registerer, Logger: slog.New(slog.DiscardHandler)}
+			change(&cfg)
+			e, err := Start(cfg)
+			require.NoError(t, err)
+			pass(time.Second) // Members are asked
+			_, err = New(cfg)
+			assert.ErrorContains(t, err, "another exporter uses this Registerer, and its Run has not ended")
+			require.NoError(t, e.Submit(context.Background(), reports(1, gateways(samples)...)))
+			require.NoError(t, e.Close(context.Background()))
+			families, err := registry.Gather()
+			require.NoError(t, err)
+			assert.Equal(t, samples, countIn(families, "samples_submitted_total"), "of the last one, and it is there after its end")
+		})
+	}
+	as := func(*Config) {}
+	submitted(registry, 3, as)
+	submitted(registry, 4, func(c *Config) { c.Members, c.Hubs = &scriptedMembers{hubs: c.Hubs}, nil })
+	submitted(registry, 5, func(c *Config) { c.SpoolDir = t.TempDir() })
+	submitted(registry, 6, as)
+
+	registry = prometheus.NewRegistry()
+	labelled := prometheus.WrapRegistererWith(prometheus.Labels{"fleet": "a"}, registry)
+	submitted(labelled, 3, as)
+	submitted(labelled, 4, as)
 }

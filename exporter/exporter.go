@@ -59,6 +59,7 @@ type Exporter struct {
 	transport http.RoundTripper
 	idle      func() // closes the idle connections of a transport of our own
 	ran       atomic.Bool
+	finished  atomic.Bool // Run has ended
 
 	background *background // of an exporter of Start, or nil
 
@@ -69,7 +70,7 @@ type Exporter struct {
 
 // New returns an exporter. It starts nothing and connects to nothing: samples
 // that are submitted before Run wait. The error joins every problem of cfg, or
-// says that cfg.Registerer has an exporter's metrics already.
+// says that cfg.Registerer has the metrics of an exporter whose Run has not ended.
 func New(cfg Config) (*Exporter, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -278,6 +279,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 
 // run is Run, but for the check. It does not go on sending when hurry has ended.
 func (e *Exporter) run(ctx, hurry context.Context) error {
+	defer e.finished.Store(true)
 	disk := newSpooler(&e.cfg, e.router, e.limits)
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))

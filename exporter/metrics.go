@@ -3,6 +3,7 @@ package exporter
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -74,12 +75,12 @@ var (
 	descMembersSuccess = desc("members_last_success_timestamp_seconds",
 		"When Members last gave a good answer; 0 if never.")
 
-	descRouter = []*prometheus.Desc{
+	descState = []*prometheus.Desc{
 		descSubmitted, descRestored, descSpilled, descSent, descDelivered, descRerouted, descDropped,
 		descQueueBytes, descQueueSamples, descQueueAge, descSpoolSamples, descSpoolUp, descEnds, descEndsWaiting,
-		descHubUp, descHubCatchingUp, descHubQueue, descFingerprint, descRingHubs,
+		descHubUp, descHubCatchingUp, descHubQueue, descPlacement, descFingerprint, descRingHubs,
+		descMembersFailures, descMembersSuccess,
 	}
-	descMembers = []*prometheus.Desc{descMembersFailures, descMembersSuccess}
 )
 
 func newMetrics(r *router) *metrics {
@@ -129,48 +130,59 @@ func (m *metrics) forget(hub string) {
 	m.pushes.DeletePartialMatch(prometheus.Labels{"hub": hub})
 }
 
-// register makes the exporter's metrics known to Config.Registerer, all or none.
+// registering lets one exporter register at a time, so that none takes the place of one that has
+// just taken it.
+var registering sync.Mutex
+
+// register makes the exporter's metrics known to Config.Registerer, all or none. One whose Run
+// has ended gives its place up: until then the last state of its account can be scraped.
 func (e *Exporter) register() error {
-	reg, m := e.cfg.Registerer, e.router.metrics
+	reg := e.cfg.Registerer
 	if reg == nil {
 		return nil
 	}
-	var done []prometheus.Collector
-	for _, c := range []prometheus.Collector{&collector{e}, m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures, m.placementFailures} {
-		if err := reg.Register(c); err != nil {
-			for _, c := range done {
-				reg.Unregister(c)
-			}
-			if _, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
-				return fmt.Errorf("register metrics: another exporter uses this Registerer; wrap it with a label of each one's own: %w", err)
-			}
-			return fmt.Errorf("register metrics: %w", err)
+	registering.Lock()
+	defer registering.Unlock()
+	err := reg.Register(&collector{e})
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		before, ours := there.ExistingCollector.(*collector)
+		if !ours || !before.e.finished.Load() {
+			return fmt.Errorf("register metrics: another exporter uses this Registerer, and its Run has not ended; wrap it with a label of each one's own: %w", err)
 		}
-		done = append(done, c)
+		reg.Unregister(before)
+		err = reg.Register(&collector{e})
+	}
+	if err != nil {
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	return nil
 }
 
-// collector has the metrics that are read from the exporter's state.
+// collector has all metrics of an exporter.
 type collector struct{ e *Exporter }
 
-// Describe implements prometheus.Collector.
+// kept are the metrics that are not read from the exporter's state.
+func (c *collector) kept() []prometheus.Collector {
+	m := c.e.router.metrics
+	return []prometheus.Collector{m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures, m.placementFailures}
+}
+
+// Describe implements prometheus.Collector. It says the same whatever the config, so that
+// a registry takes an exporter for the same collector as the one before.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range descRouter {
+	for _, d := range descState {
 		ch <- d
 	}
-	if c.e.cfg.Inventory != nil {
-		ch <- descPlacement
-	}
-	if c.e.watcher != nil {
-		for _, d := range descMembers {
-			ch <- d
-		}
+	for _, k := range c.kept() {
+		k.Describe(ch)
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	for _, k := range c.kept() {
+		k.Collect(ch)
+	}
 	s := c.e.router.snapshot(time.Now())
 	add := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
