@@ -141,6 +141,7 @@ func (r *router) queueEndLocked(e *end, now time.Time) {
 		r.waitLocked(e, now)
 	} else {
 		r.ends.waiting++
+		n.untold++
 		e.state = endWaiting
 		e.turn++
 		n.later = append(n.later, ripening{e, e.turn, now.Add(r.cfg.EndsDelay)})
@@ -148,9 +149,9 @@ func (r *router) queueEndLocked(e *end, now time.Time) {
 	n.signal()
 }
 
-// ripenLocked lets ends be told whose time has come, or all.
+// ripenLocked lets ends be told whose time has come, as many as go into a request, or all.
 func (r *router) ripenLocked(n *notices, now time.Time, all bool) {
-	for len(n.later) > 0 && (all || !n.later[0].due.After(now) || n.later[0].over()) {
+	for taken := 0; len(n.later) > 0 && (all || taken < endsAtOnce && (!n.later[0].due.After(now) || n.later[0].over())); taken++ {
 		if p := n.later[0]; !p.over() {
 			r.ripeLocked(p.end, now)
 		}
@@ -178,6 +179,7 @@ func (r *router) waitLocked(e *end, now time.Time) {
 	}
 	if e.state != endFlying {
 		r.ends.waiting++
+		n.untold++
 	}
 	e.state = endWaiting
 	n.waiting[e] = struct{}{}
@@ -187,6 +189,7 @@ func (r *router) waitLocked(e *end, now time.Time) {
 func (r *router) putOffLocked(e *end) {
 	if e.state == endWaiting || e.state == endFlying {
 		r.ends.waiting--
+		e.to.untold--
 		delete(e.to.waiting, e)
 	}
 	e.state = endOpen
@@ -283,14 +286,8 @@ type endsSnapshot struct {
 func (r *router) endsSnapshotLocked(now time.Time) endsSnapshot {
 	s := endsSnapshot{fates: r.ends.fates, waiting: r.ends.waiting, byHub: map[string]int{}}
 	for name, n := range r.ends.hubs {
-		some := len(n.waiting) + n.flying
-		for _, p := range n.later {
-			if _, is := n.waiting[p.end]; !is && !p.over() {
-				some++
-			}
-		}
-		if some > 0 {
-			s.byHub[name] = some
+		if n.untold > 0 {
+			s.byHub[name] = n.untold
 		}
 		if now.Before(n.deaf) {
 			s.deaf = append(s.deaf, name)

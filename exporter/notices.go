@@ -29,6 +29,7 @@ type notices struct {
 	waiting map[*end]struct{}
 	since   time.Time // when the first of them came
 	flying  int       // ends in the request under way
+	untold  int       // ends that are in later, waiting or flying
 	most    int       // in a request
 	hurry   bool      // samples wait
 
@@ -113,7 +114,7 @@ func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []l
 	}
 	r.ripenLocked(n, now, r.closed)
 	if len(n.later) > 0 {
-		wait = soonest(wait, n.later[0].due.Sub(now))
+		wait = soonest(wait, max(0, n.later[0].due.Sub(now)))
 	}
 	if len(n.waiting) == 0 {
 		return sleep, Hub{}, nil, wait

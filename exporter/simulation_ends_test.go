@@ -215,7 +215,7 @@ func (w *watchedTransport) tellEnds(req *http.Request) (*http.Response, error) {
 // checkRouterEnds checks that what is known of ends adds up.
 func checkRouterEnds(r *router, fault func(string, ...any)) {
 	known, waiting, size := 0, 0, 0
-	flying := map[*notices]int{}
+	flying, untold := map[*notices]int{}, map[*notices]int{}
 	for key, s := range r.ends.stays {
 		size += len(key) + stayOverhead
 		known += len(s.left)
@@ -242,11 +242,12 @@ func checkRouterEnds(r *router, fault func(string, ...any)) {
 			}
 			if e.state == endFlying || e.state == endWaiting {
 				waiting++
+				untold[e.to]++
 			}
 		}
 	}
 	for name, n := range r.ends.hubs {
-		if n.flying != flying[n] || n.hub.Name != name || n.gone {
+		if n.flying != flying[n] || n.untold != untold[n] || n.hub.Name != name || n.gone {
 			fault("%s is being told of %d ends, and of %d", name, n.flying, flying[n])
 		}
 	}
