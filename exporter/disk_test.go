@@ -151,3 +151,85 @@ func TestSpoolDirThatCannotBeUsedIsWaitedFor(t *testing.T) {
 		require.NoError(t, h.stop())
 	})
 }
+
+// Small reports of not too many gateways fill the disk to its bound, though little memory is
+// left for each, and all of them arrive.
+func TestSmallReportsFillTheDisk(t *testing.T) {
+	dir := t.TempDir()
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		f["hub-0"].kill()
+		const room = 10_000_000
+		h := start(t, f, func(c *Config) {
+			c.SpoolDir, c.SpoolBytes, c.MaxQueueBytes, c.CatchUp = dir, room, 2_000_000, 1e6
+		})
+		names := gateways(20)
+		for value := 1; ; value++ {
+			if h.e.Submit(t.Context(), reports(value, names...)) != nil {
+				break
+			}
+			pass(10 * time.Millisecond)
+		}
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		bytes := int64(0)
+		for _, e := range entries {
+			info, err := e.Info()
+			require.NoError(t, err)
+			bytes += info.Size()
+		}
+		assert.Greater(t, bytes, int64(0.9*room))
+		assert.Less(t, h.count("queue_bytes"), 2_000_000)
+		assert.Empty(t, checkRouter(h.e.router))
+		taken := h.count("samples_submitted_total")
+		f["hub-0"].revive()
+		pass(10 * time.Minute)
+		assert.Equal(t, taken, h.count("samples_delivered_total"))
+		inOrder(t, "hub-0", f["hub-0"].lines())
+		require.NoError(t, h.stop())
+	})
+}
+
+// A report that a hub refuses takes no other one with it that shares its record. What is left
+// of the record when the hub fails is neither sent twice nor lost, over a restart either.
+func TestBundleIsTakenApart(t *testing.T) {
+	dir := t.TempDir()
+	f := newFleet(1)
+	hub := f["hub-0"]
+	config := func(c *Config) { c.SpoolDir = dir }
+	virtual(t, func(t *testing.T) {
+		hub.kill()
+		h := start(t, f, config)
+		for value := 1; value <= 9; value++ {
+			h.submit(value, "a")
+		}
+		require.NoError(t, h.stop())
+		assert.Equal(t, 1, h.e.router.onDisk.parcels)
+	})
+	virtual(t, func(t *testing.T) {
+		hub.revive()
+		hub.poison = "} 3 "
+		hub.say(reply{}, reply{}, reply{}, reply{}, reply{}, dead) // the whole, 1, 2, 3, 4
+		h := start(t, f, config, func(c *Config) { c.MinBackoff, c.MaxBackoff = time.Minute, time.Minute })
+		pass(time.Second)
+		assert.Equal(t, 3, h.count("samples_delivered_total"))
+		assert.Equal(t, 1, h.count("samples_dropped_total", "rejected_400"))
+		assert.Equal(t, 5, h.count("queue_samples"))
+		h.balanced()
+		hub.kill()
+		require.NoError(t, h.stop())
+	})
+	virtual(t, func(t *testing.T) {
+		hub.revive()
+		h := start(t, f, config)
+		pass(time.Second)
+		assert.Equal(t, 5, h.count("samples_restored_total"))
+		assert.Equal(t, 5, h.count("samples_delivered_total"))
+		require.NoError(t, h.stop())
+		values := []int{}
+		for _, line := range hub.lines() {
+			values = append(values, valueOf(line))
+		}
+		assert.Equal(t, []int{1, 2, 4, 5, 6, 7, 8, 9}, values)
+	})
+}

@@ -111,7 +111,7 @@
 //	pace.go       how fast a hub that was down catches up
 //	backlog.go    all parcels by age
 //	spill.go      parcels going to disk and coming back; spooler.go does the
-//	              writing, record.go says what is written
+//	              writing, record.go says what is written, bundle.go: of small parcels
 //	flush.go      who waits for all; receipt.go: who waits for what it pushed
 //
 //	stays.go      which hub has a gateway's samples

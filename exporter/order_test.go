@@ -26,7 +26,8 @@ func TestUnreadableParcelKeepsItsPlace(t *testing.T) {
 		require.NoError(t, e.Submit(t.Context(), reports(value, "a")))
 	}
 	first := e.router.inMemory.first
-	first.unfit = true // the oldest stays in memory
+	first.unfit = true                    // the oldest stays in memory
+	first.next.ack = newReceipt(nil, nil) // and each has a record of its own
 	require.NoError(t, disk.spill(e.router.takeToSpill(1<<20)))
 	require.NoError(t, store.Close()) // from now on no read succeeds
 

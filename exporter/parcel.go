@@ -31,7 +31,12 @@ type parcel struct {
 
 	spilled bool // the body is on disk; here it is only while a request is made of it
 	ref     spool.Ref
-	unfit   bool // too large for the disk
+	unfit   bool    // too large for the disk
+	bundle  bool    // the record has several parcels: see bundle.go
+	from    int     // of those, how many are settled
+	follows bool    // is to share the record of the one before it
+	within  *parcel // whose record it shares
+	of      *parcel // the bundle of which it is a part, in a request
 }
 
 // What managing a parcel takes, in bytes: the struct, the body's and a lane.

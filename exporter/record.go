@@ -13,11 +13,15 @@ import (
 // A parcel on disk is a record of two parts. All numbers in them are unsigned
 // varints, and a text is its length and its bytes:
 //
-//	meta:  born in ms since the epoch, samples, bytes, composite (0 or 1), key
+//	meta:  born in ms since the epoch, samples, bytes, composite (0 or 1; 2 more for a bundle), key
 //	body:  number of families; of each its type (one byte), name, help, and where
-//	       in the lines it ends; then the lines
+//	       in the lines it ends; then the lines. Of a bundle: of each parcel its samples, the
+//	       length of its body, and that
 //
 // The meta part is what a queue of parcels needs to know, and is read at a start.
+
+// bundled says in a record's meta that it has several parcels.
+const bundled = 2
 
 // appendMeta writes what is needed of a parcel to queue it.
 func appendMeta(dst []byte, p *parcel) []byte {
@@ -27,6 +31,9 @@ func appendMeta(dst []byte, p *parcel) []byte {
 	composite := byte(0)
 	if p.composite {
 		composite = 1
+	}
+	if p.bundle {
+		composite |= bundled
 	}
 	dst = append(dst, composite)
 	return append(dst, p.key...)
@@ -39,7 +46,8 @@ func readMeta(meta []byte) (*parcel, error) {
 		samples: int(r.number()),
 		bytes:   int(r.number()),
 	}
-	p.composite = r.bytes(1)[0] == 1
+	flags := r.bytes(1)[0]
+	p.composite, p.bundle = flags&1 != 0, flags&bundled != 0
 	p.key = string(r.rest)
 	p.unload()
 	if r.bad || p.samples <= 0 || p.bytes <= 0 {

@@ -243,6 +243,12 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 		p.ack.acknowledged(p)
 		r.arrivedLocked(o, p)
 		l := p.lane
+		if r.partLocked(p) {
+			continue
+		}
+		if p.of != nil {
+			p = p.of
+		}
 		l.until, l.crowded = time.Time{}, false
 		r.settledLocked(p)
 		r.freeLocked(l)
@@ -257,6 +263,12 @@ func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 	r.account.dropped[refusedAs(res.Status)] += uint64(p.samples)
 	p.ack.rejected(p, o.hub.Name, res)
 	l := p.lane
+	if r.partLocked(p) {
+		return
+	}
+	if p.of != nil {
+		p = p.of
+	}
 	r.settledLocked(p)
 	r.freeLocked(l)
 	if l.busy == 0 {

@@ -91,6 +91,8 @@ func (s *sender) push(ctx context.Context, f *flight) {
 			parts = append(parts, part)
 		case (res.Outcome == push.Refused || res.Outcome == push.Crowded) && half > 0:
 			parts = append(parts, part[half:], part[:half])
+		case res.Outcome == push.Refused && part[0].bundle:
+			parts = append(parts, s.apart(part[0])...)
 		case res.Outcome == push.Refused:
 			s.reject(part[0], res)
 		case res.Outcome == push.Crowded:
@@ -98,16 +100,17 @@ func (s *sender) push(ctx context.Context, f *flight) {
 			s.limits.other("crowded", slog.LevelWarn, "A hub takes no more of a gateway for now, its samples wait",
 				"hub", s.outbox.hub.Name, "gateway", part[0].key, "answer", res.Detail, "retry_in", wait)
 		case res.Outcome == push.Cut:
-			s.router.cut(rest(held, part, parts))
+			s.router.cut(s.rest(held, part, parts))
 			return
 		default:
-			s.fail(f.life, rest(held, part, parts), res)
+			s.fail(f.life, s.rest(held, part, parts), res)
 			return
 		}
 	}
 	if len(held) == 0 {
 		return
 	}
+	held = s.rest(held, nil, nil)
 	if dropped := s.router.held(held, wait, time.Now()); dropped > 0 {
 		s.limits.dropped(rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
 			"hub", s.outbox.hub.Name, "gateway", held[0].key)
@@ -144,11 +147,29 @@ func without(part, held []*parcel) (others, all []*parcel) {
 	return others, held
 }
 
+// apart returns the parts of a bundle that was refused as requests of their own, the first one
+// last.
+func (s *sender) apart(p *parcel) (parts [][]*parcel) {
+	bundle, err := s.spool.apart(p)
+	if err != nil {
+		s.damaged(p, err)
+		return nil
+	}
+	for _, part := range slices.Backward(bundle) {
+		parts = append(parts, []*parcel{part})
+	}
+	return parts
+}
+
 // rest returns what is left of a batch, those of a gateway in their order.
-func rest(held, part []*parcel, parts [][]*parcel) []*parcel {
+func (s *sender) rest(held, part []*parcel, parts [][]*parcel) []*parcel {
 	left := slices.Concat(held, part)
 	for _, p := range slices.Backward(parts) {
 		left = append(left, p...)
+	}
+	left = wholes(left)
+	if s.spool != nil {
+		s.spool.renew(left)
 	}
 	return left
 }
@@ -174,16 +195,21 @@ func (s *sender) load(batch []*parcel) []*parcel {
 			unread = append(unread, p)
 			s.limits.other("spool", slog.LevelWarn, "Samples cannot be read from SpoolDir, they wait", "gateway", p.key, "error", err, "retry_in", spillPause)
 		default:
-			samples := p.samples
-			s.router.damaged(p)
-			s.spool.done([]*parcel{p})
-			s.limits.dropped(spoolDamaged, "Samples cannot be read from SpoolDir, they are dropped", samples, "gateway", p.key, "error", err)
+			s.damaged(p, err)
 		}
 	}
 	if len(unread) > 0 {
 		s.router.postponed(unread, spillPause, time.Now())
 	}
 	return whole
+}
+
+// damaged drops a parcel that cannot be read from disk.
+func (s *sender) damaged(p *parcel, err error) {
+	samples := p.samples
+	s.router.damaged(p)
+	s.spool.done([]*parcel{p})
+	s.limits.dropped(spoolDamaged, "Samples cannot be read from SpoolDir, they are dropped", samples, "gateway", p.key, "error", err)
 }
 
 // reject drops a parcel that the hub refuses.

@@ -50,18 +50,15 @@ func (r *router) takeToSpill(limit int) (parcels []*parcel) {
 func (r *router) takeSomeToSpill(limit int) (parcels []*parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	taken := map[*lane]bool{}
 	size := 0
 	for p := r.inMemory.first; p != nil && size < limit && len(parcels) < lanesAtOnce; p = p.newer {
-		if p.unfit || p.busy || p.lane.busy > 0 && !taken[p.lane] {
+		if p.unfit || p.busy || p.lane.busy > 0 {
 			continue
 		}
-		taken[p.lane] = true
-		p.lane.leaveLocked()
-		p.lane.busy++
-		r.occupyLocked(p)
-		parcels = append(parcels, p)
-		size += p.memory
+		for _, q := range r.takeRunLocked(p, lanesAtOnce-len(parcels)) {
+			parcels = append(parcels, q)
+			size += q.memory
+		}
 	}
 	return parcels
 }
@@ -81,13 +78,18 @@ func (r *router) spilledSome(parcels, written []*parcel) []*parcel {
 	defer r.mu.Unlock()
 	after := r.onDisk.last
 	for _, p := range slices.Backward(parcels) {
-		if last := len(written) - 1; last >= 0 && written[last] == p {
+		switch last := len(written) - 1; {
+		case p.within != nil:
+			r.absorbLocked(p)
+		case last >= 0 && written[last] == p:
 			written = written[:last]
 			after = r.toDiskLocked(p, after)
 		}
 	}
 	for _, p := range parcels {
-		r.vacateLocked(p)
+		if p.within == nil {
+			r.vacateLocked(p)
+		}
 		r.freeLocked(p.lane)
 	}
 	return written

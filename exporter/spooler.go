@@ -166,22 +166,26 @@ func (s *spooler) relieve(ctx context.Context) error {
 // all if it is not certain that they are there.
 func (s *spooler) spill(parcels []*parcel) error {
 	var err error
-	var written []*parcel
-	for _, p := range parcels {
-		p.ref, err = s.append(p)
+	var written []*parcel // the first of each record
+	for _, bundle := range bundles(parcels) {
+		err = s.write(bundle)
 		if errors.Is(err, spool.ErrTooLarge) { // it stays in memory
-			p.unfit, err = true, nil
+			bundle[0].unfit, err = true, nil
 			continue
 		}
 		if err != nil {
 			break
 		}
-		written = append(written, p)
+		written = append(written, bundle[0])
 	}
 	if len(written) > 0 {
 		if failed := s.store.Sync(); failed != nil {
 			for _, p := range written {
 				s.mark(p.ref)
+				p.bundle = false
+			}
+			for _, p := range parcels {
+				p.within = nil
 			}
 			written, err = nil, errors.Join(err, failed)
 		}
@@ -191,12 +195,11 @@ func (s *spooler) spill(parcels []*parcel) error {
 	return err
 }
 
-// append writes one parcel. On a full disk the oldest ones there make room if
+// append writes one record. On a full disk the oldest ones there make room if
 // that is the policy.
-func (s *spooler) append(p *parcel) (spool.Ref, error) {
-	s.meta, s.body = appendMeta(s.meta[:0], p), appendBody(s.body[:0], p)
+func (s *spooler) append(meta, body []byte) (spool.Ref, error) {
 	for {
-		ref, err := s.store.Append(s.meta, s.body)
+		ref, err := s.store.Append(meta, body)
 		if !errors.Is(err, spool.ErrFull) || !s.router.dropOnDisk() {
 			return ref, err
 		}
@@ -217,7 +220,10 @@ func (s *spooler) done(parcels []*parcel) {
 		return
 	}
 	for _, p := range parcels {
-		if p.spilled {
+		if p.of != nil {
+			p = p.of
+		}
+		if p.spilled && p.list == nil { // or only a part of it is settled
 			s.mark(p.ref)
 		}
 	}
@@ -236,7 +242,14 @@ func (s *spooler) load(p *parcel) (again bool, err error) {
 	if err != nil {
 		return !errors.Is(err, spool.ErrCorrupt) && !errors.Is(err, spool.ErrDone), err
 	}
-	return false, readBody(record, p)
+	if !p.bundle {
+		return false, readBody(record, p)
+	}
+	bundle, err := readBundle(record)
+	if err == nil {
+		joinBundle(p, bundle[min(p.from, len(bundle)-1):])
+	}
+	return false, err
 }
 
 // close writes what is left in memory to disk, if it can.
