@@ -12,8 +12,10 @@ type MetricAndContext struct {
 type MetricContext struct {
 	// MetricName replaces the family's name unless it is empty.
 	MetricName string
-	// AdditionalContext decides the labels that are set and the key that is
-	// hashed. Nil sets no label and counts as no gateway.
+	// AdditionalContext decides the labels that are set, in place of the metric's own ones of
+	// these names, and the key that is hashed. An empty value sets no label; a metric that has a value
+	// for it is left out then, since the two disagree about whose it is. Nil sets no label
+	// and counts as no gateway.
 	AdditionalContext AdditionalMetricContext
 }
 

@@ -8,7 +8,7 @@
 // The caller's families are not modified, and nothing of them is kept behind Release.
 // Only the metric at fault is left out; Reason says why. A Body is cut where it is large,
 // and where families disagree about a name, since receivers read a request as a whole.
-// Nothing is allocated per sample.
+// Nothing is allocated per sample, but where families of a gateway share names.
 //
 // # Map of files
 //
@@ -16,5 +16,6 @@
 //	source.go     the labels and the key that a context stands for
 //	normalise.go  names, types, what a metric must have
 //	labels.go     labels checked, sorted and written
+//	collisions.go series that two families of a gateway have
 //	reason.go     why samples are left out
 package encode

@@ -41,7 +41,12 @@ type Encoder struct {
 	now      int64 // in ms: the timestamp of what has none
 	asGauges bool  // every family becomes gauges
 
-	order []int // the items, those of one key together
+	order []int    // the items, those of one key together
+	names []string // of the items of a key, sanitised
+
+	collisions collisions
+	disagreed  bool // families of the key had names that one request cannot have
+	cut        bool // the key's text was too long for one body
 
 	// The body that is being written.
 	buf       []byte
@@ -125,6 +130,7 @@ func (e *Encoder) forget() {
 	clear(e.LeftOut)
 	e.LeftOut = e.LeftOut[:0]
 	e.Dropped = [NumReasons]Dropped{}
+	clear(e.names)
 	e.src, e.srcFault, e.srcLabel = source{}, Taken, ""
 	e.plan.reset()
 }
@@ -140,8 +146,9 @@ func (e *Encoder) reset() {
 }
 
 // Encode writes all items, the families of each key in the order in which they
-// came. A sample that is there twice is written twice: which one counts is the
-// receiver's rule, and it must have one for senders that repeat a request.
+// came. A sample that a family has twice is written twice: which one counts is the
+// receiver's rule, and it must have one for senders that repeat a request. Of two families that
+// have one series the second is left out.
 func (e *Encoder) Encode(items []magma.MetricAndContext) {
 	e.order = e.order[:0]
 	for i := range items {
@@ -152,12 +159,13 @@ func (e *Encoder) Encode(items []magma.MetricAndContext) {
 	if !slices.IsSortedFunc(e.order, byKey) { // of one gateway, as a rule
 		slices.SortStableFunc(e.order, byKey)
 	}
-	for i, at := range e.order {
-		e.from(sourceOf(items[at].Context.AdditionalContext))
-		e.family(&items[at])
-		if i+1 == len(e.order) || key(e.order[i+1]) != e.src.key {
-			e.finish(e.src.key)
+	for rest := e.order; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && key(rest[n]) == key(rest[0]) {
+			n++
 		}
+		e.gateway(items, rest[:n])
+		rest = rest[n:]
 	}
 }
 
@@ -171,10 +179,10 @@ func (e *Encoder) from(src source) {
 	e.plan.made = false
 }
 
-// family writes one family, or as much of it as is valid.
-func (e *Encoder) family(item *magma.MetricAndContext) {
+// family writes one family under a name, or as much of it as is valid.
+func (e *Encoder) family(name string, item *magma.MetricAndContext) {
 	f := item.Family
-	name, k := metricName(item), kindOf(f.GetType())
+	k := kindOf(f.GetType())
 	fault, at := e.srcFault, e.srcLabel
 	switch {
 	case f == nil:
@@ -188,6 +196,7 @@ func (e *Encoder) family(item *magma.MetricAndContext) {
 		e.drop(fault, name, at, familySamples(f))
 		return
 	}
+	e.collisions.writer = writer{submittedName(item), k}
 	if bound := boundLabel(k); bound != e.planBound {
 		e.plan.made, e.planBound = false, bound
 	}
@@ -230,6 +239,7 @@ func (e *Encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dt
 			continue
 		}
 		if len(e.buf) >= bodyBytes {
+			e.cut = true
 			e.finish(e.src.key)
 			open = false
 		}
@@ -255,6 +265,7 @@ func helpOf(f *dto.MetricFamily) string {
 // into the next.
 func (e *Encoder) open(h wire.Header) {
 	if !e.fits(h) {
+		e.disagreed = true
 		e.finish(e.src.key)
 		e.fits(h)
 	}
@@ -330,6 +341,24 @@ func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (
 	e.timestamp(m)
 
 	before := e.samples
+	if e.collisions.on {
+		start := len(e.buf)
+		e.lines(name, k, allLines, m)
+		free := e.collisions.takeSeries(e.buf[start:])
+		e.buf, e.samples = e.buf[:start], before
+		if !free {
+			return SeriesCollision, ""
+		}
+	}
+	e.lines(name, k, which, m)
+	if e.samples > before {
+		e.oldest = min(e.oldest, e.tailOf)
+	}
+	return Taken, ""
+}
+
+// lines writes lines of a metric that was checked.
+func (e *Encoder) lines(name string, k wire.Kind, which lines, m *dto.Metric) {
 	switch k {
 	case wire.Counter:
 		e.line(name, "", m.Counter.GetValue())
@@ -343,10 +372,6 @@ func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (
 		e.histogram(name, which, m.Histogram)
 	default: // checkMetric has refused it
 	}
-	if e.samples > before {
-		e.oldest = min(e.oldest, e.tailOf)
-	}
-	return Taken, ""
 }
 
 func (e *Encoder) summary(name string, which lines, s *dto.Summary) {

@@ -46,6 +46,8 @@ func TestEncode(t *testing.T) {
 		`# TYPE h histogram`, `h_bucket{le="1"} 1 1000`, `h_bucket{le="+Inf"} 1 1000`, `h_sum 4 1000`, `h_count 1 1000`)
 	encode(`name:"h" type:HISTOGRAM metric:{histogram:{sample_count:1 sample_sum:4 schema:3 bucket:{upper_bound:inf cumulative_count:1}}}`,
 		`# TYPE h histogram`, `h_bucket{le="+Inf"} 1 1000`, `h_sum 4 1000`, `h_count 1 1000`)
+	encode(`name:"h" type:HISTOGRAM metric:{histogram:{sample_count:4 sample_sum:7 schema:3 positive_span:{offset:0 length:1} positive_delta:4}}`,
+		`# TYPE h histogram`, `h_bucket{le="+Inf"} 4 1000`, `h_sum 7 1000`, `h_count 4 1000`)
 	encode(`name:"h" type:HISTOGRAM metric:{histogram:{}}`,
 		`# TYPE h histogram`, `h_bucket{le="+Inf"} 0 1000`, `h_sum 0 1000`, `h_count 0 1000`)
 }
@@ -284,10 +286,10 @@ func TestFamiliesThatDisagreeGoIntoDifferentBodies(t *testing.T) {
 	}
 	const (
 		asGauge   = `name:"m" type:GAUGE metric:{gauge:{}}`
-		asCounter = `name:"m" type:COUNTER metric:{counter:{}}`
+		asCounter = `name:"m" type:COUNTER metric:{label:{name:"as" value:"counter"} counter:{}}`
 		asHisto   = `name:"m" type:HISTOGRAM metric:{histogram:{}}`
 		asSummary = `name:"m" type:SUMMARY metric:{summary:{}}`
-		count     = `name:"m_count" type:GAUGE metric:{gauge:{}}`
+		count     = `name:"m_count" type:GAUGE metric:{label:{name:"of" value:"m"} gauge:{}}`
 		bucket    = `name:"m_bucket" type:GAUGE metric:{gauge:{}}`
 	)
 	split(1, asGauge, asGauge)

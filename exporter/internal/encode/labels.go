@@ -19,6 +19,7 @@ type labelPlan struct {
 	fields []field  // sorted by name
 	text   []byte   // what the fields refer to
 	split  int      // how many fields come before the bound label
+	bare   []int    // the metric's labels that the source has, without a value
 	why    Reason   // not Taken: no metric with these names can be written
 	at     string   // the label at fault
 	made   bool
@@ -53,8 +54,12 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 	for i, l := range m.Label {
 		name := l.GetName()
 		p.names = append(p.names, name)
+		value, set := src.value(name)
 		switch {
-		case src.sets(name):
+		case set && value == "":
+			p.bare = append(p.bare, i)
+			continue
+		case set:
 			continue
 		case !exposition.ValidLabelName(name), name == "__name__":
 			p.why, p.at = InvalidLabelName, name
@@ -95,7 +100,7 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 func (p *labelPlan) reset() {
 	clear(p.names)
 	clear(p.fields)
-	*p = labelPlan{names: p.names[:0], fields: p.fields[:0], text: p.text[:0]}
+	*p = labelPlan{names: p.names[:0], fields: p.fields[:0], text: p.text[:0], bare: p.bare[:0]}
 }
 
 // append writes the labels of m, whose names the plan fits, separated by commas.
@@ -105,6 +110,11 @@ func (p *labelPlan) reset() {
 func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, why Reason, at string) {
 	start := len(dst)
 	split = start
+	for _, i := range p.bare {
+		if m.Label[i].GetValue() != "" {
+			return dst, split, EmptyContext, p.names[i]
+		}
+	}
 	for i := range p.fields {
 		f := &p.fields[i]
 		if f.index >= 0 && m.Label[f.index].GetValue() == "" {

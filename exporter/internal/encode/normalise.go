@@ -49,7 +49,15 @@ func kindOf(t dto.MetricType) wire.Kind {
 	}
 }
 
-// metricName returns the name that the family goes by, sanitised: each rune
+// submittedName returns the name that the family goes by.
+func submittedName(m *magma.MetricAndContext) string {
+	if name := m.Context.MetricName; name != "" {
+		return name
+	}
+	return m.Family.GetName()
+}
+
+// sanitised returns the name as it is written: each rune
 // that a metric name must not have becomes an underscore, and one is put before
 // a leading digit. Only an empty name stays empty.
 //
@@ -57,11 +65,7 @@ func kindOf(t dto.MetricType) wire.Kind {
 // quoted UTF-8 names of Prometheus 3 would refuse all of a request for one. A
 // label with such a name is no label to sanitise, since two could become one: its
 // metric is dropped.
-func metricName(m *magma.MetricAndContext) string {
-	name := m.Context.MetricName
-	if name == "" {
-		name = m.Family.GetName()
-	}
+func sanitised(name string) string {
 	if name == "" || exposition.ValidMetricName(name) {
 		return name
 	}
@@ -101,12 +105,8 @@ func checkMetric(k wire.Kind, m *dto.Metric) Reason {
 			}
 		}
 	case wire.Histogram:
-		h := m.Histogram
-		ok = h != nil
-		if h != nil && h.Schema != nil && len(h.Bucket) == 0 {
-			return NativeHistogram
-		}
-		for _, b := range h.GetBucket() {
+		ok = m.Histogram != nil
+		for _, b := range m.GetHistogram().GetBucket() {
 			if b == nil || math.IsNaN(b.GetUpperBound()) {
 				return InvalidBound
 			}

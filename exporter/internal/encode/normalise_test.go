@@ -35,7 +35,7 @@ func encodeAll(items ...magma.MetricAndContext) (string, map[string]int) {
 func TestNames(t *testing.T) {
 	name := func(context, of, want string) {
 		t.Helper()
-		got := metricName(&magma.MetricAndContext{Family: &dto.MetricFamily{Name: &of}, Context: magma.MetricContext{MetricName: context}})
+		got := sanitised(submittedName(&magma.MetricAndContext{Family: &dto.MetricFamily{Name: &of}, Context: magma.MetricContext{MetricName: context}}))
 		assert.Equal(t, want, got, "%q, %q", context, of)
 	}
 	name("", "up", "up")
@@ -68,7 +68,7 @@ func TestLabels(t *testing.T) {
 	one(gw, ``, `m{gatewayID="g",networkID="n"} 1 1000`)
 	one(gw, `label:{name:"h" value:"1"}`, `m{gatewayID="g",h="1",networkID="n"} 1 1000`)
 	one(gw, `label:{name:"gatewayID" value:"forged"} label:{name:"networkID" value:"\xff"}`, `m{gatewayID="g",networkID="n"} 1 1000`)
-	one(magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n"}}, `label:{name:"gatewayID" value:"forged"}`, `m{networkID="n"} 1 1000`)
+	one(magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: "n"}}, `label:{name:"gatewayID" value:""}`, `m{networkID="n"} 1 1000`)
 	one(magma.MetricContext{AdditionalContext: &magma.CloudMetricContext{CloudHost: "c"}}, `label:{name:"networkID" value:"own"}`, `m{cloudHost="c",networkID="own"} 1 1000`)
 	one(magma.MetricContext{AdditionalContext: &magma.PushedMetricContext{NetworkID: "p"}}, `label:{name:"gatewayID" value:"own"}`, `m{gatewayID="own",networkID="p"} 1 1000`)
 	one(magma.MetricContext{AdditionalContext: (*magma.GatewayMetricContext)(nil)}, ``, `m 1 1000`)
@@ -116,7 +116,21 @@ func TestDropped(t *testing.T) {
 	drop(family(t, `name:"m" type:UNTYPED metric:{}`), noContext, 1, "missing_value")
 	drop(family(t, `name:"m" type:SUMMARY metric:{}`), noContext, 1, "missing_value")
 	drop(family(t, `name:"m" type:HISTOGRAM metric:{}`), noContext, 1, "missing_value")
-	drop(family(t, `name:"m" type:HISTOGRAM metric:{histogram:{sample_count:1 schema:3 positive_span:{offset:0 length:1}}}`), noContext, 3, "native_histogram")
+	for _, nobody := range []magma.AdditionalMetricContext{
+		&magma.GatewayMetricContext{NetworkID: "n"}, &magma.GatewayMetricContext{GatewayID: "g"}, &magma.CloudMetricContext{}, &magma.PushedMetricContext{},
+	} {
+		c := magma.MetricContext{AdditionalContext: nobody}
+		label := sourceOf(nobody).set
+		for _, l := range label {
+			if l.name != "" && l.value == "" {
+				f := g(`label:{name:"` + l.name + `" value:"own"}`)
+				f.Metric[0].Label = append(f.Metric[0].Label, &dto.LabelPair{Name: proto.String("a")})
+				got, dropped := encodeAll(magma.MetricAndContext{Family: f, Context: c})
+				assert.Empty(t, got, l.name)
+				assert.Equal(t, map[string]int{"empty_context": 1}, dropped)
+			}
+		}
+	}
 	drop(nan, noContext, 4, "invalid_bound")
 	drop(g(`label:{name:"0a" value:"1"}`), noContext, 1, "invalid_label_name")
 	drop(g(`label:{name:"a-b" value:"1"}`), noContext, 1, "invalid_label_name")

@@ -11,7 +11,6 @@ const (
 	EmptyName         // neither the context nor the family has a name
 	UnknownType       // a type that the text format has no word for
 	MissingValue      // a counter without a Counter, and so on
-	NativeHistogram   // a histogram of native buckets only: text cannot carry it
 	InvalidLabelName  // also __name__
 	DuplicateLabel    // two labels of one name
 	ReservedLabel     // le on a histogram, quantile on a summary
@@ -19,6 +18,8 @@ const (
 	TooManyLabels     // more than a hub takes, see exposition.DefaultLimits
 	TooLong           // a series that is longer than a hub takes
 	InvalidBound      // a bucket or quantile that is nil or NaN
+	EmptyContext      // a label that the context sets to nothing, and the metric has: whose is it?
+	SeriesCollision   // another family of the gateway has the series
 
 	NumReasons
 )
@@ -29,7 +30,6 @@ var reasonNames = [NumReasons]string{
 	EmptyName:         "empty_name",
 	UnknownType:       "unknown_type",
 	MissingValue:      "missing_value",
-	NativeHistogram:   "native_histogram",
 	InvalidLabelName:  "invalid_label_name",
 	DuplicateLabel:    "duplicate_label",
 	ReservedLabel:     "reserved_label",
@@ -37,6 +37,8 @@ var reasonNames = [NumReasons]string{
 	TooManyLabels:     "too_many_labels",
 	TooLong:           "too_long",
 	InvalidBound:      "invalid_bound",
+	EmptyContext:      "empty_context",
+	SeriesCollision:   "series_collision",
 }
 
 // String is the word for it in metrics and errors.

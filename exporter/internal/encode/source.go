@@ -72,13 +72,13 @@ func keyOf(c magma.AdditionalMetricContext) string {
 // labels returns the labels that the context sets.
 func (s *source) labels() []label { return s.set[:s.n] }
 
-// sets reports whether the context sets the label, so that the metric's own one
-// gives way.
-func (s *source) sets(name string) bool {
-	for i := range s.n {
-		if s.set[i].name == name {
-			return true
+// value returns that of a label, and whether the context sets it, so that the metric's own
+// one gives way.
+func (s *source) value(name string) (value string, ok bool) {
+	for _, l := range s.labels() {
+		if l.name == name {
+			return l.value, true
 		}
 	}
-	return false
+	return "", false
 }
