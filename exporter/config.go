@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
@@ -129,6 +130,10 @@ type Config struct {
 	// becomes the gauges name_bucket, name_sum and name_count. Timestamps and
 	// labels stay.
 	AsGauges bool
+	// Labels are set on every sample, such as cluster or region; none. A label of the name
+	// that a sample has already, its own or its context's, stays, as with Prometheus' external_labels. At most 32
+	// of 1024 bytes each; neither gatewayID nor le nor quantile.
+	Labels map[string]string
 	// Gather lists sources of the controller's own metrics; none.
 	Gather []Gather
 
@@ -283,6 +288,9 @@ func (c Config) Validate() error {
 	}
 	if c.Overflow != RefuseNew && c.Overflow != DropOldest {
 		problem("Overflow is %d: use RefuseNew or DropOldest", c.Overflow)
+	}
+	if _, err := encode.NewLabels(c.Labels); err != nil {
+		problem("Labels: %w", err)
 	}
 	for i, g := range c.Gather {
 		if g.Gatherer == nil {

@@ -65,6 +65,7 @@ func TestValidateReportsEveryProblem(t *testing.T) {
 		MaxQueueBytes: -1, BatchBytes: -1, BatchWait: -1, PushTimeout: -1, FlushTimeout: -1, MinBackoff: -2, MaxBackoff: -1,
 	}, "Hubs[0]", "same name", "MaxQueueBytes is -1", "BatchBytes is -1", "BatchWait is -1ns", "PushTimeout is", "FlushTimeout is", "MinBackoff is", "MaxBackoff is")
 	problems(Config{Hubs: []Hub{{URL: "http://a"}}, MaxQueueBytes: 10, BatchBytes: 20}, "BatchBytes 20 is larger than MaxQueueBytes 10")
+	problems(Config{Hubs: []Hub{{URL: "http://a"}}, Labels: map[string]string{"a-b": "1", "le": ""}}, "Labels: ", `"le" is a part`)
 	problems(Config{Hubs: []Hub{{URL: "http://a"}}, MinBackoff: 2, MaxBackoff: 1}, "MinBackoff 2ns is longer")
 
 	_, err := New(hub("http://u:secret@h"))

@@ -3,6 +3,7 @@ package exporter_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"time"
 
 	"github.com/hubring/hubring/exporter"
@@ -31,6 +32,22 @@ func ExampleConfig_ring() {
 	}
 	fmt.Println(cfg.Validate())
 	// Output: <nil>
+}
+
+// Labels tell the samples of several controllers apart.
+func ExampleConfig_labels() {
+	hub, url, stopHub := startHub()
+	defer stopHub()
+	e, stop := startExporter(exporter.Config{
+		Hubs:   []exporter.Hub{{URL: url}},
+		Labels: map[string]string{"cluster": "eu-1"},
+	})
+	if err := e.Submit(ctx, report("gw-0017")); err != nil {
+		log.Print(err)
+	}
+	stop()
+	show(hub)
+	// Output: load{cluster="eu-1",gatewayID="gw-0017",networkID="net1"} 0.5
 }
 
 // All that is wrong is said at once.

@@ -54,6 +54,7 @@ type Exporter struct {
 	cfg       Config
 	router    *router
 	keys      keys
+	labels    encode.Labels
 	watcher   *roster.Watcher // nil if the hubs are listed in the config
 	limits    *logLimits
 	transport http.RoundTripper
@@ -80,6 +81,7 @@ func New(cfg Config) (*Exporter, error) {
 		cfg: cfg, keys: keys{known: map[string]string{}}, limits: newLogLimits(cfg.Logger),
 		transport: cfg.Transport, idle: func() {},
 	}
+	e.labels, _ = encode.NewLabels(cfg.Labels) // Validate has seen its error
 	e.router = newRouter(&e.cfg)
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
@@ -161,7 +163,7 @@ func (e *Exporter) Submit(ctx context.Context, families []magma.MetricAndContext
 }
 
 // SubmitFamilies is Submit for families whose labels say all there is to say. No
-// label is set. The key decides which hub is their home, as a gatewayID does;
+// label is set but those of Config.Labels. The key decides which hub is their home, as a gatewayID does;
 // with an empty one it is the home of all that is of no gateway. A hub is told by the
 // key when they go to another one (see Config.NoEnds), and looks for it among the values
 // of the label gatewayID.
@@ -213,6 +215,7 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	now := time.Now()
 	enc := encode.New(now, e.cfg.AsGauges)
 	defer enc.Release()
+	enc.Labels = e.labels
 	enc.Encode(families)
 	for why := range enc.Dropped {
 		if d := &enc.Dropped[why]; d.Samples > 0 {

@@ -14,6 +14,7 @@
 //
 //	encoder.go    families to bodies
 //	source.go     the labels and the key that a context stands for
+//	own.go        the labels that the controller sets on all
 //	normalise.go  names, types, what a metric must have
 //	labels.go     labels checked, sorted and written
 //	collisions.go series that two families of a gateway have

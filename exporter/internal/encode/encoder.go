@@ -31,6 +31,8 @@ const (
 // that makes this free of allocations per sample; get one from New and give it
 // back with Release. It is one goroutine's.
 type Encoder struct {
+	// Labels are set on all metrics that have none of their names. Set them before Encode.
+	Labels Labels
 	// Bodies are what was written. Whoever takes them over releases them.
 	Bodies []*wire.Body
 	// LeftOut is what could not be written, the first MaxLeftOut entries at most.
@@ -131,6 +133,7 @@ func (e *Encoder) forget() {
 	e.LeftOut = e.LeftOut[:0]
 	e.Dropped = [NumReasons]Dropped{}
 	clear(e.names)
+	e.Labels = nil
 	e.src, e.srcFault, e.srcLabel = source{}, Taken, ""
 	e.plan.reset()
 }
@@ -330,7 +333,7 @@ func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (
 		return why, ""
 	}
 	if !e.plan.fits(m) {
-		e.plan.make(m, &e.src, e.planBound)
+		e.plan.make(m, &e.src, e.Labels, e.planBound)
 	}
 	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != Taken {
 		return why, at

@@ -28,8 +28,8 @@ type labelPlan struct {
 // field is one label of the text.
 type field struct {
 	name     string
-	value    string // of a label that the source sets
-	index    int    // in the metric's labels; -1 for one that the source sets
+	value    string // of a label that is not the metric's; or what stands in where it is empty
+	index    int    // in the metric's labels; -1 for one that it does not have
 	from, to int    // in labelPlan.text: name and opening quote, or all of it
 }
 
@@ -47,8 +47,9 @@ func (p *labelPlan) fits(m *dto.Metric) bool {
 }
 
 // make makes the plan for the label names of m. The labels that the source sets
-// take the place of m's own. bound is the label that the family's kind adds.
-func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
+// take the place of m's own, and common ones are for what has none of the name. bound is the
+// label that the family's kind adds.
+func (p *labelPlan) make(m *dto.Metric, src *source, common Labels, bound string) {
 	p.reset()
 	p.made = true
 	for i, l := range m.Label {
@@ -73,6 +74,9 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 			p.fields = append(p.fields, field{name: l.name, value: l.value, index: -1})
 		}
 	}
+	for _, l := range common {
+		p.add(l)
+	}
 	if len(p.fields) >= exposition.DefaultLimits.Labels && p.why == Taken { // one is left for the bound
 		p.why = TooManyLabels
 	}
@@ -96,6 +100,21 @@ func (p *labelPlan) make(m *dto.Metric, src *source, bound string) {
 	}
 }
 
+// add adds a label that all metrics have, unless there is one of the name.
+func (p *labelPlan) add(l label) {
+	for i := range p.fields {
+		f := &p.fields[i]
+		if f.name != l.name {
+			continue
+		}
+		if f.index >= 0 {
+			f.value = l.value // where the metric's is empty, which is none
+		}
+		return
+	}
+	p.fields = append(p.fields, field{name: l.name, value: l.value, index: -1})
+}
+
 // reset forgets the plan, and with it the caller's strings.
 func (p *labelPlan) reset() {
 	clear(p.names)
@@ -117,15 +136,20 @@ func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, wh
 	}
 	for i := range p.fields {
 		f := &p.fields[i]
-		if f.index >= 0 && m.Label[f.index].GetValue() == "" {
-			continue
+		value := ""
+		if f.index >= 0 {
+			if value = m.Label[f.index].GetValue(); value == "" {
+				value = f.value
+			}
+			if value == "" {
+				continue
+			}
 		}
 		if len(dst) > start {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, p.text[f.from:f.to]...)
 		if f.index >= 0 {
-			value := m.Label[f.index].GetValue()
 			switch {
 			case plain(value):
 				dst = append(dst, value...)
