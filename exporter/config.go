@@ -39,49 +39,6 @@ const (
 	DefaultMembersHold     = time.Minute
 )
 
-// OverflowPolicy says what becomes of samples when MaxQueueBytes are in use.
-type OverflowPolicy int
-
-const (
-	// RefuseNew makes Submit return ErrQueueFull, and what is queued stays. The last
-	// quarter is for those who have little: what waits for a hub of each has a part
-	// that nobody else takes, and a gateway has no more than twice an even share of its hub's.
-	RefuseNew OverflowPolicy = iota
-	// DropOldest lets the oldest samples of who has most make room, of the hub first
-	// and then of the gateway, counted as dropped with the reason queue_overflow. Submit
-	// returns ErrQueueFull if even that would not do.
-	DropOldest
-)
-
-// FailoverPolicy says where the samples of a hub go that is down.
-type FailoverPolicy int
-
-const (
-	// NextHub sends them to the next living hub of each gateway's own walk. They arrive
-	// in time. For a while a gateway's series are on two Prometheus servers;
-	// Thanos counts them once if the shard's label is a replica label.
-	NextHub FailoverPolicy = iota
-	// WaitForOwner lets them wait in the queue, so that each series stays on
-	// one server; but an outage that is longer than what the queue holds loses
-	// samples.
-	WaitForOwner
-)
-
-// Receivers says whose answers count.
-type Receivers int
-
-const (
-	// HubsOnly believes hubs, whose answers have the header Hubring-Hub. Anybody else
-	// at a hub's address is no receiver: samples go to the next one.
-	HubsOnly Receivers = iota
-	// HubsAndOthers also believes answers that are to the letter those of
-	// prometheus-edge-hub 1.1: an empty 200 without a type takes samples, a 400 with its
-	// parser's words refuses them. A program that answers all pushes so and throws them
-	// away is not noticed. A Pushgateway takes no samples with timestamps, and is never
-	// believed.
-	HubsAndOthers
-)
-
 // Hub is one place to push to: the name by which the ring knows it, its URL and its weight.
 type Hub = members.Hub
 

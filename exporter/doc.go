@@ -92,6 +92,7 @@
 // # Map of files
 //
 //	config.go     Config, its defaults and its validation
+//	policies.go   what Config lets one choose by name
 //	exporter.go   New, Submit, Push, Flush, Run
 //	start.go      Start and Close: New with a Run of its own
 //	membership.go who says who the hubs are

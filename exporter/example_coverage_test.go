@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -75,7 +76,7 @@ func documented(t *testing.T, fset *token.FileSet, files []*ast.File) *doc.Packa
 }
 
 // withoutExample returns the names that have none. A type is shown by its
-// methods' examples, too, and what errors and Stringers print by their type's.
+// methods' examples, too, and what errors, Stringers and texts say by their type's.
 func withoutExample(p *doc.Package) []string {
 	var missing []string
 	miss := func(name string, examples []*doc.Example) {
@@ -90,7 +91,7 @@ func withoutExample(p *doc.Package) []string {
 		shown := typ.Examples
 		for _, m := range typ.Methods {
 			shown = append(shown, m.Examples...)
-			if m.Name != "Error" && m.Name != "String" {
+			if !slices.Contains([]string{"Error", "String", "MarshalText", "UnmarshalText"}, m.Name) {
 				miss(typ.Name+"."+m.Name, m.Examples)
 			}
 		}

@@ -180,9 +180,9 @@ func endsStatusOf(s *endsSnapshot) status.Ends {
 
 func configStatusOf(c *Config) status.Config {
 	s := status.Config{
-		Failover:            "next_hub",
-		Overflow:            "refuse_new",
-		Receivers:           "hubs_only",
+		Failover:            c.Failover.String(),
+		Overflow:            c.Overflow.String(),
+		Receivers:           c.Receivers.String(),
 		TellsEnds:           !c.NoEnds,
 		EndsDelaySeconds:    c.EndsDelay.Seconds(),
 		AsGauges:            c.AsGauges,
@@ -197,15 +197,6 @@ func configStatusOf(c *Config) status.Config {
 		MinBackoffSeconds:   c.MinBackoff.Seconds(),
 		MaxBackoffSeconds:   c.MaxBackoff.Seconds(),
 		CatchUp:             c.CatchUp,
-	}
-	if c.Failover == WaitForOwner {
-		s.Failover = "wait_for_owner"
-	}
-	if c.Receivers == HubsAndOthers {
-		s.Receivers = "hubs_and_others"
-	}
-	if c.Overflow == DropOldest {
-		s.Overflow = "drop_oldest"
 	}
 	if math.IsInf(c.CatchUp, 1) { // JSON has no word for it
 		s.CatchUp = 0
