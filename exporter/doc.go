@@ -82,11 +82,12 @@
 //	exporter         the face; what waits, and for whom
 //	magma            what a caller submits: a metric family and where it comes from
 //	members          where the hubs come from: DNS, a file
+//	status           what is said of an exporter
 //	exportertest     a hub and a network for tests
 //	internal/encode  metrics to text, one gateway at a time; why samples are left out
 //	internal/push    one POST, one probe: bodies to a verdict
 //	internal/roster  who the hubs are now, and when an answer is believed
-//	internal/status  what is said of an exporter: a page and JSON
+//	internal/statuspage  the page and the JSON
 //	internal/wire    one gateway's encoded samples; joining those of many into a request
 //
 // # Map of files
@@ -97,7 +98,7 @@
 //	start.go      Start and Close: New with a Run of its own
 //	membership.go who says who the hubs are
 //	gather.go     the controller's own metrics
-//	status.go     the status page; report.go: what it says
+//	status.go     Status and its page; report.go: what they say
 //
 //	keys.go       one copy of each gateway's ID
 //	parcel.go     one gateway's samples on their way: in the queue, on disk

@@ -208,6 +208,24 @@ func ExampleExporter_Run() {
 	// load{gatewayID="gw-0017",networkID="net1"} 0.5
 }
 
+// A readiness probe, or a log line of the controller's own, asks how the exporter is.
+func ExampleExporter_Status() {
+	e, stop := startExporter(exporter.Config{Hubs: []exporter.Hub{{Name: "edgehub-0", URL: "http://10.0.0.7:9091"}}})
+	defer stop()
+	for _, hub := range e.Status().Hubs {
+		fmt.Println(hub.Name, hub.State)
+	}
+	// Output: edgehub-0 up
+}
+
+// Which hub is a gateway's home.
+func ExampleExporter_StatusOf() {
+	e, stop := startExporter(exporter.Config{Hubs: []exporter.Hub{{URL: "http://edgehub-0:9091"}, {URL: "http://edgehub-1:9091"}}})
+	defer stop()
+	fmt.Println(e.StatusOf("gw-0017").Gateway.Owner)
+	// Output: edgehub-1:9091
+}
+
 // The status is on a page of the controller's own server, and for programs in
 // JSON.
 func ExampleExporter_Handler() {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
-	"github.com/hubring/hubring/exporter/internal/status"
+	"github.com/hubring/hubring/exporter/status"
 )
 
 // maxWalk bounds how much of a walk is shown: hashring sorts for more, and

@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/exporter/internal/status"
 	"github.com/hubring/hubring/exporter/members"
+	"github.com/hubring/hubring/exporter/status"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -115,6 +115,26 @@ func TestStatusJSON(t *testing.T) {
 }
 
 // Before the first answer of Members there is no ring, and everything waits.
+// What a program is told in Go is what it reads as JSON.
+func TestStatusInGo(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		f := newFleet(3)
+		f["hub-1"].kill()
+		h := start(t, f)
+		h.submit(1, gateways(20)...)
+		pass(time.Second)
+		assert.Equal(t, asJSON(t, h.e, ""), h.e.Status())
+		assert.Nil(t, h.e.Status().Gateway)
+		assert.Equal(t, asJSON(t, h.e, "gateway=gateway-7"), h.e.StatusOf("gateway-7"))
+		assert.Equal(t, "gateway-7", h.e.StatusOf("gateway-7").Gateway.ID)
+		got := h.e.Status()
+		got.Totals.Dropped["mine"], got.Hubs[0].Name = 1, "mine" // nobody else's
+		assert.NotEqual(t, got, h.e.Status())
+		require.NoError(t, h.stop())
+		assert.Equal(t, "closed", h.e.Status().State)
+	})
+}
+
 func TestStatusWithoutMembers(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		members := &scriptedMembers{err: errors.New("no route to http://admin:s3cret@consul:8500/v1")}

@@ -1,4 +1,4 @@
-package status
+package statuspage
 
 import (
 	"bytes"
@@ -8,15 +8,17 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/hubring/hubring/exporter/status"
 )
 
 // Handler answers with what report says. The ID is that of a gateway, nil if nobody asks for
 // one. It asks nobody who they are.
-func Handler(report func(gateway *string) Report) http.Handler {
+func Handler(report func(gateway *string) status.Report) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { serve(w, req, report) })
 }
 
-func serve(w http.ResponseWriter, req *http.Request, report func(gateway *string) Report) {
+func serve(w http.ResponseWriter, req *http.Request, report func(gateway *string) status.Report) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", pagePolicy)
@@ -43,7 +45,7 @@ func serve(w http.ResponseWriter, req *http.Request, report func(gateway *string
 		gateway = &id
 	}
 	r := report(gateway)
-	r.presentable()
+	Present(&r)
 	body, err := render(&r)
 	if err != nil {
 		http.Error(w, "render the status: "+err.Error(), http.StatusInternalServerError)
@@ -56,12 +58,12 @@ func serve(w http.ResponseWriter, req *http.Request, report func(gateway *string
 	}
 }
 
-func renderJSON(r *Report) ([]byte, error) {
+func renderJSON(r *status.Report) ([]byte, error) {
 	body, err := json.MarshalIndent(r, "", "  ")
 	return append(body, '\n'), err
 }
 
-func renderPage(r *Report) ([]byte, error) {
+func renderPage(r *status.Report) ([]byte, error) {
 	var text bytes.Buffer
 	err := pageTemplate.Execute(&text, page{r})
 	return text.Bytes(), err

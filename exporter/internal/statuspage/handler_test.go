@@ -1,4 +1,4 @@
-package status
+package statuspage
 
 import (
 	"io"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/status"
 )
 
 // ask requests the status. A header is a name and a value.
@@ -17,14 +19,14 @@ func ask(t testing.TB, method, target string, header ...string) *http.Response {
 	return askFor(t, words("word"), method, target, header...)
 }
 
-func askFor(t testing.TB, report Report, method, target string, header ...string) *http.Response {
+func askFor(t testing.TB, report status.Report, method, target string, header ...string) *http.Response {
 	t.Helper()
 	req := httptest.NewRequest(method, target, nil)
 	for pair := range slices.Chunk(header, 2) {
 		req.Header.Add(pair[0], pair[1])
 	}
 	w := httptest.NewRecorder()
-	Handler(func(gateway *string) Report {
+	Handler(func(gateway *string) status.Report {
 		if gateway == nil {
 			report.Gateway = nil
 		} else {

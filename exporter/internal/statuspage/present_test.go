@@ -1,4 +1,4 @@
-package status
+package statuspage
 
 import (
 	"encoding/json"
@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/status"
 )
 
 // Credentials are in no answer, wherever they came from.
@@ -27,12 +29,12 @@ func TestReportHasNoPassword(t *testing.T) {
 func TestPresentable(t *testing.T) {
 	at := time.Date(2030, 1, 1, 0, 0, 0, 123_456_789, time.FixedZone("", 3600))
 	const secret = "http://me:secret@a"
-	r := Report{
-		Time: at, Members: Members{Detail: secret, LastError: secret, LastSuccess: at, LastChange: at},
-		Hubs:    []Hub{{URL: secret, LastError: secret, LastErrorAt: at, DownSince: at, NextProbe: at}},
-		Gateway: &Gateway{HeldUntil: at, Untold: []Untold{{EndedAt: at}}},
+	r := status.Report{
+		Time: at, Members: status.Members{Detail: secret, LastError: secret, LastSuccess: at, LastChange: at},
+		Hubs:    []status.Hub{{URL: secret, LastError: secret, LastErrorAt: at, DownSince: at, NextProbe: at}},
+		Gateway: &status.Gateway{HeldUntil: at, Untold: []status.Untold{{EndedAt: at}}},
 	}
-	r.presentable()
+	Present(&r)
 	text, err := json.Marshal(r)
 	require.NoError(t, err)
 	assert.NotContains(t, string(text), "secret")

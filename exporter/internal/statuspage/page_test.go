@@ -1,4 +1,4 @@
-package status
+package statuspage
 
 import (
 	"encoding/json"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/exporter/status"
 )
 
 // pageParts is a page taken apart.
@@ -63,18 +65,18 @@ func parsePage(t testing.TB, page string) (p pageParts) {
 }
 
 // words is a report in which each text that comes from outside is the word.
-func words(word string) Report {
+func words(word string) status.Report {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	hub := Hub{Name: word, CallsItself: word, URL: "http://hub-0", Weight: 1, State: "up", LastError: word, LastErrorAt: now}
-	return Report{
-		Time: now, State: "running", Ring: Ring{Fingerprint: "0123456789abcdef", Hubs: 1},
-		Members: Members{Source: word, Detail: word, LastError: word, Held: []string{word}, Fresh: []string{word}},
-		Hubs:    []Hub{hub}, Queue: Queue{MaxBytes: 1 << 20},
-		Ends:   Ends{Waiting: map[string]int{word: 1}, Deaf: []string{word}},
-		Config: Config{Failover: "next_hub", Overflow: "refuse_new", Receivers: "hubs_only", SpoolDir: word},
-		Gateway: &Gateway{
-			ID: word, Owner: word, InUse: word, Walk: []Step{{Hub: word, State: "up"}}, At: word,
-			Untold: []Untold{{Hub: word, EndedAt: now}},
+	hub := status.Hub{Name: word, CallsItself: word, URL: "http://hub-0", Weight: 1, State: "up", LastError: word, LastErrorAt: now}
+	return status.Report{
+		Time: now, State: "running", Ring: status.Ring{Fingerprint: "0123456789abcdef", Hubs: 1},
+		Members: status.Members{Source: word, Detail: word, LastError: word, Held: []string{word}, Fresh: []string{word}},
+		Hubs:    []status.Hub{hub}, Queue: status.Queue{MaxBytes: 1 << 20},
+		Ends:   status.Ends{Waiting: map[string]int{word: 1}, Deaf: []string{word}},
+		Config: status.Config{Failover: "next_hub", Overflow: "refuse_new", Receivers: "hubs_only", SpoolDir: word},
+		Gateway: &status.Gateway{
+			ID: word, Owner: word, InUse: word, Walk: []status.Step{{Hub: word, State: "up"}}, At: word,
+			Untold: []status.Untold{{Hub: word, EndedAt: now}},
 		},
 	}
 }
@@ -113,7 +115,7 @@ func TestJSONEscapes(t *testing.T) {
 	resp := askFor(t, words(word), http.MethodGet, "/?format=json&gateway="+url.QueryEscape(word))
 	body := bodyOf(t, resp)
 	assert.NotContains(t, body, "<")
-	var s Report
+	var s status.Report
 	require.NoError(t, json.Unmarshal([]byte(body), &s))
 	assert.Equal(t, word, s.Gateway.ID)
 	assert.Equal(t, word, s.Hubs[0].LastError)

@@ -1,4 +1,4 @@
-package status
+package statuspage
 
 import (
 	"crypto/sha256"
@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hubring/hubring/exporter/status"
 )
 
 //go:embed page.html
@@ -36,7 +38,7 @@ func styleHash(html string) string {
 }
 
 // page is what the page shows of a report.
-type page struct{ *Report }
+type page struct{ *status.Report }
 
 // Headline says in a few words whether all is well.
 func (p page) Headline() string {
@@ -65,10 +67,10 @@ func (p page) Headline() string {
 }
 
 // Worst returns the hubs, those first that need a look.
-func (p page) Worst() []Hub {
+func (p page) Worst() []status.Hub {
 	order := map[string]int{"down": 0, "catching_up": 1, "up": 2}
 	hubs := slices.Clone(p.Hubs)
-	slices.SortStableFunc(hubs, func(a, b Hub) int { return order[a.State] - order[b.State] })
+	slices.SortStableFunc(hubs, func(a, b status.Hub) int { return order[a.State] - order[b.State] })
 	return hubs
 }
 
