@@ -16,6 +16,14 @@ type account struct {
 	spilled   uint64
 	dropped   [numReasons]uint64
 	hubs      map[string]*hubAccount // also of hubs that left
+
+	drops *drops // are told of those that had been taken in
+}
+
+// drop notes that a parcel that was taken in is dropped.
+func (a *account) drop(p *parcel, why reason) {
+	a.dropped[why] += uint64(p.samples)
+	a.drops.note(Drop{Reason: why.String(), Gateway: p.key, Samples: p.samples})
 }
 
 // hubAccount is the part of one hub.

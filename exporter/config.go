@@ -150,6 +150,11 @@ type Config struct {
 	// another leader; its counters begin at 0. Of two at a time the second New returns an error: give
 	// each its own, such as prometheus.WrapRegistererWith(prometheus.Labels{"fleet": "a"}, registry).
 	Registerer prometheus.Registerer
+	// OnDrop is told which samples were dropped after Submit had taken them in, or left out of a Submit that took in the rest;
+	// not those of a Submit that returned an error other than a RejectedError. It is called by Run, for
+	// one drop at a time, and may take its time: nobody waits for it but Run at its end. 1,024 drops wait
+	// for it; those beyond are counted in hubring_exporter_drop_notices_missed_total. Nil for nobody.
+	OnDrop func(Drop)
 	// Logger is told about hubs that come and go and about dropped samples;
 	// slog.Default().
 	Logger *slog.Logger

@@ -123,6 +123,7 @@
 //	sender.go     a request's life; sorter.go: what goes into one
 //	backoff.go    how long a hub is stepped over
 //	account.go    where every sample is; metrics.go shows it
+//	drops.go      who wants to know of drops
 //	moves.go      what a change of hubs moved, for the log
 //	loglimits.go  log lines that do not fill a disk
 package exporter

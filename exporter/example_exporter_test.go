@@ -226,6 +226,25 @@ func ExampleExporter_StatusOf() {
 	// Output: edgehub-1:9091
 }
 
+// A controller that tells gateways what became of their samples.
+func ExampleDrop() {
+	_, url, stopHub := startHub()
+	defer stopHub()
+	e, stop := startExporter(exporter.Config{
+		Hubs: []exporter.Hub{{URL: url}},
+		OnDrop: func(d exporter.Drop) {
+			fmt.Printf("%d of %s of %s in %s: %s\n", d.Samples, d.Metric, d.Gateway, d.Network, d.Reason)
+		},
+	})
+	bad := report("gw-0017")
+	bad[0].Family.Metric[0].Gauge = nil
+	if err := e.Submit(ctx, bad); err != nil {
+		log.Print(err)
+	}
+	stop()
+	// Output: 1 of load of gw-0017 in net1: missing_value
+}
+
 // The status is on a page of the controller's own server, and for programs in
 // JSON.
 func ExampleExporter_Handler() {

@@ -55,6 +55,7 @@ type Exporter struct {
 	router    *router
 	keys      keys
 	labels    encode.Labels
+	drops     *drops
 	watcher   *roster.Watcher // nil if the hubs are listed in the config
 	limits    *logLimits
 	transport http.RoundTripper
@@ -83,6 +84,8 @@ func New(cfg Config) (*Exporter, error) {
 	}
 	e.labels, _ = encode.NewLabels(cfg.Labels) // Validate has seen its error
 	e.router = newRouter(&e.cfg)
+	e.drops = newDrops(cfg.OnDrop, e.router.metrics.dropsMissed)
+	e.router.account.drops = e.drops
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
 			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, Random: cfg.random,
@@ -237,6 +240,7 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 		}
 		return nil, err
 	}
+	e.drops.encoded(enc)
 	if rejected != nil {
 		return ack, rejected
 	}
@@ -287,7 +291,7 @@ func (e *Exporter) run(ctx, hurry context.Context) error {
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
-	var sending, telling, spooling, asking, logging sync.WaitGroup
+	var sending, telling, spooling, asking, logging, dropping sync.WaitGroup
 	var joining sync.Mutex // of hubs; closed guards sending against more of them
 	closed := false
 	change := func(do func() (joined []*outbox, err error)) error {
@@ -306,6 +310,9 @@ func (e *Exporter) run(ctx, hurry context.Context) error {
 	}
 	e.send(work, &sending, &telling, disk, e.router.current())
 	logging.Go(func() { e.limits.run(work) })
+	dropped, allDropped := context.WithCancel(context.WithoutCancel(ctx))
+	defer allDropped()
+	dropping.Go(func() { e.drops.run(dropped) })
 	if disk != nil {
 		spooling.Go(func() { disk.run(work) })
 	}
@@ -336,6 +343,8 @@ func (e *Exporter) run(ctx, hurry context.Context) error {
 	err := e.giveUp()
 	asking.Wait() // last: what an embedder wrote may take its time
 	logging.Wait()
+	allDropped()
+	dropping.Wait()
 	return err
 }
 

@@ -21,6 +21,7 @@ type metrics struct {
 	spoolFailures  prometheus.Counter
 
 	placementFailures prometheus.Counter
+	dropsMissed       prometheus.Counter
 }
 
 const namespace = "hubring_exporter_"
@@ -107,6 +108,10 @@ func newMetrics(r *router) *metrics {
 			Name: namespace + "placement_failures_total",
 			Help: "Times that Config.Inventory gave no placement, or one that does not fit the ring.",
 		}),
+		dropsMissed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: namespace + "drop_notices_missed_total",
+			Help: "Drops that Config.OnDrop was not told of, since it was too slow. They are in samples_dropped_total.",
+		}),
 	}
 }
 
@@ -164,7 +169,7 @@ type collector struct{ e *Exporter }
 // kept are the metrics that are not read from the exporter's state.
 func (c *collector) kept() []prometheus.Collector {
 	m := c.e.router.metrics
-	return []prometheus.Collector{m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures, m.placementFailures}
+	return []prometheus.Collector{m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures, m.placementFailures, m.dropsMissed}
 }
 
 // Describe implements prometheus.Collector. It says the same whatever the config, so that

@@ -208,7 +208,7 @@ func (r *router) dropWaitingLocked(p *parcel, why reason) {
 	l := p.lane
 	l.leaveLocked()
 	l.removeLocked(p)
-	r.account.dropped[why] += uint64(p.samples)
+	r.account.drop(p, why)
 	p.ack.lost(p)
 	if p.spilled {
 		r.discardLocked(p)
@@ -260,7 +260,7 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.dropped[refusedAs(res.Status)] += uint64(p.samples)
+	r.account.drop(p, refusedAs(res.Status))
 	p.ack.rejected(p, o.hub.Name, res)
 	l := p.lane
 	if r.partLocked(p) {
@@ -280,7 +280,7 @@ func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 func (r *router) damaged(p *parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.dropped[spoolDamaged] += uint64(p.samples)
+	r.account.drop(p, spoolDamaged)
 	p.ack.lost(p)
 	l := p.lane
 	r.settledLocked(p)
