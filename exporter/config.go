@@ -139,8 +139,15 @@ type Config struct {
 	// nothing sends 16 KiB/s, twice as much every 10 s, at most 4 MiB/s.
 	CatchUp float64
 
-	// Transport carries the requests. The default is one of the exporter's
-	// own, with http.DefaultTransport's settings; where that is not an *http.Transport any
+	// Transport carries the requests: pushes, probes and word of gateways that left. It is the place for
+	// whatever a connection or a header needs: TLS and certificates (an http.Transport's TLSClientConfig), a
+	// password, a token or another header (a RoundTripper around it, see the examples), a proxy, or
+	// otelhttp.NewTransport for traces. A request has samples of many gateways, networks and
+	// Submits, so its context is none of theirs, and a header for each tenant, such as X-Scope-OrgID, needs an exporter
+	// for each. Its User-Agent is hubring-exporter/VERSION.
+	//
+	// The default is one of the exporter's
+	// own, with http.DefaultTransport's settings, the proxies of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY) among them; where that is not an *http.Transport any
 	// more, since the program has replaced it, it is http.DefaultTransport itself. It must be
 	// safe for use by several goroutines.
 	Transport http.RoundTripper

@@ -45,7 +45,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "busy", http.StatusServiceUnavailable)
 		return
 	}
-	r.types = append(r.types, req.Method+" "+req.URL.Path+" "+req.Header.Get("Content-Type"))
+	r.types = append(r.types, req.Method+" "+req.URL.Path+" "+req.Header.Get("Content-Type")+" "+req.UserAgent())
 	r.lines = append(r.lines, sampleLines(text)...)
 }
 
@@ -76,7 +76,7 @@ func TestOverHTTP(t *testing.T) {
 	assert.Len(t, hub.lines, 1000)
 	inOrder(t, "the hub", hub.lines)
 	for _, got := range hub.types {
-		assert.Equal(t, "POST /metrics text/plain; version=0.0.4; charset=utf-8", got)
+		assert.Equal(t, "POST /metrics text/plain; version=0.0.4; charset=utf-8 hubring-exporter", got)
 	}
 }
 

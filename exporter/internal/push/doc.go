@@ -16,4 +16,5 @@
 //	outcome.go  what becomes of a request
 //	others.go   answers of receivers that are no hubs
 //	retry.go    Retry-After
+//	agent.go    User-Agent
 package push

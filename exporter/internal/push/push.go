@@ -201,6 +201,7 @@ func (p *Pusher) Tell(ctx context.Context, lines []byte) Result {
 // do sends a request within the timeout. The header is nil if there was no
 // answer.
 func (p *Pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (Result, http.Header) {
+	req.Header["User-Agent"] = userAgent
 	bounded, cancel := context.WithTimeoutCause(ctx, timeout, errPushTimeout)
 	defer cancel()
 	resp, err := p.client.Do(req.WithContext(bounded))
