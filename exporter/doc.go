@@ -75,6 +75,23 @@
 // samples_dropped_total are for samples that were never taken in: invalid ones,
 // and those of a Submit that returned an error other than a RejectedError.
 //
+// # What stays
+//
+// What a controller is written against changes with a line [CHANGE] in CHANGELOG.md that says
+// what to do, before v1.0.0, and with a new major version only from then on:
+//
+//   - Go: the names in this package, exportertest, magma, members, status, hashring and what is below that, and what they promise. Fields
+//     of Config and of reports, methods and reasons may be added: name fields in literals.
+//     Interfaces that an embedder implements, such as Membership, get no more methods.
+//   - The ring: hashring.New has each gateway where it had it, for the same names and weights. Its testdata
+//     pins that, and README.md has the format. Names of hubs by default are as Hub.WithDefaults says.
+//   - SpoolDir: a release reads what the one before left. Files of a newer one it leaves alone.
+//   - JSON of the status page: names and units. More names may come.
+//   - Metrics: names, labels and units. More metrics may come, and more values of reason and outcome.
+//
+// Texts of errors and log lines, the look of the status page, default values and sizes of requests are
+// nothing to rely on; errors are told apart with errors.Is and errors.As.
+//
 // # Map of rooms
 //
 // Each says in its own document what it has, and imports only what stands below it:
