@@ -20,6 +20,7 @@ type breaker struct {
 	probedAt  time.Time // of the last one
 	lastError string
 	errorAt   time.Time
+	takenAt   time.Time // when samples were last acknowledged
 }
 
 // putOffLocked sets the time of the next probe.
@@ -141,7 +142,8 @@ func (r *router) probeCut(o *outbox) {
 }
 
 // deliveredLocked notes that the hub took something.
-func (b *breaker) deliveredLocked() {
+func (b *breaker) deliveredLocked(now time.Time) {
+	b.takenAt = now
 	if !b.down {
 		b.failures, b.trial = 0, false
 	}
@@ -189,4 +191,12 @@ func (r *router) standInLocked(o *outbox) float64 {
 		return 0
 	}
 	return o.weight / max(living, o.weight)
+}
+
+// takes reports whether a hub has acknowledged samples since a time.
+func (r *router) takes(hub string, since time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := r.byName[hub]
+	return o != nil && o.takenAt.After(since)
 }

@@ -54,6 +54,8 @@ type Config struct {
 	MembersInterval time.Duration
 	// MembersHold is how long a hub that Members does not name any more stays
 	// in the ring, so that an answer that flaps moves nothing; 1 min.
+	// If the hubs that it does not name any more and that still take pushes are more than those that
+	// it names, they stay: rather its source is in trouble.
 	MembersHold time.Duration
 	// Ring builds the ring of the hubs, which have their names and weights;
 	// hashring.New. All controllers need the same one, and it must make the same of

@@ -89,6 +89,7 @@ func New(cfg Config) (*Exporter, error) {
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
 			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, Random: cfg.random,
+			Takes: e.router.takes,
 		})
 	} else if _, _, err := e.setHubs(cfg.Hubs); err != nil {
 		return nil, fmt.Errorf("exporter: %w", err)

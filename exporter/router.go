@@ -253,7 +253,7 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 		r.settledLocked(p)
 		r.freeLocked(l)
 	}
-	o.deliveredLocked()
+	o.deliveredLocked(time.Now())
 }
 
 // rejected drops a parcel that the hub refused.

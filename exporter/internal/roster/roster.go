@@ -17,23 +17,32 @@ import (
 //	    └─named─► fresh ──named again─► member     └──not named─► missing ──not named for hold─► gone
 //	                └──not named─► not known
 //
+// What an answer says is weighed against what hubs do: an answer that names fewer hubs than there are
+// beside them which still take pushes is a source's trouble rather than a rescale, and
+// those stay. Hubs that are stopped leave as they should.
+//
 // What an answer says of a member's URL and weight holds at once: a wrong URL is
 // no worse than a hub that is down, and waiting leaves a hub that moved without
 // its gateways. A roster is used by one goroutine.
 type roster struct {
 	hold    time.Duration
+	takes   func(name string, since time.Time) bool // whether a member has taken a push since
 	members map[string]members.Hub // by name; empty before the first answer
 	missing map[string]time.Time   // members that the last answer did not name, and since when
 	fresh   map[string]bool        // named by the last answer for the first time
+	kept    []string               // of the missing, those that are due and stay, since they take pushes
 }
 
-func newRoster(hold time.Duration) *roster {
-	return &roster{hold: hold, members: map[string]members.Hub{}, missing: map[string]time.Time{}}
+func newRoster(hold time.Duration, takes func(name string, since time.Time) bool) *roster {
+	return &roster{hold: hold, takes: takes, members: map[string]members.Hub{}, missing: map[string]time.Time{}}
 }
 
 // clone returns the roster as it is now.
 func (r *roster) clone() *roster {
-	return &roster{hold: r.hold, members: maps.Clone(r.members), missing: maps.Clone(r.missing), fresh: maps.Clone(r.fresh)}
+	return &roster{
+		hold: r.hold, takes: r.takes, kept: r.kept,
+		members: maps.Clone(r.members), missing: maps.Clone(r.missing), fresh: maps.Clone(r.fresh),
+	}
 }
 
 // rosterChange names the members that an answer changed, sorted.
@@ -94,8 +103,15 @@ func (r *roster) drop(answer []members.Hub, othersJoin bool, now time.Time) []st
 			due = append(due, name)
 		}
 	}
+	r.kept = nil
 	if len(due) == len(r.members) && !othersJoin {
 		return nil
+	}
+	taking := slices.DeleteFunc(slices.Clone(due), func(name string) bool { return !r.takes(name, now.Add(-r.hold)) })
+	if len(answer) < len(taking) {
+		due = slices.DeleteFunc(due, func(name string) bool { return slices.Contains(taking, name) })
+		slices.Sort(taking)
+		r.kept = taking
 	}
 	for _, name := range due {
 		delete(r.members, name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestRosterAgreesWithTheHistory(t *testing.T) {
 	}
 	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 2))
-		r := newRoster(time.Minute)
+		r := newRoster(time.Minute, idle)
 		var history []entry
 		member := func(name string) bool {
 			is, twice, missing := history[0].named[name], false, time.Time{}
@@ -78,7 +79,7 @@ func TestRosterAgreesWithTheHistory(t *testing.T) {
 // The change says who joined, left and was altered.
 func TestRosterChange(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	r := newRoster(time.Minute)
+	r := newRoster(time.Minute, idle)
 	old := []string{"a", "b", "b1", "b2", "b3", "b4", "b5", "b6", "c"}
 	assert.Equal(t, rosterChange{joined: old}, r.take(hubsNamed(old...), now))
 	moved := hubsNamed("c", "d", "e")
@@ -88,6 +89,46 @@ func TestRosterChange(t *testing.T) {
 	assert.Equal(t, rosterChange{joined: []string{"d", "e"}, left: old[:8]}, r.take(moved, now))
 	assert.Equal(t, moved, r.hubs())
 	assert.True(t, r.take(moved, now).none())
+}
+
+// idle are hubs that take nothing, or are gone.
+func idle(string, time.Time) bool { return false }
+
+// An answer that names one of ten hubs while the others take pushes is not believed; those that are stopped leave.
+func TestRosterWeighsWhatItSees(t *testing.T) {
+	begin := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		named, taking string // of the hubs abcdefghij
+		stay          string
+	}{
+		{"a", "abcdefghij", "abcdefghij"},
+		{"a", "", "a"},                             // the others are stopped
+		{"a", "abc", "abc"},                        // so are most of them
+		{"a", "ab", "a"},                           // it may be meant so
+		{"abcde", "abcdefghij", "abcde"},           // as is a rescale to half
+		{"abcd", "abcdefghij", "abcdefghij"},       // less than half is none
+		{"abcd", "abcdefgh", "abcd"},               // two of them are down
+		{"klmnopqrst", "abcdefghij", "klmnopqrst"}, // others in place of all
+	} {
+		taking := c.taking
+		r := newRoster(time.Minute, func(name string, since time.Time) bool {
+			assert.True(t, since.After(begin))
+			return strings.Contains(taking, name)
+		})
+		r.take(hubsNamed(strings.Split("abcdefghij", "")...), begin)
+		answer := hubsNamed(strings.Split(c.named, "")...)
+		now := begin
+		for range 30 {
+			now = now.Add(10 * time.Second)
+			r.take(answer, now)
+		}
+		assert.Equal(t, hubsNamed(strings.Split(c.stay, "")...), r.hubs(), "%s named, %s take", c.named, c.taking)
+		assert.Len(t, r.kept, len(r.hubs())-len(c.named))
+		taking = ""
+		r.take(answer, now.Add(time.Minute))
+		assert.Equal(t, answer, r.hubs())
+		assert.Empty(t, r.kept)
+	}
 }
 
 // Members that are missing and new ones may be more than a ring takes. The new
@@ -103,7 +144,7 @@ func TestRosterWaitsForRoom(t *testing.T) {
 		next = append(next, fmt.Sprintf("new-%05d", i))
 	}
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	r := newRoster(time.Minute)
+	r := newRoster(time.Minute, idle)
 	r.take(hubsNamed(old...), now)
 	for range 3 {
 		assert.True(t, r.take(hubsNamed(next...), now).none())

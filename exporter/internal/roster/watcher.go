@@ -29,6 +29,8 @@ type Settings struct {
 	Interval time.Duration // between two answers, give or take a tenth
 	Timeout  time.Duration // of one lookup
 	Hold     time.Duration // for which a member that is not named is kept
+	// Takes says whether a member has taken a push since a time. It is called by Run's goroutine.
+	Takes func(name string, since time.Time) bool
 	Log      *slog.Logger
 	Random   func(n int64) int64 // from 0 to n-1
 }
@@ -44,6 +46,7 @@ type Watcher struct {
 	roster  *roster
 	retry   time.Duration // the next wait while there was no good answer
 	trouble string        // what was logged last, "" when all is well
+	kept    int           // hubs that were logged as kept last
 
 	mu    sync.Mutex
 	state Status
@@ -65,7 +68,7 @@ type Status struct {
 // New returns a watcher of what ask answers: all hubs, in any order, or an error. It is
 // asked by one goroutine at a time, and must return soon after ctx ends.
 func New(ask func(ctx context.Context) ([]members.Hub, error), cfg Settings) *Watcher {
-	return &Watcher{ask: ask, cfg: cfg, roster: newRoster(cfg.Hold), retry: min(firstRetryWait, cfg.Interval)}
+	return &Watcher{ask: ask, cfg: cfg, roster: newRoster(cfg.Hold, cfg.Takes), retry: min(firstRetryWait, cfg.Interval)}
 }
 
 // Run asks until ctx ends. It calls apply, always from its own goroutine, for
@@ -115,6 +118,13 @@ func (w *Watcher) look(ctx context.Context, apply func(hubs []members.Hub) error
 	}
 	w.recovered()
 	w.note(change, now)
+	if kept := len(w.roster.kept); kept != w.kept {
+		w.kept = kept
+		if kept > 0 {
+			w.cfg.Log.Warn("Fewer hubs are named than others still take pushes, which stay; stop those that are to leave",
+				slog.Int("named", len(hubs)), slog.Int("kept", kept), slog.String("hubs", someOf(w.roster.kept)))
+		}
+	}
 	if !change.none() {
 		w.cfg.Log.Info("Hubs have changed", slog.Int("hubs", len(w.roster.members)),
 			slog.String("joined", someOf(change.joined)), slog.String("left", someOf(change.left)), slog.String("altered", someOf(change.altered)))

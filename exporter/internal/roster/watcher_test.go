@@ -132,6 +132,7 @@ func watchRefusing(t *testing.T, answer func(context.Context, int) ([]members.Hu
 		Hold:     time.Minute,
 		Log:      slog.New(slog.NewTextHandler(&s.log, nil)),
 		Random:   rand.Int64N,
+		Takes:    idle,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
