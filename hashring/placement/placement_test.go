@@ -160,3 +160,22 @@ func TestFilesThatAreNone(t *testing.T) {
 	require.NoError(t, err)
 	assert.Len(t, left, 1, "nothing half is left")
 }
+
+// Whatever is read can be written and read again, and put on a ring of its hubs or refused.
+func FuzzParse(f *testing.F) {
+	f.Add(`{"format": 1, "fingerprint": "1", "hubs": [{"name": "a", "weight": 1}, {"name": "b"}], "homes": {"gw": "b", "": "a"}}`)
+	f.Add(`{"format": 1, "fingerprint": "ffffffffffffffff", "hubs": [{"name": "", "weight": -1}], "made": "2026-11-30T12:00:00.5+01:00"}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := Parse([]byte(text))
+		if err != nil {
+			return
+		}
+		again, err := Parse(p.Text())
+		require.NoError(t, err)
+		assert.Equal(t, string(p.Text()), string(again.Text()))
+		if base, err := hashring.New(p.Hubs); err == nil {
+			_, _ = p.Ring(base) // it may be of another one
+		}
+	})
+}
