@@ -99,7 +99,7 @@ type Config struct {
 	// MaxQueueBytes bounds the memory of samples that are queued or in
 	// flight; 64 MiB. Beside it each of a hub's senders keeps one request of
 	// about BatchBytes and its compressed form, and each Submit under way what
-	// it has encoded.
+	// it has encoded; and the IDs of gateways, and where each is, have 16 MiB each at most.
 	MaxQueueBytes int
 	// Overflow says what happens when MaxQueueBytes are in use; RefuseNew.
 	Overflow OverflowPolicy

@@ -1,7 +1,6 @@
 package exporter_test
 
 import (
-	"context"
 	"fmt"
 	"log"
 	"net/http/httptest"
@@ -39,18 +38,14 @@ func startHub() (hub *exportertest.Hub, url string, stop func()) {
 	return hub, server.URL, func() { hub.Close(); server.Close() }
 }
 
-// startExporter returns an exporter that runs until stop, which flushes.
+// startExporter returns an exporter that sends until stop, which flushes.
 func startExporter(cfg exporter.Config) (e *exporter.Exporter, stop func()) {
-	e, err := exporter.New(cfg)
+	e, err := exporter.Start(cfg)
 	if err != nil {
 		log.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error)
-	go func() { ended <- e.Run(ctx) }()
 	return e, func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if err := e.Close(ctx); err != nil {
 			log.Fatal(err)
 		}
 	}
