@@ -24,14 +24,14 @@ func received(context.Context) iter.Seq[*dto.MetricFamily] {
 // A controller embeds the exporter: it submits what its gateways report, and closes it
 // when it is told to stop. The README shows the same lines.
 func Example() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	e, err := exporter.Start(exporter.Config{
 		Hubs: []exporter.Hub{{URL: "http://edgehub-0:9091"}, {URL: "http://edgehub-1:9091"}},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	for family := range received(ctx) { // each a MetricFamily of prometheus/client_model, until ctx ends
 		report := magma.MetricAndContext{Family: family}
 		report.Context.AdditionalContext = &magma.GatewayMetricContext{NetworkID: "net1", GatewayID: "gw-0017"}

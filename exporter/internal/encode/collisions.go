@@ -41,7 +41,8 @@ func (e *Encoder) gateway(items []magma.MetricAndContext, order []int) {
 	e.mark(&before)
 	if e.collisions.on = (renamed || e.asGauges && e.hasParts()) && e.namesAreShared(items, order); !e.collisions.on {
 		e.write(items, order)
-		if !e.disagreed && !(e.cut && e.namesAreShared(items, order)) {
+		doubtful := e.disagreed || e.cut && e.namesAreShared(items, order)
+		if !doubtful {
 			return
 		}
 		e.backTo(&before)
