@@ -10,8 +10,9 @@ import (
 
 // Two families of a gateway may write the same series: cpu.load and cpu-load, which
 // become one name, or a counter h_count beside a histogram h. A hub would have one of the two
-// values and nobody would know. Whether that can be is seen by names, nearly for nothing; only where it can,
-// a gateway's families are written again, and each series is looked up.
+// values and nobody would know. Names say whether that can be, and those of a body are looked at once
+// for all bodies of its shape; only where it can, a gateway's families are written again, and
+// each series is looked up.
 
 // writer is a family as its sender knows it.
 type writer struct {
@@ -27,6 +28,15 @@ type collisions struct {
 	on     bool
 }
 
+// doubts are what one may see of a gateway's families that could have a series in common.
+type doubts struct {
+	disagreed bool // names that one request cannot have
+	mixed     bool // a name of which several kinds were made gauges
+	repeated  bool // a name that is there twice: the same family, as a rule
+	renamed   bool // a name that was sanitised
+	cut       bool // more than one body
+}
+
 // mark is what an encoder had before a gateway's families.
 type mark struct {
 	bodies, leftOut int
@@ -35,68 +45,51 @@ type mark struct {
 
 // gateway writes the items of one key.
 func (e *Encoder) gateway(items []magma.MetricAndContext, order []int) {
-	e.disagreed, e.cut = false, false
-	renamed := e.nameAll(items, order)
-	var before mark
-	e.mark(&before)
-	if e.collisions.on = (renamed || e.asGauges && e.hasParts()) && e.namesAreShared(items, order); !e.collisions.on {
-		e.write(items, order)
-		doubtful := e.disagreed || e.cut && e.namesAreShared(items, order)
-		if !doubtful {
-			return
-		}
-		e.backTo(&before)
-		e.collisions.on = true
+	e.doubts = doubts{}
+	before := mark{len(e.Bodies), len(e.LeftOut), e.Dropped}
+	e.write(items, order)
+	d := &e.doubts
+	doubtful := d.disagreed || d.mixed || (d.cut || d.repeated && d.renamed) && namesAreShared(items, order)
+	if !doubtful {
+		return
 	}
-	e.collisions.by = map[string]writer{}
+	e.backTo(&before)
+	e.collisions = collisions{on: true, by: map[string]writer{}}
 	e.write(items, order)
 	e.collisions = collisions{}
 }
 
 // write writes the items of one key.
 func (e *Encoder) write(items []magma.MetricAndContext, order []int) {
-	for i, at := range order {
+	for _, at := range order {
 		e.from(sourceOf(items[at].Context.AdditionalContext))
-		e.family(e.names[i], &items[at])
+		e.family(&items[at])
 	}
 	e.finish(e.src.key)
 }
 
-// nameAll works the names of the items out. It reports whether one was sanitised.
-func (e *Encoder) nameAll(items []magma.MetricAndContext, order []int) (renamed bool) {
-	clear(e.names) // the pool must not keep the caller's strings
-	e.names = e.names[:0]
-	for _, at := range order {
-		raw := submittedName(&items[at])
-		name := sanitised(raw)
-		e.names = append(e.names, name)
-		renamed = renamed || name != raw
-	}
-	return renamed
-}
-
-// hasParts reports whether a name could be that of a part of a summary or histogram.
-func (e *Encoder) hasParts() bool {
-	for _, name := range e.names {
-		if isPart(name) {
-			return true
+// doubtNames looks at the names of the body that is finished, unless one of its shape has been
+// looked at.
+func (e *Encoder) doubtNames() {
+	if !e.looked {
+		if e.kinds == nil {
+			e.kinds = map[string]wire.Kind{}
 		}
-	}
-	return false
-}
-
-// isPart reports whether a name ends as those of parts do.
-func isPart(name string) bool {
-	for _, suffix := range wire.Histogram.Suffixes() {
-		if len(name) > len(suffix) && name[len(name)-len(suffix):] == suffix {
-			return true
+		e.ofBefore, e.looked = doubts{}, true
+		for _, f := range e.families {
+			from, ok := e.kinds[f.Name]
+			e.ofBefore.repeated = e.ofBefore.repeated || ok
+			e.ofBefore.mixed = e.ofBefore.mixed || ok && from != f.From
+			e.kinds[f.Name] = f.From
 		}
+		clear(e.kinds) // the pool must not keep the caller's strings
 	}
-	return false
+	e.doubts.repeated = e.doubts.repeated || e.ofBefore.repeated
+	e.doubts.mixed = e.doubts.mixed || e.ofBefore.mixed
 }
 
 // namesAreShared reports whether two families have lines of one name.
-func (e *Encoder) namesAreShared(items []magma.MetricAndContext, order []int) bool {
+func namesAreShared(items []magma.MetricAndContext, order []int) bool {
 	by := make(map[string]writer, len(order))
 	shared := false
 	note := func(name string, w writer) {
@@ -104,19 +97,15 @@ func (e *Encoder) namesAreShared(items []magma.MetricAndContext, order []int) bo
 		shared = shared || ok && before != w
 		by[name] = w
 	}
-	for i, at := range order {
+	for _, at := range order {
 		w := writer{submittedName(&items[at]), kindOf(items[at].Family.GetType())}
-		note(e.names[i], w)
+		name := sanitised(w.name)
+		note(name, w)
 		for _, suffix := range w.kind.Suffixes() {
-			note(e.names[i]+suffix, w)
+			note(name+suffix, w)
 		}
 	}
 	return shared
-}
-
-// mark notes what there is.
-func (e *Encoder) mark(m *mark) {
-	m.bodies, m.leftOut, m.dropped = len(e.Bodies), len(e.LeftOut), e.Dropped
 }
 
 // backTo forgets what was written and left out since.

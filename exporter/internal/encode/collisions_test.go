@@ -69,8 +69,9 @@ func TestCollisions(t *testing.T) {
 		collide(asGauges, []string{asHistos, plainCount}, "h_count", 1, "h_count 9 1000", "h_count 3 1000")
 		collide(asGauges, []string{plainCount, asHistos}, "h", 3, "h_sum 4 1000", `h_sum{a="2"} 6 1000`)
 		collide(asGauges, []string{plainCount, otherCount, asHistos, otherCount}, "h", 3, "h_count 3 1000", `h_count{a="1"} 9 1000`)
+		collide(asGauges, []string{underlined, counted}, "cpu_load", 1, "cpu_load 6 1000", "cpu_load 5 1000")
+		collide(asGauges, []string{dotted, asHistos, counted}, "cpu_load", 1, "cpu_load 6 1000", "cpu_load 1 1000")
 	}
-	collide(false, []string{underlined, counted}, "cpu_load", 1, "cpu_load 6 1000", "cpu_load 5 1000")
 }
 
 // The same family twice is no collision, and neither are families that share a name and no series.

@@ -43,12 +43,13 @@ type Encoder struct {
 	now      int64 // in ms: the timestamp of what has none
 	asGauges bool  // every family becomes gauges
 
-	order []int    // the items, those of one key together
-	names []string // of the items of a key, sanitised
+	order []int // the items, those of one key together
 
+	doubts     doubts // of the key's families
+	looked     bool   // ofBefore is known
+	ofBefore   doubts
+	kinds      map[string]wire.Kind // scratch of doubtNames
 	collisions collisions
-	disagreed  bool // families of the key had names that one request cannot have
-	cut        bool // the key's text was too long for one body
 
 	// The body that is being written.
 	buf       []byte
@@ -132,9 +133,9 @@ func (e *Encoder) forget() {
 	clear(e.LeftOut)
 	e.LeftOut = e.LeftOut[:0]
 	e.Dropped = [NumReasons]Dropped{}
-	clear(e.names)
 	e.Labels = nil
 	e.src, e.srcFault, e.srcLabel = source{}, Taken, ""
+	e.collisions = collisions{}
 	e.plan.reset()
 }
 
@@ -182,10 +183,13 @@ func (e *Encoder) from(src source) {
 	e.plan.made = false
 }
 
-// family writes one family under a name, or as much of it as is valid.
-func (e *Encoder) family(name string, item *magma.MetricAndContext) {
+// family writes one family, or as much of it as is valid.
+func (e *Encoder) family(item *magma.MetricAndContext) {
 	f := item.Family
-	k := kindOf(f.GetType())
+	w := writer{submittedName(item), kindOf(f.GetType())}
+	name, k := sanitised(w.name), w.kind
+	e.collisions.writer = w
+	e.doubts.renamed = e.doubts.renamed || name != w.name
 	fault, at := e.srcFault, e.srcLabel
 	switch {
 	case f == nil:
@@ -199,7 +203,6 @@ func (e *Encoder) family(name string, item *magma.MetricAndContext) {
 		e.drop(fault, name, at, familySamples(f))
 		return
 	}
-	e.collisions.writer = writer{submittedName(item), k}
 	if bound := boundLabel(k); bound != e.planBound {
 		e.plan.made, e.planBound = false, bound
 	}
@@ -229,6 +232,9 @@ const (
 // as. What can't be written is noted with the first part.
 func (e *Encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dto.MetricFamily) {
 	h := wire.Header{Name: name + suffix, Kind: as, Help: helpOf(f)}
+	if e.asGauges {
+		h.From = k
+	}
 	open := false
 	for _, m := range f.Metric {
 		if !open {
@@ -242,7 +248,7 @@ func (e *Encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dt
 			continue
 		}
 		if len(e.buf) >= bodyBytes {
-			e.cut = true
+			e.doubts.cut = true
 			e.finish(e.src.key)
 			open = false
 		}
@@ -268,7 +274,7 @@ func helpOf(f *dto.MetricFamily) string {
 // into the next.
 func (e *Encoder) open(h wire.Header) {
 	if !e.fits(h) {
-		e.disagreed = true
+		e.doubts.disagreed = true
 		e.finish(e.src.key)
 		e.fits(h)
 	}
@@ -317,7 +323,10 @@ func (e *Encoder) finish(key string) {
 	if e.samples > 0 {
 		sure := e.alike && len(e.families) == len(e.before.Families)
 		if !sure && !slices.Equal(e.families, e.before.Families) {
-			e.before = wire.NewShape(e.families)
+			e.before, e.looked = wire.NewShape(e.families), false
+		}
+		if e.doubts.renamed || e.asGauges {
+			e.doubtNames()
 		}
 		b := wire.NewBody(key, e.buf, e.ends, e.before)
 		b.Samples, b.Composite, b.Oldest = e.samples, e.composite, e.oldest

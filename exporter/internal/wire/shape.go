@@ -61,6 +61,7 @@ type Shape struct {
 type Header struct {
 	Name string
 	Kind Kind
+	From Kind // what was made gauges; NoKind if it is what it was
 	Help string
 }
 
@@ -103,7 +104,7 @@ func NewShape(families []Header) *Shape {
 	var line []byte
 	for i, f := range families {
 		name, help := len(f.Name), len(f.Name)+len(f.Help)
-		s.Families[i] = Header{rest[:name], f.Kind, rest[name:help]}
+		s.Families[i] = Header{rest[:name], f.Kind, f.From, rest[name:help]}
 		rest = rest[help:]
 		line = f.append(line[:0])
 		s.text += len(line)
