@@ -157,10 +157,11 @@ func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 }
 
 // readyInLocked returns how long the parcels that wait may do so, for others to
-// share their request. 0 means that they are to be sent now.
+// share their request. 0 means that they are to be sent now: also if memory is scarce, or others
+// would be refused for their sake.
 func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 	oldest := o.waiting[0].first
-	if o.bytes-o.heldBytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) {
+	if o.bytes-o.heldBytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) || r.memoryLocked() > r.cfg.MaxQueueBytes/2 {
 		return 0
 	}
 	return max(oldest.born.Add(r.cfg.BatchWait).Sub(now), 0)

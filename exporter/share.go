@@ -1,8 +1,10 @@
 package exporter
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
+	"slices"
 )
 
 // Who may have how much of the queue.
@@ -14,7 +16,8 @@ import (
 // hub that has no part of its own.
 //
 // When a Submit needs some of the last quarter, a gateway may have no more than twice an even share of what
-// its hub could have, among those of which something is queued, and no more than three quarters of it. That is
+// its hub could have, among those of which something is queued, and no more than three quarters of it; one of which
+// nothing is queued may have that in any case, however many others there are. That is
 // how an edge hub divides its room among gateways. Among hubs it would not do, since they are few: twice the even share
 // of one in two is everything.
 //
@@ -225,10 +228,16 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason, text string) {
 	case len(r.outboxes) == 1:
 		return r.fullLocked()
 	default:
-		return submitHubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others: "+
-			"submit again later, raise the limit, or see hubring_exporter_hub_queue_samples", quoted(r.targetLocked(p.key).hub.Name), s.memory, limit)
+		largest := slices.MaxFunc(r.outboxes, func(a, b *outbox) int { return cmp.Compare(a.share.memory, b.share.memory) })
+		return submitHubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others; most of it waits for hub %s, %d bytes: "+
+			"submit again later, raise the limit, or see hubring_exporter_hub_queue_samples",
+			quoted(r.targetLocked(p.key).hub.Name), s.memory, limit, quoted(largest.hub.Name), largest.share.memory)
 	}
-	if most := min(fairShare*room/(s.lanes+s.newcomers), room-room/lastPart); has+p.memory > most {
+	most := room - room/lastPart
+	if has > 0 { // who has nothing floods nothing, however many others there are
+		most = min(most, fairShare*room/(s.lanes+s.newcomers))
+	}
+	if has+p.memory > most {
 		return submitGatewayShare, fmt.Sprintf("gateway %s has %d bytes queued, this Submit brings %d, and its share of MaxQueueBytes %d is %d now: "+
 			"submit less of it, submit again later, or raise the limit", quoted(p.key), has, p.memory, limit, most)
 	}

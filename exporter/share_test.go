@@ -185,3 +185,33 @@ func TestDropOldestDropsNothingInVain(t *testing.T) {
 	assert.Equal(t, before, r.inMemory.samples)
 	assert.Zero(t, r.account.dropped[overflow])
 }
+
+// A gateway that has nothing queued floods nothing: it is taken in beside however many others with
+// little each, of which an even share is less than a report.
+func TestNewcomerIsNoFlood(t *testing.T) {
+	r, _ := crowdedRouter(t, 1, 130, func(c *Config) { c.MaxQueueBytes, c.BatchBytes = 100_000, 10_000 })
+	require.Greater(t, r.memoryLocked(), 76_000)
+	one := parcelsOf(nil, bodiesOf(bulk(1, 80, "newcomer")...))
+	require.Greater(t, one[0].size(), 2*100_000/130)
+	submit := func(parcels []*parcel) error {
+		return r.submit(parcels, &[encode.NumReasons]encode.Dropped{}, nil, time.Now())
+	}
+	require.NoError(t, submit(one))
+	assert.ErrorContains(t, submit(parcelsOf(nil, bodiesOf(bulk(2, 80, "newcomer")...))), `gateway "newcomer" has `, "now it has something")
+	assert.Empty(t, checkRouter(r))
+}
+
+// When more than half of the memory is in use nothing waits for a fuller request: what waits would keep others out.
+func TestNobodyWaitsForFullerRequestsWhenMemoryIsScarce(t *testing.T) {
+	r, all := crowdedRouter(t, 2, 100, func(c *Config) { c.BatchWait = time.Hour })
+	next, _, _ := r.next(all[0], time.Now())
+	require.Equal(t, sleep, next)
+	used := r.memoryLocked()
+	for share, want := range map[float64]task{0.45: sleep, 0.55: transmit} {
+		r, all := crowdedRouter(t, 2, 100, func(c *Config) {
+			c.BatchWait, c.MaxQueueBytes, c.BatchBytes = time.Hour, int(float64(used)/share), used
+		})
+		next, _, _ := r.next(all[0], time.Now())
+		assert.Equal(t, want, next, "%g of the memory", share)
+	}
+}
