@@ -68,6 +68,8 @@ type Exporter struct {
 	// Who changes the ring is alone: New, and what Run guards by a mutex.
 	hubs   []Hub
 	placed atomic.Pointer[placement.Placement] // nil if there is none
+
+	misplacedBy atomic.Pointer[error] // why the last answer of Config.Inventory is not followed, or nil
 }
 
 // New returns an exporter. It starts nothing and connects to nothing: samples

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hubring/hubring/exporter/status"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
 )
@@ -60,7 +61,8 @@ func (e *Exporter) askInventory(ctx context.Context, change func(func() ([]*outb
 		err = errors.New("Config.Inventory returned no placement, and no error")
 	}
 	if err == nil {
-		if before := e.placed.Load(); before != nil && before.Serial == p.Serial && before.Fingerprint == p.Fingerprint {
+		if before := e.placed.Load(); before != nil && before.Same(p) {
+			e.misplacedBy.Store(nil)
 			return
 		}
 		err = change(func() ([]*outbox, error) { return nil, e.place(p) })
@@ -86,11 +88,28 @@ func (e *Exporter) place(p *placement.Placement) error {
 			"fingerprint", e.router.fingerprint(), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.who())
 	}
 	e.placed.Store(p)
+	e.misplacedBy.Store(nil)
 	return nil
 }
 
 // misplaced notes that a placement is not followed.
 func (e *Exporter) misplaced(err error) {
 	e.router.metrics.placementFailures.Inc()
+	e.misplacedBy.Store(&err)
 	e.limits.other("placement", slog.LevelWarn, "The placement cannot be followed, what is known of it stays", "error", err)
+}
+
+// placementStatus is nil without Config.Inventory.
+func (e *Exporter) placementStatus() *status.Placement {
+	if e.cfg.Inventory == nil {
+		return nil
+	}
+	s := &status.Placement{}
+	if p := e.placed.Load(); p != nil {
+		s.Serial, s.Made, s.Moved = p.Serial, p.Made, len(p.Homes)
+	}
+	if err := e.misplacedBy.Load(); err != nil {
+		s.LastError = (*err).Error()
+	}
+	return s
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/status"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
 )
@@ -149,6 +151,23 @@ hubring_exporter_placement_serial %d
 		arriveBy(ring)
 		reads(2, 4)
 		assert.Contains(t, log.String(), "the disk is on fire")
+		assert.Contains(t, e.Status().Ring.Placement.LastError, "or changed by hand")
+		v.set(second, nil)
+		time.Sleep(10 * time.Second)
+		got := e.Status().Ring.Placement
+		assert.Equal(t, status.Placement{Serial: 2, Made: second.Made.UTC(), Moved: len(second.Homes)}, *got)
+
+		// Another content under the same number is noticed.
+		edited := *second
+		edited.Homes = maps.Clone(second.Homes)
+		for key := range edited.Homes {
+			delete(edited.Homes, key)
+			break
+		}
+		v.set(&edited, nil)
+		time.Sleep(10 * time.Second)
+		reads(2, 5)
+		arriveBy(ring)
 		v.set(second, nil)
 
 		// The hubs change, whatever the placement says.
@@ -157,7 +176,7 @@ hubring_exporter_placement_serial %d
 		two, err := second.Ring(ringOfHubs(t, 2))
 		require.NoError(t, err)
 		arriveBy(two)
-		reads(2, 4)
+		reads(2, 5)
 	})
 }
 

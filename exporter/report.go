@@ -22,7 +22,7 @@ func (e *Exporter) report(now time.Time, gateway *string) status.Report {
 	s := status.Report{
 		Time:    now,
 		State:   e.stateName(at.closed),
-		Ring:    status.Ring{Hubs: len(at.hubs)},
+		Ring:    status.Ring{Hubs: len(at.hubs), Placement: e.placementStatus()},
 		Members: e.members(),
 		Hubs:    make([]status.Hub, 0, len(at.hubs)),
 		Queue: status.Queue{

@@ -25,6 +25,16 @@ type Report struct {
 type Ring struct {
 	Fingerprint string `json:"fingerprint"` // 16 hex digits; empty while no hub is known. Controllers with different ones disagree
 	Hubs        int    `json:"hubs"`        // how many
+
+	Placement *Placement `json:"placement,omitempty"` // only with Config.Inventory
+}
+
+// Placement is which gateways the ring has elsewhere than with their owners.
+type Placement struct {
+	Serial    uint64    `json:"serial"` // 0 before there is one
+	Made      time.Time `json:"made,omitzero"`
+	Moved     int       `json:"moved"`                // gateways that are not with their owners
+	LastError string    `json:"last_error,omitempty"` // while what the inventory gives is not followed
 }
 
 // Members is where the hubs come from. Of those that are listed in the config it has the source only.

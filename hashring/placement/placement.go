@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,6 +62,12 @@ func Of(ring *hashring.Ring, loads []hashring.Load) *Placement {
 		p.Series += l.Series
 	}
 	return p
+}
+
+// Same reports whether two placements move the same keys to the same homes, and are the same one.
+func (p *Placement) Same(other *Placement) bool {
+	return p == other || p.Serial == other.Serial && p.Fingerprint == other.Fingerprint &&
+		slices.Equal(p.Hubs, other.Hubs) && maps.Equal(p.Homes, other.Homes)
 }
 
 // Ring puts the keys of the placement to their homes on a ring of any hubs. If these are the

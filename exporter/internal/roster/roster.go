@@ -27,10 +27,10 @@ import (
 type roster struct {
 	hold    time.Duration
 	takes   func(name string, since time.Time) bool // whether a member has taken a push since
-	members map[string]members.Hub // by name; empty before the first answer
-	missing map[string]time.Time   // members that the last answer did not name, and since when
-	fresh   map[string]bool        // named by the last answer for the first time
-	kept    []string               // of the missing, those that are due and stay, since they take pushes
+	members map[string]members.Hub                  // by name; empty before the first answer
+	missing map[string]time.Time                    // members that the last answer did not name, and since when
+	fresh   map[string]bool                         // named by the last answer for the first time
+	kept    []string                                // of the missing, those that are due and stay, since they take pushes
 }
 
 func newRoster(hold time.Duration, takes func(name string, since time.Time) bool) *roster {

@@ -30,9 +30,9 @@ type Settings struct {
 	Timeout  time.Duration // of one lookup
 	Hold     time.Duration // for which a member that is not named is kept
 	// Takes says whether a member has taken a push since a time. It is called by Run's goroutine.
-	Takes func(name string, since time.Time) bool
-	Log      *slog.Logger
-	Random   func(n int64) int64 // from 0 to n-1
+	Takes  func(name string, since time.Time) bool
+	Log    *slog.Logger
+	Random func(n int64) int64 // from 0 to n-1
 }
 
 // Watcher asks who the hubs are at an interval and tells of changes. The rules are

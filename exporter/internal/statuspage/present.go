@@ -15,6 +15,9 @@ func Present(r *status.Report) {
 	}
 	r.Members.Held, r.Members.Fresh, r.Ends.Deaf = orEmpty(r.Members.Held), orEmpty(r.Members.Fresh), orEmpty(r.Ends.Deaf)
 	r.Members.Detail, r.Members.LastError = withoutCredentials(r.Members.Detail), withoutCredentials(r.Members.LastError)
+	if p := r.Ring.Placement; p != nil {
+		p.Made, p.LastError = stamp(p.Made), withoutCredentials(p.LastError)
+	}
 	for i := range r.Hubs {
 		h := &r.Hubs[i]
 		h.DownSince, h.NextProbe, h.LastErrorAt = stamp(h.DownSince), stamp(h.NextProbe), stamp(h.LastErrorAt)
