@@ -7,8 +7,11 @@ import (
 	"io"
 	"maps"
 	"math"
+	"net"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +32,7 @@ const (
 // inventory is what hubs know of gateways.
 type inventory struct {
 	client *http.Client
+	port   int           // of the lists; 0 is the port of pushes
 	label  string        // that names the gateway
 	maxAge time.Duration // since a gateway's last push
 }
@@ -78,7 +82,11 @@ func (v *inventory) loads(ctx context.Context, hubs []members.Hub, now time.Time
 
 // ask returns a hub's gateways, and under "" the series of none.
 func (v *inventory) ask(ctx context.Context, h members.Hub) (map[string]listed, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL+"/gateways", nil)
+	from, err := v.listURL(h)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -124,4 +132,16 @@ func (v *inventory) ask(ctx context.Context, h members.Hub) (map[string]listed, 
 		return nil, errors.New("the list of gateways is empty: it is no edge hub's")
 	}
 	return list, nil
+}
+
+// listURL is where a hub has its list.
+func (v *inventory) listURL(h members.Hub) (string, error) {
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		return "", err
+	}
+	if v.port != 0 {
+		u.Host = net.JoinHostPort(u.Hostname(), strconv.Itoa(v.port))
+	}
+	return u.JoinPath("gateways").String(), nil
 }

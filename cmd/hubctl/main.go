@@ -4,6 +4,7 @@
 //	hubctl plan --from=3 --to=5 --gateways=fleet.txt
 //	hubctl plan --from=5 --to=5 --placement-before=consistent --gateways=fleet.txt
 //	hubctl place --hubs.file=hubs.yml placement.json
+//	hubctl place --hubs.file=hubs.yml configmap:placement
 //	hubctl simulate --gateways=1000000 --hubs=1000
 //	hubctl ring-cost
 package main

@@ -26,7 +26,9 @@ const knownShare = 0.9
 type placing struct {
 	members    members.DNS // or file
 	file       members.File
-	out        placement.File
+	out        string // what openStore takes
+	account    string
+	listPort   *int
 	httpConfig string
 	by         *baseFlags
 	label      string
@@ -43,11 +45,14 @@ type placing struct {
 
 func placeCommand(cmd *kingpin.CmdClause) command {
 	var p placing
-	cmd.Arg("placement", "The placement's file, which exporters read (Config.Inventory).").Required().StringVar((*string)(&p.out))
+	cmd.Arg("placement", "The placement's file, which exporters read (Config.Inventory). Or configmap:NAME, a ConfigMap in this pod's namespace, which has it under the key "+placementKey+".").Required().StringVar(&p.out)
 	cmd.Flag("hubs.file", "The exporters' file of hubs, in the form of Prometheus' file_sd_configs.").PlaceHolder("FILE").StringVar(&p.file.Path)
 	cmd.Flag("hubs.dns", "The exporters' name of SRV records of hubs, instead.").PlaceHolder("NAME").StringVar(&p.members.Name)
 	cmd.Flag("hubs.scheme", "With --hubs.dns: http or https.").Default("http").EnumVar(&p.members.Scheme, "http", "https")
+	p.listPort = number(cmd, "hubs.list-port", 0, 0, 65535, "The hubs' port for /gateways, where it is another one than that for pushes (edgehub --scrape.listen-address).")
 	cmd.Flag("http.config.file", "How hubs are asked: TLS, passwords and more, in the form of Prometheus' http_config.").PlaceHolder("FILE").StringVar(&p.httpConfig)
+	cmd.Flag("kubernetes.service-account", "With configmap:NAME: the folder with the token, ca.crt and namespace of the pod's service account.").
+		Default(serviceAccount).PlaceHolder("DIR").StringVar(&p.account)
 	p.timeout = duration(cmd, "timeout", "30s", "Time for the hubs to answer.")
 	cmd.Flag("gateway.label", "The hubs' label that names a gateway.").Default("gatewayID").StringVar(&p.label)
 	p.maxAge = duration(cmd, "max-age", "1d", "Gateways whose last push is older do not count.")
@@ -74,6 +79,10 @@ func (p *placing) run(ctx context.Context, t terminal) error {
 	if err != nil {
 		return err
 	}
+	to, err := openStore(p.out, p.account)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout.duration())
 	defer cancel()
 	hubs, owners, err := p.hubs(ctx, by)
@@ -81,7 +90,7 @@ func (p *placing) run(ctx context.Context, t terminal) error {
 		return err
 	}
 	now := time.Now()
-	v := inventory{client: client, label: p.label, maxAge: p.maxAge.duration()}
+	v := inventory{client: client, port: *p.listPort, label: p.label, maxAge: p.maxAge.duration()}
 	loads, missing := v.loads(ctx, hubs, now)
 	switch {
 	case len(missing) > 0 && (!p.partial || len(missing) == len(hubs)):
@@ -90,7 +99,7 @@ func (p *placing) run(ctx context.Context, t terminal) error {
 	case len(missing) > 0:
 		fmt.Fprintf(t.err, "without %d of %d hubs: %v\n", len(missing), len(hubs), errors.Join(missing...))
 	}
-	return p.place(t, owners, by, loads, now)
+	return p.place(ctx, t, to, owners, by, loads, now)
 }
 
 // hubs are those that the exporters have, with the ring that they make of them.
@@ -130,8 +139,8 @@ func (p *placing) client() (*http.Client, error) {
 }
 
 // place makes a placement, if that is worth it, and says what it moves.
-func (p *placing) place(t terminal, owners *hashring.Ring, by base, loads []hashring.Load, now time.Time) error {
-	before, old, err := p.before(owners, by)
+func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashring.Ring, by base, loads []hashring.Load, now time.Time) error {
+	before, old, err := p.before(ctx, to, owners, by)
 	if err != nil {
 		return err
 	}
@@ -175,7 +184,7 @@ func (p *placing) place(t terminal, owners *hashring.Ring, by base, loads []hash
 		fmt.Fprintf(t.out, "\nPlacement %d would have %s keys that are not with their owners; nothing is written (--dry-run).\n", next.Serial, grouped(len(next.Homes)))
 		return nil
 	}
-	if err := p.out.Write(next); err != nil {
+	if err := to.Write(next); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "\nPlacement %d is written: %s keys are not with their owners.\n", next.Serial, grouped(len(next.Homes)))
@@ -183,8 +192,8 @@ func (p *placing) place(t terminal, owners *hashring.Ring, by base, loads []hash
 }
 
 // before is the ring that the exporters have now, and the placement that they have it by, if there is one.
-func (p *placing) before(owners *hashring.Ring, by base) (*hashring.Ring, *placement.Placement, error) {
-	old, err := p.out.Read(context.Background())
+func (p *placing) before(ctx context.Context, in store, owners *hashring.Ring, by base) (*hashring.Ring, *placement.Placement, error) {
+	old, err := in.Read(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return owners, nil, nil
 	}
@@ -192,7 +201,7 @@ func (p *placing) before(owners *hashring.Ring, by base) (*hashring.Ring, *place
 		return nil, nil, err
 	}
 	if old.Base != by.String() {
-		return nil, nil, usageError{fmt.Errorf("placement %d was made of a ring by %s, and exporters build theirs by that; it cannot be followed by one of %s: move the file away first",
+		return nil, nil, usageError{fmt.Errorf("placement %d was made of a ring by %s, and exporters build theirs by that; it cannot be followed by one of %s: take that placement away first",
 			old.Serial, old.Base, by)}
 	}
 	ring, err := by.ring(old.Hubs)
