@@ -150,9 +150,11 @@ func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashr
 	}
 	next := placement.Of(after, loads)
 	next.Serial, next.Made, next.Base = 1, now, by.String()
+	shrunk := false
 	if old != nil {
 		next.Serial = old.Serial + 1
-		if fewer(next.Keys, old.Keys) || fewer(next.Series, old.Series) {
+		shrunk = fewer(next.Keys, old.Keys) || fewer(next.Series, old.Series)
+		if shrunk {
 			text := fmt.Sprintf("the hubs know %s keys with %s series, and placement %d was made of %s with %s",
 				grouped(next.Keys), grouped(next.Series), old.Serial, grouped(old.Keys), grouped(old.Series))
 			if !p.force {
@@ -165,11 +167,12 @@ func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashr
 	if err != nil {
 		return err
 	}
-	sameHubs := old != nil && slices.Equal(old.Hubs, after.Nodes())
-	if sameHubs && plan.Before.Above <= *p.threshold {
-		fmt.Fprintf(t.out, "Placement %d stays: no hub has more than %s series above its share, and up to %s are let be (--threshold).\n",
-			old.Serial, grouped(max(plan.Before.Above, 0)), grouped(*p.threshold))
-		return nil
+	// Of a fleet that is smaller the same is written again, or the next run would be refused, too.
+	if old != nil && !shrunk && slices.Equal(old.Hubs, next.Hubs) {
+		if why := p.stays(old, next, plan.Before.Above); why != "" {
+			fmt.Fprintf(t.out, "Placement %d stays: %s.\n", old.Serial, why)
+			return nil
+		}
 	}
 	byNumber(&plan)
 	if err := printPlan(t.out, &planReport{
@@ -189,6 +192,19 @@ func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashr
 	}
 	fmt.Fprintf(t.out, "\nPlacement %d is written: %s keys are not with their owners.\n", next.Serial, grouped(len(next.Homes)))
 	return nil
+}
+
+// stays returns why a placement of the same hubs is left as it is, or nothing. Above is what the busiest hub has above its share.
+func (p *placing) stays(old, next *placement.Placement, above int) string {
+	switch {
+	case above <= *p.threshold:
+		return fmt.Sprintf("no hub has more than %s series above its share, and up to %s are let be (--threshold)",
+			grouped(max(above, 0)), grouped(*p.threshold))
+	case next.Fingerprint == old.Fingerprint:
+		return "none is more even"
+	default:
+		return ""
+	}
 }
 
 // before is the ring that the exporters have now, and the placement that they have it by, if there is one.

@@ -170,6 +170,24 @@ func TestPlace(t *testing.T) {
 	assert.LessOrEqual(t, most(g.push(g.ring(5))), 100.0)
 }
 
+// A load that cannot be more even, as of one gateway that has most of it, is no reason to write the same again each time.
+func TestPlaceWritesNothingTwice(t *testing.T) {
+	g := newGround(t, 3, 10)
+	g.fleet["large"] = 5000
+	g.push(g.ring(3))
+	code, out, errOut := g.place("--threshold=100")
+	require.Zero(t, code, errOut)
+	assert.Contains(t, out, "Placement 1 is written")
+	series := g.push(g.ring(3))
+	require.Greater(t, most(series), 100.0)
+	code, out, errOut = g.place("--threshold=100")
+	require.Zero(t, code, errOut)
+	assert.Equal(t, "Placement 1 stays: none is more even.\n", out)
+	p, err := g.placement.Read(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, uint64(1), p.Serial)
+}
+
 // Hubs that have just started know nobody: by what they say everybody else would move.
 func TestPlaceWaitsForTheWholeFleet(t *testing.T) {
 	g := newGround(t, 3, 100)
@@ -187,10 +205,15 @@ func TestPlaceWaitsForTheWholeFleet(t *testing.T) {
 	now, err := os.ReadFile(string(g.placement))
 	require.NoError(t, err)
 	assert.Equal(t, string(text), string(now))
-	code, out, errOut := g.place("--threshold=0", "--force")
+
+	// A fleet that is smaller for good is told of once.
+	code, out, errOut := g.place("--force")
 	require.Zero(t, code, errOut)
 	assert.Contains(t, errOut, "and placement 1 was made of 101 with")
 	assert.Contains(t, out, "Placement 2 is written")
+	code, out, errOut = g.place()
+	require.Zero(t, code, errOut)
+	assert.Contains(t, out, "Placement 2 stays")
 }
 
 func TestPlaceNeedsAllHubs(t *testing.T) {
