@@ -107,7 +107,7 @@ func newHelm(t *testing.T, c *apiCluster) *helm {
 	return h
 }
 
-// sharedClient is what all releases share: it asks the server once for all that it knows.
+// sharedClient is what all releases share: it asks the server once for all that it knows. It is for one test at a time.
 type sharedClient struct {
 	getter   genericclioptions.RESTClientGetter
 	factory  kube.Factory

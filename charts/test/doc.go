@@ -47,6 +47,7 @@
 //	render_test.go      values in, objects out; the scenarios
 //	release_test.go     what was rendered, as lookups: pods, their files, Services
 //	manifests_test.go   names, labels, selectors, addresses
+//	hubctl_test.go      hubctl, which places the gateways
 //	pods_test.go        containers and what they mount
 //	pairing_test.go     hubs, their Prometheus servers, the controllers' list
 //	query_test.go       hubquery over the servers
@@ -82,4 +83,5 @@
 //	apiserver_crds_test.go       the Prometheus operator's kinds
 //	apiserver_accepts_test.go    objects and pods
 //	apiserver_helm_test.go       Helm's install and upgrade
+//	apiserver_hubctl_linux_test.go  hubctl with the token of its pod
 package charttest

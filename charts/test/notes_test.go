@@ -17,7 +17,7 @@ func TestNotes(t *testing.T) {
 		{"a hub that has no time to stop", `{edgehub: {stopTimeout: 29}}`, []string{"edgehub.stopTimeout is 29 s", lossy}, nil},
 		{"a hub that has", `{edgehub: {stopTimeout: 30}}`, nil, []string{lossy}},
 		{"no volumes", `{prometheus: {persistence: {enabled: false}}}`, []string{"prometheus.persistence.enabled is false"}, nil},
-		{"nobody is told", `{}`, []string{"nobody is told", "statefulset/edge-hubring-prometheus 9090"}, []string{"pair"}},
+		{"nobody is told", `{}`, []string{"nobody is told", "statefulset/edge-hubring-prometheus 9090"}, []string{"pair", "placement"}},
 		{"somebody is", `{alertmanager: {enabled: true}}`, nil, []string{"nobody is told"}},
 		{"a pair", `{prometheus_replicas: 2}`, []string{"1 hub with a pair of Prometheus servers", "statefulset/edge-hubring-prometheus-b", "http://localhost:9090 (either server"}, nil},
 		{"namespaces", `{}`, []string{"in pods of the namespace metrics", "elsewhere it cannot be mounted"}, []string{"either server"}},
@@ -31,6 +31,8 @@ func TestNotes(t *testing.T) {
 		{"distributed", distributed, []string{"Queries are distributed"}, nil},
 		{"a frontend", `{create_thanos: true, thanos: {queryFrontend: {enabled: true}}}`, []string{"service/edge-hubring-thanos-query-frontend 10902", "http://edge-hubring-thanos-query-frontend.metrics.svc.cluster.local:10902"}, []string{"9099"}},
 		{"VictoriaMetrics", victoria, []string{"5 hubs, each with a VictoriaMetrics node", "No Prometheus runs that could watch the ruler"}, nil},
+		{"a placement", `{placement: {enabled: true}}`, []string{"hubctl places the gateways (17 * * * *)", "the ConfigMap edge-hubring-placement as a directory", `placement.File("/etc/hubring/placement/placement.json")`, "--from=cronjob/edge-hubring-placement"}, []string{"placed by consistent"}},
+		{"a placement on a circle", `{placement: {enabled: true, base: consistent}}`, []string{"placed by consistent, so their Config.Ring must be"}, nil},
 		{"one server", `{}`, []string{"set query.enabled to true"}, []string{"Grafana"}},
 	}
 	for _, c := range cases {

@@ -90,6 +90,9 @@ func TestPoliciesKeepOthersOut(t *testing.T) {
 				assert.Equal(t, hub.door == "http", slices.Contains(may("monitor"), keyOf(w)+" http"), "a monitor may push")
 				continue
 			}
+			if w.container("hubctl") != nil {
+				continue // it has no port
+			}
 			assert.Contains(t, may("monitor"), keyOf(w)+" http")
 			if w.container("thanos-sidecar") != nil {
 				assert.Contains(t, may("monitor"), keyOf(w)+" http-sidecar")
@@ -188,6 +191,9 @@ func (r *release) opens(t *testing.T, w workload) []port {
 		var texts []string
 		for _, c := range w.containers() {
 			texts = append(texts, p.commandLine(&c)...)
+		}
+		if c := w.container("hubctl"); c != nil {
+			texts = append(texts, r.listed(t, p)...)
 		}
 		if c := w.container("hubquery"); c != nil {
 			for _, shard := range r.shards(t, p) {

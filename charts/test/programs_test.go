@@ -75,6 +75,9 @@ func programsFor(set ...string) (string, error) {
 // edgehubProgram returns the path of the hub, built from the checkout.
 var edgehubProgram = builtOnce("edgehub")
 
+// hubctlProgram returns the path of hubctl, built from the checkout.
+var hubctlProgram = builtOnce("hubctl")
+
 // builtOnce returns a function that builds a program of the checkout and returns its path.
 func builtOnce(name string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
@@ -175,7 +178,7 @@ func TestPromtoolRefusesABadRule(t *testing.T) {
 	assert.Contains(t, string(out), "could not parse expression")
 }
 
-// Prometheus, Thanos, hubquery and the rule keeper know every flag that they are given. (They read the command line
+// Prometheus, Thanos, hubquery, hubctl and the rule keeper know every flag that they are given. (They read the command line
 // to its end before they obey --help.)
 func TestProgramsKnowTheirFlags(t *testing.T) {
 	programs := needsPrograms(t)
@@ -185,7 +188,7 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 			p := pod{w.GetName() + "-0", w}
 			for _, c := range w.containers() {
 				program := programOf(c)
-				if !slices.Contains([]string{"prometheus", "thanos", "rulekeeper", "hubquery"}, program) {
+				if !slices.Contains([]string{"prometheus", "thanos", "rulekeeper", "hubquery", "hubctl"}, program) {
 					continue
 				}
 				args := append(p.commandLine(&c), "--help")
@@ -196,9 +199,9 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 			}
 		}
 	})
-	for _, args := range [][]string{{"prometheus"}, {"thanos", "query"}} {
+	for _, args := range [][]string{{"prometheus"}, {"thanos", "query"}, {"hubctl", "place"}} {
 		args = append(args, "--no-such-flag=1", "--help")
-		_, err := exec.CommandContext(t.Context(), filepath.Join(programs, args[0]), args[1:]...).CombinedOutput()
+		_, err := exec.CommandContext(t.Context(), pathOf(t, programs, args[0]), args[1:]...).CombinedOutput()
 		require.Error(t, err, "%s obeys --help before it reads the command line", args[0])
 	}
 }
@@ -206,7 +209,7 @@ func TestProgramsKnowTheirFlags(t *testing.T) {
 // pathOf returns where a program is: among the real ones, or built from the checkout.
 func pathOf(t *testing.T, programs, program string) string {
 	t.Helper()
-	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram, "hubquery": hubqueryProgram}[program]
+	built := map[string]func() (string, error){"edgehub": edgehubProgram, "rulekeeper": rulekeeperProgram, "hubquery": hubqueryProgram, "hubctl": hubctlProgram}[program]
 	switch {
 	case built != nil:
 		path, err := built()

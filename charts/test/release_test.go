@@ -77,6 +77,8 @@ func (r *release) workloads() []workload {
 			all = append(all, workload{object: o, replicas: replicasOf(w.Spec.Replicas), selector: w.Spec.Selector, template: w.Spec.Template})
 		case *appsv1.DaemonSet:
 			all = append(all, workload{object: o, replicas: 1, selector: w.Spec.Selector, template: w.Spec.Template})
+		case *batchv1.CronJob: // one at a time
+			all = append(all, workload{object: o, replicas: 1, template: w.Spec.JobTemplate.Spec.Template})
 		case *batchv1.Job:
 			all = append(all, workload{object: o, replicas: 1, selector: w.Spec.Selector, template: w.Spec.Template})
 		}

@@ -19,6 +19,7 @@ prometheus_servers_count: 2
 prometheus_replicas: 2
 create_thanos: true
 query: {replicas: 2}
+placement: {enabled: true}
 prometheus: {retired: 1}
 alertmanager: {enabled: true, replicas: 2}
 thanos: {query: {replicas: 2}, queryFrontend: {enabled: true}, ruler: {replicas: 2}, store: {replicas: 2}}
@@ -39,6 +40,7 @@ var others = map[string][]string{
 	"query.mode":                {`thanos`},
 	"shard.kind":                {fiveShards, victoria},
 	"archiveAfter":              {`36h`},
+	"placement.base":            {`consistent`},
 	"query.timeout":             {`61s`},
 	"distributed.enabled":       {`{create_thanos: true}`, distributed},
 	"distributed.resources":     {distributed, join2(distributed, `{thanos: {query: {distributed: {resources: {requests: {cpu: 7m}}}}}}`)},

@@ -30,6 +30,7 @@ const (
 // locked has everything behind TLS with certificates of both sides, and a password.
 const locked = `
 create_thanos: true
+placement: {enabled: true}
 alertmanager: {enabled: true}
 thanos: {queryFrontend: {enabled: true}, ruler: {evaluationInterval: 1s}}
 prometheus: {scrapeInterval: 1s, scrapeTimeout: 1s, gatewaysInterval: 1s}
@@ -96,6 +97,7 @@ func assertPartsSpeakTLSWithPasswords(t *testing.T, mode string) {
 			return errors.Join(err, unless(len(got) == 1 && got["gw-1"] == "42", "%v", got))
 		})
 	})
+	t.Run("hubctl learns which gateways there are", func(t *testing.T) { c.assertPlaces(t, 1) })
 	t.Run("the hub learns that it is stored", func(t *testing.T) {
 		await(t, "a receipt is found", func() error {
 			a, err := member.query(t.Context(), prometheus, `edgehub_receipt_queries_total{result="stored"} > 0`)

@@ -61,10 +61,11 @@ labels:
   {{- include "hubring.labels" . | nindent 2 }}
 {{- end -}}
 
-{{/* hubring.podSpec: what all pods have in common. Call with (dict "root" $ "values" .Values.x "component" "x"). */}}
+{{/* hubring.podSpec: what all pods have in common. Call with (dict "root" $ "values" .Values.x "component" "x"). Pods that
+     ask the API server name their "account", too, and get its token. */}}
 {{- define "hubring.podSpec" -}}
-serviceAccountName: {{ include "hubring.serviceAccountName" .root }}
-automountServiceAccountToken: false
+serviceAccountName: {{ default (include "hubring.serviceAccountName" .root) (get . "account") }}
+automountServiceAccountToken: {{ hasKey . "account" }}
 enableServiceLinks: false
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets:

@@ -6,9 +6,11 @@
 {{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query, thanos-query-archive" $distributed -}}
 edgehub:
   # What a hub has is for its own Prometheus, which a policy for each hub lets in. On one port with pushes
-  # who may push could scrape, too.
+  # who may push could scrape, too. The placement is made by the lists of gateways, which are there.
   - {ports: [http], from: [pushers]}
-  - {ports: [{{ include "hubring.scrapePort" . }}], from: [monitors]}
+  - {ports: [{{ include "hubring.scrapePort" . }}], from: [placement, monitors]}
+# It is asked nothing.
+placement: []
 prometheus:
   # A hub asks its own server what that has stored. It only reads, so no policy tells the numbers apart.
   # hubquery asks all of them. One of a pair tells how the other one is. The ruler writes what its rules make to the first.
@@ -53,6 +55,7 @@ thanos-compact:
 {{- define "hubring.installed" -}}
 {{- $v := .Values -}}
 {{- $installed := list "edgehub" "prometheus" -}}
+{{- if $v.placement.enabled }}{{ $installed = append $installed "placement" }}{{ end -}}
 {{- if $v.alertmanager.enabled }}{{ $installed = append $installed "alertmanager" }}{{ end -}}
 {{- if include "hubring.global" . }}{{ $installed = append $installed "thanos-rule" }}{{ end -}}
 {{- if include "hubring.shards" . }}{{ $installed = append $installed "hubquery" }}{{ end -}}

@@ -31,6 +31,7 @@
   "thanos.compact.retention1h" $v.thanos.compact.retention1h
   "thanos.ruler.evaluationInterval" $v.thanos.ruler.evaluationInterval
   "thanos.ruler.retention" $v.thanos.ruler.retention
+  "placement.maxAge" $v.placement.maxAge
   "serviceMonitor.interval" $v.serviceMonitor.interval
   "podMonitor.interval" $v.podMonitor.interval -}}
 {{- range $name, $value := $durations -}}
@@ -147,7 +148,7 @@
 {{- $v := .Values -}}
 {{- $selecting := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "prometheus-replica" -}}
 {{- $describing := list "app.kubernetes.io/version" "app.kubernetes.io/part-of" "app.kubernetes.io/managed-by" "helm.sh/chart" -}}
-{{- range $name, $labels := dict "edgehub.podLabels" $v.edgehub.podLabels "prometheus.podLabels" $v.prometheus.podLabels "query.podLabels" $v.query.podLabels -}}
+{{- range $name, $labels := dict "edgehub.podLabels" $v.edgehub.podLabels "prometheus.podLabels" $v.prometheus.podLabels "query.podLabels" $v.query.podLabels "placement.podLabels" $v.placement.podLabels -}}
 {{- include "hubring.freeLabels" (dict "name" $name "labels" $labels "taken" $selecting) -}}
 {{- end -}}
 {{- range $name, $labels := dict "commonLabels" $v.commonLabels "serviceMonitor.labels" $v.serviceMonitor.labels "podMonitor.labels" $v.podMonitor.labels "dashboards.labels" $v.dashboards.labels -}}
