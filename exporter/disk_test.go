@@ -152,6 +152,44 @@ func TestSpoolDirThatCannotBeUsedIsWaitedFor(t *testing.T) {
 	})
 }
 
+// Whoever has a file open does not notice that somebody deletes it. What was in it is told as lost, and what comes
+// after stays in memory.
+func TestSpoolDirThatIsDeleted(t *testing.T) {
+	dir := t.TempDir() + "/spool"
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		f["hub-0"].kill()
+		h := start(t, f, func(c *Config) { c.SpoolDir, c.MaxQueueBytes = dir, 1_000_000 })
+		for value := range 10 {
+			require.NoError(t, h.e.Submit(t.Context(), bulk(value, 400, gateways(5)...)))
+			pass(time.Second)
+		}
+		lost := h.count("spool_samples")
+		require.Positive(t, lost)
+		require.NoError(t, os.RemoveAll(dir))
+		var err error
+		for value := 10; err == nil; value++ {
+			err = h.e.Submit(t.Context(), bulk(value, 400, gateways(5)...))
+			pass(time.Second)
+		}
+		require.ErrorIs(t, err, ErrQueueFull)
+		assert.Equal(t, lost, h.count("spool_samples"), "nothing more went there")
+		assert.Positive(t, h.count("spool_failures_total"))
+		assert.Zero(t, h.count("spool_up"))
+		assert.Contains(t, asJSON(t, h.e, "").Queue.SpoolError, "no such file or directory")
+		assert.Contains(t, h.log.String(), "the segment's file is gone")
+		err = h.stop()
+		undelivered, is := errors.AsType[*UndeliveredError](err)
+		require.True(t, is, "%v", err)
+		assert.Equal(t, h.count("samples_submitted_total"), undelivered.Samples)
+		assert.Zero(t, undelivered.Kept)
+		assert.Equal(t, lost, h.count("samples_dropped_total", "spool_damaged"))
+		h.balanced()
+		assert.Contains(t, h.log.String(), "Files were taken out of SpoolDir")
+		assert.NotContains(t, h.log.String(), "the next run sends them")
+	})
+}
+
 // Small reports of not too many gateways fill the disk to its bound, though little memory is
 // left for each, and all of them arrive.
 func TestSmallReportsFillTheDisk(t *testing.T) {

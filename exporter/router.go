@@ -56,6 +56,7 @@ type router struct {
 	flushes   []*flush      // who waits, by sequence number
 	spill     chan struct{} // capacity 1: the spooler has something to do
 	discards  []spool.Ref   // of dropped parcels
+	gone      int           // samples whose records were taken away
 	diskError error         // what is wrong with SpoolDir, or nil
 	closed    bool          // Submit refuses; senders flush
 	drained   func()        // called once when closed and nothing is left
@@ -409,7 +410,7 @@ func (r *router) checkDrainedLocked() {
 func (r *router) giveUp() *UndeliveredError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	left := &UndeliveredError{Samples: r.inMemory.samples, Bytes: r.inMemory.bytes}
+	left := &UndeliveredError{Samples: r.inMemory.samples + r.gone, Bytes: r.inMemory.bytes}
 	gateways := map[string]bool{}
 	for r.inMemory.first != nil {
 		p := r.inMemory.first

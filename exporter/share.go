@@ -225,7 +225,7 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason, text string) {
 	case s == &r.crowded:
 		return submitGatewayShare, fmt.Sprintf("gateway %s is one of %d of which their hubs take no more now, with %d bytes queued, "+
 			"and what is left of MaxQueueBytes %d is for others: submit again later or raise the limit", quoted(p.key), s.lanes, s.memory, limit)
-	case len(r.outboxes) == 1:
+	case len(r.outboxes) <= 1: // none while no hub is known
 		return r.fullLocked()
 	default:
 		largest := slices.MaxFunc(r.outboxes, func(a, b *outbox) int { return cmp.Compare(a.share.memory, b.share.memory) })

@@ -147,6 +147,34 @@ func (r *router) takeDiscards() []spool.Ref {
 	return refs
 }
 
+// refsOnDisk returns the records of all parcels on disk.
+func (r *router) refsOnDisk() (refs []spool.Ref) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := r.onDisk.first; p != nil; p = p.newer {
+		refs = append(refs, p.ref)
+	}
+	return refs
+}
+
+// dropGone drops the parcels with these records, once nobody sends any more, and returns
+// their samples.
+func (r *router) dropGone(gone map[spool.Ref]bool) (samples int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for p := r.onDisk.first; p != nil; {
+		next := p.newer
+		if gone[p.ref] {
+			samples += p.samples
+			r.dropWaitingLocked(p, spoolDamaged)
+		}
+		p = next
+	}
+	r.discards = nil // there is nothing to mark
+	r.gone += samples
+	return samples
+}
+
 // keptOnDisk returns how many samples are on disk.
 func (r *router) keptOnDisk() int {
 	r.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -28,6 +29,7 @@ type disk interface {
 	Recover(yield func(ref spool.Ref, meta []byte) error) error
 	Damage() error
 	Lost() (records int, bytes int64)
+	Gone(ref spool.Ref) bool
 	Close() error
 }
 
@@ -88,6 +90,7 @@ func (s *spooler) open() error {
 	}
 	if damage := store.Damage(); damage != nil {
 		records, bytes := store.Lost()
+		s.router.metrics.spoolFailures.Inc() // of how many samples nobody can tell
 		s.limits.other("spool", slog.LevelWarn, "A part of SpoolDir is damaged and lost", "records", records, "bytes", bytes, "error", damage)
 	}
 	s.store = store
@@ -240,7 +243,7 @@ func (s *spooler) mark(ref spool.Ref) {
 func (s *spooler) load(p *parcel) (again bool, err error) {
 	record, err := s.store.Body(p.ref, nil)
 	if err != nil {
-		return !errors.Is(err, spool.ErrCorrupt) && !errors.Is(err, spool.ErrDone), err
+		return !errors.Is(err, spool.ErrCorrupt) && !errors.Is(err, spool.ErrDone) && !errors.Is(err, fs.ErrNotExist), err
 	}
 	if !p.bundle {
 		return false, readBody(record, p)
@@ -260,11 +263,25 @@ func (s *spooler) close() {
 	err := s.keep()
 	if s.store != nil {
 		s.discard()
+		s.dropGone()
 		err = errors.Join(err, s.store.Close())
 	}
 	s.tell(err)
 	if kept := s.router.keptOnDisk(); kept > 0 {
 		s.limits.other("kept", slog.LevelInfo, "Samples that could not be delivered are in SpoolDir, the next run sends them", "samples", kept)
+	}
+}
+
+// dropGone drops what is lost since somebody has taken files away: the next Run would not find it.
+func (s *spooler) dropGone() {
+	gone := map[spool.Ref]bool{}
+	for _, ref := range s.router.refsOnDisk() {
+		if s.store.Gone(ref) {
+			gone[ref] = true
+		}
+	}
+	if len(gone) > 0 {
+		s.limits.dropped(spoolDamaged, "Files were taken out of SpoolDir, what was in them is lost", s.router.dropGone(gone))
 	}
 }
 

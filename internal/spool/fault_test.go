@@ -2,6 +2,7 @@ package spool
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -320,4 +321,28 @@ func TestAppendAgainAfterSyncFailed(t *testing.T) {
 	require.NoError(t, s.Sync())
 	crash(s)
 	assert.Equal(t, slices.Concat(records, again), recovered(t, mustOpen(t, cfg)))
+}
+
+// A file that somebody has deleted is noticed by Sync, and by Gone.
+func TestSegmentsThatAreTakenAway(t *testing.T) {
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
+	s := mustOpen(t, cfg)
+	first, err := s.Append([]byte("meta"), []byte("first"))
+	require.NoError(t, err)
+	require.NoError(t, s.Sync())
+	assert.False(t, s.Gone(first))
+	require.NoError(t, os.Remove(filepath.Join(cfg.Dir, segmentName(1))))
+	assert.True(t, s.Gone(first))
+	second, err := s.Append([]byte("meta"), []byte("second"))
+	require.NoError(t, err)
+	require.ErrorIs(t, s.Sync(), errGone)
+	require.ErrorIs(t, s.Sync(), errGone, "until it is appended again")
+	require.NoError(t, s.Done(second))
+	third, err := s.Append([]byte("meta"), []byte("second"))
+	require.NoError(t, err)
+	require.NoError(t, s.Sync())
+	assert.False(t, s.Gone(third))
+	require.NoError(t, s.Done(first))
+	assert.True(t, s.Gone(first), "it is done")
+	require.NoError(t, s.Close())
 }

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ type file interface {
 	io.WriterAt
 	Truncate(size int64) error
 	Sync() error
+	Stat() (os.FileInfo, error)
 	Close() error
 }
 
@@ -96,4 +98,22 @@ func (s *Store) closeLocked(g *segment) {
 	_ = g.file.Close()
 	g.file = nil
 	s.open--
+}
+
+// errGone says that somebody has taken a segment's file away, which whoever has it open does not notice.
+var errGone = errors.New("the segment's file is gone")
+
+// named reports whether a file is still the one of its name.
+func named(f file, path string) error {
+	there, err := os.Stat(path)
+	if err == nil {
+		var mine os.FileInfo
+		if mine, err = f.Stat(); err == nil && !os.SameFile(mine, there) {
+			err = os.ErrNotExist
+		}
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %s", errGone, path)
+	}
+	return err
 }

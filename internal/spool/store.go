@@ -126,6 +126,19 @@ func (s *Store) Sync() error {
 	return s.flush()
 }
 
+// Gone reports whether a record is lost, since somebody has taken its segment's file away. Whoever has the file open does not
+// notice, so Sync looks, and so does this, of what was synced before.
+func (s *Store) Gone(ref Ref) bool {
+	s.mu.Lock()
+	g := s.segments[ref.segment]
+	s.mu.Unlock()
+	if g == nil {
+		return true
+	}
+	_, err := os.Stat(g.path)
+	return errors.Is(err, os.ErrNotExist)
+}
+
 // Close syncs, closes the files and gives the directory back, also when syncing
 // fails, whose error it returns. Segments with records that are not done stay. A second Close
 // does nothing.
@@ -207,6 +220,9 @@ func (s *Store) flushSegment(g *segment) error {
 			return err
 		}
 		err = f.Sync()
+		if err == nil && s.hasUnsafe(g) { // else only marks are lost
+			err = named(f, g.path)
+		}
 		if errors.Is(err, os.ErrClosed) {
 			continue
 		}
@@ -220,6 +236,13 @@ func (s *Store) flushSegment(g *segment) error {
 		s.mu.Unlock()
 		return nil
 	}
+}
+
+// hasUnsafe reports whether a segment has records that are neither safe nor done.
+func (s *Store) hasUnsafe(g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.unsafe > 0
 }
 
 // noteSync notes that a segment is not synced: because of err, or because it was not tried.
