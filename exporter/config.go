@@ -108,7 +108,8 @@ type Config struct {
 	// when Run ends; the next Run sends it. So a restart loses nothing; a crash
 	// loses what was in memory. Empty: nothing is written to disk.
 	SpoolDir string
-	// SpoolBytes bounds what is in SpoolDir; 1 GiB.
+	// SpoolBytes bounds what is in SpoolDir; 1 GiB. Each record there, up to 64 KiB of one
+	// gateway, takes some 300 bytes of MaxQueueBytes, which may be at its end before.
 	SpoolBytes int64
 
 	// Senders is how many requests to a hub may be under way at once; 2. Those

@@ -304,7 +304,7 @@ func TestPlaceAsksAnotherPort(t *testing.T) {
 	code, _, errOut := hubctl(t, "", "place", "--hubs.file="+hubs, out)
 	assert.Equal(t, exitFailed, code)
 	assert.Contains(t, errOut, "GET /gateways: 404 Not Found")
-	code, _, errOut = hubctl(t, "", "place", "--hubs.file="+hubs, "--hubs.list-port="+port, out)
+	code, _, errOut = hubctl(t, "", "place", "--hubs.file="+hubs, "--hubs.list-port="+port, "--force", out)
 	require.Zero(t, code, errOut)
 	p, err := placement.File(out).Read(t.Context())
 	require.NoError(t, err)

@@ -151,6 +151,9 @@ func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashr
 	next := placement.Of(after, loads)
 	next.Serial, next.Made, next.Base = 1, now, by.String()
 	shrunk := false
+	if gateways := slices.ContainsFunc(loads, func(l hashring.Load) bool { return l.Key != "" }); !gateways && !p.force {
+		return errors.New("the hubs know no gateway yet: nothing is placed until they have pushed (--force does it all the same)")
+	}
 	if old != nil {
 		next.Serial = old.Serial + 1
 		shrunk = fewer(next.Keys, old.Keys) || fewer(next.Series, old.Series)
@@ -212,6 +215,9 @@ func (p *placing) before(ctx context.Context, in store, owners *hashring.Ring, b
 	old, err := in.Read(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return owners, nil, nil
+	}
+	if errors.Is(err, placement.ErrInvalid) {
+		err = fmt.Errorf("%w (take it away, and the next run begins anew)", err)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -188,6 +188,18 @@ func TestPlaceWritesNothingTwice(t *testing.T) {
 	assert.Equal(t, uint64(1), p.Serial)
 }
 
+// Of hubs that nobody has pushed to yet there is nothing to be made.
+func TestPlaceWaitsForTheFirstPush(t *testing.T) {
+	g := newGround(t, 2, 10)
+	code, _, errOut := g.place()
+	assert.Equal(t, exitFailed, code)
+	assert.Contains(t, errOut, "hubctl place: the hubs know no gateway yet: nothing is placed until they have pushed")
+	assert.NoFileExists(t, string(g.placement))
+	code, out, errOut := g.place("--force")
+	require.Zero(t, code, errOut)
+	assert.Contains(t, out, "Placement 1 is written")
+}
+
 // Hubs that have just started know nobody: by what they say everybody else would move.
 func TestPlaceWaitsForTheWholeFleet(t *testing.T) {
 	g := newGround(t, 3, 100)
@@ -284,7 +296,7 @@ func TestPlaceLooksAtWhatItIsTold(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(out, []byte("{}"), 0o600))
 	_, said = place()
-	assert.Contains(t, said, "no placement: its format is 0, this reads 1")
+	assert.Contains(t, said, "no placement: its format is 0, this reads 1 (take it away, and the next run begins anew)")
 	require.NoError(t, os.Remove(out))
 	code, _ = place()
 	assert.Zero(t, code)

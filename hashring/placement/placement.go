@@ -133,11 +133,14 @@ func (p *Placement) Text() []byte {
 	return b.Bytes()
 }
 
+// ErrInvalid is wrapped by what Parse returns.
+var ErrInvalid = errors.New("no placement")
+
 // Parse reads what Text wrote. Every fault is one of the whole placement, so the first is enough.
 func Parse(content []byte) (*Placement, error) {
 	p, err := parse(content)
 	if err != nil {
-		return nil, fmt.Errorf("no placement: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return p, nil
 }

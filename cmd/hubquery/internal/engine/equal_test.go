@@ -248,7 +248,9 @@ func (f *fleet) compare(t *testing.T, expr string, start, end, step int64) {
 	want, wantErr := f.askOne(t, expr, start, end, step)
 	got, gotErr := f.ask(expr, start, end, step)
 	if wantErr != "" {
-		require.Error(t, gotErr, "one server says %s", wantErr)
+		if !unmatched(wantErr) {
+			require.Error(t, gotErr, "one server says %s", wantErr)
+		}
 		return
 	}
 	require.NoError(t, gotErr)
@@ -262,6 +264,13 @@ func (f *fleet) compare(t *testing.T, expr string, start, end, step int64) {
 			}
 		}
 	}
+}
+
+// unmatched says whether one server refuses an expression only since one side of an operator has series twice. It does so
+// as soon as there is anything on the other side, also where nothing matches these; a shard that has nothing
+// of the other side does not look.
+func unmatched(refusal string) bool {
+	return strings.Contains(refusal, "found duplicate series for the match group")
 }
 
 // result has points by series and time.
