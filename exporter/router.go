@@ -363,6 +363,7 @@ func (r *router) unsentLocked(left []*parcel) {
 		}
 		r.freeLocked(p.lane)
 	}
+	r.checkSpillLocked() // while all was being sent there was nothing to spill
 }
 
 // cut puts back what is left of a request that Run's end cut off.
