@@ -112,7 +112,7 @@ func TestHubsThatReturnOneByOneAreNotFlooded(t *testing.T) {
 			f[name].revive()
 			load(3)
 		}
-		load(60)
+		load(90) // 30 s and what the first ones took over, at 0.6 times the usual beside it, and up to 5 s until the probe
 		for name, all := range pushes {
 			within, first := 0, 0
 			for _, p := range all {
