@@ -68,6 +68,7 @@ type Exporter struct {
 	// Who changes the ring is alone: New, and what Run guards by a mutex.
 	hubs   []Hub
 	placed atomic.Pointer[placement.Placement] // nil if there is none
+	unfit  atomic.Bool                         // it does not fit the hubs that there are now
 
 	misplacedBy atomic.Pointer[error] // why the last answer of Config.Inventory is not followed, or nil
 }

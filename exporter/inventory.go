@@ -29,6 +29,7 @@ func (e *Exporter) ringOf(hubs []Hub, placed *placement.Placement) (*hashring.Ri
 		return ring, nil
 	}
 	moved, err := placed.Ring(ring)
+	e.unfit.Store(err != nil)
 	if err != nil {
 		e.misplaced(err)
 		return ring, nil
@@ -61,7 +62,7 @@ func (e *Exporter) askInventory(ctx context.Context, change func(func() ([]*outb
 		err = errors.New("Config.Inventory returned no placement, and no error")
 	}
 	if err == nil {
-		if before := e.placed.Load(); before != nil && before.Same(p) {
+		if before := e.followed(); before != nil && before.Same(p) {
 			e.misplacedBy.Store(nil)
 			return
 		}
@@ -88,8 +89,17 @@ func (e *Exporter) place(p *placement.Placement) error {
 			"fingerprint", e.router.fingerprint(), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.who())
 	}
 	e.placed.Store(p)
+	e.unfit.Store(false)
 	e.misplacedBy.Store(nil)
 	return nil
+}
+
+// followed is the placement that the ring follows, or nil.
+func (e *Exporter) followed() *placement.Placement {
+	if e.unfit.Load() {
+		return nil
+	}
+	return e.placed.Load()
 }
 
 // misplaced notes that a placement is not followed.
@@ -105,7 +115,7 @@ func (e *Exporter) placementStatus() *status.Placement {
 		return nil
 	}
 	s := &status.Placement{}
-	if p := e.placed.Load(); p != nil {
+	if p := e.followed(); p != nil {
 		s.Serial, s.Made, s.Moved = p.Serial, p.Made, len(p.Homes)
 	}
 	if err := e.misplacedBy.Load(); err != nil {

@@ -200,6 +200,9 @@ func TestAPlacementKeepsNoHubOut(t *testing.T) {
 		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1"})
 		time.Sleep(time.Minute)
 		require.NoError(t, e.Push(t.Context(), loads(300)))
+		got := e.Status().Ring.Placement
+		assert.Zero(t, got.Serial, "the ring does not follow it")
+		assert.Contains(t, got.LastError, "or changed by hand", "as long as it is so")
 		ring := ringOfHubs(t, 2)
 		for i, hub := range hubs {
 			assert.NotEmpty(t, hub.Samples())

@@ -215,7 +215,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	add(descFingerprint, level, float64(s.fingerprint>>11))
 	if c.e.cfg.Inventory != nil {
 		serial := uint64(0)
-		if p := c.e.placed.Load(); p != nil {
+		if p := c.e.followed(); p != nil {
 			serial = p.Serial
 		}
 		add(descPlacement, level, float64(serial))
