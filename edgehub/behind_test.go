@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 var pair = []string{"a", "b"}
@@ -30,8 +32,8 @@ func TestMetricsOfADeadServer(t *testing.T) {
 // It is said once when a scraper is left behind, and once when it has caught up; a
 // scraper that is only slow does not end it.
 func TestLeavingBehindIsLoggedOnce(t *testing.T) {
-	j := &journal{}
-	s := serve(t, Config{Cursors: pair, MaxSamples: 10, MaxScrapeSamples: 3, Logger: j.logger()})
+	j := &logtest.Buffer{}
+	s := serve(t, Config{Cursors: pair, MaxSamples: 10, MaxScrapeSamples: 3, Logger: j.Logger()})
 	push := func(samples int) {
 		for range samples {
 			s.push("x 1\n")
@@ -44,7 +46,7 @@ func TestLeavingBehindIsLoggedOnce(t *testing.T) {
 	}
 	said := func(behind, back int) {
 		t.Helper()
-		assert.Equal(t, []int{behind, back}, []int{strings.Count(j.String(), "left there"), strings.Count(j.String(), "has caught up")})
+		assert.Equal(t, []int{behind, back}, []int{j.Count("left there"), j.Count("has caught up")})
 	}
 	said(0, 0)
 	for episode := 1; episode <= 2; episode++ {

@@ -5,11 +5,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -175,26 +173,6 @@ func (s *server) awaitBehind(samples int) {
 		"want %d", samples)
 }
 
-// journal is a log that is read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
-
-func (j *journal) logger() *slog.Logger { return slog.New(slog.NewTextHandler(j, nil)) }
-
 func zipped(t testing.TB, text string) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -218,6 +196,3 @@ func lines(text string) func(yield func(string) bool) {
 		}
 	}
 }
-
-// countOf is how often something was logged.
-func countOf(j *journal, text string) int { return strings.Count(j.String(), text) }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // behindDoor serves a hub by one server more, and returns a client of it.
@@ -160,14 +162,14 @@ func asked(h *Hub, path, userAgent string, headers ...string) {
 // and the hub fills. It is named, once.
 func TestClientThatOnlyLooks(t *testing.T) {
 	const said = "a client looks again and again and takes nothing"
-	f := func(want int, looks func(h *Hub)) *journal {
+	f := func(want int, looks func(h *Hub)) *logtest.Buffer {
 		t.Helper()
-		j := &journal{}
+		j := &logtest.Buffer{}
 		synctest.Test(t, func(t *testing.T) {
-			h := newHub(t, Config{Logger: j.logger()})
+			h := newHub(t, Config{Logger: j.Logger()})
 			looks(h)
 		})
-		assert.Equal(t, want, countOf(j, said), j.String())
+		assert.Equal(t, want, j.Count(said), j.String())
 		return j
 	}
 	every := func(h *Hub, userAgent string, gaps ...time.Duration) {

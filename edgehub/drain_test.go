@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // drain begins a Drain that a test can wait for, and waits until no push is let in.
@@ -75,8 +76,8 @@ func TestDrainRefusesPushesAndWaitsForAScrape(t *testing.T) {
 }
 
 func TestDrainOfAnEmptyHubIsQuickAndQuiet(t *testing.T) {
-	j := &journal{}
-	h := newHub(t, Config{Logger: j.logger()})
+	j := &logtest.Buffer{}
+	h := newHub(t, Config{Logger: j.Logger()})
 	assert.NoError(t, h.Drain(ended()))
 	assert.Empty(t, j.String())
 }
@@ -302,8 +303,8 @@ func TestDrainUnderAnotherServer(t *testing.T) {
 // end what is lost.
 func TestDrainWithoutAScraper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		j := &journal{}
-		h := newHub(t, Config{Logger: j.logger(), Cursors: []string{"a", "b"}})
+		j := &logtest.Buffer{}
+		h := newHub(t, Config{Logger: j.Logger(), Cursors: []string{"a", "b"}})
 		ingestAt(t, h, []byte("x 1\ny 1\n"))
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
@@ -312,7 +313,7 @@ func TestDrainWithoutAScraper(t *testing.T) {
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, "drain the hub: 2 samples wait for a scrape, 0 pushes are under way: ")
 		assert.Equal(t, 12*time.Second, time.Since(begin))
-		assert.Equal(t, 3, strings.Count(j.String(), "waiting for a scrape of what was pushed"), j.String())
+		assert.Equal(t, 3, j.Count("waiting for a scrape of what was pushed"), j.String())
 		assert.Contains(t, j.String(), `samples=2 pushes_under_way=0 last_scrape=never behind="a, b" up_to=7s`)
 	})
 }

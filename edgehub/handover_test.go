@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // A response that fits the sockets' buffers is written although nobody reads it. Who
@@ -218,8 +220,8 @@ func TestEndlessScrapesKeepNobodyOut(t *testing.T) {
 // Two scrapers that divide a cursor's series into different numbers of parts take turns.
 // Both go on, no sample is left out, and the hub names it.
 func TestTwoScrapersWithDifferentParts(t *testing.T) {
-	j := &journal{}
-	s := serve(t, Config{Logger: j.logger()})
+	j := &logtest.Buffer{}
+	s := serve(t, Config{Logger: j.Logger()})
 	whole, split := s.another(), s.another()
 	const rounds, series = 20, 50
 	got := map[string]bool{}
@@ -241,7 +243,7 @@ func TestTwoScrapersWithDifferentParts(t *testing.T) {
 	assert.Less(t, s.Stats().Behind, 3*series, "the cursor does not move")
 	assert.Contains(t, j.String(), `msg="two scrapers share a cursor`)
 	assert.Contains(t, j.String(), "they divide its series into different numbers of parts")
-	assert.Equal(t, 1, countOf(j, "two scrapers share a cursor"))
+	assert.Equal(t, 1, j.Count("two scrapers share a cursor"))
 	assert.NotContains(t, s.get("/internal"), "edgehub_scraper_conflicts_total{cursor=\"\"} 0\n")
 	s.says("edgehub_scrape_resplits_total 39")
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 func TestScrapeTakesOnce(t *testing.T) {
@@ -244,8 +246,8 @@ func TestMaxBytesOfAURL(t *testing.T) {
 func TestOneSampleOfASeriesAtATime(t *testing.T) {
 	f := func(one bool, path, userAgent string) {
 		t.Helper()
-		j := &journal{}
-		s := serve(t, Config{Logger: j.logger()})
+		j := &logtest.Buffer{}
+		s := serve(t, Config{Logger: j.Logger()})
 		s.push(at("x", 1, 0) + at("x", 2, 1) + at("y", 1, 0) + at("x", 3, 2))
 		scrape := func() string {
 			_, text := s.do("GET", path, "", scrapeTimeout, "10", "User-Agent", userAgent)
@@ -263,7 +265,7 @@ func TestOneSampleOfASeriesAtATime(t *testing.T) {
 		assert.Empty(t, scrape())
 		assert.Equal(t, Stats{Received: 4, Scraped: 4, Series: 2}, s.Stats())
 		s.says("edgehub_scrapes_one_at_a_time_total 4")
-		said := strings.Count(j.String(), "keeps only the first of several samples")
+		said := j.Count("keeps only the first of several samples")
 		if path == "/metrics" {
 			assert.Equal(t, 1, said, j.String())
 		} else {

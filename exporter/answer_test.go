@@ -13,7 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // strangers are answers of those who are at a hub's address and are none.
@@ -43,7 +45,7 @@ func TestStrangerInAHubsPlace(t *testing.T) {
 				f["hub-1"].ended = answer
 				h := start(t, f)
 				h.submit(1, gateways(20)...)
-				pass(time.Second)
+				bubble.Pass(time.Second)
 				assert.Equal(t, 20, h.count("samples_delivered_total", "hub-0"))
 				assert.Len(t, f["hub-0"].lines(), 20)
 				assert.Equal(t, 0, h.count("hub_up", "hub-1"))
@@ -53,13 +55,13 @@ func TestStrangerInAHubsPlace(t *testing.T) {
 				assert.Contains(t, hub.LastError, "not a hub's answer: status ")
 				assert.Contains(t, hub.LastError, strings.TrimSpace(answer.body))
 				assert.Contains(t, hub.LastError, answer.header.Get("Server"))
-				pass(time.Minute)
+				bubble.Pass(time.Minute)
 				assert.Equal(t, 0, h.count("hub_up", "hub-1"), "steadily")
 				h.submit(2, gateways(20)...)
-				pass(time.Second)
+				bubble.Pass(time.Second)
 				assert.Equal(t, 40, h.count("samples_delivered_total", "hub-0"))
 				f["hub-1"].revive()
-				pass(10 * time.Second)
+				bubble.Pass(10 * time.Second)
 				assert.Equal(t, 1, h.count("hub_up", "hub-1"))
 				h.submit(3, gateways(20)...)
 				require.NoError(t, h.stop())
@@ -81,10 +83,10 @@ func TestHubWithTLS(t *testing.T) {
 	hub := &recorder{}
 	plain := httptest.NewServer(hub)
 	defer plain.Close()
-	log := &syncBuffer{}
+	log := &logtest.Buffer{}
 	e, err := New(Config{
 		Hubs:       []Hub{{URL: "http://" + secured.Listener.Addr().String()}, {URL: plain.URL}},
-		MinBackoff: 1, MaxBackoff: 1e6, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		MinBackoff: 1, MaxBackoff: 1e6, Logger: log.Logger(),
 	})
 	require.NoError(t, err)
 	require.NoError(t, e.Submit(context.Background(), reports(1, gateways(50)...)))
@@ -111,7 +113,7 @@ func TestHubWithAnotherName(t *testing.T) {
 		submit := func(n int, want string) {
 			t.Helper()
 			h.submit(n, home)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			assert.Equal(t, n, h.count("samples_delivered_total", "hub-0"))
 			assert.Equal(t, want, asJSON(t, h.e, "").Hubs[0].CallsItself)
 			assert.Empty(t, asJSON(t, h.e, "").Hubs[1].CallsItself)
@@ -141,14 +143,14 @@ func TestStrangerIsNoHubThatCannotBeTold(t *testing.T) {
 			h := start(t, f)
 			gateway := homeOf(t, h.e, "hub-0")
 			h.submit(1, gateway)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			f["hub-0"].answer(dead, reply{status: 404, alien: true})
 			f["hub-0"].ended = reply{status: status, alien: true}
 			h.submit(2, gateway)
-			pass(time.Minute)
+			bubble.Pass(time.Minute)
 			assert.Empty(t, f["hub-0"].heard())
 			f["hub-0"].revive()
-			pass(2 * time.Minute)
+			bubble.Pass(2 * time.Minute)
 			assert.Len(t, f["hub-0"].heard(), 1)
 			assert.Zero(t, h.count("ends_total", "unsupported"))
 			assert.Equal(t, 1, h.count("ends_total", "told"))

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // A hub's Retry-After is heeded up to a bound, whatever it says.
@@ -18,7 +20,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 			f["hub-0"].say(reply{status: 503, header: http.Header{"Retry-After": {value}}})
 			h := start(t, f)
 			h.submit(1, "a")
-			pass(time.Minute + 2*DefaultMaxBackoff)
+			bubble.Pass(time.Minute + 2*DefaultMaxBackoff)
 			assert.Equal(t, 1, h.count("samples_delivered_total"), value)
 			require.NoError(t, h.stop())
 		})

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 func TestDefaults(t *testing.T) {
@@ -103,7 +105,7 @@ func TestRegistererIsHandedOver(t *testing.T) {
 			change(&cfg)
 			e, err := Start(cfg)
 			require.NoError(t, err)
-			pass(time.Second) // Members are asked
+			bubble.Pass(time.Second) // Members are asked
 			_, err = New(cfg)
 			assert.ErrorContains(t, err, "another exporter uses this Registerer, and its Run has not ended")
 			require.NoError(t, e.Submit(context.Background(), reports(1, gateways(samples)...)))

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/spool"
 )
 
@@ -86,30 +87,30 @@ func TestDiskThatFailsLosesNothing(t *testing.T) {
 					c.SpoolDir, c.MaxQueueBytes, c.openDisk, c.CatchUp = dir, 1_000_000, faults.open, 1e6
 				})
 				h.submit(1, gateways(5)...)
-				pass(time.Second)
+				bubble.Pass(time.Second)
 				assert.Equal(t, 5, h.count("samples_delivered_total"))
 				f["hub-0"].kill()
 				var err error
 				for value := 2; err == nil; value++ {
 					err = h.e.Submit(t.Context(), bulk(value, 50, gateways(5)...))
-					pass(10 * time.Millisecond)
+					bubble.Pass(10 * time.Millisecond)
 				}
 				require.ErrorIs(t, err, ErrQueueFull)
-				pass(time.Minute)
+				bubble.Pass(time.Minute)
 				assert.Zero(t, h.count("spool_samples"))
 				assert.Zero(t, h.count("spool_up"))
 				assert.Contains(t, asJSON(t, h.e, "").Queue.SpoolError, errDisk.Error())
 				assert.Less(t, h.count("spool_failures_total"), 20, "it is left alone for longer and longer")
 				assert.Contains(t, h.log.String(), "SpoolDir cannot be used")
 				f["hub-0"].revive()
-				pass(time.Minute)
+				bubble.Pass(time.Minute)
 				assert.Equal(t, h.count("samples_submitted_total"), h.count("samples_delivered_total"))
 
 				f["hub-0"].kill()
 				faults.set(false, false, false)
 				for value := range 10 {
 					require.NoError(t, h.e.Submit(t.Context(), bulk(value, 400, gateways(5)...)))
-					pass(time.Minute)
+					bubble.Pass(time.Minute)
 				}
 				assert.Equal(t, 1, h.count("spool_up"))
 				assert.Positive(t, h.count("spool_samples"), "the disk is well")
@@ -127,15 +128,15 @@ func TestSpoolDirThatCannotBeUsedIsWaitedFor(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		f := newFleet(1)
 		first := start(t, f, func(c *Config) { c.SpoolDir = dir })
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		second := start(t, f, func(c *Config) { c.SpoolDir = dir })
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Contains(t, asPage(t, second.e, ""), "spool is in use")
 		second.submit(1, "a")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, 1, second.count("samples_delivered_total"))
 		require.NoError(t, first.stop())
-		pass(longestSpillPause)
+		bubble.Pass(longestSpillPause)
 		assert.Equal(t, 1, second.count("spool_up"))
 		require.NoError(t, second.stop())
 	})
@@ -145,7 +146,7 @@ func TestSpoolDirThatCannotBeUsedIsWaitedFor(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, nil, 0o600))
 		h := start(t, f, func(c *Config) { c.SpoolDir = file + "/spool" })
 		h.submit(1, "a")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, 1, h.count("samples_delivered_total"))
 		assert.Zero(t, h.count("spool_up"))
 		require.NoError(t, h.stop())
@@ -162,7 +163,7 @@ func TestSpoolDirThatIsDeleted(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.SpoolDir, c.MaxQueueBytes = dir, 1_000_000 })
 		for value := range 10 {
 			require.NoError(t, h.e.Submit(t.Context(), bulk(value, 400, gateways(5)...)))
-			pass(time.Second)
+			bubble.Pass(time.Second)
 		}
 		lost := h.count("spool_samples")
 		require.Positive(t, lost)
@@ -170,7 +171,7 @@ func TestSpoolDirThatIsDeleted(t *testing.T) {
 		var err error
 		for value := 10; err == nil; value++ {
 			err = h.e.Submit(t.Context(), bulk(value, 400, gateways(5)...))
-			pass(time.Second)
+			bubble.Pass(time.Second)
 		}
 		require.ErrorIs(t, err, ErrQueueFull)
 		assert.Equal(t, lost, h.count("spool_samples"), "nothing more went there")
@@ -206,7 +207,7 @@ func TestSmallReportsFillTheDisk(t *testing.T) {
 			if h.e.Submit(t.Context(), reports(value, names...)) != nil {
 				break
 			}
-			pass(10 * time.Millisecond)
+			bubble.Pass(10 * time.Millisecond)
 		}
 		entries, err := os.ReadDir(dir)
 		require.NoError(t, err)
@@ -221,7 +222,7 @@ func TestSmallReportsFillTheDisk(t *testing.T) {
 		assert.Empty(t, checkRouter(h.e.router))
 		taken := h.count("samples_submitted_total")
 		f["hub-0"].revive()
-		pass(10 * time.Minute)
+		bubble.Pass(10 * time.Minute)
 		assert.Equal(t, taken, h.count("samples_delivered_total"))
 		inOrder(t, "hub-0", f["hub-0"].lines())
 		require.NoError(t, h.stop())
@@ -249,7 +250,7 @@ func TestBundleIsTakenApart(t *testing.T) {
 		hub.poison = "} 3 "
 		hub.say(reply{}, reply{}, reply{}, reply{}, reply{}, dead) // the whole, 1, 2, 3, 4
 		h := start(t, f, config, func(c *Config) { c.MinBackoff, c.MaxBackoff = time.Minute, time.Minute })
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, 3, h.count("samples_delivered_total"))
 		assert.Equal(t, 1, h.count("samples_dropped_total", "rejected_400"))
 		assert.Equal(t, 5, h.count("queue_samples"))
@@ -260,7 +261,7 @@ func TestBundleIsTakenApart(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		hub.revive()
 		h := start(t, f, config)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, 5, h.count("samples_restored_total"))
 		assert.Equal(t, 5, h.count("samples_delivered_total"))
 		require.NoError(t, h.stop())

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // toldDrops is an OnDrop that keeps what it is told.
@@ -36,7 +37,7 @@ func TestOnDrop(t *testing.T) {
 		assert.Error(t, h.e.Submit(context.Background(), []magma.MetricAndContext{bad}))
 		f["hub-0"].poison = `gatewayID="poor"`
 		h.submit(1, "poor", "rich")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, []Drop{
 			{Reason: "missing_value", Network: "n", Gateway: "g", Metric: "bad_name", Samples: 1},
 			{Reason: "rejected_400", Gateway: "poor", Samples: 1},
@@ -59,7 +60,7 @@ func TestOnDropOfOverflow(t *testing.T) {
 		h := start(t, f, told.on, func(c *Config) { c.MaxQueueBytes, c.Overflow, c.FlushTimeout = 5000, DropOldest, 1 })
 		for i := range 50 {
 			h.submit(i, "gw")
-			pass(time.Millisecond)
+			bubble.Pass(time.Millisecond)
 		}
 		assert.Equal(t, Drop{Reason: "queue_overflow", Gateway: "gw", Samples: 1}, told.all()[0])
 		require.Error(t, h.stop())
@@ -78,7 +79,7 @@ func TestOnDropOfVeryMany(t *testing.T) {
 			items = append(items, magma.MetricAndContext{Family: f})
 		}
 		assert.Error(t, h.e.Submit(context.Background(), items))
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		all := told.all()
 		require.Len(t, all, 101)
 		assert.Equal(t, Drop{Reason: "missing_value", Samples: 150}, all[100])
@@ -96,11 +97,11 @@ func TestOnDropThatHangs(t *testing.T) {
 		none.Metric[0].Gauge = nil
 		for range maxDrops + 11 {
 			assert.Error(t, h.e.Submit(context.Background(), []magma.MetricAndContext{{Family: none}}))
-			pass(time.Millisecond)
+			bubble.Pass(time.Millisecond)
 		}
 		assert.Equal(t, 10, h.count("drop_notices_missed_total"))
 		h.submit(1, "gw")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Len(t, f["hub-0"].lines(), 1)
 		close(hang)
 		require.NoError(t, h.stop())

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -43,19 +44,19 @@ func TestEndsWaitForTheNewHubsServer(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.EndsDelay = time.Minute })
 		ids := gateways(60)
 		h.submit(1, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub := f["hub-1"]
 		away := hub.since(0)
 		require.NotEmpty(t, away)
 
 		hub.overloaded()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		left := time.Now()
 		h.submit(2, ids...)
-		pass(59 * time.Second)
+		bubble.Pass(59 * time.Second)
 		assert.Empty(t, hub.heard(), "not yet")
 		assert.Equal(t, len(away), h.count("ends_waiting"))
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		assert.Equal(t, told(left, away...), hub.heard())
 		require.NoError(t, h.stop())
 	})
@@ -64,20 +65,20 @@ func TestEndsWaitForTheNewHubsServer(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.EndsDelay = time.Hour })
 		ids := gateways(60)
 		h.submit(1, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub := f["hub-1"]
 		away := hub.since(0)
 		hub.overloaded()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		left := time.Now()
 		h.submit(2, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub.revive()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Empty(t, hub.heard(), "no samples yet")
 		before := len(hub.lines())
 		h.submit(3, ids...)
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		assert.Equal(t, told(left, away...), hub.heard(), "before it gets samples again")
 		assert.ElementsMatch(t, away, hub.since(before))
 		require.NoError(t, h.stop())
@@ -99,29 +100,29 @@ func TestEndsOfAFailoverAndBack(t *testing.T) {
 		h := start(t, f)
 		ids := gateways(60)
 		h.submit(1, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub := f["hub-1"]
 		away := hub.since(0)
 		require.NotEmpty(t, away)
 
 		hub.overloaded()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		left := time.Now()
 		h.submit(2, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, told(left, away...), hub.heard(), "in the time of the first sample elsewhere")
 		assert.Equal(t, 1, hub.tells, "in one request")
 		for range 5 {
 			h.submit(3, ids...)
-			pass(time.Minute) // also the last ones arrive where the others do
+			bubble.Pass(time.Minute) // also the last ones arrive where the others do
 		}
 		assert.Len(t, hub.heard(), len(away), "once")
 
 		hub.revive()
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		back := time.Now()
 		h.submit(4, ids...)
-		pass(10 * time.Second) // a hub that returns is given little at once
+		bubble.Pass(10 * time.Second) // a hub that returns is given little at once
 		heard := append(f["hub-0"].heard(), f["hub-2"].heard()...)
 		assert.ElementsMatch(t, told(back, away...), heard)
 		assert.Len(t, hub.heard(), len(away))
@@ -141,7 +142,7 @@ func TestDeadHubIsToldBeforeItGetsSamples(t *testing.T) {
 		h := start(t, f)
 		ids := gateways(40)
 		h.submit(1, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		away := hub.since(0)
 		require.NotEmpty(t, away)
 
@@ -149,7 +150,7 @@ func TestDeadHubIsToldBeforeItGetsSamples(t *testing.T) {
 		left := time.Now()
 		for range 240 {
 			h.submit(2, ids...)
-			pass(30 * time.Second)
+			bubble.Pass(30 * time.Second)
 		}
 		assert.Empty(t, hub.heard())
 		assert.LessOrEqual(t, hub.tells, 5, "it is probed anyway")
@@ -158,9 +159,9 @@ func TestDeadHubIsToldBeforeItGetsSamples(t *testing.T) {
 		hub.onPush = func(string) { assert.Len(t, hub.ends, len(away), "told first") }
 		h.submit(3, ids...) // waits where it is when the hub returns
 		hub.revive()
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		h.submit(4, ids...)
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		assert.Equal(t, told(left, away...), hub.heard())
 		assert.Len(t, f["hub-1"].heard(), len(away))
 		assert.Zero(t, h.count("ends_total", "overtaken"))
@@ -206,7 +207,7 @@ func TestEndsOfARescale(t *testing.T) {
 			}
 			now := time.Now()
 			h.submit(value, ids...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			for name, hub := range f {
 				for _, id := range hub.since(before[name]) {
 					if was := home[id]; was != "" && was != name {
@@ -218,9 +219,9 @@ func TestEndsOfARescale(t *testing.T) {
 		}
 		rescale := func(hubs []Hub) {
 			members.set(hubs...)
-			pass(2 * time.Minute)
+			bubble.Pass(2 * time.Minute)
 		}
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		round(1)
 		rescale(all)
 		round(2)
@@ -260,26 +261,26 @@ func TestEndThatWasPutOff(t *testing.T) {
 		h := start(t, f)
 		ids := gateways(20)
 		h.submit(1, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		away := hub.since(0)
 		hub.overloaded()
 		left := time.Now()
 		h.submit(2, ids...)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		hub.revive()
 		hub.mu.Lock()
 		hub.ended = reply{status: 500}
 		hub.mu.Unlock()
 		hub.say(slices.Repeat([]reply{{status: 503}}, 1000)...) // takes pushes of nothing only
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		h.submit(3, ids...)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Empty(t, hub.heard())
 		assert.Equal(t, len(away), h.count("ends_waiting"))
 		hub.mu.Lock()
 		hub.ended = reply{}
 		hub.mu.Unlock()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Equal(t, told(left, away...), hub.heard())
 		assert.Zero(t, h.count("ends_total", "overtaken"))
 		require.NoError(t, h.stop())
@@ -308,7 +309,7 @@ func TestEndsOfWhatIsInDoubt(t *testing.T) {
 				ids := gateways(20)
 				now := time.Now()
 				h.submit(1, ids...)
-				pass(time.Minute)
+				bubble.Pass(time.Minute)
 				require.Len(t, f["hub-1"].lines(), 20)
 				if !way.ends {
 					assert.Zero(t, hub.tells)
@@ -341,17 +342,17 @@ func TestEndsOfWhatWasSentAgainUnseen(t *testing.T) {
 			}
 		}
 		h.submit(1, ids[0]) // for a connection
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub.Reply(exportertest.Reply{Lost: true}, exportertest.Reply{Status: 422})
 		h.submit(2, ids[1])
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.Len(t, hub.Samples(), 2)
 		require.Equal(t, 1, h.count("samples_dropped_total", "rejected_422"))
 		full := exportertest.Reply{Status: 503, Header: http.Header{exposition.ReasonHeader: {"full"}}}
 		hub.Always(full)
 		hub.Ready(full)
 		h.submit(3, ids[1])
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.Len(t, other.Samples(), 1)
 		require.Len(t, hub.Ends(), 1)
 		assert.Equal(t, ids[1], hub.Ends()[0].Gateway)
@@ -377,14 +378,14 @@ func TestEndsAreOfTheEarliestSample(t *testing.T) {
 		}
 		id := f.gatewayAt(t, h, "hub-0")
 		submit(id, 1000)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		f["hub-0"].overloaded()
 		submit(id, 7000, 5000, 6000)
 		submit(id, 4000)
 		submit(id, 8000)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		submit(id, 3000) // comes late
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, []string{id + " 4000"}, f["hub-0"].heard())
 		require.NoError(t, h.stop())
 	})
@@ -409,7 +410,7 @@ func TestNoEnds(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.NoEnds = true })
 		for value := range 3 {
 			h.submit(value, gateways(20)...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			f["hub-0"].overloaded()
 		}
 		require.NoError(t, h.stop())
@@ -438,12 +439,12 @@ func TestEndIsToldWhenTheHubRefusesWhoReturns(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.EndsDelay = time.Minute })
 		gw := h.gatewaysOn("hub-0", 1)[0]
 		h.submit(1, gw)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		f["hub-0"].kill()
 		h.submit(2, gw)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		f["hub-0"].revive()
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		change := func(poison string, ended reply) {
 			f["hub-0"].mu.Lock()
 			defer f["hub-0"].mu.Unlock()
@@ -451,10 +452,10 @@ func TestEndIsToldWhenTheHubRefusesWhoReturns(t *testing.T) {
 		}
 		change("} 3 ", reply{status: http.StatusServiceUnavailable})
 		h.submit(3, gw)
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		require.Equal(t, 1, h.count("samples_dropped_total", "rejected_400"))
 		change("} 3 ", reply{})
-		pass(5 * time.Minute)
+		bubble.Pass(5 * time.Minute)
 		require.Len(t, f["hub-0"].heard(), 1)
 		assert.Contains(t, f["hub-0"].heard()[0], gw)
 		require.NoError(t, h.stop())

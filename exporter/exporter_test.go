@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // Every sample of a gateway goes to one hub, in whatever order controllers list
@@ -33,7 +34,7 @@ func TestOneHome(t *testing.T) {
 					{Family: gaugeFamily("plain", 1), Context: noContext},
 					{Family: gaugeFamily("lost", 1), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{NetworkID: strconv.Itoa(round)}}},
 				}))
-				pass(time.Second)
+				bubble.Pass(time.Second)
 			}
 			require.NoError(t, h.stop())
 			assert.Equal(t, 3*104, h.count("samples_delivered_total"))
@@ -58,15 +59,15 @@ func TestBatching(t *testing.T) {
 		hub := f["hub-0"]
 		h := start(t, f, func(c *Config) { c.BatchBytes = 1000 })
 		h.submit(1, "a")
-		pass(150 * time.Millisecond)
+		bubble.Pass(150 * time.Millisecond)
 		h.submit(2, "b")
 		assert.Zero(t, hub.pushed())
-		pass(50 * time.Millisecond)
+		bubble.Pass(50 * time.Millisecond)
 		assert.Equal(t, 1, hub.pushed())
 		assert.Equal(t, []string{"a", "b"}, gatewaysOf(hub.lines()))
 
 		h.submit(3, gateways(20)...)
-		pass(0)
+		bubble.Pass(0)
 		assert.Equal(t, 2, hub.pushed(), "full at once")
 		for _, body := range hub.pushes() {
 			assert.Less(t, len(body), 1000)
@@ -96,7 +97,7 @@ func TestQueueIsBounded(t *testing.T) {
 				assert.ErrorContains(t, err, "10 samples")
 				refused += 10
 			}
-			pass(time.Minute)
+			bubble.Pass(time.Minute)
 			assert.LessOrEqual(t, h.count("queue_bytes"), limit)
 			h.balanced()
 		}
@@ -109,7 +110,7 @@ func TestQueueIsBounded(t *testing.T) {
 		for _, hub := range f {
 			hub.revive()
 		}
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Equal(t, taken, h.count("samples_delivered_total"))
 		assert.Zero(t, h.count("queue_bytes"))
 		require.NoError(t, h.e.Submit(context.Background(), reports(1, "a")))
@@ -165,7 +166,7 @@ func TestRunFlushes(t *testing.T) {
 		f := newFleet(3)
 		h := start(t, f, func(c *Config) { c.BatchWait = time.Hour })
 		h.submit(1, gateways(50)...)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		begin := time.Now()
 		require.NoError(t, h.stop())
 		assert.Zero(t, time.Since(begin))
@@ -181,7 +182,7 @@ func TestRunReportsWhatIsUndelivered(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.PushTimeout, c.FlushTimeout = time.Minute, 5*time.Second })
 		h.submit(1, "a", "b")
 		require.NoError(t, h.e.Submit(context.Background(), []magma.MetricAndContext{{Family: gaugeFamily("cloud", 1), Context: noContext}}))
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, 3, h.count("queue_samples"), "in flight is queued")
 		h.submit(2, "a")
 
@@ -210,7 +211,7 @@ func TestRunFlushesToAHubThatReturns(t *testing.T) {
 		}
 		h := start(t, f, func(c *Config) { c.MinBackoff, c.MaxBackoff = time.Hour, time.Hour })
 		h.submit(1, gateways(20)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		time.AfterFunc(3*time.Second, f["hub-1"].revive)
 		begin := time.Now()
 		require.NoError(t, h.stop())
@@ -226,7 +227,7 @@ func TestRunCutsAHangingProbe(t *testing.T) {
 		f["hub-0"].answer(dead, reply{after: time.Hour})
 		h := start(t, f)
 		h.submit(1, gateways(20)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, 20, h.count("samples_delivered_total", "hub-1"))
 		begin := time.Now()
 		require.NoError(t, h.stop())
@@ -256,7 +257,7 @@ func TestCompression(t *testing.T) {
 		push := func(want string) {
 			t.Helper()
 			h.submit(1, gateways(30)...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			assert.Equal(t, want, hub.lastCoding())
 		}
 		push("")
@@ -284,11 +285,11 @@ func TestCompressionToAnotherProgram(t *testing.T) {
 		hub.advertise("gzip")
 		h := start(t, f)
 		h.submit(1, "a")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub.advertise()
 		hub.say(reply{status: 400, body: "text format parsing error in line 1"})
 		h.submit(2, "a")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.NoError(t, h.stop())
 		assert.Equal(t, 2, h.count("samples_delivered_total"))
 		assert.Equal(t, 1, h.count("pushes_total", "resent_plain"))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // inOrder checks that the values of each gateway ascend. A value that comes again
@@ -42,7 +43,7 @@ func TestFailoverAndBack(t *testing.T) {
 				before[name] = len(hub.lines())
 			}
 			h.submit(value, ids...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			homes := map[string][]string{}
 			for name, hub := range f {
 				homes[name] = gatewaysOf(hub.lines()[before[name]:])
@@ -67,7 +68,7 @@ func TestFailoverAndBack(t *testing.T) {
 		assert.Equal(t, len(lost), h.count("samples_rerouted_total", "hub-2"), "only what was queued there")
 
 		f["hub-2"].revive()
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		assert.Equal(t, 1, h.count("hub_up", "hub-2"))
 		assert.Equal(t, home, round())
 
@@ -90,7 +91,7 @@ func TestFailoverIsQuick(t *testing.T) {
 		h := start(t, f)
 		f["hub-0"].kill()
 		h.submit(1, gateways(20)...)
-		pass(250 * time.Millisecond)
+		bubble.Pass(250 * time.Millisecond)
 		assert.Equal(t, 20, h.count("samples_delivered_total", "hub-1"))
 		require.NoError(t, h.stop())
 	})
@@ -103,7 +104,7 @@ func TestHangingHub(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.PushTimeout = 2 * time.Second })
 		f["hub-0"].answer(reply{after: time.Hour}, reply{after: time.Hour})
 		h.submit(1, gateways(20)...)
-		pass(3 * time.Second)
+		bubble.Pass(3 * time.Second)
 		assert.Equal(t, 20, h.count("samples_delivered_total", "hub-1"))
 		assert.Contains(t, h.log.String(), "no answer within PushTimeout")
 		require.NoError(t, h.stop())
@@ -120,13 +121,13 @@ func TestAllHubsDown(t *testing.T) {
 		h := start(t, f)
 		for value := range 50 {
 			h.submit(value, gateways(30)...)
-			pass(time.Minute)
+			bubble.Pass(time.Minute)
 		}
 		assert.Equal(t, 50*30, h.count("queue_samples"))
 		assert.Zero(t, h.count("hub_up"))
 
 		f["hub-1"].revive()
-		pass(30 * time.Second)
+		bubble.Pass(30 * time.Second)
 		assert.Equal(t, 50*30, h.count("samples_delivered_total", "hub-1"))
 		assert.Zero(t, h.count("queue_samples"))
 		inOrder(t, "hub-1", f["hub-1"].lines())
@@ -144,7 +145,7 @@ func TestPoisonousParcel(t *testing.T) {
 			hub.poison = fmt.Sprintf("gw-%03d", poisoned)
 			h := start(t, f)
 			h.submit(1, gateways(32)...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			assert.Len(t, hub.lines(), 31)
 			assert.Equal(t, 31, h.count("samples_delivered_total"))
 			assert.Equal(t, 1, h.count("samples_dropped_total", "rejected_400"))
@@ -172,7 +173,7 @@ func TestDeathWhileHalving(t *testing.T) {
 		for value := 1; value <= 3; value++ {
 			h.submit(value, gateways(40)...)
 		}
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.NotEmpty(t, f["hub-0"].lines(), "the first half")
 		assert.Equal(t, 120, len(f["hub-0"].lines())+len(f["hub-1"].lines()))
 		assert.Equal(t, 120, h.count("samples_delivered_total"))
@@ -188,7 +189,7 @@ func TestTooLargeIsHalved(t *testing.T) {
 		f["hub-0"].say(reply{status: 413}, reply{}, reply{status: 413}, reply{status: 413})
 		h := start(t, f)
 		h.submit(1, gateways(4)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		// 4: 413; 2: taken; 2: 413; 1: 413, dropped; 1: taken.
 		assert.Equal(t, 1, h.count("samples_dropped_total", "rejected_413"))
 		assert.Len(t, f["hub-0"].lines(), 3)
@@ -205,14 +206,14 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		hub.say(reply{status: 429, header: http.Header{"Retry-After": {"30"}}, body: "the log is full"})
 		h := start(t, f)
 		h.submit(1, gateways(40)...)
-		pass(29 * time.Second)
+		bubble.Pass(29 * time.Second)
 		assert.Len(t, f["hub-1"].lines(), 40)
 		assert.Equal(t, 1, hub.asked(), "left alone")
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		assert.Equal(t, 2, h.count("hub_up"))
 		assert.Contains(t, h.log.String(), "status 429: the log is full")
 		h.submit(2, gateways(40)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.NotEmpty(t, hub.lines())
 		require.NoError(t, h.stop())
 	})
@@ -226,7 +227,7 @@ func TestProbeAloneDoesNotResetTheBackoff(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.MaxBackoff = 10 * time.Second })
 		for value := range 120 {
 			h.submit(value, gateways(20)...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 		}
 		assert.Equal(t, 120*20, h.count("samples_delivered_total", "hub-1"))
 		assert.Less(t, f["hub-0"].pushed(), 30)
@@ -242,7 +243,7 @@ func TestLostAnswer(t *testing.T) {
 		f["hub-0"].say(reply{lost: true})
 		h := start(t, f)
 		h.submit(1, "a")
-		pass(5 * time.Second)
+		bubble.Pass(5 * time.Second)
 		lines := f["hub-0"].lines()
 		require.Len(t, lines, 2)
 		assert.Equal(t, lines[0], lines[1])
@@ -261,20 +262,20 @@ func TestComingHomeKeepsTheOrder(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.MaxBackoff = time.Second })
 		ids := gateways(40)
 		h.submit(1, ids...)
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		require.Len(t, other.lines(), 40)
 
 		other.say(reply{after: 5 * time.Second, err: errRefused})
 		other.answer(dead, dead)
 		h.submit(2, ids...)
-		pass(time.Second) // in flight at the other
+		bubble.Pass(time.Second) // in flight at the other
 		home.revive()
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		require.Equal(t, 2, h.count("hub_up"))
 		h.submit(3, ids...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Empty(t, home.lines(), "nothing overtakes what is in flight")
-		pass(5 * time.Second) // the request at the other fails
+		bubble.Pass(5 * time.Second) // the request at the other fails
 		assert.Len(t, home.lines(), 80)
 		inOrder(t, "hub-0", home.lines())
 		require.NoError(t, h.stop())

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -29,6 +28,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // fleet is an http.RoundTripper with hubs behind it that do as the test says.
@@ -374,7 +374,7 @@ type harness struct {
 	t   testing.TB
 	e   *Exporter
 	reg *prometheus.Registry
-	log *syncBuffer
+	log *logtest.Buffer
 
 	cancel context.CancelFunc
 	ended  chan error
@@ -384,10 +384,10 @@ type harness struct {
 // config.
 func start(t testing.TB, f fleet, changes ...func(*Config)) *harness {
 	t.Helper()
-	h := &harness{t: t, reg: prometheus.NewRegistry(), log: &syncBuffer{}, ended: make(chan error, 1)}
+	h := &harness{t: t, reg: prometheus.NewRegistry(), log: &logtest.Buffer{}, ended: make(chan error, 1)}
 	cfg := Config{
 		Hubs: f.hubs(), Transport: f, Registerer: h.reg, EndsDelay: 1, // TestEndsWaitForTheNewHubsServer has the delay
-		Logger: slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: h.log.Logger(),
 	}
 	for _, change := range changes {
 		change(&cfg)
@@ -483,30 +483,6 @@ func (h *harness) balanced() {
 
 // virtual runs a test in virtual time.
 func virtual(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
-
-// pass lets virtual time pass.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 // scriptedMembers is a Membership that says what the test says.
 type scriptedMembers struct {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // After an hour without hubs some gateways are up to date at once, and then more and more:
@@ -32,7 +34,7 @@ func TestFreshSamplesArriveBesideOldOnes(t *testing.T) {
 				value++
 				for _, g := range gateways(fleet) {
 					require.NoError(t, h.e.Submit(t.Context(), bulk(value, 100, g)))
-					pass(interval / fleet)
+					bubble.Pass(interval / fleet)
 				}
 			}
 		}
@@ -85,9 +87,9 @@ func TestIdleControllerEmptiesItsDisk(t *testing.T) {
 	})
 	virtual(t, func(t *testing.T) {
 		h := start(t, newFleet(1), config)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.Greater(t, h.count("spool_samples"), 400_000) // some 50 MB, an hour at 16 KiB/s
-		pass(3 * time.Minute)
+		bubble.Pass(3 * time.Minute)
 		assert.Zero(t, h.count("spool_samples"))
 		require.NoError(t, h.stop())
 	})

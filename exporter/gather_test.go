@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // registryStub is a Gatherer that notes when it is asked.
@@ -68,7 +69,7 @@ func TestGatherAtAnInterval(t *testing.T) {
 			Gather{Gatherer: often, Interval: 10 * time.Second},
 			Gather{Gatherer: seldom},
 		))
-		pass(5 * time.Minute)
+		bubble.Pass(5 * time.Minute)
 		for _, c := range []struct {
 			*registryStub
 			interval time.Duration
@@ -93,7 +94,7 @@ func TestGatherFirstAtRandom(t *testing.T) {
 		for range 20 {
 			s := newStub("own")
 			h := start(t, newFleet(1), gathering(Gather{Gatherer: s}))
-			pass(DefaultGatherInterval)
+			bubble.Pass(DefaultGatherInterval)
 			require.NoError(t, h.stop())
 			require.NotEmpty(t, s.asked())
 			first[s.asked()[0]] = true
@@ -123,7 +124,7 @@ func TestGatherSetsTheLabels(t *testing.T) {
 			Gather{Gatherer: host, Context: &magma.CloudMetricContext{CloudHost: "controller-0"}},
 			Gather{Gatherer: gateway, Context: &magma.GatewayMetricContext{NetworkID: "net", GatewayID: "gw"}},
 		))
-		pass(DefaultGatherInterval)
+		bubble.Pass(DefaultGatherInterval)
 		require.NoError(t, h.stop())
 		var series []string
 		for _, line := range f["hub-0"].lines() {
@@ -146,7 +147,7 @@ func TestGatherInPart(t *testing.T) {
 		half, none := newStub("half"), newStub()
 		half.err, none.err = errors.New("a collector is stuck"), errors.New("no collector works")
 		h := start(t, f, gathering(Gather{Gatherer: half}, Gather{Gatherer: none}))
-		pass(3 * DefaultGatherInterval)
+		bubble.Pass(3 * DefaultGatherInterval)
 		require.NoError(t, h.stop())
 		assert.Len(t, f["hub-0"].lines(), 3)
 		assert.Equal(t, 6, h.count("gather_failures_total"))
@@ -162,7 +163,7 @@ func TestGatherThatIsNotTakenIn(t *testing.T) {
 		f := newFleet(1)
 		bad, good := newStub("good", ""), newStub("good")
 		h := start(t, f, gathering(Gather{Gatherer: bad}, Gather{Gatherer: good}))
-		pass(2 * DefaultGatherInterval)
+		bubble.Pass(2 * DefaultGatherInterval)
 		require.NoError(t, h.stop())
 		assert.Len(t, f["hub-0"].lines(), 4)
 		assert.Equal(t, 2, h.count("gather_failures_total"))
@@ -178,12 +179,12 @@ func TestGatherThatIsNotTakenIn(t *testing.T) {
 			filled++
 		}
 		for len(s.asked()) == 0 {
-			pass(100 * time.Millisecond)
+			bubble.Pass(100 * time.Millisecond)
 		}
 		assert.Equal(t, 1, h.count("gather_failures_total"))
 		assert.Contains(t, h.log.String(), "queue is full")
 		f["hub-0"].revive()
-		pass(DefaultGatherInterval)
+		bubble.Pass(DefaultGatherInterval)
 		assert.Len(t, s.asked(), 2)
 		require.NoError(t, h.stop())
 		assert.Equal(t, 1, h.count("gather_failures_total"))
@@ -198,11 +199,11 @@ func TestGatherSlowly(t *testing.T) {
 		s := newStub("slow")
 		s.block = make(chan struct{})
 		h := start(t, newFleet(1), gathering(Gather{Gatherer: s, Interval: time.Second}))
-		pass(10500 * time.Millisecond)
+		bubble.Pass(10500 * time.Millisecond)
 		close(s.block)
-		pass(0)
+		bubble.Pass(0)
 		assert.Len(t, s.asked(), 2, "the next one at once, now that it is late")
-		pass(4500 * time.Millisecond)
+		bubble.Pass(4500 * time.Millisecond)
 		assert.Len(t, s.asked(), 2+4, "and then one a second")
 		require.NoError(t, h.stop())
 	})
@@ -219,15 +220,15 @@ func TestGatherEnds(t *testing.T) {
 
 		between := newStub("own")
 		h = start(t, newFleet(1), gathering(Gather{Gatherer: between, Interval: time.Minute}))
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		require.NoError(t, h.stop())
-		pass(time.Hour)
+		bubble.Pass(time.Hour)
 		assert.Len(t, between.asked(), 1)
 
 		during := newStub("own")
 		during.block, during.err = make(chan struct{}), errors.New("interrupted")
 		h = start(t, newFleet(1), gathering(Gather{Gatherer: during, Interval: time.Minute}))
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		h.cancel()
 		synctest.Wait()
 		close(during.block)
@@ -244,7 +245,7 @@ func TestGatherItsOwnAccount(t *testing.T) {
 		f := newFleet(1)
 		reg := prometheus.NewRegistry()
 		h := start(t, f, gathering(Gather{Gatherer: reg}), func(c *Config) { c.Registerer = reg })
-		pass(2 * DefaultGatherInterval)
+		bubble.Pass(2 * DefaultGatherInterval)
 		require.NoError(t, h.stop())
 		assert.Contains(t, f["hub-0"].pushes()[0], "hubring_exporter_samples_submitted_total 0 ")
 		families, err := reg.Gather()

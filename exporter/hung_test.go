@@ -10,6 +10,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // hungGatherer gives nothing until it is let go.
@@ -51,10 +53,10 @@ func TestRunFlushesWhateverItsSourcesDo(t *testing.T) {
 				f := newFleet(2)
 				let := make(chan struct{})
 				h := start(t, f, func(c *Config) { c.BatchWait = time.Hour; hang(c, let) })
-				pass(time.Minute)
+				bubble.Pass(time.Minute)
 				h.submit(1, gateways(10)...)
 				h.cancel()
-				pass(DefaultFlushTimeout)
+				bubble.Pass(DefaultFlushTimeout)
 				assert.Equal(t, 10, h.count("samples_delivered_total"))
 				assert.ErrorIs(t, h.e.Submit(context.Background(), reports(2, "a")), ErrClosed)
 				close(let)

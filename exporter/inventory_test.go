@@ -1,7 +1,6 @@
 package exporter_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +22,8 @@ import (
 	"github.com/hubring/hubring/exporter/status"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
+	"github.com/hubring/hubring/internal/bubble"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // placements is a Config.Inventory that can be changed.
@@ -92,11 +93,11 @@ func TestInventory(t *testing.T) {
 		v := &placements{}
 		first, ring := placed(t, 3, gateways, 1)
 		v.set(first, nil)
-		var log bytes.Buffer
+		var log logtest.Buffer
 		registry := prometheus.NewRegistry()
 		e, stop := running(t, exporter.Config{
 			Members: members, Inventory: v.ask, NoEnds: true, Transport: n.Transport(), Registerer: registry,
-			Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Logger: log.Logger(),
 		})
 		defer stop()
 		arriveBy := func(ring *hashring.Ring) {
@@ -128,32 +129,32 @@ hubring_exporter_placement_serial %d
 
 		// Another hub: what the placement says of the others counts.
 		members.set(listed...)
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		four, err := first.Ring(ringOfHubs(t, 4))
 		require.NoError(t, err)
 		arriveBy(four)
 		second, ring := placed(t, 4, gateways, 2)
 		v.set(second, nil)
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		arriveBy(ring)
 		reads(2, 0)
-		assert.Equal(t, 1, strings.Count(log.String(), "Another placement"), log.String())
+		assert.Equal(t, 1, log.Count("Another placement"), log.String())
 
 		v.set(nil, errors.New("the disk is on fire"))
-		time.Sleep(25 * time.Second)
+		bubble.Pass(25 * time.Second)
 		arriveBy(ring)
 		v.set(nil, nil)
-		time.Sleep(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		wrong := *second
 		wrong.Serial, wrong.Fingerprint = 3, 7
 		v.set(&wrong, nil)
-		time.Sleep(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		arriveBy(ring)
 		reads(2, 4)
 		assert.Contains(t, log.String(), "the disk is on fire")
 		assert.Contains(t, e.Status().Ring.Placement.LastError, "or changed by hand")
 		v.set(second, nil)
-		time.Sleep(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		got := e.Status().Ring.Placement
 		assert.Equal(t, status.Placement{Serial: 2, Made: second.Made.UTC(), Moved: len(second.Homes)}, *got)
 
@@ -165,14 +166,14 @@ hubring_exporter_placement_serial %d
 			break
 		}
 		v.set(&edited, nil)
-		time.Sleep(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		reads(2, 5)
 		arriveBy(ring)
 		v.set(second, nil)
 
 		// The hubs change, whatever the placement says.
 		members.set(listed[:2]...)
-		time.Sleep(5 * time.Minute)
+		bubble.Pass(5 * time.Minute)
 		two, err := second.Ring(ringOfHubs(t, 2))
 		require.NoError(t, err)
 		arriveBy(two)
@@ -196,9 +197,9 @@ func TestAPlacementKeepsNoHubOut(t *testing.T) {
 			Members: members, Inventory: v.ask, NoEnds: true, Transport: n.Transport(), Logger: slog.New(slog.DiscardHandler),
 		})
 		defer stop()
-		time.Sleep(time.Second) // no hub is known when it comes
+		bubble.Pass(time.Second) // no hub is known when it comes
 		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1"})
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		require.NoError(t, e.Push(t.Context(), loads(300)))
 		got := e.Status().Ring.Placement
 		assert.Zero(t, got.Serial, "the ring does not follow it")

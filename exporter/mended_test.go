@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // A hub that left has no series, also if a request was under way when it left.
@@ -25,14 +27,14 @@ func TestHubThatLeftHasNoSeries(t *testing.T) {
 			c.Hubs, c.Members = nil, source
 			c.MembersInterval, c.MembersHold, c.PushTimeout = time.Second, time.Second, time.Minute
 		})
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		f["hub-0"].say(reply{after: 20 * time.Second})
 		h.submit(1, gateways(10)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		source.set(hubs[1:], nil)
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		require.Equal(t, 1, h.count("ring_hubs"))
-		pass(20 * time.Second)
+		bubble.Pass(20 * time.Second)
 		families, err := h.reg.Gather()
 		require.NoError(t, err)
 		for _, family := range families {
@@ -53,10 +55,10 @@ func TestCatchUpWithoutBound(t *testing.T) {
 			h := start(t, f, func(c *Config) { c.CatchUp, c.BatchWait = rate, time.Millisecond })
 			for value := range 20 {
 				h.submit(value, gateways(50)...)
-				pass(time.Second)
+				bubble.Pass(time.Second)
 			}
 			f["hub-0"].revive()
-			pass(time.Minute)
+			bubble.Pass(time.Minute)
 			assert.Equal(t, 1000, h.count("samples_delivered_total"))
 			assert.Less(t, len(f["hub-0"].pushes()), 10, "CatchUp %g", rate)
 			require.NoError(t, h.stop())
@@ -83,9 +85,9 @@ func TestLastLineOfAHubIsTrue(t *testing.T) {
 		for n := range 10 {
 			f["hub-0"].kill()
 			h.submit(n, "a")
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			f["hub-0"].revive()
-			pass(time.Hour)
+			bubble.Pass(time.Hour)
 			log := h.log.String()
 			assert.Greater(t, strings.LastIndex(log, "Hub is up"), strings.LastIndex(log, "Hub is down"), "after restart %d", n+1)
 		}
@@ -101,13 +103,13 @@ func TestHeldSamplesDoNotFillRequests(t *testing.T) {
 		f["hub-0"].crowd = "gw-crowded"
 		h := start(t, f, func(c *Config) { c.BatchBytes, c.BatchWait = 10_000, time.Second })
 		require.NoError(t, h.e.Submit(context.Background(), bulk(1, 200, "gw-crowded")))
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		require.Equal(t, 1, f["hub-0"].pushed())
 		for n := range 10 {
 			h.submit(n, fmt.Sprint("other-", n))
-			pass(10 * time.Millisecond)
+			bubble.Pass(10 * time.Millisecond)
 		}
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Len(t, f["hub-0"].pushes(), 1)
 		h.cancel()
 		<-h.ended
@@ -122,14 +124,14 @@ func TestOldRequestDoesNotBringAHubDownAgain(t *testing.T) {
 		h := start(t, f)
 		f["hub-0"].say(reply{after: time.Minute}, reply{err: errRefused})
 		h.submit(1, "a")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		h.submit(1, "b")
-		pass(5 * time.Second)
+		bubble.Pass(5 * time.Second)
 		assert.Equal(t, 1, h.count("hub_up"))
 		assert.Equal(t, 1, h.count("samples_delivered_total"), "b's, that nothing is in the way of")
-		pass(6 * time.Second) // a's request has timed out
+		bubble.Pass(6 * time.Second) // a's request has timed out
 		assert.Equal(t, 1, strings.Count(h.log.String(), "Hub is down"))
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Equal(t, 2, h.count("samples_delivered_total"))
 		require.NoError(t, h.stop())
 	})
@@ -148,10 +150,10 @@ func TestHeldGatewayOfSmallParcelsHasItsShare(t *testing.T) {
 				break
 			}
 			if n%10 == 0 {
-				pass(100 * time.Millisecond)
+				bubble.Pass(100 * time.Millisecond)
 			}
 		}
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		assert.Less(t, h.count("queue_bytes"), 2*1_000_000/heldShare)
 		h.cancel()
 		<-h.ended
@@ -168,19 +170,19 @@ func TestHeldGatewayIsNotForgottenByFreeSenders(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.Senders = 8 })
 		begin := time.Now()
 		h.submit(1, "gw-crowded")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		hub.mu.Lock()
 		hub.crowd = ""
 		hub.mu.Unlock()
 		for n := range 7 {
 			hub.say(reply{after: 9 * time.Second})
 			h.submit(1, fmt.Sprint("slow-", n))
-			pass(300 * time.Millisecond)
+			bubble.Pass(300 * time.Millisecond)
 		}
 		require.Equal(t, 0, h.count("samples_delivered_total"))
-		pass(time.Until(begin.Add(5500 * time.Millisecond)))
+		bubble.Pass(time.Until(begin.Add(5500 * time.Millisecond)))
 		assert.Equal(t, 1, h.count("samples_delivered_total"))
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		require.NoError(t, h.stop())
 	})
 }

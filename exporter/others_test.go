@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // oldHub answers as prometheus-edge-hub 1.1.0 does.
@@ -108,15 +110,15 @@ func isNotTold(t *testing.T, missing reply) {
 	h := start(t, f, func(c *Config) { c.Receivers = HubsAndOthers })
 	gateway := homeOf(t, h.e, "hub-0")
 	h.submit(1, gateway)
-	pass(time.Second)
+	bubble.Pass(time.Second)
 	f["hub-0"].kill()
 	h.submit(2, gateway)
-	pass(time.Second)
+	bubble.Pass(time.Second)
 	f["hub-0"].answer(reply{}, missing)
 	f["hub-0"].mu.Lock()
 	f["hub-0"].ended = missing
 	f["hub-0"].mu.Unlock()
-	pass(2 * time.Minute)
+	bubble.Pass(2 * time.Minute)
 	assert.Equal(t, 1, h.count("ends_total", "unsupported"))
 	assert.Equal(t, 2, h.count("hub_up"))
 	assert.Equal(t, "hubs_and_others", asJSON(t, h.e, "").Config.Receivers)

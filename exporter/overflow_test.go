@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // A hub that hangs has parcels of every gateway in a request. DropOldest finds
@@ -21,17 +23,17 @@ func TestDropOldestWhileAHubHangs(t *testing.T) {
 			c.MaxQueueBytes, c.Overflow, c.PushTimeout, c.Failover = limit, DropOldest, 10*time.Minute, WaitForOwner
 		})
 		h.submit(1, gateways(10)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.Equal(t, 1, hub.pushed(), "the request that hangs")
 		for value := 2; value <= 100; value++ {
 			require.NoError(t, h.e.Submit(context.Background(), reports(value, gateways(10)...)))
 			assert.LessOrEqual(t, h.count("queue_bytes"), limit)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 		}
 		kept := h.count("queue_samples")
 		assert.Equal(t, 1000-kept, h.count("samples_dropped_total", "queue_overflow"))
 		hub.revive()
-		pass(20 * time.Minute)
+		bubble.Pass(20 * time.Minute)
 		require.NoError(t, h.stop())
 		lines := hub.lines()
 		assert.Len(t, lines, kept)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // However slow and irregular the senders are, no second has more than a second's
@@ -62,7 +64,7 @@ func TestSlowHubCatchesUp(t *testing.T) {
 		load := func(seconds int) {
 			for range seconds * 20 {
 				h.submit(1, gateways(50)...)
-				pass(50 * time.Millisecond)
+				bubble.Pass(50 * time.Millisecond)
 			}
 		}
 		load(30)
@@ -93,7 +95,7 @@ func TestHubsThatReturnOneByOneAreNotFlooded(t *testing.T) {
 		load := func(seconds int) { // 1,000 samples a second
 			for range seconds * 20 {
 				h.submit(1, gateways(50)...)
-				pass(50 * time.Millisecond)
+				bubble.Pass(50 * time.Millisecond)
 			}
 		}
 		load(20)
@@ -147,7 +149,7 @@ func TestHubThatInheritsIsNotFlooded(t *testing.T) {
 				load := func(seconds int) { // 1,000 samples a second
 					for range seconds * 20 {
 						h.submit(1, gateways(50)...)
-						pass(50 * time.Millisecond)
+						bubble.Pass(50 * time.Millisecond)
 					}
 				}
 				load(20)

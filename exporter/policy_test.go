@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // Requests to a hub run side by side, and yet a gateway's samples arrive in order.
@@ -38,7 +39,7 @@ func TestParallelSendersKeepTheOrder(t *testing.T) {
 		most := 0
 		for value := 1; value <= 300; value++ {
 			h.submit(value, gateways(10)[rnd.IntN(10):]...)
-			pass(time.Duration(rnd.IntN(100)) * time.Millisecond)
+			bubble.Pass(time.Duration(rnd.IntN(100)) * time.Millisecond)
 			most = max(most, h.e.router.snapshot(time.Now()).hubs[0].requests)
 		}
 		assert.Equal(t, 4, most, "requests at once")
@@ -59,7 +60,7 @@ func TestDropOldest(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.MaxQueueBytes, c.Overflow = limit, DropOldest })
 		for value := 1; value <= 100; value++ {
 			h.submit(value, gateways(10)...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			assert.LessOrEqual(t, h.count("queue_bytes"), limit)
 			h.balanced()
 		}
@@ -69,7 +70,7 @@ func TestDropOldest(t *testing.T) {
 		for _, hub := range f {
 			hub.revive()
 		}
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		require.NoError(t, h.stop())
 		arrived := append(f["hub-0"].lines(), f["hub-1"].lines()...)
 		assert.Len(t, arrived, kept)
@@ -101,17 +102,17 @@ func TestWaitForOwner(t *testing.T) {
 		f := newFleet(3)
 		h := start(t, f, func(c *Config) { c.Failover = WaitForOwner })
 		h.submit(1, gateways(60)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		owned := gatewaysOf(f["hub-1"].lines())
 		f["hub-1"].kill()
 		for value := 2; value <= 11; value++ {
 			h.submit(value, gateways(60)...)
-			pass(10 * time.Second)
+			bubble.Pass(10 * time.Second)
 		}
 		assert.Equal(t, 10*len(owned), h.count("queue_samples"))
 		assert.Contains(t, h.log.String(), "Hub is down, its samples wait")
 		f["hub-1"].revive()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Len(t, f["hub-1"].lines(), 11*len(owned))
 		assert.Zero(t, h.count("samples_rerouted_total"))
 		require.NoError(t, h.stop())
@@ -132,7 +133,7 @@ func TestHubThatReturnsIsNotFlooded(t *testing.T) {
 		load := func(seconds int) { // 1,000 samples per second
 			for range seconds * 10 {
 				h.submit(1, gateways(100)...)
-				pass(100 * time.Millisecond)
+				bubble.Pass(100 * time.Millisecond)
 			}
 		}
 		load(60)
@@ -161,7 +162,7 @@ func TestCatchingUpLeavesRoomForFailover(t *testing.T) {
 		load := func(seconds int) {
 			for range seconds {
 				h.submit(1, gateways(1000)...)
-				pass(time.Second)
+				bubble.Pass(time.Second)
 			}
 		}
 		load(60)
@@ -175,7 +176,7 @@ func TestCatchingUpLeavesRoomForFailover(t *testing.T) {
 		for _, hub := range f {
 			hub.revive()
 		}
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		require.NoError(t, h.stop())
 		assert.Equal(t, 390*1000, h.count("samples_delivered_total"))
 	})
@@ -190,19 +191,19 @@ func TestCrowdedGatewayWaitsAlone(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.MaxQueueBytes = 100_000 })
 		for value := 1; value <= 3; value++ {
 			h.submit(value, gateways(20)...)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			assert.Equal(t, 1, h.count("hub_up"))
 		}
 		assert.Len(t, hub.lines(), 3*19, "the neighbours'")
 		assert.Equal(t, 3, h.count("queue_samples"))
 		before := hub.asked()
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		assert.Equal(t, before, hub.asked(), "Retry-After is not over")
 
 		hub.mu.Lock()
 		hub.crowd = ""
 		hub.mu.Unlock()
-		pass(5 * time.Second)
+		bubble.Pass(5 * time.Second)
 		assert.Len(t, hub.lines(), 3*20)
 
 		// It may fill a part of the queue, not all of it.
@@ -211,7 +212,7 @@ func TestCrowdedGatewayWaitsAlone(t *testing.T) {
 		hub.mu.Unlock()
 		for value := 4; value <= 204; value++ {
 			h.submit(value, "gw-007", "gw-008")
-			pass(time.Second)
+			bubble.Pass(time.Second)
 		}
 		assert.Less(t, h.count("queue_bytes"), 50_000)
 		assert.Positive(t, h.count("samples_dropped_total", "rejected_429"))
@@ -244,13 +245,13 @@ func TestRingChanges(t *testing.T) {
 			c.Hubs, c.Members, c.MembersInterval, c.MembersHold = nil, members, time.Second, 5*time.Second
 		})
 		h.submit(1, gateways(100)...)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Equal(t, 100, h.count("queue_samples"), "no hub is known")
 		assert.Zero(t, h.count("ring_hubs"))
 		assert.Zero(t, h.count("ring_fingerprint"))
 
 		members.set(hubs[:3], nil)
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		assert.Equal(t, 100, h.count("samples_delivered_total"))
 		assert.Equal(t, 3, h.count("ring_hubs"))
 
@@ -260,25 +261,25 @@ func TestRingChanges(t *testing.T) {
 			hub.kill()
 		}
 		h.submit(2, gateways(100)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		members.set(hubs[1:], nil)
-		pass(20 * time.Second)
+		bubble.Pass(20 * time.Second)
 		assert.Equal(t, 3, h.count("ring_hubs"))
 		for _, hub := range f {
 			if hub != gone {
 				hub.revive()
 			}
 		}
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		assert.Equal(t, 200, h.count("samples_delivered_total"))
 		h.balanced()
 
 		// No answer, or one without a hub, changes nothing.
 		fingerprint := h.count("ring_fingerprint")
 		members.set(nil, nil)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		members.set(nil, errors.New("no such host"))
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Equal(t, fingerprint, h.count("ring_fingerprint"))
 		assert.Positive(t, h.count("members_failures_total"))
 		require.NoError(t, h.stop())
@@ -320,7 +321,7 @@ func TestPush(t *testing.T) {
 		assert.ErrorContains(t, err, "5 samples are still queued")
 		pushed := make(chan error)
 		go func() { pushed <- h.e.Push(context.Background(), reports(4, gateways(5)...)) }()
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		var left *UndeliveredError
 		require.ErrorAs(t, h.stop(), &left)
 		require.ErrorIs(t, <-pushed, ErrDropped)
@@ -354,7 +355,7 @@ func TestFlush(t *testing.T) {
 		h.submit(3, gateways(5)...)
 		flushed := make(chan error)
 		go func() { flushed <- h.e.Flush(context.Background()) }()
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.Error(t, h.stop())
 		require.NoError(t, <-flushed, "what is dropped is settled")
 	})
@@ -386,12 +387,12 @@ func TestSpool(t *testing.T) {
 				hub.kill()
 			}
 			h := start(t, hubs, config)
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			assert.Equal(t, value*1000, h.count("samples_restored_total"), "run %d", run)
 			for range 100 {
 				value++
 				require.NoError(t, h.e.Submit(context.Background(), bulk(value, 50, gateways(20)...)))
-				pass(time.Second)
+				bubble.Pass(time.Second)
 				assert.LessOrEqual(t, h.count("queue_bytes"), 3_000_000)
 				h.balanced()
 			}
@@ -407,7 +408,7 @@ func TestSpool(t *testing.T) {
 			hub.revive()
 		}
 		h := start(t, hubs, config)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Equal(t, value*1000, h.count("samples_delivered_total"))
 		assert.Zero(t, h.count("queue_samples"))
 		h.balanced()
@@ -418,7 +419,7 @@ func TestSpool(t *testing.T) {
 	})
 	virtual(t, func(t *testing.T) {
 		h := start(t, hubs, config)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Zero(t, h.count("samples_restored_total"), "nothing is sent twice")
 		require.NoError(t, h.stop())
 	})
@@ -441,7 +442,7 @@ func TestSpoolIsBounded(t *testing.T) {
 						require.ErrorIs(t, err, ErrQueueFull)
 						full++
 					}
-					pass(time.Second)
+					bubble.Pass(time.Second)
 					assert.LessOrEqual(t, h.count("queue_bytes"), 1_000_000)
 					h.balanced()
 				}
@@ -454,7 +455,7 @@ func TestSpoolIsBounded(t *testing.T) {
 					assert.Zero(t, dropped)
 				}
 				f["hub-0"].revive()
-				pass(time.Hour)
+				bubble.Pass(time.Hour)
 				h.balanced()
 				require.NoError(t, h.stop())
 				assert.Equal(t, 150_000, h.count("samples_delivered_total")+dropped+h.count("samples_dropped_total", "queue_full"))

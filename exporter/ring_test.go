@@ -1,12 +1,10 @@
 package exporter_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +23,8 @@ import (
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
+	"github.com/hubring/hubring/internal/bubble"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 type member string
@@ -177,38 +177,38 @@ func TestARingThatCannotBeBuiltChangesNothing(t *testing.T) {
 		first, second := n.Add("edgehub-0"), n.Add("edgehub-1")
 		members := &hubList{}
 		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1", Weight: 3})
-		var log bytes.Buffer
+		var log logtest.Buffer
 		var builds atomic.Int64
 		e, stop := running(t, exporter.Config{
-			Members: members, NoEnds: true, Transport: n.Transport(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Members: members, NoEnds: true, Transport: n.Transport(), Logger: log.Logger(),
 			Ring: func(nodes []hashring.Node) (*hashring.Ring, error) {
 				builds.Add(1)
 				return consistent.Config{}.Ring(nodes)
 			},
 		})
 		require.NoError(t, e.Submit(t.Context(), loads(50)))
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Empty(t, first.Samples(), "no ring can be built yet")
 
 		members.set(exporter.Hub{URL: "http://edgehub-0"})
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.Len(t, first.Samples(), 51, "what waited is sent")
 
 		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1", Weight: 3})
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		require.NoError(t, e.Push(t.Context(), loads(50)))
 		assert.Len(t, first.Samples(), 2*51)
 		assert.Empty(t, second.Samples(), "the old ring stays")
 
 		members.set(exporter.Hub{URL: "http://edgehub-0"}, exporter.Hub{URL: "http://edgehub-1"})
-		time.Sleep(time.Minute)
+		bubble.Pass(time.Minute)
 		require.NoError(t, e.Push(t.Context(), loads(50)))
 		assert.NotEmpty(t, second.Samples())
 		before := builds.Load()
-		time.Sleep(time.Hour)
+		bubble.Pass(time.Hour)
 		stop()
 		assert.Equal(t, before, builds.Load(), "a ring is built when the hubs change only")
-		assert.Equal(t, 2, strings.Count(log.String(), "the circle knows no weights"), log.String())
-		assert.Equal(t, 2, strings.Count(log.String(), "The ring has changed"), log.String())
+		assert.Equal(t, 2, log.Count("the circle knows no weights"), log.String())
+		assert.Equal(t, 2, log.Count("The ring has changed"), log.String())
 	})
 }

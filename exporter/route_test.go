@@ -12,6 +12,8 @@ import (
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // Lanes are moved a few at a time. What is taken meanwhile of the outbox that they leave or
@@ -85,17 +87,17 @@ func (h blockedHandler) Handle(ctx context.Context, r slog.Record) error {
 // A logger that hangs keeps no Submit waiting. What it missed is counted.
 func TestSubmitDoesNotWaitForTheLogger(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		f, log, let := newFleet(1), &syncBuffer{}, make(chan struct{})
+		f, log, let := newFleet(1), &logtest.Buffer{}, make(chan struct{})
 		h := start(t, f, func(c *Config) {
 			c.Logger = slog.New(blockedHandler{slog.NewTextHandler(log, nil), let})
 		})
 		for range 10 * queuedLines { // of a kind no more than one in ten seconds is wanted
 			var rejected *RejectedError
 			require.ErrorAs(t, h.e.Submit(t.Context(), []magma.MetricAndContext{{Family: nil}}), &rejected)
-			pass(10 * time.Second)
+			bubble.Pass(10 * time.Second)
 		}
 		close(let)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Contains(t, log.String(), "Samples cannot be sent")
 		assert.Contains(t, log.String(), "lines_missed=")
 		require.NoError(t, h.stop())

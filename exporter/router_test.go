@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // later is when all that was just submitted has waited for others long enough.
@@ -26,7 +27,7 @@ func TestPushOfWhatIsKeptEnds(t *testing.T) {
 		h := start(t, f, func(c *Config) { c.SpoolDir = dir })
 		pushed := make(chan error, 1)
 		go func() { pushed <- h.e.Push(context.Background(), reports(1, "a")) }()
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.NoError(t, h.stop(), "nothing is lost")
 		assert.ErrorIs(t, <-pushed, ErrDropped)
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // gatewaysOn returns some gateways whose home is the hub.
@@ -48,7 +49,7 @@ func TestSlowHubRefusesNoNeighbours(t *testing.T) {
 				for _, g := range healthy {
 					require.NoError(t, h.e.Submit(t.Context(), bulk(value, 5, g)), "round %d", value)
 				}
-				pass(time.Second)
+				bubble.Pass(time.Second)
 			}
 			assert.Greater(t, refused, 1000)
 			assert.Greater(t, h.count("samples_dropped_total", "hub_share"), 4*refused, "nearly all for the hub's sake")
@@ -84,7 +85,7 @@ func TestCrowdedGatewaysRefuseNoNeighbours(t *testing.T) {
 				for _, g := range others {
 					require.NoError(t, h.e.Submit(t.Context(), reports(value, g)), "round %d", value)
 				}
-				pass(time.Second)
+				bubble.Pass(time.Second)
 			}
 			assert.Positive(t, refused)
 			assert.Equal(t, 20*refused, h.count("samples_dropped_total", "gateway_share"))

@@ -21,6 +21,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/exportertest"
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 var (
@@ -45,7 +46,7 @@ func TestSimulation(t *testing.T) {
 	_ = os.Setenv("GODEBUG", before+",tracebacklabels=1") // t.Setenv is not for tests side by side
 	defer os.Setenv("GODEBUG", before)
 	if *seed != 0 {
-		bubble(t, *seed, total)
+		inBubble(t, *seed, total)
 		t.Log("\n" + total.String())
 		return
 	}
@@ -59,7 +60,7 @@ func TestSimulation(t *testing.T) {
 			t.Run(fmt.Sprintf("worker=%d", w), func(t *testing.T) {
 				t.Parallel()
 				for s := w + 1; s <= n && !t.Failed(); s += workers {
-					t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) { bubble(t, uint64(s), total) })
+					t.Run(fmt.Sprintf("seed=%d", s), func(t *testing.T) { inBubble(t, uint64(s), total) })
 				}
 			})
 		}
@@ -122,10 +123,10 @@ type schedule struct {
 	earlier snapshot // of those before, summed up where it matters
 }
 
-// bubble runs a schedule in a bubble. Its goroutines have the seed as a label: a
+// inBubble runs a schedule in a bubble. Its goroutines have the seed as a label: a
 // panic in one of them prints it with the stack. So does a schedule that runs on and
 // on at one moment of virtual time.
-func bubble(t *testing.T, seed uint64, total *coverage) {
+func inBubble(t *testing.T, seed uint64, total *coverage) {
 	hangs := time.AfterFunc(time.Minute, func() {
 		panic(fmt.Sprintf("a schedule does not end, replay with: go test ./exporter -run Simulation -seed=%d", seed))
 	})
@@ -282,8 +283,7 @@ func (s *schedule) begin() {
 
 // pass lets virtual time pass.
 func (s *schedule) pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
+	bubble.Pass(d)
 }
 
 // now is the exporter as it is.

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/bubble"
 )
 
 // A Submit that finds no room asks for some: the next one may find it.
@@ -20,10 +22,10 @@ func TestRefusalAsksTheDiskForRoom(t *testing.T) {
 		for h.count("queue_bytes") < 600_000 {
 			require.NoError(t, h.e.Submit(context.Background(), bulk(1, 50, gateways(5)...)))
 		}
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		large := bulk(2, 50, gateways(100)...) // some 500,000 bytes
 		require.ErrorIs(t, h.e.Submit(context.Background(), large), ErrQueueFull)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.NoError(t, h.e.Submit(context.Background(), large))
 		require.NoError(t, h.stop())
 	})
@@ -37,19 +39,19 @@ func TestDiskThatFailedIsTriedAgain(t *testing.T) {
 		f := newFleet(1)
 		f["hub-0"].kill()
 		h := start(t, f, func(c *Config) { c.SpoolDir, c.MaxQueueBytes = dir, 1_000_000 })
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		require.NoError(t, os.Rename(dir, dir+"-away"))
 		var err error
 		for value := 1; err == nil; value++ {
 			err = h.e.Submit(context.Background(), bulk(value, 50, gateways(5)...))
 		}
 		require.ErrorIs(t, err, ErrQueueFull)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		require.Positive(t, h.count("spool_failures_total"))
 		require.NoError(t, os.Rename(dir+"-away", dir))
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		h.e.Submit(context.Background(), bulk(0, 50, gateways(5)...)) // may be refused still
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		assert.NoError(t, h.e.Submit(context.Background(), bulk(0, 50, gateways(5)...)))
 		require.NoError(t, h.stop())
 	})
@@ -69,10 +71,10 @@ func TestFullDiskOfFewGatewaysDropsItsOldest(t *testing.T) {
 		const last = 2000
 		for value := 1; value <= last; value++ {
 			require.NoError(t, h.e.Submit(context.Background(), bulk(value, 50, "a")))
-			pass(100 * time.Millisecond)
+			bubble.Pass(100 * time.Millisecond)
 		}
 		f["hub-0"].revive()
-		pass(time.Hour)
+		bubble.Pass(time.Hour)
 		h.balanced()
 		require.NoError(t, h.stop())
 		assert.Positive(t, h.count("samples_dropped_total", "queue_overflow"))
@@ -109,7 +111,7 @@ func TestRestoredSamplesArePacedWhenHubsAreAskedFor(t *testing.T) {
 		virtual(t, func(t *testing.T) {
 			f["hub-0"].revive()
 			h := start(t, f, config)
-			pass(2 * time.Second)
+			bubble.Pass(2 * time.Second)
 			assert.Less(t, h.count("samples_delivered_total"), 100_000, "asked for: %t", ask)
 			h.cancel()
 			<-h.ended

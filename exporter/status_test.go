@@ -24,6 +24,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/exporter/status"
+	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -99,7 +100,7 @@ func inTrouble(t *testing.T, test func(h *harness)) {
 		nameless := reports(1, "gw-bad")
 		nameless[0].Family.Name = nil
 		require.ErrorAs(t, h.e.Submit(context.Background(), nameless), new(*RejectedError))
-		pass(2 * time.Second)
+		bubble.Pass(2 * time.Second)
 		test(h)
 		require.NoError(t, h.stop())
 	})
@@ -122,7 +123,7 @@ func TestStatusInGo(t *testing.T) {
 		f["hub-1"].kill()
 		h := start(t, f)
 		h.submit(1, gateways(20)...)
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		assert.Equal(t, asJSON(t, h.e, ""), h.e.Status())
 		assert.Nil(t, h.e.Status().Gateway)
 		assert.Equal(t, asJSON(t, h.e, "gateway=gateway-7"), h.e.StatusOf("gateway-7"))
@@ -141,7 +142,7 @@ func TestStatusWithoutMembers(t *testing.T) {
 		f := newFleet(2)
 		h := start(t, f, func(c *Config) { c.Hubs, c.Members = nil, members })
 		h.submit(1, "gw-0", "gw-1")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 
 		s := asJSON(t, h.e, "gateway=gw-0")
 		assert.Equal(t, "running", s.State)
@@ -165,7 +166,7 @@ func TestStatusWithoutMembers(t *testing.T) {
 		assert.NotContains(t, page, "s3cret")
 
 		members.set(f.hubs(), nil)
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		s = asJSON(t, h.e, "gateway=gw-0")
 		assert.Equal(t, 2, s.Ring.Hubs)
 		assert.Len(t, s.Ring.Fingerprint, 16)
@@ -182,10 +183,10 @@ func TestStatusOfMembers(t *testing.T) {
 		hubs := []Hub{{URL: "http://hub-0", Weight: 2}, {URL: "http://hub-1"}}
 		members.set(hubs, nil)
 		h := start(t, newFleet(3), func(c *Config) { c.Hubs, c.Members = nil, members })
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		members.set([]Hub{hubs[0], {URL: "http://hub-2"}}, nil)
 		for range 110 { // until the next lookup
-			if pass(100 * time.Millisecond); len(asJSON(t, h.e, "").Members.Fresh) > 0 {
+			if bubble.Pass(100 * time.Millisecond); len(asJSON(t, h.e, "").Members.Fresh) > 0 {
 				break
 			}
 		}
@@ -196,7 +197,7 @@ func TestStatusOfMembers(t *testing.T) {
 
 		hubs[0].Weight = 3
 		members.set(hubs, nil)
-		pass(15 * time.Second)
+		bubble.Pass(15 * time.Second)
 		assert.InDelta(t, 3, asJSON(t, h.e, "").Hubs[0].Weight, 0)
 		require.NoError(t, h.stop())
 	})
@@ -286,7 +287,7 @@ func TestStatusOfAGatewayThatWaits(t *testing.T) {
 			gateway := homeOf(t, h.e, "hub-0")
 			h.submit(1, gateway)
 			h.submit(2, homeOf(t, h.e, "hub-1"))
-			pass(time.Second)
+			bubble.Pass(time.Second)
 			s := asJSON(t, h.e, "gateway="+gateway)
 			assert.Equal(t, "hub-0", s.Gateway.InUse)
 			assert.Equal(t, 1, s.Gateway.QueuedSamples)
@@ -311,11 +312,11 @@ func TestStatusWhileCatchingUp(t *testing.T) {
 		h := start(t, f)
 		f["hub-0"].kill()
 		h.submit(1, gateways(5)...)
-		pass(10 * time.Second)
+		bubble.Pass(10 * time.Second)
 		assert.Equal(t, "down", asJSON(t, h.e, "").Hubs[0].State)
 		f["hub-0"].revive()
 		f["hub-0"].say(reply{after: 8 * time.Second})
-		pass(7 * time.Second) // a probe comes within 5 s, and then a push that is slow
+		bubble.Pass(7 * time.Second) // a probe comes within 5 s, and then a push that is slow
 
 		s := asJSON(t, h.e, "gateway=gw-000")
 		assert.Equal(t, "catching_up", s.Hubs[0].State)
@@ -327,7 +328,7 @@ func TestStatusWhileCatchingUp(t *testing.T) {
 		assert.Contains(t, page, "exporter: 1 of 1 hub catching up")
 		assert.Contains(t, page, "0 samples queued, others are under way.")
 
-		pass(8 * time.Second)
+		bubble.Pass(8 * time.Second)
 		assert.Equal(t, "up", asJSON(t, h.e, "").Hubs[0].State)
 		assert.Contains(t, asPage(t, h.e, ""), "exporter: 1 hub up")
 		require.NoError(t, h.stop())
@@ -343,14 +344,14 @@ func TestStatusOfAHeldGateway(t *testing.T) {
 		}})
 		h := start(t, f)
 		h.submit(1, "gw-a")
-		pass(time.Second)
+		bubble.Pass(time.Second)
 		s := asJSON(t, h.e, "gateway=gw-a")
 		assert.Equal(t, 1, s.Hubs[0].HeldGateways)
 		assert.Equal(t, 19200*time.Millisecond, s.Gateway.HeldUntil.Sub(s.Time))
 		page := asPage(t, h.e, "gateway=gw-a")
 		assert.Contains(t, page, "The hub takes no more of this gateway now; next try in 19.2s.")
 		assert.Contains(t, page, "1 gateway held")
-		pass(20 * time.Second)
+		bubble.Pass(20 * time.Second)
 		assert.Zero(t, asJSON(t, h.e, "gateway=gw-a").Gateway.HeldUntil)
 		require.NoError(t, h.stop())
 	})

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -31,7 +32,7 @@ func TestReadyHubThatTakesNoPush(t *testing.T) {
 				h := start(t, f, func(c *Config) { c.PushTimeout = 2 * time.Second })
 				for value := range 120 {
 					h.submit(value, gateways(20)...)
-					pass(time.Second)
+					bubble.Pass(time.Second)
 				}
 				assert.Equal(t, 0, h.count("hub_up", "hub-1"))
 				assert.LessOrEqual(t, f["hub-1"].pushed(), 2, "no more than one of each sender")
@@ -39,7 +40,7 @@ func TestReadyHubThatTakesNoPush(t *testing.T) {
 				assert.Contains(t, hub.LastError, "an empty push: ")
 				assert.Less(t, time.Since(hub.LastErrorAt), 10*time.Second)
 				f["hub-1"].revive()
-				pass(10 * time.Second)
+				bubble.Pass(10 * time.Second)
 				assert.Equal(t, 1, h.count("hub_up", "hub-1"))
 				h.submit(120, gateways(20)...)
 				require.NoError(t, h.stop())
@@ -67,9 +68,9 @@ func TestHubThatIsNotReadyIsNotTried(t *testing.T) {
 				f["hub-1"].kill()
 				h := start(t, f)
 				h.submit(1, gateways(20)...)
-				pass(time.Second)
+				bubble.Pass(time.Second)
 				f["hub-1"].answer(reply{}, ready)
-				pass(time.Minute)
+				bubble.Pass(time.Minute)
 				assert.Equal(t, 0, h.count("hub_up", "hub-1"))
 				assert.NotContains(t, f["hub-1"].said(), "TRIAL /metrics")
 				assert.NotContains(t, asJSON(t, h.e, "").Hubs[1].LastError, "an empty push")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -23,6 +22,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/hubring/hubring/exporter/members"
+	"github.com/hubring/hubring/internal/bubble"
+	"github.com/hubring/hubring/internal/logtest"
 )
 
 // membershipFunc says who the hubs are; it is given the number of the lookup, from 0.
@@ -83,7 +84,7 @@ func namesOf(hubs []members.Hub) string {
 type watched struct {
 	*Watcher
 	source *membershipFunc
-	log    syncBuffer
+	log    logtest.Buffer
 	stop   func() // returns when run has
 
 	mu    sync.Mutex
@@ -130,7 +131,7 @@ func watchRefusing(t *testing.T, answer func(context.Context, int) ([]members.Hu
 		Interval: 10 * time.Second,
 		Timeout:  membersTimeout,
 		Hold:     time.Minute,
-		Log:      slog.New(slog.NewTextHandler(&s.log, nil)),
+		Log:      s.log.Logger(),
 		Random:   rand.Int64N,
 		Takes:    idle,
 	})
@@ -163,7 +164,7 @@ func watchRefusing(t *testing.T, answer func(context.Context, int) ([]members.Hu
 // lookups lets time pass until the source was asked n times in all.
 func (s *watched) lookups(n int) {
 	for len(s.source.asked()) < n {
-		pass(100 * time.Millisecond)
+		bubble.Pass(100 * time.Millisecond)
 	}
 }
 
@@ -184,7 +185,7 @@ func TestWatcherTakesTheFirstAnswerAtOnce(t *testing.T) {
 		assert.Equal(t, Status{
 			Members: []string{"a", "b:9091"}, Lookups: 1, Changes: 1, LastSuccess: start, LastChange: start,
 		}, s.Status())
-		pass(10 * time.Minute)
+		bubble.Pass(10 * time.Minute)
 		assert.Len(t, s.applied(), 1)
 		assert.Equal(t, 1, strings.Count(s.log.String(), "\n"), s.log.String())
 		assert.Greater(t, s.Status().LastSuccess, start)
@@ -260,9 +261,9 @@ func TestWatcherHoldsMissingHubs(t *testing.T) {
 		missing := s.source.asked()[2]
 		assert.Equal(t, []string{"a", "c"}, s.Status().Held)
 		assert.Equal(t, []string{"a", "b", "c"}, s.Status().Members)
-		pass(missing + 59*time.Second - time.Since(s.source.start))
+		bubble.Pass(missing + 59*time.Second - time.Since(s.source.start))
 		assert.Len(t, s.applied(), 1)
-		pass(13 * time.Second)
+		bubble.Pass(13 * time.Second)
 		assert.Equal(t, []string{"a b c", "b"}, s.applied())
 		assert.GreaterOrEqual(t, s.last().at-missing, time.Minute)
 		assert.Empty(t, s.Status().Held)
@@ -283,7 +284,7 @@ func TestWatcherForgetsThatAHubWasMissing(t *testing.T) {
 			return hubsNamed("a"), nil
 		})
 		defer s.stop()
-		pass(time.Hour)
+		bubble.Pass(time.Hour)
 		assert.Equal(t, []string{"a b"}, s.applied())
 		assert.Greater(t, s.Status().Lookups, uint64(300))
 	})
@@ -320,7 +321,7 @@ func TestWatcherReplacesAll(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		s := watch(t, func(_ context.Context, n int) ([]members.Hub, error) { return hubsNamed(fmt.Sprintf("hub-%d", n)), nil })
 		defer s.stop()
-		pass(10 * time.Minute)
+		bubble.Pass(10 * time.Minute)
 		assert.Equal(t, []string{"hub-0"}, s.applied(), "one that is missing is better than nobody")
 		assert.Equal(t, []string{"hub-0"}, s.Status().Held)
 	})
@@ -414,7 +415,7 @@ func TestWatcherTakesBackWhatApplyRefuses(t *testing.T) {
 		s.lookups(10)
 		assert.Equal(t, []string{"a b", "a b d", "a b c d"}, s.applied(), "d is held")
 		assert.Empty(t, s.Status().LastError)
-		pass(2 * time.Minute)
+		bubble.Pass(2 * time.Minute)
 		assert.Equal(t, "a b c", namesOf(s.last().hubs))
 		log := s.log.String()
 		assert.Equal(t, 3, strings.Count(log, "is too heavy"), log)
@@ -571,7 +572,7 @@ func TestFlappingAnswersMoveNothing(t *testing.T) {
 				}
 				return answer, nil
 			})
-			pass(3 * time.Hour)
+			bubble.Pass(3 * time.Hour)
 			s.stop()
 			require.Equal(t, []string{"a b c d e f g h i j"}, s.applied(), "seed %d, after %s", seed, time.Since(start))
 			require.Greater(t, lost, 500)
@@ -607,54 +608,30 @@ func TestWatcherFollowsAFile(t *testing.T) {
 		defer s.stop()
 		assert.Equal(t, []string{"a:1"}, s.applied())
 		volume("..2", "- targets: [a:1, b:1]")
-		pass(13 * time.Second)
+		bubble.Pass(13 * time.Second)
 		assert.Equal(t, "a:1 b:1", namesOf(s.last().hubs))
 
 		// An editor moves the old file away and renames a new one to its name.
 		require.NoError(t, os.Rename(path, path+"~"))
-		pass(20 * time.Second)
+		bubble.Pass(20 * time.Second)
 		assert.Contains(t, s.Status().LastError, "no such file")
 		write(t, path+".new", `[{"targets": ["a:1", "b:1", "c:1"]}]`)
 		require.NoError(t, os.Rename(path+".new", path))
-		pass(13 * time.Second)
+		bubble.Pass(13 * time.Second)
 		assert.Equal(t, "a:1 b:1 c:1", namesOf(s.last().hubs))
 
 		// Half of it is no answer.
 		write(t, path, `[{"targets": ["a:1", "b:`)
-		pass(10 * time.Minute)
+		bubble.Pass(10 * time.Minute)
 		assert.Len(t, s.applied(), 3)
 		assert.Contains(t, s.Status().LastError, "yaml: ")
 		write(t, path, `[{"targets": ["a:1", "c:1"]}]`)
-		pass(90 * time.Second)
+		bubble.Pass(90 * time.Second)
 		assert.Equal(t, []string{"a:1", "a:1 b:1", "a:1 b:1 c:1", "a:1 c:1"}, s.applied())
 	})
 }
 
 // virtual runs a test in virtual time.
 func virtual(t *testing.T, f func(t *testing.T)) { synctest.Test(t, f) }
-
-// pass lets virtual time pass.
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-// syncBuffer is a log that may be read while it is written.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
