@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -14,14 +15,14 @@ type account struct {
 	submitted uint64
 	restored  uint64
 	spilled   uint64
-	dropped   [numReasons]uint64
+	dropped   [reason.Num]uint64
 	hubs      map[string]*hubAccount // also of hubs that left
 
 	drops *drops // are told of those that had been taken in
 }
 
 // drop notes that a parcel that was taken in is dropped.
-func (a *account) drop(p *parcel, why reason) {
+func (a *account) drop(p *parcel, why reason.Reason) {
 	a.dropped[why] += uint64(p.samples)
 	a.drops.note(Drop{Reason: why.String(), Gateway: p.key, Samples: p.samples})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // Drop is what Config.OnDrop is told: samples that were dropped, for one reason.
@@ -51,7 +52,7 @@ func (d *drops) encoded(enc *encode.Encoder) {
 	if d == nil {
 		return
 	}
-	var told [encode.NumReasons]int
+	var told [reason.NumEncoding]int
 	for i := range enc.LeftOut {
 		if l := &enc.LeftOut[i]; l.Samples > 0 {
 			told[l.Reason] += l.Samples
@@ -60,7 +61,7 @@ func (d *drops) encoded(enc *encode.Encoder) {
 	}
 	for why := range enc.Dropped { // those beyond what LeftOut describes
 		if more := enc.Dropped[why].Samples - told[why]; more > 0 {
-			d.note(Drop{Reason: encode.Reason(why).String(), Samples: more})
+			d.note(Drop{Reason: reason.Reason(why).String(), Samples: more})
 		}
 	}
 }

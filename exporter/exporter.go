@@ -15,6 +15,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/roster"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
@@ -212,11 +213,11 @@ func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) 
 // were taken in; the error is a *RejectedError then, if there is one.
 func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext, wanted bool) (ack *receipt, err error) {
 	if err := ctx.Err(); err != nil {
-		e.router.refuse(submitCancelled, encode.Count(families))
+		e.router.refuse(reason.Cancelled, encode.Count(families))
 		return nil, err
 	}
 	if e.router.isClosed() { // spares the work; router.submit decides
-		e.router.refuse(submitClosed, encode.Count(families))
+		e.router.refuse(reason.Closed, encode.Count(families))
 		return nil, ErrClosed
 	}
 	now := time.Now()
@@ -226,7 +227,7 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	enc.Encode(families)
 	for why := range enc.Dropped {
 		if d := &enc.Dropped[why]; d.Samples > 0 {
-			e.limits.later(reason(why), d.Samples, &d.First)
+			e.limits.later(reason.Reason(why), d.Samples, &d.First)
 		}
 	}
 	for _, b := range enc.Bodies {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -227,7 +228,7 @@ func BenchmarkSubmitWhileLanesMove(b *testing.B) {
 			b.ResetTimer()
 			for i := range b.N {
 				times = append(times, timed(func() {
-					require.NoError(b, r.submit(batch[i], &[encode.NumReasons]encode.Dropped{}, nil, time.Now()))
+					require.NoError(b, r.submit(batch[i], &[reason.NumEncoding]encode.Dropped{}, nil, time.Now()))
 				}))
 			}
 			b.StopTimer()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // logLimits logs what may happen often: a few lines of a kind, and then one every
@@ -70,7 +71,7 @@ type logLine struct {
 // later logs samples that Submit left out, when run gets to it: a logger may be slow, and Submit waits for
 // nobody. Nothing else has kinds of these reasons, so that nobody logs while it holds one of their
 // locks.
-func (l *logLimits) later(why reason, samples int, first *encode.LeftOut) {
+func (l *logLimits) later(why reason.Reason, samples int, first *encode.LeftOut) {
 	l.kind("dropped " + why.String()).Do(func() {
 		text := func(name, value string) slog.Attr { return slog.String(name, strings.Clone(value)) } // it is the caller's
 		line := logLine{"Samples cannot be sent, they are dropped", []any{
@@ -111,7 +112,7 @@ func (l *logLimits) write(line logLine) {
 }
 
 // dropped logs samples that were dropped.
-func (l *logLimits) dropped(why reason, msg string, samples int, attrs ...any) {
+func (l *logLimits) dropped(why reason.Reason, msg string, samples int, attrs ...any) {
 	l.other("dropped "+why.String(), slog.LevelWarn, msg,
 		append([]any{slog.String("reason", why.String()), slog.Int("samples", samples)}, attrs...)...)
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // metrics are the exporter's own.
@@ -197,8 +197,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	add(descRestored, count, float64(s.account.restored))
 	add(descSpilled, count, float64(s.account.spilled))
 	for why, n := range s.account.dropped {
-		if reason(why) != reason(encode.Taken) {
-			add(descDropped, count, float64(n), reason(why).String())
+		if reason.Reason(why) != reason.Taken {
+			add(descDropped, count, float64(n), reason.Reason(why).String())
 		}
 	}
 	add(descQueueBytes, level, float64(s.memoryBytes))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // receipt is what a Push waits for: the fate of each of its parcels. The router's
@@ -38,7 +39,7 @@ func (r *receipt) rejected(p *parcel, hub string, res push.Result) {
 	if r == nil {
 		return
 	}
-	r.refused = r.refused.add(RejectedSample{Gateway: p.key, Count: p.samples, Reason: refusedAs(res.Status).String(), Hub: hub, Detail: res.Detail})
+	r.refused = r.refused.add(RejectedSample{Gateway: p.key, Count: p.samples, Reason: reason.Refused(res.Status).String(), Hub: hub, Detail: res.Detail})
 	r.oneLess(p)
 }
 

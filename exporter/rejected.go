@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 const (
@@ -54,7 +55,7 @@ func rejection(enc *encode.Encoder) *RejectedError {
 		}
 	}
 	for why := range enc.Dropped {
-		if d := &enc.Dropped[why]; d.First.Reason != encode.Taken {
+		if d := &enc.Dropped[why]; d.First.Reason != reason.Taken {
 			e.Total += d.Samples
 			e.counts[d.First.Reason.String()] = d.Samples
 		}
@@ -78,11 +79,11 @@ func (e *RejectedError) Error() string {
 	often := slices.SortedFunc(maps.Keys(e.counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(e.counts[b], e.counts[a]), cmp.Compare(a, b))
 	})
-	for i, reason := range often {
+	for i, word := range often {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, " %s %d", reason, e.counts[reason])
+		fmt.Fprintf(&b, " %s %d", word, e.counts[word])
 	}
 	return b.String()
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -57,14 +58,14 @@ func TestEncoderSaysWhatItRejects(t *testing.T) {
 	got := rejection(e)
 	e.Release()
 	require.NotNil(t, got)
-	of := func(metric, label string, count int, why encode.Reason) RejectedSample {
+	of := func(metric, label string, count int, why reason.Reason) RejectedSample {
 		return RejectedSample{Network: "n", Gateway: "g", Metric: metric, Label: label, Count: count, Reason: why.String()}
 	}
 	assert.Equal(t, []RejectedSample{
 		{Metric: "g", Label: "cloudHost", Count: 1, Reason: "invalid_label_value"}, // of no gateway: first in the order
-		of("m_1", "le", 4, encode.ReservedLabel),
-		of("m_1", "a-b", 3, encode.InvalidLabelName),
-		of("", "", 1, encode.MissingMetric),
+		of("m_1", "le", 4, reason.ReservedLabel),
+		of("m_1", "a-b", 3, reason.InvalidLabelName),
+		of("", "", 1, reason.MissingMetric),
 	}, got.Samples)
 	assert.Equal(t, 9, got.Total)
 

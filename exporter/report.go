@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/status"
 )
 
@@ -164,8 +164,8 @@ func totalsOf(a *account) status.Totals {
 		t.Delivered += h.delivered
 	}
 	for why, n := range a.dropped {
-		if n > 0 && reason(why) != reason(encode.Taken) {
-			t.Dropped[reason(why).String()] = n
+		if n > 0 && reason.Reason(why) != reason.Taken {
+			t.Dropped[reason.Reason(why).String()] = n
 		}
 	}
 	return t

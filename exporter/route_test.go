@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/logtest"
@@ -41,7 +42,7 @@ func TestLanesMoveAFewAtATime(t *testing.T) {
 	for _, p := range f.batch {
 		assert.Equal(t, all[1].hub.Name, r.ring.Owner(p.key).Name, "its home is another one")
 	}
-	require.NoError(t, r.submit(parcelsOf(nil, bodiesOf(reports(2, f.batch[0].key)...)), &[encode.NumReasons]encode.Dropped{}, nil, time.Now()))
+	require.NoError(t, r.submit(parcelsOf(nil, bodiesOf(reports(2, f.batch[0].key)...)), &[reason.NumEncoding]encode.Dropped{}, nil, time.Now()))
 	r.cut(f.batch)
 	r.landed(all[1], f)
 	r.reroute(m)
@@ -61,7 +62,7 @@ func TestLanesThatEndWhileOthersMove(t *testing.T) {
 		r.rerouteSome(nil)
 		for at := gone * (lanesAtOnce - 1); len(r.all) > at+10; { // before, at and behind what is looked at next
 			r.mu.Lock()
-			r.dropWaitingLocked(r.all[at].first, overflow)
+			r.dropWaitingLocked(r.all[at].first, reason.Overflow)
 			r.mu.Unlock()
 			if len(r.all)%7 == 0 {
 				r.rerouteSome(nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/internal/spool"
 )
@@ -92,7 +93,7 @@ func (r *router) isClosed() bool {
 }
 
 // refuse counts samples that were not looked at.
-func (r *router) refuse(why reason, samples int) {
+func (r *router) refuse(why reason.Reason, samples int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.account.dropped[why] += uint64(samples)
@@ -101,7 +102,7 @@ func (r *router) refuse(why reason, samples int) {
 // submit queues all parcels or none, and counts what was dropped on the way to
 // them. It returns ErrClosed or ErrQueueFull, with the gateway or hub that has more than its
 // share. The receipt, if there is one, is told what becomes of each.
-func (r *router) submit(parcels []*parcel, dropped *[encode.NumReasons]encode.Dropped, ack *receipt, now time.Time) error {
+func (r *router) submit(parcels []*parcel, dropped *[reason.NumEncoding]encode.Dropped, ack *receipt, now time.Time) error {
 	bytes, samples := 0, 0
 	for _, p := range parcels {
 		bytes += p.size()
@@ -113,7 +114,7 @@ func (r *router) submit(parcels []*parcel, dropped *[encode.NumReasons]encode.Dr
 		r.account.dropped[why] += uint64(dropped[why].Samples)
 	}
 	if r.closed {
-		r.account.dropped[submitClosed] += uint64(samples)
+		r.account.dropped[reason.Closed] += uint64(samples)
 		return ErrClosed
 	}
 	if why, err := r.admitLocked(parcels, bytes, samples); err != nil {
@@ -205,7 +206,7 @@ func (r *router) placeLocked(l *lane) {
 }
 
 // dropWaitingLocked drops a parcel that is not busy. Its lane may be.
-func (r *router) dropWaitingLocked(p *parcel, why reason) {
+func (r *router) dropWaitingLocked(p *parcel, why reason.Reason) {
 	l := p.lane
 	l.leaveLocked()
 	l.removeLocked(p)
@@ -261,7 +262,7 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.drop(p, refusedAs(res.Status))
+	r.account.drop(p, reason.Refused(res.Status))
 	p.ack.rejected(p, o.hub.Name, res)
 	l := p.lane
 	if r.partLocked(p) {
@@ -281,7 +282,7 @@ func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 func (r *router) damaged(p *parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.drop(p, spoolDamaged)
+	r.account.drop(p, reason.SpoolDamaged)
 	p.ack.lost(p)
 	l := p.lane
 	r.settledLocked(p)
@@ -313,7 +314,7 @@ func (r *router) heldSome(parcels []*parcel, wait time.Duration, now time.Time) 
 		l := p.lane
 		for l.busy == 0 && l.first != nil && l.sizeLocked() > r.cfg.MaxQueueBytes/heldShare {
 			dropped += l.first.samples
-			r.dropWaitingLocked(l.first, rejected429)
+			r.dropWaitingLocked(l.first, reason.Rejected429)
 		}
 	}
 	return dropped
@@ -418,7 +419,7 @@ func (r *router) giveUp() *UndeliveredError {
 		if p.key != "" {
 			gateways[p.key] = true
 		}
-		r.dropWaitingLocked(p, undelivered)
+		r.dropWaitingLocked(p, reason.Undelivered)
 	}
 	left.Gateways = len(gateways)
 	left.Kept = r.onDisk.samples

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
 )
 
@@ -112,7 +113,7 @@ func (s *sender) push(ctx context.Context, f *flight) {
 	}
 	held = s.rest(held, nil, nil)
 	if dropped := s.router.held(held, wait, time.Now()); dropped > 0 {
-		s.limits.dropped(rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
+		s.limits.dropped(reason.Rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
 			"hub", s.outbox.hub.Name, "gateway", held[0].key)
 	}
 }
@@ -209,7 +210,7 @@ func (s *sender) damaged(p *parcel, err error) {
 	samples := p.samples
 	s.router.damaged(p)
 	s.spool.done([]*parcel{p})
-	s.limits.dropped(spoolDamaged, "Samples cannot be read from SpoolDir, they are dropped", samples, "gateway", p.key, "error", err)
+	s.limits.dropped(reason.SpoolDamaged, "Samples cannot be read from SpoolDir, they are dropped", samples, "gateway", p.key, "error", err)
 }
 
 // reject drops a parcel that the hub refuses.
@@ -217,7 +218,7 @@ func (s *sender) reject(p *parcel, res push.Result) {
 	key, samples := p.key, p.samples
 	s.router.rejected(s.outbox, p, res)
 	s.spool.done([]*parcel{p})
-	s.limits.dropped(refusedAs(res.Status), "A hub refused samples, they are dropped", samples,
+	s.limits.dropped(reason.Refused(res.Status), "A hub refused samples, they are dropped", samples,
 		"hub", s.outbox.hub.Name, "gateway", key, "answer", res.Detail)
 }
 

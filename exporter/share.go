@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
+
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // Who may have how much of the queue.
@@ -169,22 +171,22 @@ func (r *router) vacateLocked(p *parcel) {
 
 // admitLocked sees to it that parcels of so many bytes and samples may be queued. If not it
 // says why.
-func (r *router) admitLocked(parcels []*parcel, bytes, samples int) (why reason, err error) {
+func (r *router) admitLocked(parcels []*parcel, bytes, samples int) (why reason.Reason, err error) {
 	limit := r.cfg.MaxQueueBytes
 	if bytes <= limit-limit/lastPart-r.memoryLocked() {
-		return taken, nil
+		return reason.Taken, nil
 	}
 	text := ""
 	if r.cfg.Overflow == RefuseNew {
 		why, text = r.overShareLocked(parcels)
-		if why == taken && bytes > limit-r.memoryLocked() { // others have moved to where they are too many
+		if why == reason.Taken && bytes > limit-r.memoryLocked() { // others have moved to where they are too many
 			why, text = r.fullLocked()
 		}
 	} else if !r.makeRoomLocked(bytes) {
-		why, text = submitFull, fmt.Sprintf("%d of MaxQueueBytes %d are being sent: submit again later or raise the limit", r.busyBytes, limit)
+		why, text = reason.QueueFull, fmt.Sprintf("%d of MaxQueueBytes %d are being sent: submit again later or raise the limit", r.busyBytes, limit)
 	}
-	if why == taken {
-		return taken, nil
+	if why == reason.Taken {
+		return reason.Taken, nil
 	}
 	if r.cfg.SpoolDir != "" { // the next one may find some
 		r.askToSpill()
@@ -193,10 +195,10 @@ func (r *router) admitLocked(parcels []*parcel, bytes, samples int) (why reason,
 }
 
 // overShareLocked looks for a parcel that is of somebody who has more than his share.
-func (r *router) overShareLocked(parcels []*parcel) (why reason, text string) {
+func (r *router) overShareLocked(parcels []*parcel) (why reason.Reason, text string) {
 	left := r.cfg.MaxQueueBytes - r.cfg.MaxQueueBytes/lastPart - r.common
 	for _, p := range parcels {
-		if why, text = r.judgeLocked(p, &left); why != taken {
+		if why, text = r.judgeLocked(p, &left); why != reason.Taken {
 			break
 		}
 	}
@@ -209,7 +211,7 @@ func (r *router) overShareLocked(parcels []*parcel) (why reason, text string) {
 
 // judgeLocked says whether a parcel's hub or gateway would have more than its share. left is what
 // is left of what is anybody's.
-func (r *router) judgeLocked(p *parcel, left *int) (why reason, text string) {
+func (r *router) judgeLocked(p *parcel, left *int) (why reason.Reason, text string) {
 	s, l, has := r.shareLocked(p.key), r.lanes[p.key], 0
 	if l != nil {
 		has = l.memory
@@ -223,13 +225,13 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason, text string) {
 	switch {
 	case *left >= 0 || s.memory+s.arriving <= s.own:
 	case s == &r.crowded:
-		return submitGatewayShare, fmt.Sprintf("gateway %s is one of %d of which their hubs take no more now, with %d bytes queued, "+
+		return reason.GatewayShare, fmt.Sprintf("gateway %s is one of %d of which their hubs take no more now, with %d bytes queued, "+
 			"and what is left of MaxQueueBytes %d is for others: submit again later or raise the limit", quoted(p.key), s.lanes, s.memory, limit)
 	case len(r.outboxes) <= 1: // none while no hub is known
 		return r.fullLocked()
 	default:
 		largest := slices.MaxFunc(r.outboxes, func(a, b *outbox) int { return cmp.Compare(a.share.memory, b.share.memory) })
-		return submitHubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others; most of it waits for hub %s, %d bytes: "+
+		return reason.HubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others; most of it waits for hub %s, %d bytes: "+
 			"submit again later, raise the limit, or see hubring_exporter_hub_queue_samples",
 			quoted(r.targetLocked(p.key).hub.Name), s.memory, limit, quoted(largest.hub.Name), largest.share.memory)
 	}
@@ -238,14 +240,14 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason, text string) {
 		most = min(most, fairShare*room/(s.lanes+s.newcomers))
 	}
 	if has+p.memory > most {
-		return submitGatewayShare, fmt.Sprintf("gateway %s has %d bytes queued, this Submit brings %d, and its share of MaxQueueBytes %d is %d now: "+
+		return reason.GatewayShare, fmt.Sprintf("gateway %s has %d bytes queued, this Submit brings %d, and its share of MaxQueueBytes %d is %d now: "+
 			"submit less of it, submit again later, or raise the limit", quoted(p.key), has, p.memory, limit, most)
 	}
-	return taken, ""
+	return reason.Taken, ""
 }
 
-func (r *router) fullLocked() (why reason, text string) {
-	return submitFull, fmt.Sprintf("%d of MaxQueueBytes %d are in use: "+
+func (r *router) fullLocked() (why reason.Reason, text string) {
+	return reason.QueueFull, fmt.Sprintf("%d of MaxQueueBytes %d are in use: "+
 		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing", r.memoryLocked(), r.cfg.MaxQueueBytes)
 }
 
@@ -273,7 +275,7 @@ func (r *router) makeRoomLocked(bytes int) bool {
 		return false
 	}
 	for bytes > limit-r.memoryLocked() {
-		r.dropWaitingLocked(r.victimLocked(), overflow)
+		r.dropWaitingLocked(r.victimLocked(), reason.Overflow)
 	}
 	return true
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/internal/bubble"
 )
 
@@ -100,7 +101,7 @@ func TestCrowdedGatewaysRefuseNoNeighbours(t *testing.T) {
 func TestFloodRefusesNoNeighbours(t *testing.T) {
 	r, _ := crowdedRouter(t, 1, 0, func(c *Config) { c.MaxQueueBytes, c.BatchBytes = 100_000, 10_000 })
 	submit := func(gateways ...string) error {
-		return r.submit(parcelsOf(nil, bodiesOf(bulk(1, 5, gateways...)...)), &[encode.NumReasons]encode.Dropped{}, nil, time.Now())
+		return r.submit(parcelsOf(nil, bodiesOf(bulk(1, 5, gateways...)...)), &[reason.NumEncoding]encode.Dropped{}, nil, time.Now())
 	}
 	require.NoError(t, submit(gateways(10)...))
 	var err error
@@ -115,7 +116,7 @@ func TestFloodRefusesNoNeighbours(t *testing.T) {
 	err = submit("gw-000", "flood", "gw-001")
 	assert.ErrorContains(t, err, `gateway "flood"`)
 	assert.Equal(t, before, r.memoryLocked(), "all or nothing")
-	assert.Equal(t, uint64(5+15), r.account.dropped[submitGatewayShare])
+	assert.Equal(t, uint64(5+15), r.account.dropped[reason.GatewayShare])
 }
 
 // All hubs down at once use the queue nearly to its end.
@@ -152,14 +153,14 @@ func TestDropOldestDropsFromWhoHasMost(t *testing.T) {
 	}
 	few, many := on[all[0].hub.Name], on[all[1].hub.Name]
 	submit := func(gateways ...string) {
-		require.NoError(t, r.submit(parcelsOf(nil, bodiesOf(reports(1, gateways...)...)), &[encode.NumReasons]encode.Dropped{}, nil, time.Now()))
+		require.NoError(t, r.submit(parcelsOf(nil, bodiesOf(reports(1, gateways...)...)), &[reason.NumEncoding]encode.Dropped{}, nil, time.Now()))
 	}
 	submit(few[0], few[1]) // the oldest of all
 	submit(many[0], many[1], many[2])
 	for range 500 {
 		submit(many[3])
 	}
-	assert.Positive(t, r.account.dropped[overflow])
+	assert.Positive(t, r.account.dropped[reason.Overflow])
 	for _, g := range []string{few[0], few[1], many[0], many[1], many[2]} {
 		assert.Contains(t, r.lanes, g)
 	}
@@ -181,10 +182,10 @@ func TestDropOldestDropsNothingInVain(t *testing.T) {
 	require.Less(t, large[0].size(), r.cfg.MaxQueueBytes)
 	free := r.cfg.MaxQueueBytes - r.memoryLocked()
 	require.Greater(t, large[0].size(), free+r.memoryLocked()-r.busyBytes)
-	err := r.submit(large, &[encode.NumReasons]encode.Dropped{}, nil, time.Now())
+	err := r.submit(large, &[reason.NumEncoding]encode.Dropped{}, nil, time.Now())
 	require.ErrorIs(t, err, ErrQueueFull)
 	assert.Equal(t, before, r.inMemory.samples)
-	assert.Zero(t, r.account.dropped[overflow])
+	assert.Zero(t, r.account.dropped[reason.Overflow])
 }
 
 // A gateway that has nothing queued floods nothing: it is taken in beside however many others with
@@ -195,7 +196,7 @@ func TestNewcomerIsNoFlood(t *testing.T) {
 	one := parcelsOf(nil, bodiesOf(bulk(1, 80, "newcomer")...))
 	require.Greater(t, one[0].size(), 2*100_000/130)
 	submit := func(parcels []*parcel) error {
-		return r.submit(parcels, &[encode.NumReasons]encode.Dropped{}, nil, time.Now())
+		return r.submit(parcels, &[reason.NumEncoding]encode.Dropped{}, nil, time.Now())
 	}
 	require.NoError(t, submit(one))
 	assert.ErrorContains(t, submit(parcelsOf(nil, bodiesOf(bulk(2, 80, "newcomer")...))), `gateway "newcomer" has `, "now it has something")

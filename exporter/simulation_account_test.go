@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // check checks all that must hold at any time.
@@ -21,7 +23,7 @@ func (s *schedule) check() {
 		sent, deliveredNow, rerouted = sent+int(h.sent), deliveredNow+int(h.delivered), rerouted+int(h.rerouted)
 	}
 	after := 0
-	for why := rejected400; why < numReasons; why++ {
+	for why := reason.Rejected400; why < reason.Num; why++ {
 		after += int(a.dropped[why])
 	}
 	if in, out := int(a.submitted+a.restored), deliveredNow+after+now.samples+now.spoolSamples; in != out {
@@ -52,8 +54,8 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 	defer l.mu.Unlock()
 	a := &now.account
 	submitted := int(a.submitted + before.submitted)
-	gathered := l.gathered - int(notTaken(a)+notTaken(before)) - int(a.dropped[submitClosed]+before.dropped[submitClosed]) -
-		int(a.dropped[submitCancelled]+before.dropped[submitCancelled]) + l.refused
+	gathered := l.gathered - int(notTaken(a)+notTaken(before)) - int(a.dropped[reason.Closed]+before.dropped[reason.Closed]) -
+		int(a.dropped[reason.Cancelled]+before.dropped[reason.Cancelled]) + l.refused
 	if submitted != l.taken+gathered {
 		l.breaksLocked("%d samples were taken in, and the account says %d", l.taken+gathered, submitted)
 	}
@@ -68,14 +70,14 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 		l.breaksLocked("hubs acknowledged %d samples, and the account says %d", l.acked, deliveredNow+deliveredBefore)
 	}
 	rejected, invalid := 0, 0
-	for why := range numReasons {
+	for why := range reason.Num {
 		n := int(a.dropped[why] + before.dropped[why])
 		switch {
-		case why >= rejected400 && why <= rejected422:
+		case why >= reason.Rejected400 && why <= reason.Rejected422:
 			rejected += n
-		case why < submitFull:
+		case why < reason.QueueFull:
 			invalid += n
-		case why == overflow && s.cfg.Overflow == RefuseNew && n > 0, why == spoolDamaged && n > 0:
+		case why == reason.Overflow && s.cfg.Overflow == RefuseNew && n > 0, why == reason.SpoolDamaged && n > 0:
 			l.breaksLocked("%d samples are dropped as %s", n, why)
 		}
 		if n > 0 {
@@ -92,7 +94,7 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 
 // notTaken returns how many samples found no room.
 func notTaken(a *account) uint64 {
-	return a.dropped[submitFull] + a.dropped[submitHubShare] + a.dropped[submitGatewayShare]
+	return a.dropped[reason.QueueFull] + a.dropped[reason.HubShare] + a.dropped[reason.GatewayShare]
 }
 
 // scrape checks that the metrics say the same.
@@ -131,7 +133,7 @@ func (s *schedule) prompt(what string) {
 // leftOver checks what Run returned.
 func (s *schedule) leftOver(err error, now snapshot, recovered bool) {
 	var left *UndeliveredError
-	undelivered := int(now.account.dropped[undelivered])
+	undelivered := int(now.account.dropped[reason.Undelivered])
 	switch {
 	case now.samples > 0:
 		s.ledger.breaks("Run has ended, and %d samples are queued", now.samples)
@@ -154,7 +156,7 @@ func (s *schedule) leftOver(err error, now snapshot, recovered bool) {
 // dropped counts the accepted samples that were dropped without a hub's word.
 func (s *schedule) dropped(now snapshot) int {
 	n := 0
-	for why := rejected429; why < numReasons; why++ {
+	for why := reason.Rejected429; why < reason.Num; why++ {
 		n += int(now.account.dropped[why] + s.earlier.account.dropped[why])
 	}
 	return n
@@ -165,7 +167,7 @@ func (s *schedule) carryOver(now snapshot) {
 	e := &s.earlier
 	e.spoolSamples = now.spoolSamples
 	e.account.submitted += now.account.submitted
-	for why := range numReasons {
+	for why := range reason.Num {
 		e.account.dropped[why] += now.account.dropped[why]
 	}
 	if e.account.hubs == nil {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/internal/spool"
 )
 
@@ -121,7 +122,7 @@ func (r *router) dropOnDisk() bool {
 	if p == nil {
 		return false
 	}
-	r.dropWaitingLocked(p, overflow)
+	r.dropWaitingLocked(p, reason.Overflow)
 	return true
 }
 
@@ -166,7 +167,7 @@ func (r *router) dropGone(gone map[spool.Ref]bool) (samples int) {
 		next := p.newer
 		if gone[p.ref] {
 			samples += p.samples
-			r.dropWaitingLocked(p, spoolDamaged)
+			r.dropWaitingLocked(p, reason.SpoolDamaged)
 		}
 		p = next
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/internal/spool"
 )
 
@@ -281,7 +282,7 @@ func (s *spooler) dropGone() {
 		}
 	}
 	if len(gone) > 0 {
-		s.limits.dropped(spoolDamaged, "Files were taken out of SpoolDir, what was in them is lost", s.router.dropGone(gone))
+		s.limits.dropped(reason.SpoolDamaged, "Files were taken out of SpoolDir, what was in them is lost", s.router.dropGone(gone))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"maps"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 )
@@ -40,7 +41,7 @@ type doubts struct {
 // mark is what an encoder had before a gateway's families.
 type mark struct {
 	bodies, leftOut int
-	dropped         [NumReasons]Dropped
+	dropped         [reason.NumEncoding]Dropped
 }
 
 // gateway writes the items of one key.

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -29,7 +30,7 @@ func encodeTexts(t *testing.T, asGauges bool, texts ...string) (lines []string, 
 	}
 	for why, d := range e.Dropped {
 		if d.Samples > 0 {
-			assert.Equal(t, SeriesCollision, Reason(why))
+			assert.Equal(t, reason.SeriesCollision, reason.Reason(why))
 			assert.Equal(t, e.LeftOut[0], d.First)
 		}
 		samples += d.Samples
@@ -57,7 +58,7 @@ func TestCollisions(t *testing.T) {
 		t.Helper()
 		lines, left := encodeTexts(t, asGauges, texts...)
 		require.Len(t, left, 1, "%s", lines)
-		assert.Equal(t, LeftOut{Gateway: "g", Metric: metric, Samples: samples, Reason: SeriesCollision}, left[0])
+		assert.Equal(t, LeftOut{Gateway: "g", Metric: metric, Samples: samples, Reason: reason.SeriesCollision}, left[0])
 		assert.NotContains(t, lines, gone)
 		assert.Contains(t, lines, stays)
 	}

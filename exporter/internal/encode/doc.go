@@ -6,7 +6,7 @@
 //	                                     └───────────────────────┴─ what cannot be written: LeftOut, Dropped
 //
 // The caller's families are not modified, and nothing of them is kept behind Release.
-// Only the metric at fault is left out; Reason says why. A Body is cut where it is large,
+// Only the metric at fault is left out; package reason says why. A Body is cut where it is large,
 // and where families disagree about a name, since receivers read a request as a whole.
 // Nothing is allocated per sample, but where families of a gateway share names.
 //

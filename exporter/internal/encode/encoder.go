@@ -9,6 +9,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
@@ -38,7 +39,7 @@ type Encoder struct {
 	// LeftOut is what could not be written, the first MaxLeftOut entries at most.
 	LeftOut []LeftOut
 	// Dropped is all that could not be written, by reason.
-	Dropped [NumReasons]Dropped
+	Dropped [reason.NumEncoding]Dropped
 
 	now      int64 // in ms: the timestamp of what has none
 	asGauges bool  // every family becomes gauges
@@ -67,9 +68,9 @@ type Encoder struct {
 
 	// Where the families come from.
 	src       source
-	srcFault  Reason // not Taken: nothing of it can be written
-	srcLabel  string // the label at fault
-	planBound string // what plan was made for, with src
+	srcFault  reason.Reason // not Taken: nothing of it can be written
+	srcLabel  string        // the label at fault
+	planBound string        // what plan was made for, with src
 	plan      labelPlan
 
 	// The metric that is being written.
@@ -96,7 +97,7 @@ type LeftOut struct {
 	Metric           string // the family's name, sanitised
 	Label            string // the name of the label at fault, if there is one
 	Samples          int
-	Reason           Reason
+	Reason           reason.Reason
 }
 
 // Dropped is what was left out for one reason.
@@ -132,9 +133,9 @@ func (e *Encoder) forget() {
 	e.Bodies = e.Bodies[:0]
 	clear(e.LeftOut)
 	e.LeftOut = e.LeftOut[:0]
-	e.Dropped = [NumReasons]Dropped{}
+	e.Dropped = [reason.NumEncoding]Dropped{}
 	e.Labels = nil
-	e.src, e.srcFault, e.srcLabel = source{}, Taken, ""
+	e.src, e.srcFault, e.srcLabel = source{}, reason.Taken, ""
 	e.collisions = collisions{}
 	e.plan.reset()
 }
@@ -193,13 +194,13 @@ func (e *Encoder) family(item *magma.MetricAndContext) {
 	fault, at := e.srcFault, e.srcLabel
 	switch {
 	case f == nil:
-		fault, at = MissingMetric, ""
+		fault, at = reason.MissingMetric, ""
 	case name == "":
-		fault, at = EmptyName, ""
+		fault, at = reason.EmptyName, ""
 	case k == wire.NoKind:
-		fault, at = UnknownType, ""
+		fault, at = reason.UnknownType, ""
 	}
-	if fault != Taken {
+	if fault != reason.Taken {
 		e.drop(fault, name, at, familySamples(f))
 		return
 	}
@@ -241,7 +242,7 @@ func (e *Encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dt
 			e.open(h)
 			open = true
 		}
-		if why, at := e.metric(name, k, which, m); why != Taken {
+		if why, at := e.metric(name, k, which, m); why != reason.Taken {
 			if which&valueLines != 0 {
 				e.drop(why, name, at, sampleCount(k, m))
 			}
@@ -337,18 +338,18 @@ func (e *Encoder) finish(key string) {
 
 // metric writes lines of one metric: all that are asked for or, with the reason
 // and the label at fault, none.
-func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (why Reason, at string) {
-	if why = checkMetric(k, m); why != Taken {
+func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (why reason.Reason, at string) {
+	if why = checkMetric(k, m); why != reason.Taken {
 		return why, ""
 	}
 	if !e.plan.fits(m) {
 		e.plan.make(m, &e.src, e.Labels, e.planBound)
 	}
-	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != Taken {
+	if e.text, e.split, why, at = e.plan.append(e.text[:0], m); why != reason.Taken {
 		return why, at
 	}
 	if len(name)+len(e.text)+suffixRoom > exposition.DefaultLimits.SeriesBytes {
-		return TooLong, ""
+		return reason.TooLong, ""
 	}
 	e.timestamp(m)
 
@@ -359,14 +360,14 @@ func (e *Encoder) metric(name string, k wire.Kind, which lines, m *dto.Metric) (
 		free := e.collisions.takeSeries(e.buf[start:])
 		e.buf, e.samples = e.buf[:start], before
 		if !free {
-			return SeriesCollision, ""
+			return reason.SeriesCollision, ""
 		}
 	}
 	e.lines(name, k, which, m)
 	if e.samples > before {
 		e.oldest = min(e.oldest, e.tailOf)
 	}
-	return Taken, ""
+	return reason.Taken, ""
 }
 
 // lines writes lines of a metric that was checked.
@@ -505,7 +506,7 @@ func (e *Encoder) end(b []byte, value float64) []byte {
 }
 
 // drop takes note of samples that are left out.
-func (e *Encoder) drop(why Reason, metric, at string, samples int) {
+func (e *Encoder) drop(why reason.Reason, metric, at string, samples int) {
 	left := LeftOut{
 		Network: e.src.network, Gateway: e.src.key, Metric: metric, Label: at, Samples: samples, Reason: why,
 	}

@@ -7,6 +7,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -15,13 +16,13 @@ import (
 // sorted and quoted when the plan is made, so that a metric costs no more than
 // its values.
 type labelPlan struct {
-	names  []string // of the metric's labels, as they come
-	fields []field  // sorted by name
-	text   []byte   // what the fields refer to
-	split  int      // how many fields come before the bound label
-	bare   []int    // the metric's labels that the source has, without a value
-	why    Reason   // not Taken: no metric with these names can be written
-	at     string   // the label at fault
+	names  []string      // of the metric's labels, as they come
+	fields []field       // sorted by name
+	text   []byte        // what the fields refer to
+	split  int           // how many fields come before the bound label
+	bare   []int         // the metric's labels that the source has, without a value
+	why    reason.Reason // not Taken: no metric with these names can be written
+	at     string        // the label at fault
 	made   bool
 }
 
@@ -63,9 +64,9 @@ func (p *labelPlan) make(m *dto.Metric, src *source, common Labels, bound string
 		case set:
 			continue
 		case !exposition.ValidLabelName(name), name == "__name__":
-			p.why, p.at = InvalidLabelName, name
+			p.why, p.at = reason.InvalidLabelName, name
 		case name == bound:
-			p.why, p.at = ReservedLabel, name
+			p.why, p.at = reason.ReservedLabel, name
 		}
 		p.fields = append(p.fields, field{name: name, index: i})
 	}
@@ -77,14 +78,14 @@ func (p *labelPlan) make(m *dto.Metric, src *source, common Labels, bound string
 	for _, l := range common {
 		p.add(l)
 	}
-	if len(p.fields) >= exposition.DefaultLimits.Labels && p.why == Taken { // one is left for the bound
-		p.why = TooManyLabels
+	if len(p.fields) >= exposition.DefaultLimits.Labels && p.why == reason.Taken { // one is left for the bound
+		p.why = reason.TooManyLabels
 	}
 	slices.SortFunc(p.fields, func(a, b field) int { return strings.Compare(a.name, b.name) })
 	for i := range p.fields {
 		f := &p.fields[i]
-		if i > 0 && p.fields[i-1].name == f.name && p.why == Taken {
-			p.why, p.at = DuplicateLabel, f.name
+		if i > 0 && p.fields[i-1].name == f.name && p.why == reason.Taken {
+			p.why, p.at = reason.DuplicateLabel, f.name
 		}
 		if f.name < bound {
 			p.split = i + 1
@@ -126,12 +127,12 @@ func (p *labelPlan) reset() {
 // split is where in dst the bound label belongs: what follows begins with a
 // comma, unless nothing comes before. A label with an empty value is the same as
 // none and is left out, so that a series has one spelling.
-func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, why Reason, at string) {
+func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, why reason.Reason, at string) {
 	start := len(dst)
 	split = start
 	for _, i := range p.bare {
 		if m.Label[i].GetValue() != "" {
-			return dst, split, EmptyContext, p.names[i]
+			return dst, split, reason.EmptyContext, p.names[i]
 		}
 	}
 	for i := range p.fields {
@@ -156,7 +157,7 @@ func (p *labelPlan) append(dst []byte, m *dto.Metric) (out []byte, split int, wh
 			case validText(value):
 				dst = exposition.AppendLabelValue(dst, value)
 			default:
-				return dst, split, InvalidLabelValue, f.name
+				return dst, split, reason.InvalidLabelValue, f.name
 			}
 			dst = append(dst, '"')
 		}
@@ -192,11 +193,11 @@ func plain(v string) bool {
 
 // validSource reports the label of the source whose value is not valid, if
 // there is one.
-func validSource(src *source) (Reason, string) {
+func validSource(src *source) (reason.Reason, string) {
 	for _, l := range src.labels() {
 		if !validText(l.value) {
-			return InvalidLabelValue, l.name
+			return reason.InvalidLabelValue, l.name
 		}
 	}
-	return Taken, ""
+	return reason.Taken, ""
 }

@@ -6,6 +6,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
@@ -85,9 +86,9 @@ func sanitised(name string) string {
 }
 
 // checkMetric reports whether the metric has what its kind needs.
-func checkMetric(k wire.Kind, m *dto.Metric) Reason {
+func checkMetric(k wire.Kind, m *dto.Metric) reason.Reason {
 	if m == nil {
-		return MissingMetric
+		return reason.MissingMetric
 	}
 	ok := false
 	switch k {
@@ -101,22 +102,22 @@ func checkMetric(k wire.Kind, m *dto.Metric) Reason {
 		ok = m.Summary != nil
 		for _, q := range m.GetSummary().GetQuantile() {
 			if q == nil || math.IsNaN(q.GetQuantile()) {
-				return InvalidBound
+				return reason.InvalidBound
 			}
 		}
 	case wire.Histogram:
 		ok = m.Histogram != nil
 		for _, b := range m.GetHistogram().GetBucket() {
 			if b == nil || math.IsNaN(b.GetUpperBound()) {
-				return InvalidBound
+				return reason.InvalidBound
 			}
 		}
 	default: // family has refused it
 	}
 	if !ok {
-		return MissingValue
+		return reason.MissingValue
 	}
-	return Taken
+	return reason.Taken
 }
 
 // sampleCount returns how many samples the metric has in the text format. A

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
@@ -25,7 +26,7 @@ func encodeAll(items ...magma.MetricAndContext) (string, map[string]int) {
 	dropped := map[string]int{}
 	for why, d := range e.Dropped {
 		if d.Samples > 0 {
-			dropped[Reason(why).String()] = d.Samples
+			dropped[reason.Reason(why).String()] = d.Samples
 		}
 	}
 	e.Release()
