@@ -189,9 +189,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	hub.mu.Lock()
 	assert.Empty(t, hub.types)
 	hub.mu.Unlock()
-	e.router.mu.Lock()
-	assert.Contains(t, e.router.outboxes[0].lastError, "status 307")
-	e.router.mu.Unlock()
+	assert.Contains(t, e.Status().Hubs[0].LastError, "status 307")
 	cancel()
 	require.Error(t, <-ended)
 }

@@ -2,8 +2,6 @@ package exporter
 
 import (
 	"time"
-
-	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // breaker says whether a hub is stepped over, and until when. It opens with a
@@ -24,11 +22,11 @@ type breaker struct {
 }
 
 // putOffLocked sets the time of the next probe.
-func (b *breaker) putOffLocked(cfg *Config, retryAfter time.Duration, now time.Time) time.Duration {
+func (b *breaker) putOffLocked(set *queueSettings, retryAfter time.Duration, now time.Time) time.Duration {
 	// Only delivered samples set failures to 0: a hub may take pushes of nothing
 	// and no others.
 	b.failures++
-	wait := max(backoff(b.failures, cfg.MinBackoff, cfg.MaxBackoff, cfg.random), retryAfter)
+	wait := max(backoff(b.failures, set.minBackoff, set.maxBackoff, set.random), retryAfter)
 	b.retryAt = now.Add(wait)
 	return wait
 }
@@ -54,8 +52,8 @@ func (r *router) nextProbeLocked(o *outbox, now time.Time) (t task, f flight, wa
 // goes to the next living hub of its own walk. It reports whether that is news:
 // another request may have failed before, or the hub was found alive since the
 // request began.
-func (r *router) failed(o *outbox, life int, left []*parcel, res push.Result, now time.Time) (wait time.Duration, m *moves, news bool) {
-	wait, news = r.down(o, life, res, now)
+func (r *router) failed(o *outbox, life int, left []*parcel, detail string, retryAfter time.Duration, now time.Time) (wait time.Duration, m *moves, news bool) {
+	wait, news = r.down(o, life, detail, retryAfter, now)
 	m = newMoves()
 	for some := range backwards(left) {
 		r.putBack(o, some, m)
@@ -65,16 +63,16 @@ func (r *router) failed(o *outbox, life int, left []*parcel, res push.Result, no
 }
 
 // down is failed before anything is moved.
-func (r *router) down(o *outbox, life int, res push.Result, now time.Time) (wait time.Duration, news bool) {
+func (r *router) down(o *outbox, life int, detail string, retryAfter time.Duration, now time.Time) (wait time.Duration, news bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	o.lastError, o.errorAt = res.Detail, now
+	o.lastError, o.errorAt = detail, now
 	if news = !o.down && !o.retired && life == o.life; news {
 		o.down, o.trial, o.downSince = true, false, now
 		o.pace.on = false
-		wait = o.putOffLocked(r.cfg, res.Wait, now)
+		wait = o.putOffLocked(&r.set, retryAfter, now)
 		r.changedLocked()
-	} else if until := now.Add(res.Wait); o.down && o.retryAt.Before(until) {
+	} else if until := now.Add(retryAfter); o.down && o.retryAt.Before(until) {
 		o.retryAt = until
 	}
 	o.signal()
@@ -88,20 +86,20 @@ func (r *router) putBack(o *outbox, left []*parcel, m *moves) {
 	for _, p := range left {
 		if to := r.routeLocked(p.key); to != o {
 			o.account.rerouted += uint64(p.samples)
-			m.add(to.hub.Name, p.key, p.samples)
+			m.add(to.hub.name, p.key, p.samples)
 		}
 	}
 	r.unsentLocked(left)
 }
 
 // stillDown notes that a probe failed, too.
-func (r *router) stillDown(o *outbox, res push.Result, now time.Time) (wait time.Duration) {
+func (r *router) stillDown(o *outbox, detail string, retryAfter time.Duration, now time.Time) (wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.probing = false
-	o.lastError, o.errorAt = res.Detail, now
+	o.lastError, o.errorAt = detail, now
 	o.signal()
-	return o.putOffLocked(r.cfg, res.Wait, now)
+	return o.putOffLocked(&r.set, retryAfter, now)
 }
 
 // alive notes that a probe found the hub: its gateways come home. What has piled
@@ -161,12 +159,12 @@ func (r *router) paceLocked(o *outbox, now time.Time) float64 {
 		usual, known = total/float64(max(len(r.outboxes), 1)), true
 	}
 	if !known {
-		usual = float64(r.cfg.BatchBytes)
+		usual = float64(r.set.batchBytes)
 	}
-	if now.Sub(o.pace.since) > sparedBackoffs*r.cfg.MaxBackoff {
+	if now.Sub(o.pace.since) > sparedBackoffs*r.set.maxBackoff {
 		usual = max(usual, total*r.standInLocked(o))
 	}
-	return max(r.cfg.CatchUp*usual, leastPace(usual, now.Sub(o.pace.since)))
+	return max(r.set.catchUp*usual, leastPace(usual, now.Sub(o.pace.since)))
 }
 
 // sparedBackoffs is for how long a hub that returned is spared the load of
@@ -176,7 +174,7 @@ const sparedBackoffs = 2
 // standInLocked returns which part of everything a living hub gets while others
 // are down; 0 if none is, or if nobody stands in for them.
 func (r *router) standInLocked(o *outbox) float64 {
-	if r.cfg.Failover == WaitForOwner {
+	if r.set.waitForOwner {
 		return 0
 	}
 	living, down := 0.0, false

@@ -7,21 +7,7 @@ import (
 	"github.com/hubring/hubring/exporter/internal/wire"
 )
 
-// On disk several parcels of one gateway become one, a bundle: what stays in memory of a parcel
-// is some 300 bytes, so small reports would fill the memory long before the disk. A bundle goes
-// into a request as a whole. Only if a hub refuses that is it taken apart, so that no report
-// answers for another one.
-
-// bundleBytes bounds the texts of a bundle. Of 64 KiB on disk one stub is in memory, so that half of
-// MaxQueueBytes of stubs stand for hundreds of times as much.
-const bundleBytes = 64 << 10
-
-// joinable reports whether a parcel may follow others in a bundle of so many bytes. Nobody may wait for
-// the fate of one, and no two may have a summary or histogram: see sorter.
-func joinable(bundle []*parcel, bytes int, p *parcel, limit int, claimed *wire.Claims) bool {
-	return p.ack == nil && bundle[0].ack == nil && bytes+p.bytes <= limit && claimed.AllowAll(p.body.Shape) &&
-		!(p.composite && slices.ContainsFunc(bundle, func(q *parcel) bool { return q.composite }))
-}
+// A record of several parcels, which the queue chose, holds them one behind the other.
 
 // appendBundle writes the bodies of parcels, each behind its number of samples and its length.
 func appendBundle(dst []byte, bundle []*parcel) []byte {
@@ -39,7 +25,8 @@ func appendBundle(dst []byte, bundle []*parcel) []byte {
 func readBundle(record []byte) (bundle []*parcel, err error) {
 	r := reader{rest: record}
 	for len(r.rest) > 0 {
-		p := &parcel{samples: int(r.number())}
+		p := &parcel{}
+		p.samples = int(r.number())
 		body := r.bytes(r.number())
 		if r.bad || p.samples <= 0 {
 			return nil, errRecord
@@ -83,65 +70,6 @@ func joinBundle(p *parcel, bundle []*parcel) {
 	}
 }
 
-// bundles divides parcels that are to be spilled, as takeToSpill returns them.
-func bundles(parcels []*parcel) (all [][]*parcel) {
-	for _, p := range parcels {
-		if p.follows {
-			all[len(all)-1] = append(all[len(all)-1], p)
-		} else {
-			all = append(all, []*parcel{p})
-		}
-	}
-	return all
-}
-
-// takeRunLocked makes the parcel that waits and those of its lane that can share its record busy.
-func (r *router) takeRunLocked(p *parcel, most int) (run []*parcel) {
-	var claimed wire.Claims
-	bytes := 0
-	p.lane.leaveLocked()
-	for ; p != nil && len(run) < most; p = p.next {
-		if len(run) > 0 && (p.unfit || p.busy || p.spilled || !joinable(run, bytes, p, min(bundleBytes, r.cfg.BatchBytes), &claimed)) {
-			break
-		}
-		claimed.AddAll(p.body.Shape)
-		bytes += p.bytes
-		p.follows = len(run) > 0
-		p.lane.busy++
-		r.occupyLocked(p)
-		run = append(run, p)
-	}
-	return run
-}
-
-// absorbLocked makes a busy parcel a part of the one that is before it on disk.
-func (r *router) absorbLocked(p *parcel) {
-	head := p.within
-	r.vacateLocked(p)
-	p.lane.weighLocked(0, -p.memory)
-	p.lane.removeLocked(p)
-	p.list.removeLocked(p)
-	p.release()
-	head.samples += p.samples
-	head.bytes += p.bytes
-	r.inMemory.samples += p.samples
-	p.lane.samples += p.samples
-	p.lane.bytes += p.bytes
-}
-
-// partLocked settles a part of a bundle that was taken apart, and reports whether others are
-// left.
-func (r *router) partLocked(part *parcel) (more bool) {
-	p := part.of
-	if p == nil || p.samples == part.samples {
-		return false
-	}
-	p.samples -= part.samples
-	p.list.samples -= part.samples
-	p.from++
-	return true
-}
-
 // wholes puts bundles in the place of parts that are left of them.
 func wholes(parcels []*parcel) []*parcel {
 	for i, p := range parcels {
@@ -154,17 +82,16 @@ func wholes(parcels []*parcel) []*parcel {
 
 // apart returns the parts of a bundle that are left.
 func (s *spooler) apart(p *parcel) ([]*parcel, error) {
-	record, err := s.store.Body(p.ref, nil)
+	text, err := s.store.Body(recordOf(p).ref, nil)
 	if err != nil {
 		return nil, err
 	}
-	bundle, err := readBundle(record)
+	bundle, err := readBundle(text)
 	if err != nil {
 		return nil, err
 	}
 	for _, part := range bundle {
-		part.key, part.lane, part.of, part.spilled = p.key, p.lane, p, true
-		part.composite, part.born = p.composite, p.born
+		part.partOf(p)
 	}
 	return bundle[p.from:], nil
 }
@@ -180,25 +107,28 @@ func (s *spooler) renew(parcels []*parcel) {
 		if err != nil {
 			continue
 		}
-		ref, err := s.store.Append(appendMeta(nil, p), appendBundle(nil, rest))
+		head := headingOf(p)
+		head.bundle = true
+		ref, err := s.store.Append(appendMeta(nil, head), appendBundle(nil, rest))
 		if err != nil {
 			continue
 		}
-		s.mark(p.ref)
-		p.ref, p.from = ref, 0
+		s.mark(recordOf(p).ref)
+		recordOf(p).ref, p.from = ref, 0
 	}
 }
 
 // write appends a record of parcels, and makes the first one stand for all.
-func (s *spooler) write(bundle []*parcel) error {
+func (s *spooler) write(bundle []*parcel) (*record, error) {
 	p := bundle[0]
-	head := parcel{key: p.key, born: p.born, samples: p.samples, bytes: p.bytes, composite: p.composite, bundle: len(bundle) > 1}
+	head := headingOf(p)
+	head.bundle = len(bundle) > 1
 	for _, p := range bundle[1:] {
 		head.samples += p.samples
 		head.bytes += p.bytes
 		head.composite = head.composite || p.composite
 	}
-	s.meta = appendMeta(s.meta[:0], &head)
+	s.meta = appendMeta(s.meta[:0], head)
 	if head.bundle {
 		s.body = appendBundle(s.body[:0], bundle)
 	} else {
@@ -206,11 +136,11 @@ func (s *spooler) write(bundle []*parcel) error {
 	}
 	ref, err := s.append(s.meta, s.body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.ref, p.bundle, p.composite = ref, head.bundle, head.composite
+	p.composite = head.composite
 	for _, follower := range bundle[1:] {
 		follower.within = p
 	}
-	return nil
+	return &record{ref, head.bundle}, nil
 }

@@ -144,7 +144,7 @@ func (r *router) queueEndLocked(e *end, now time.Time) {
 		n.untold++
 		e.state = endWaiting
 		e.turn++
-		n.later = append(n.later, ripening{e, e.turn, now.Add(r.cfg.EndsDelay)})
+		n.later = append(n.later, ripening{e, e.turn, now.Add(r.set.endsDelay)})
 	}
 	n.signal()
 }

@@ -337,7 +337,7 @@ func TestEndsOfWhatWasSentAgainUnseen(t *testing.T) {
 		h := start(t, newFleet(2), func(c *Config) { c.Transport = n.Transport() })
 		var ids []string // at hub-0
 		for _, id := range gateways(100) {
-			if h.e.router.ring.Owner(id).Name == "hub-0" {
+			if h.e.router.snapshot(time.Now()).ring.Owner(id).Name == "hub-0" {
 				ids = append(ids, id)
 			}
 		}
@@ -395,7 +395,7 @@ func TestEndsAreOfTheEarliestSample(t *testing.T) {
 func (f fleet) gatewayAt(t *testing.T, h *harness, hub string) string {
 	t.Helper()
 	for _, id := range gateways(1000) {
-		if h.e.router.ring.Owner(id).Name == hub {
+		if h.e.router.snapshot(time.Now()).ring.Owner(id).Name == hub {
 			return id
 		}
 	}
@@ -416,19 +416,8 @@ func TestNoEnds(t *testing.T) {
 		require.NoError(t, h.stop())
 		assert.Zero(t, f["hub-0"].tells)
 		assert.Zero(t, h.count("ends_total"))
-		assert.Empty(t, h.e.router.ends.stays)
+		assert.Empty(t, h.e.StatusOf(gateways(1)[0]).Gateway.At, "nobody remembers where it is")
 	})
-}
-
-// A parcel that an earlier Run left on disk has its times.
-func TestOldestOfARestoredParcel(t *testing.T) {
-	p := newParcel(bodiesOf(gatewayReport("gw-1")...)[0])
-	p.bytes = p.length()
-	got, err := readMeta(appendMeta(nil, p))
-	require.NoError(t, err)
-	require.NoError(t, readBody(appendBody(nil, p), got))
-	assert.Equal(t, p.oldest, got.oldest)
-	assert.Equal(t, int64(1000), got.oldest)
 }
 
 // Samples that a hub refuses do not bring their gateway back there: it is told after all

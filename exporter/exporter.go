@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,15 +21,16 @@ import (
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // The errors of Submit, Push and Flush. They come wrapped; use errors.Is.
 var (
 	// ErrQueueFull: the samples do not fit into Config.MaxQueueBytes now, or they are of a
 	// hub or a gateway that has more than its share of it, which the message names.
-	ErrQueueFull = errors.New("queue is full")
+	ErrQueueFull = errFull
 	// ErrClosed: Run's context has ended.
-	ErrClosed = errors.New("exporter is closed")
+	ErrClosed = errClosed
 	// ErrDropped: samples that a Push waited for had to make room for newer
 	// ones, or Run ended before a hub took them.
 	ErrDropped = errors.New("dropped before a hub took them")
@@ -54,6 +56,7 @@ func (e *UndeliveredError) Error() string {
 type Exporter struct {
 	cfg       Config
 	router    *router
+	metrics   *metrics
 	keys      keys
 	labels    encode.Labels
 	drops     *drops
@@ -87,9 +90,9 @@ func New(cfg Config) (*Exporter, error) {
 		transport: cfg.Transport, idle: func() {},
 	}
 	e.labels, _ = encode.NewLabels(cfg.Labels) // Validate has seen its error
-	e.router = newRouter(&e.cfg)
-	e.drops = newDrops(cfg.OnDrop, e.router.metrics.dropsMissed)
-	e.router.account.drops = e.drops
+	e.metrics = newMetrics()
+	e.drops = newDrops(cfg.OnDrop, e.metrics.dropsMissed)
+	e.router = newRouter(e.queueSettings())
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
 			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, Random: cfg.random,
@@ -105,6 +108,20 @@ func New(cfg Config) (*Exporter, error) {
 		e.transport, e.idle = defaultTransport(cfg.Senders)
 	}
 	return e, nil
+}
+
+// queueSettings are what the queue has to know of the config.
+func (e *Exporter) queueSettings() queueSettings {
+	c := &e.cfg
+	return queueSettings{
+		maxBytes: c.MaxQueueBytes, batchBytes: c.BatchBytes, batchWait: c.BatchWait,
+		waitForOwner: c.Failover == WaitForOwner, dropOldest: c.Overflow == DropOldest, disk: c.SpoolDir != "",
+		tellEnds: !c.NoEnds, endsDelay: c.EndsDelay,
+		minBackoff: c.MinBackoff, maxBackoff: c.MaxBackoff, catchUp: c.CatchUp, random: c.random,
+		dropped: func(d queuedDropped) {
+			e.drops.note(Drop{Reason: d.why.String(), Gateway: d.gateway, Samples: d.samples})
+		},
+	}
 }
 
 // defaultTransport returns what carries requests if the config does not say, and what closes
@@ -129,9 +146,28 @@ func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
 		return nil, nil, err
 	}
 	e.hubs = hubs
-	joined, m = e.router.setHubs(hubs, ring)
+	joined, m = e.follow(ring)
 	return joined, m, nil
 }
+
+// follow makes the queue follow a ring of e.hubs.
+func (e *Exporter) follow(ring *hashring.Ring) (joined []*outbox, m *moves) {
+	hubs := make([]queueHub, len(e.hubs))
+	for i, h := range e.hubs {
+		hubs[i] = queueHub{name: h.Name, url: h.URL, weight: h.Weight}
+	}
+	joined, left, m := e.router.setHubs(hubs, ring)
+	for _, o := range joined {
+		e.metrics.know(o.hub.name)
+	}
+	for _, name := range left {
+		e.metrics.forget(name)
+	}
+	return joined, m
+}
+
+// fingerprint is that of the ring, as text.
+func (e *Exporter) fingerprint() string { return fingerprintText(e.router.snapshot(time.Now()).ring) }
 
 // isRingOf says whether a ring has these nodes and no others: what a ring of somebody
 // else's making names must have an outbox.
@@ -152,7 +188,7 @@ func (e *Exporter) changeHubs(hubs []Hub) (joined []*outbox, err error) {
 		return nil, err
 	}
 	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
-		"fingerprint", e.router.fingerprint(), "samples_moved", moved, "gateways", moved.who())
+		"fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.who())
 	return joined, nil
 }
 
@@ -205,13 +241,13 @@ func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) 
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("push: %d samples are still queued: %w", e.router.waitingFor(ack), context.Cause(ctx))
+		return fmt.Errorf("push: %d samples are still queued: %w", e.router.waitingFor(ack.receipt), context.Cause(ctx))
 	}
 }
 
 // submit encodes and queues. It returns a receipt if one is wanted and the samples
 // were taken in; the error is a *RejectedError then, if there is one.
-func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext, wanted bool) (ack *receipt, err error) {
+func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext, wanted bool) (ack *awaited, err error) {
 	if err := ctx.Err(); err != nil {
 		e.router.refuse(reason.Cancelled, encode.Count(families))
 		return nil, err
@@ -227,7 +263,13 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	enc.Encode(families)
 	for why := range enc.Dropped {
 		if d := &enc.Dropped[why]; d.Samples > 0 {
-			e.limits.later(reason.Reason(why), d.Samples, &d.First)
+			e.limits.later(reason.Reason(why), "Samples cannot be sent, they are dropped", func() []any {
+				text := func(name, value string) slog.Attr { return slog.String(name, strings.Clone(value)) } // it is the caller's
+				return []any{
+					slog.String("reason", reason.Reason(why).String()), slog.Int("samples", d.Samples), text("network", d.First.Network),
+					text("gateway", d.First.Gateway), text("metric", d.First.Metric), text("label", d.First.Label),
+				}
+			})
 		}
 	}
 	for _, b := range enc.Bodies {
@@ -237,9 +279,17 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	parcels := parcelsOf(few[:0], enc.Bodies)
 	rejected := rejection(enc)
 	if wanted {
-		ack = newReceipt(parcels, rejected)
+		ack = newAwaited(parcels, rejected)
 	}
-	if err := e.router.submit(parcels, &enc.Dropped, ack, now); err != nil {
+	var leftOut [reason.NumEncoding]int
+	for why := range enc.Dropped {
+		leftOut[why] = enc.Dropped[why].Samples
+	}
+	var waits *receipt
+	if ack != nil {
+		waits = ack.receipt
+	}
+	if err := e.router.submit(parcels, &leftOut, waits, now); err != nil {
 		for _, p := range parcels {
 			p.release()
 		}
@@ -292,7 +342,7 @@ func (e *Exporter) Run(ctx context.Context) error {
 // run is Run, but for the check. It does not go on sending when hurry has ended.
 func (e *Exporter) run(ctx, hurry context.Context) error {
 	defer e.finished.Store(true)
-	disk := newSpooler(&e.cfg, e.router, e.limits)
+	disk := e.disk()
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -353,33 +403,37 @@ func (e *Exporter) run(ctx, hurry context.Context) error {
 	return err
 }
 
-// giveUp is router.giveUp with nil for no error.
-func (e *Exporter) giveUp() error {
-	if left := e.router.giveUp(); left != nil {
-		return left
+// disk returns the spooler for Config.SpoolDir, or nil.
+func (e *Exporter) disk() *spooler {
+	if e.cfg.SpoolDir == "" {
+		return nil
 	}
-	return nil
+	open := func() (disk, error) {
+		return e.cfg.openDisk(spool.Config{Dir: e.cfg.SpoolDir, MaxBytes: e.cfg.SpoolBytes})
+	}
+	return newSpooler(e.router, open, e.metrics.sendMetrics, e.limits)
+}
+
+// giveUp drops what is left, and says so if there is something.
+func (e *Exporter) giveUp() error {
+	left := e.router.giveUp()
+	if left.samples == 0 {
+		return nil
+	}
+	return &UndeliveredError{Samples: left.samples, Gateways: left.gateways, Bytes: left.bytes, Kept: left.kept}
 }
 
 // send starts the senders of new outboxes, and a teller for each hub that has none.
 func (e *Exporter) send(ctx context.Context, running, telling *sync.WaitGroup, disk *spooler, joined []*outbox) {
+	m := means{
+		router: e.router, spool: disk, metrics: e.metrics.sendMetrics, limits: e.limits, minBackoff: e.cfg.MinBackoff,
+		push: push.Settings{Transport: e.transport, Timeout: e.cfg.PushTimeout, Others: e.cfg.Receivers == HubsAndOthers},
+	}
 	for _, o := range joined {
 		if e.router.man(o) {
-			t := &teller{router: e.router, notices: o.notices, transport: e.transport, limits: e.limits}
-			telling.Go(func() { t.run(ctx) })
+			telling.Go(func() { m.teller(o.notices).run(ctx) })
 		}
-		for range e.cfg.Senders {
-			s := &sender{
-				router: e.router,
-				outbox: o,
-				pusher: push.New(push.Settings{
-					URL: o.hub.URL, Transport: e.transport, Timeout: e.cfg.PushTimeout,
-					Coding: &o.coding, Others: e.cfg.Receivers == HubsAndOthers,
-				}),
-				spool:  disk,
-				log:    e.cfg.Logger,
-				limits: e.limits,
-			}
+		for _, s := range m.senders(o, e.cfg.Senders) {
 			running.Go(func() { s.run(ctx) })
 		}
 	}

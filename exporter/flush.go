@@ -21,7 +21,7 @@ func (r *router) flush() *flush {
 	r.flushes = append(r.flushes, f) // in order: nextSeq never falls
 	r.checkFlushesLocked()
 	if r.ended && len(r.flushes) > 0 {
-		f.end(ErrClosed)
+		f.end(errClosed)
 		r.flushes = nil
 	}
 	for _, o := range r.outboxes {

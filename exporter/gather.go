@@ -37,7 +37,7 @@ func (e *Exporter) gatherEvery(ctx context.Context, g Gather) {
 		}
 		timer.Reset(g.Interval)
 		if err := e.gather(ctx, g); err != nil && ctx.Err() == nil {
-			e.router.metrics.gatherFailures.Inc()
+			e.metrics.gatherFailures.Inc()
 			e.limits.other("gather", slog.LevelWarn, "The controller's own metrics were not all gathered or submitted", "error", err)
 		}
 	}

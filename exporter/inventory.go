@@ -84,9 +84,9 @@ func (e *Exporter) place(p *placement.Placement) error {
 		if err != nil {
 			return err
 		}
-		_, moved := e.router.setHubs(e.hubs, ring)
+		_, moved := e.follow(ring)
 		e.cfg.Logger.Info("Another placement, queued samples go to their new homes", "serial", p.Serial, "made", p.Made,
-			"fingerprint", e.router.fingerprint(), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.who())
+			"fingerprint", fingerprintText(ring), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.who())
 	}
 	e.placed.Store(p)
 	e.unfit.Store(false)
@@ -104,7 +104,7 @@ func (e *Exporter) followed() *placement.Placement {
 
 // misplaced notes that a placement is not followed.
 func (e *Exporter) misplaced(err error) {
-	e.router.metrics.placementFailures.Inc()
+	e.metrics.placementFailures.Inc()
 	e.misplacedBy.Store(&err)
 	e.limits.other("placement", slog.LevelWarn, "The placement cannot be followed, what is known of it stays", "error", err)
 }

@@ -57,7 +57,7 @@ func (l *lane) putBackLocked(p *parcel) {
 		l.first.before = p
 	}
 	l.first = p
-	if !p.spilled {
+	if !p.onDisk() {
 		l.loaded = p
 	}
 	l.countParcelLocked(p, 1)
@@ -96,8 +96,8 @@ func (l *lane) countParcelLocked(p *parcel, sign int) {
 }
 
 // spilledLocked notes that a parcel which waits is on disk now.
-func (l *lane) spilledLocked(p *parcel) {
-	p.spilled = true
+func (l *lane) spilledLocked(p *parcel, at any) {
+	p.disk = at
 	if p == l.loaded {
 		l.passLoadedLocked()
 	}
@@ -105,7 +105,7 @@ func (l *lane) spilledLocked(p *parcel) {
 
 func (l *lane) passLoadedLocked() {
 	p := l.loaded.next
-	for p != nil && p.spilled {
+	for p != nil && p.onDisk() {
 		p = p.next
 	}
 	l.loaded = p
@@ -115,7 +115,7 @@ func (l *lane) passLoadedLocked() {
 // to disk, or nil.
 func (l *lane) oldestIdleLocked() *parcel {
 	p := l.loaded
-	for p != nil && (p.busy || p.spilled) {
+	for p != nil && (p.busy || p.onDisk()) {
 		p = p.next
 	}
 	return p

@@ -8,29 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/exporter/internal/encode"
-	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/internal/reason"
-	"github.com/hubring/hubring/hashring"
 )
-
-// crowdedRouter has hubs, and lanes with one small parcel each that wait.
-func crowdedRouter(tb testing.TB, hubs, lanes int, change func(*Config)) (*router, []*outbox) {
-	tb.Helper()
-	cfg := Config{MaxQueueBytes: 1 << 30}
-	for i := range hubs {
-		cfg.Hubs = append(cfg.Hubs, Hub{URL: fmt.Sprintf("http://hub-%d", i)})
-	}
-	if change != nil {
-		change(&cfg)
-	}
-	e, err := New(cfg)
-	require.NoError(tb, err)
-	for i := range lanes {
-		require.NoError(tb, e.Submit(tb.Context(), reports(1, fmt.Sprintf("gateway-%07d", i))))
-	}
-	return e.router, e.router.outboxes
-}
 
 func timed(f func()) time.Duration {
 	begin := time.Now()
@@ -52,7 +31,6 @@ func holds(r *router, begin func()) (all []time.Duration) {
 //
 //	go test ./exporter -run '^$' -bench HoldingTheMutex -benchtime 5x
 func BenchmarkHoldingTheMutex(b *testing.B) {
-	res := push.Result{Outcome: push.TryNext, Detail: "test"}
 	report := func(b *testing.B, all []time.Duration) {
 		slices.Sort(all)
 		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "us-median")
@@ -61,7 +39,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		b.ReportMetric(0, "ns/op")
 	}
 	down := func(r *router, o *outbox) []time.Duration {
-		return holds(r, func() { r.down(o, o.life, res, time.Now()) })
+		return holds(r, func() { r.down(o, o.life, "test", 0, time.Now()) })
 	}
 	up := func(r *router, o *outbox) []time.Duration { return holds(r, func() { r.up(o, time.Now()) }) }
 	for _, hubs := range []int{3, 40} {
@@ -98,17 +76,11 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("ring changes, hubs=%d", hubs), func(b *testing.B) {
 			r, all := crowdedRouter(b, hubs, 100_000, nil)
-			var old []Hub
-			var nodes []hashring.Node
-			for _, o := range all {
-				old, nodes = append(old, o.hub), append(nodes, hashring.Node{Name: o.hub.Name})
-			}
-			was := r.ring
-			ring, err := hashring.New(append(nodes, hashring.Node{Name: "new"}))
-			require.NoError(b, err)
+			old, was := hubsNamed(b, len(all))
+			grown, ring := hubsNamed(b, len(all)+1)
 			var times []time.Duration
 			for b.Loop() {
-				times = append(times, holds(r, func() { r.changeHubs(append(old, Hub{Name: "new", URL: "http://new"}), ring) })...)
+				times = append(times, holds(r, func() { r.changeHubs(grown, ring) })...)
 				times = append(times, holds(r, func() { r.changeHubs(old, was) })...)
 			}
 			report(b, times)
@@ -155,15 +127,15 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		for b.Loop() {
 			_, f, _ := r.next(all[0], time.Now().Add(time.Minute)) // these hang in a request
 			rest := r.takeToSpill(1 << 30)                         // in many holds
-			r.spilled(rest, rest)
+			r.spilled(rest, onDisk(rest))
 			r.cut(f.batch)
 			r.landed(all[0], f)
-			late := r.takeToSpill(spillBytes)
+			late := r.takeToSpill(4 << 20)
 			if len(late) == 0 {
 				continue // all is on disk
 			}
 			for some := range backwards(late) {
-				spilled = append(spilled, timed(func() { r.spilledSome(some, some) }))
+				spilled = append(spilled, timed(func() { r.spilledSome(some, onDisk(some)) }))
 			}
 		}
 		report(b, spilled)
@@ -174,7 +146,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		for b.Loop() {
 			var parcels []*parcel
 			for range 30 {
-				take = append(take, timed(func() { parcels = append(parcels, r.takeSomeToSpill(spillBytes)...) }))
+				take = append(take, timed(func() { parcels = append(parcels, r.takeSomeToSpill(4<<20)...) }))
 			}
 			for some := range backwards(parcels) {
 				spilled = append(spilled, timed(func() { r.spilledSome(some, nil) }))
@@ -185,7 +157,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		b.ReportMetric(float64(spilled[len(spilled)/2].Microseconds()), "us-spilled")
 	})
 	b.Run("a victim behind those in requests", func(b *testing.B) {
-		r, all := crowdedRouter(b, 40, 200_000, func(c *Config) { c.Overflow = DropOldest })
+		r, all := crowdedRouter(b, 40, 200_000, func(s *queueSettings) { s.dropOldest = true })
 		for _, o := range all {
 			r.next(o, time.Now().Add(time.Minute))
 			r.next(o, time.Now().Add(time.Minute))
@@ -216,19 +188,19 @@ func BenchmarkSubmitWhileLanesMove(b *testing.B) {
 					default:
 					}
 					o := all[i%len(all)]
-					r.failed(o, o.life, nil, push.Result{Outcome: push.TryNext, Detail: "test"}, time.Now())
+					r.failed(o, o.life, nil, "test", 0, time.Now())
 					r.alive(o, time.Now())
 				}
 			}()
 			batch := make([][]*parcel, b.N)
 			for i := range batch {
-				batch[i] = parcelsOf(nil, bodiesOf(reports(1, fmt.Sprintf("gateway-%07d", i%100_000))...))
+				batch[i] = parcelsWith(1, fmt.Sprintf("gateway-%07d", i%100_000))
 			}
 			var times []time.Duration
 			b.ResetTimer()
 			for i := range b.N {
 				times = append(times, timed(func() {
-					require.NoError(b, r.submit(batch[i], &[reason.NumEncoding]encode.Dropped{}, nil, time.Now()))
+					require.NoError(b, r.submit(batch[i], &[reason.NumEncoding]int{}, nil, time.Now()))
 				}))
 			}
 			b.StopTimer()

@@ -3,14 +3,12 @@ package exporter
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 
-	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
@@ -70,16 +68,11 @@ type logLine struct {
 
 // later logs samples that Submit left out, when run gets to it: a logger may be slow, and Submit waits for
 // nobody. Nothing else has kinds of these reasons, so that nobody logs while it holds one of their
-// locks.
-func (l *logLimits) later(why reason.Reason, samples int, first *encode.LeftOut) {
+// locks. It is asked for the line's attributes only if the line is wanted.
+func (l *logLimits) later(why reason.Reason, msg string, attrs func() []any) {
 	l.kind("dropped " + why.String()).Do(func() {
-		text := func(name, value string) slog.Attr { return slog.String(name, strings.Clone(value)) } // it is the caller's
-		line := logLine{"Samples cannot be sent, they are dropped", []any{
-			slog.String("reason", why.String()), slog.Int("samples", samples), text("network", first.Network), text("gateway", first.Gateway),
-			text("metric", first.Metric), text("label", first.Label),
-		}}
 		select {
-		case l.queue <- line:
+		case l.queue <- logLine{msg, attrs()}:
 		default:
 			l.missed.Add(1)
 		}

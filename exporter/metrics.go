@@ -8,18 +8,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // metrics are the exporter's own.
 type metrics struct {
-	router         *router
-	pushSeconds    *prometheus.HistogramVec
-	pushes         *prometheus.CounterVec
-	gatherFailures prometheus.Counter
-	spoolFailures  prometheus.Counter
-
+	*sendMetrics
+	gatherFailures    prometheus.Counter
 	placementFailures prometheus.Counter
 	dropsMissed       prometheus.Counter
 }
@@ -84,25 +79,12 @@ var (
 	}
 )
 
-func newMetrics(r *router) *metrics {
+func newMetrics() *metrics {
 	return &metrics{
-		router: r,
-		pushSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    namespace + "push_duration_seconds",
-			Help:    "Time from the start of a push to its outcome, compression included.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-		}, []string{"hub"}),
-		pushes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: namespace + "pushes_total",
-			Help: "Pushes by their outcome.",
-		}, []string{"hub", "outcome"}),
+		sendMetrics: newSendMetrics(namespace),
 		gatherFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: namespace + "gather_failures_total",
 			Help: "Times that a source of Config.Gather failed, or what it gave was not all submitted.",
-		}),
-		spoolFailures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: namespace + "spool_failures_total",
-			Help: "Times that SpoolDir could not be opened or samples could not be written to it.",
 		}),
 		placementFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: namespace + "placement_failures_total",
@@ -113,26 +95,6 @@ func newMetrics(r *router) *metrics {
 			Help: "Drops that Config.OnDrop was not told of, since it was too slow. They are in samples_dropped_total.",
 		}),
 	}
-}
-
-// know makes the series of a hub: a rate needs the zero before the first event.
-func (m *metrics) know(hub string) {
-	m.pushSeconds.WithLabelValues(hub)
-	for outcome := range push.NumOutcomes {
-		m.pushes.WithLabelValues(hub, outcome.String())
-	}
-}
-
-// pushed notes how a push to a hub ended, and how long it took.
-func (m *metrics) pushed(hub string, outcome push.Outcome, took time.Duration) {
-	m.pushSeconds.WithLabelValues(hub).Observe(took.Seconds())
-	m.pushes.WithLabelValues(hub, outcome.String()).Inc()
-}
-
-// forget ends the series of a hub that left.
-func (m *metrics) forget(hub string) {
-	m.pushSeconds.DeleteLabelValues(hub)
-	m.pushes.DeletePartialMatch(prometheus.Labels{"hub": hub})
 }
 
 // registering lets one exporter register at a time, so that none takes the place of one that has
@@ -168,8 +130,8 @@ type collector struct{ e *Exporter }
 
 // kept are the metrics that are not read from the exporter's state.
 func (c *collector) kept() []prometheus.Collector {
-	m := c.e.router.metrics
-	return []prometheus.Collector{m.pushSeconds, m.pushes, m.gatherFailures, m.spoolFailures, m.placementFailures, m.dropsMissed}
+	m := c.e.metrics
+	return append(m.collectors(), m.gatherFailures, m.placementFailures, m.dropsMissed)
 }
 
 // Describe implements prometheus.Collector. It says the same whatever the config, so that

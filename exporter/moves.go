@@ -40,9 +40,12 @@ func (m *moves) add(hub, key string, samples int) {
 	}
 }
 
+// none reports whether nothing moved.
+func (m *moves) none() bool { return len(m.to) == 0 }
+
 // String says how many samples went to which hub.
 func (m *moves) String() string {
-	if len(m.to) == 0 {
+	if m.none() {
 		return "none"
 	}
 	parts := make([]string, 0, len(m.to))

@@ -22,7 +22,7 @@ const (
 // notices is what one hub is to be told. It outlives the hub's outbox, which is another
 // one at another address.
 type notices struct {
-	hub  Hub           // where it is, or was
+	hub  queueHub      // where it is, or was
 	wake chan struct{} // capacity 1: the teller is to look again
 
 	later   []ripening // in the order of their times
@@ -54,13 +54,13 @@ func (n *notices) signal() {
 }
 
 // noticesLocked returns those for a hub that is in the ring.
-func (r *router) noticesLocked(hub Hub) *notices {
-	n := r.ends.hubs[hub.Name]
+func (r *router) noticesLocked(hub queueHub) *notices {
+	n := r.ends.hubs[hub.name]
 	if n == nil {
 		n = &notices{wake: make(chan struct{}, 1), waiting: map[*end]struct{}{}, most: endsAtOnce}
-		r.ends.hubs[hub.Name] = n
+		r.ends.hubs[hub.name] = n
 	}
-	if n.hub.URL != hub.URL || !n.leftAt.IsZero() {
+	if n.hub.url != hub.url || !n.leftAt.IsZero() {
 		n.startAnew()
 	}
 	n.hub, n.leftAt = hub, time.Time{}
@@ -85,7 +85,7 @@ func (r *router) formerLocked(name string, now time.Time) {
 func (r *router) man(o *outbox) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.cfg.NoEnds || o.notices.manned {
+	if !r.set.tellEnds || o.notices.manned {
 		return false
 	}
 	o.notices.manned = true
@@ -98,18 +98,21 @@ type line struct {
 	at  int64
 }
 
+// key is the gateway's.
+func (l line) key() string { return l.end.of.key }
+
 // longestLine is how long the line of an end may be.
 func longestLine(key string) int { return 3*len(key) + len(" -9223372036854775808\n") }
 
 // nextTell decides what the teller of n does. With transmit come the hub and what to tell it.
-func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []line, wait time.Duration) {
+func (r *router) nextTell(n *notices, now time.Time) (t task, hub queueHub, lines []line, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	wait = -1
 	if !n.leftAt.IsZero() {
 		if wait = n.leftAt.Add(formerTime).Sub(now); wait <= 0 {
 			r.forgetHubLocked(n)
-			return stop, Hub{}, nil, 0
+			return stop, queueHub{}, nil, 0
 		}
 	}
 	r.ripenLocked(n, now, r.closed)
@@ -117,17 +120,17 @@ func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []l
 		wait = soonest(wait, max(0, n.later[0].due.Sub(now)))
 	}
 	if len(n.waiting) == 0 {
-		return sleep, Hub{}, nil, wait
+		return sleep, queueHub{}, nil, wait
 	}
-	if o := r.byName[n.hub.Name]; n.parked && o != nil && o.down && !r.closed {
-		return sleep, Hub{}, nil, wait
+	if o := r.byName[n.hub.name]; n.parked && o != nil && o.down && !r.closed {
+		return sleep, queueHub{}, nil, wait
 	}
 	ready := n.retryAt.Sub(now)
 	if !r.closed && !n.hurry && len(n.waiting) < n.most {
-		ready = max(ready, n.since.Add(r.cfg.BatchWait).Sub(now))
+		ready = max(ready, n.since.Add(r.set.batchWait).Sub(now))
 	}
 	if ready > 0 {
-		return sleep, Hub{}, nil, soonest(wait, ready)
+		return sleep, queueHub{}, nil, soonest(wait, ready)
 	}
 	size := 0
 	for e := range n.waiting {
@@ -144,8 +147,38 @@ func (r *router) nextTell(n *notices, now time.Time) (t task, hub Hub, lines []l
 	return transmit, n.hub, lines, 0
 }
 
-// landedEnds notes how a request ended.
-func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.Time) {
+// heard is what a hub made of being told.
+type heard int
+
+const (
+	heardAll heard = iota
+	// heardUnknown: it does not know the request.
+	heardUnknown
+	// heardNothing: it finds the request wrong, and would again. One of several ends may
+	// be at fault.
+	heardNothing
+	// heardFailure: it may be told again.
+	heardFailure
+	// heardCut: Run's flush is over.
+	heardCut
+)
+
+// fate is what becomes of so many ends in a request; false if they are to be told again.
+func (h heard) fate(ends int) (endFate, bool) {
+	switch h {
+	case heardAll:
+		return endTold, true
+	case heardUnknown:
+		return endUnsupported, true
+	case heardNothing:
+		return endDropped, ends == 1
+	default:
+		return 0, false
+	}
+}
+
+// landedEnds notes how a request ended. After a failure the hub is left alone for retryAfter at least.
+func (r *router) landedEnds(n *notices, lines []line, res heard, retryAfter time.Duration, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n.flying = 0
@@ -158,7 +191,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 			}
 		}
 	}
-	switch res.heard {
+	switch res {
 	case heardAll:
 		n.failures, n.retryAt, n.parked, n.patience = 0, time.Time{}, false, time.Time{}
 		n.most = min(2*n.most, endsAtOnce)
@@ -170,17 +203,17 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 		}
 	case heardFailure:
 		n.failures++
-		n.retryAt = now.Add(max(res.wait, backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random)))
+		n.retryAt = now.Add(max(retryAfter, backoff(n.failures, r.set.minBackoff, r.set.maxBackoff, r.set.random)))
 		n.parked, n.tried = true, r.closed
 		n.most = max(n.most/2, fewestEnds)
 	case heardNothing: // the one that is at fault is found by halving, as among samples
 		n.failures++
-		n.retryAt = now.Add(backoff(n.failures, r.cfg.MinBackoff, r.cfg.MaxBackoff, r.cfg.random))
+		n.retryAt = now.Add(backoff(n.failures, r.set.minBackoff, r.set.maxBackoff, r.set.random))
 		n.tried = r.closed
 		n.most = max(min(n.most, len(lines))/2, 1)
 	case heardCut:
 	}
-	if o := r.byName[n.hub.Name]; o != nil {
+	if o := r.byName[n.hub.name]; o != nil {
 		o.signal() // samples may have waited for this
 	}
 	r.checkDrainedLocked()
@@ -189,7 +222,7 @@ func (r *router) landedEnds(n *notices, lines []line, res tellResult, now time.T
 // forgetHubLocked gives up a hub that left the ring.
 func (r *router) forgetHubLocked(n *notices) {
 	n.gone = true
-	delete(r.ends.hubs, n.hub.Name)
+	delete(r.ends.hubs, n.hub.name)
 	r.ripenLocked(n, time.Time{}, true)
 	for e := range n.waiting {
 		r.finishEndLocked(e, endDropped)

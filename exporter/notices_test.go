@@ -232,7 +232,7 @@ func TestEndsOfStrangeIDs(t *testing.T) {
 		r.mu.Lock()
 		for _, id := range strange {
 			r.stayLocked(id).at = r.byName["hub-0"].notices
-			r.arrivedLocked(r.byName["hub-1"], &parcel{key: id, oldest: 5})
+			r.arrivedLocked(r.byName["hub-1"], parcelFrom(id, 5))
 		}
 		r.mu.Unlock()
 		bubble.Pass(time.Second)

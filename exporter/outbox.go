@@ -3,16 +3,13 @@ package exporter
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/hubring/hubring/exporter/internal/push"
 )
 
 // outbox is what waits for one hub, and whether the hub takes it. The router's
 // mutex guards all of it but wake and what is atomic.
 type outbox struct {
-	hub    Hub
-	coding push.Coding
-	wake   chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
+	hub  queueHub
+	wake chan struct{} // capacity 1: something changed, look again; who does wakes the next if there is more
 
 	waiting   laneHeap  // lanes with something to send, the oldest first
 	young     youngHeap // of waiting, those that came since the hub was last found down
@@ -26,9 +23,7 @@ type outbox struct {
 	retired   bool      // left the ring; its senders end
 	weight    float64   // of the hub in the ring, which may change
 
-	told     atomic.Bool            // the log says that the hub is down
-	calls    atomic.Pointer[string] // by which name the hub calls itself, nil unless it is another than ours for it
-	misnamed atomic.Bool            // the log says so
+	calls atomic.Pointer[string] // by which name the hub calls itself, nil unless it is another than ours for it
 
 	breaker
 	pace    pace
@@ -39,7 +34,7 @@ type outbox struct {
 	notices *notices // the hub's; nil in limbo
 }
 
-func newOutbox(hub Hub, account *hubAccount, crowded *share) *outbox {
+func newOutbox(hub queueHub, account *hubAccount, crowded *share) *outbox {
 	return &outbox{hub: hub, account: account, crowded: crowded, share: share{common: crowded.common}, wake: make(chan struct{}, 1)}
 }
 
@@ -95,7 +90,7 @@ func (r *router) next(o *outbox, now time.Time) (t task, f flight, wait time.Dur
 	if ready := r.readyInLocked(o, now); ready > 0 {
 		return sleep, flight{}, soonest(wait, ready)
 	}
-	limit := r.cfg.BatchBytes
+	limit := r.set.batchBytes
 	if o.pace.on && !r.closed {
 		allowed, wait := o.pace.allow(r.paceLocked(o, now), now)
 		if wait > 0 {
@@ -161,10 +156,10 @@ func (o *outbox) readmitLocked(now time.Time) (wait time.Duration) {
 // would be refused for their sake.
 func (r *router) readyInLocked(o *outbox, now time.Time) time.Duration {
 	oldest := o.waiting[0].first
-	if o.bytes-o.heldBytes >= r.cfg.BatchBytes || oldest.seq < max(r.flushTo, o.urgentTo) || r.memoryLocked() > r.cfg.MaxQueueBytes/2 {
+	if o.bytes-o.heldBytes >= r.set.batchBytes || oldest.seq < max(r.flushTo, o.urgentTo) || r.memoryLocked() > r.set.maxBytes/2 {
 		return 0
 	}
-	return max(oldest.born.Add(r.cfg.BatchWait).Sub(now), 0)
+	return max(oldest.born.Add(r.set.batchWait).Sub(now), 0)
 }
 
 // takenAtOnce is how many parcels are taken before the router's mutex is let go for
@@ -226,15 +221,9 @@ func (o *outbox) fullLocked(f *flight) {
 	}
 }
 
-// landed notes that a flight is over, in whatever way.
-func (r *router) landed(o *outbox, f flight) {
-	if r.land(o, f) { // the request has made its series again
-		r.metrics.forget(o.hub.Name)
-	}
-}
-
-// land is landed, but for what is not the mutex's. It reports whether the hub is no more.
-func (r *router) land(o *outbox, f flight) (left bool) {
+// landed notes that a flight is over, in whatever way. It reports whether the hub is in the
+// ring no more.
+func (r *router) landed(o *outbox, f flight) (left bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o.flights--
@@ -245,5 +234,5 @@ func (r *router) land(o *outbox, f flight) (left bool) {
 	if len(o.waiting) > 0 {
 		o.signal()
 	}
-	return o.retired && r.byName[o.hub.Name] == nil
+	return o.retired && r.byName[o.hub.name] == nil
 }

@@ -169,21 +169,3 @@ func TestHubThatInheritsIsNotFlooded(t *testing.T) {
 		})
 	}
 }
-
-// Who stands in for others has a part by the weights that hold now.
-func TestStandInFollowsTheWeights(t *testing.T) {
-	hubs := []Hub{{URL: "http://a"}, {URL: "http://b"}, {URL: "http://c"}}
-	e, err := New(Config{Hubs: hubs})
-	require.NoError(t, err)
-	for i, h := range hubs {
-		hubs[i] = h.WithDefaults()
-	}
-	hubs[0].Weight = 3
-	_, _, err = e.setHubs(hubs)
-	require.NoError(t, err)
-	a := e.router.byName["a"]
-	assert.Zero(t, e.router.standInLocked(a), "all live")
-	e.router.byName["c"].down = true
-	assert.InDelta(t, 0.75, e.router.standInLocked(a), 1e-9)
-	assert.InDelta(t, 0.25, e.router.standInLocked(e.router.byName["b"]), 1e-9)
-}

@@ -5,21 +5,30 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/wire"
-	"github.com/hubring/hubring/internal/spool"
 )
 
 // parcel is one gateway's samples of one Submit on their way: the unit that is
-// queued, sent, retried and rerouted. Whoever learns its fate releases it. The router's
+// queued, sent, retried and rerouted. Whoever learns its fate releases it. The queue's
 // mutex guards what is not said before it is queued.
 type parcel struct {
+	content
+	place
+	storage
+}
+
+// content is what a parcel holds.
+type content struct {
 	key       string // of the ring; "" for no gateway
 	samples   int
 	composite bool       // see wire.Body
 	oldest    int64      // the smallest timestamp of a sample, in ms; 0 if not known
 	memory    int        // see size
 	body      *wire.Body // nil when released
+}
 
-	seq          uint64 // place in the order of submission
+// place is where a parcel is in the queue, and who waits for it.
+type place struct {
+	seq          uint64 // in the order of submission
 	born         time.Time
 	bytes        int      // see length
 	lane         *lane    // the gateway's
@@ -28,12 +37,13 @@ type parcel struct {
 	list         *backlog // in memory or on disk
 	older, newer *parcel  // in the list
 	ack          *receipt // who waits for it, or nil
+}
 
-	spilled bool // the body is on disk; here it is only while a request is made of it
-	ref     spool.Ref
+// storage is where a parcel is on disk, alone or with others in a bundle: see run.go.
+type storage struct {
+	disk    any     // in the words of who wrote it, nil if it is in memory; there is a body only while a request is made of it
 	unfit   bool    // too large for the disk
-	bundle  bool    // the record has several parcels: see bundle.go
-	from    int     // of those, how many are settled
+	from    int     // of the parcels of a bundle, how many are settled
 	follows bool    // is to share the record of the one before it
 	within  *parcel // whose record it shares
 	of      *parcel // the bundle of which it is a part, in a request
@@ -46,10 +56,19 @@ const (
 )
 
 func newParcel(b *wire.Body) *parcel {
-	return &parcel{
+	return &parcel{content: content{
 		key: b.Key, samples: b.Samples, composite: b.Composite, oldest: b.Oldest,
 		memory: parcelOverhead + b.Memory(), body: b,
-	}
+	}}
+}
+
+// newParcelOnDisk returns one that an earlier Run left at a place on disk.
+func newParcelOnDisk(key string, born time.Time, samples, bytes int, composite bool, at any) *parcel {
+	p := &parcel{}
+	p.key, p.samples, p.composite = key, samples, composite
+	p.born, p.bytes, p.disk = born, bytes, at
+	p.unload()
+	return p
 }
 
 // parcelsOf appends the parcels of bodies.
@@ -59,6 +78,18 @@ func parcelsOf(dst []*parcel, bodies []*wire.Body) []*parcel {
 		dst = append(dst, newParcel(b))
 	}
 	return dst
+}
+
+// onDisk reports whether the body is on disk.
+func (p *parcel) onDisk() bool { return p.disk != nil }
+
+// settled reports whether the fate of a parcel is known that was queued.
+func (p *parcel) settled() bool { return p.list == nil }
+
+// partOf makes p a part of a bundle, which stands for it in the queue.
+func (p *parcel) partOf(bundle *parcel) {
+	p.key, p.lane, p.of, p.disk = bundle.key, bundle.lane, bundle, bundle.disk
+	p.composite, p.born = bundle.composite, bundle.born
 }
 
 // size is the memory that the parcel takes until it is released, in bytes,

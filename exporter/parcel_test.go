@@ -23,7 +23,7 @@ func bodiesOf(items ...magma.MetricAndContext) []*wire.Body {
 }
 
 func TestSizeCountsWhatIsKept(t *testing.T) {
-	p := newParcel(bodiesOf(magma.MetricAndContext{Family: gaugeFamily("metric", 1), Context: gw})[0])
+	p := newParcel(bodyWith(1, "g"))
 	want := parcelOverhead + p.body.Memory()
 	assert.Equal(t, want, p.size())
 	p.release()

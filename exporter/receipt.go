@@ -1,24 +1,29 @@
 package exporter
 
 import (
-	"errors"
-	"fmt"
-
-	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // receipt is what a Push waits for: the fate of each of its parcels. The router's
 // mutex guards it until done is closed. A nil one is nobody's.
 type receipt struct {
-	left    int // parcels whose fate is not known
-	samples int // of those
-	refused *RejectedError
-	notSent int // samples
+	left    int           // parcels whose fate is not known
+	samples int           // of those
+	refused func(refusal) // is told with the mutex
+	notSent int           // samples
 	done    chan struct{}
 }
 
-func newReceipt(parcels []*parcel, refused *RejectedError) *receipt {
+// refusal is what a hub said of a parcel that it refused.
+type refusal struct {
+	gateway     string
+	samples     int
+	why         reason.Reason
+	hub, detail string
+}
+
+// newReceipt returns one that says what hubs refuse.
+func newReceipt(parcels []*parcel, refused func(refusal)) *receipt {
 	r := &receipt{left: len(parcels), refused: refused, done: make(chan struct{})}
 	for _, p := range parcels {
 		r.samples += p.samples
@@ -31,40 +36,27 @@ func newReceipt(parcels []*parcel, refused *RejectedError) *receipt {
 
 func (r *receipt) acknowledged(p *parcel) {
 	if r != nil {
-		r.oneLess(p)
+		r.oneLess(p.samples)
 	}
 }
 
-func (r *receipt) rejected(p *parcel, hub string, res push.Result) {
-	if r == nil {
-		return
+func (r *receipt) rejected(f refusal) {
+	if r != nil {
+		r.refused(f)
+		r.oneLess(f.samples)
 	}
-	r.refused = r.refused.add(RejectedSample{Gateway: p.key, Count: p.samples, Reason: reason.Refused(res.Status).String(), Hub: hub, Detail: res.Detail})
-	r.oneLess(p)
 }
 
 func (r *receipt) lost(p *parcel) {
 	if r != nil {
 		r.notSent += p.samples
-		r.oneLess(p)
+		r.oneLess(p.samples)
 	}
 }
 
-func (r *receipt) oneLess(p *parcel) {
-	r.samples -= p.samples
+func (r *receipt) oneLess(samples int) {
+	r.samples -= samples
 	if r.left--; r.left == 0 {
 		close(r.done)
 	}
-}
-
-// err is what Push returns when done is closed.
-func (r *receipt) err() error {
-	var errs []error
-	if r.refused != nil {
-		errs = append(errs, r.refused)
-	}
-	if r.notSent > 0 {
-		errs = append(errs, fmt.Errorf("%w: %d samples", ErrDropped, r.notSent))
-	}
-	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/wire"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // A parcel on disk is a record of two parts. All numbers in them are unsigned
@@ -20,40 +21,69 @@ import (
 //
 // The meta part is what a queue of parcels needs to know, and is read at a start.
 
+// record is where a parcel is on disk.
+type record struct {
+	ref    spool.Ref
+	bundle bool // it has several parcels: see bundle.go
+}
+
+// recordOf returns that of a parcel that is on disk.
+func recordOf(p *parcel) *record { return p.disk.(*record) }
+
+// isBundle reports whether a parcel stands for several on disk, and is none of these.
+func isBundle(p *parcel) bool { return p.onDisk() && p.of == nil && recordOf(p).bundle }
+
 // bundled says in a record's meta that it has several parcels.
 const bundled = 2
 
-// appendMeta writes what is needed of a parcel to queue it.
-func appendMeta(dst []byte, p *parcel) []byte {
-	dst = binary.AppendUvarint(dst, uint64(p.born.UnixMilli()))
-	dst = binary.AppendUvarint(dst, uint64(p.samples))
-	dst = binary.AppendUvarint(dst, uint64(p.bytes))
-	composite := byte(0)
-	if p.composite {
-		composite = 1
-	}
-	if p.bundle {
-		composite |= bundled
-	}
-	dst = append(dst, composite)
-	return append(dst, p.key...)
+// heading is what is needed of a parcel to queue it.
+type heading struct {
+	key               string
+	born              time.Time
+	samples, bytes    int
+	composite, bundle bool
 }
 
-func readMeta(meta []byte) (*parcel, error) {
+func headingOf(p *parcel) heading {
+	return heading{key: p.key, born: p.born, samples: p.samples, bytes: p.bytes, composite: p.composite}
+}
+
+// appendMeta writes a heading.
+func appendMeta(dst []byte, h heading) []byte {
+	dst = binary.AppendUvarint(dst, uint64(h.born.UnixMilli()))
+	dst = binary.AppendUvarint(dst, uint64(h.samples))
+	dst = binary.AppendUvarint(dst, uint64(h.bytes))
+	flags := byte(0)
+	if h.composite {
+		flags = 1
+	}
+	if h.bundle {
+		flags |= bundled
+	}
+	dst = append(dst, flags)
+	return append(dst, h.key...)
+}
+
+// readMeta reads a heading.
+func readMeta(meta []byte) (heading, error) {
 	r := reader{rest: meta}
-	p := &parcel{
+	h := heading{
 		born:    time.UnixMilli(int64(r.number())),
 		samples: int(r.number()),
 		bytes:   int(r.number()),
 	}
 	flags := r.bytes(1)[0]
-	p.composite, p.bundle = flags&1 != 0, flags&bundled != 0
-	p.key = string(r.rest)
-	p.unload()
-	if r.bad || p.samples <= 0 || p.bytes <= 0 {
-		return nil, errRecord
+	h.composite, h.bundle = flags&1 != 0, flags&bundled != 0
+	h.key = string(r.rest)
+	if r.bad || h.samples <= 0 || h.bytes <= 0 {
+		return heading{}, errRecord
 	}
-	return p, nil
+	return h, nil
+}
+
+// parcelAt returns the parcel of a record, which has nothing of its body yet.
+func parcelAt(ref spool.Ref, h heading) *parcel {
+	return newParcelOnDisk(h.key, h.born, h.samples, h.bytes, h.composite, &record{ref, h.bundle})
 }
 
 // appendBody writes the shape and the text of a parcel.

@@ -8,14 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // readParcel reads both parts of a record.
 func readParcel(meta, body []byte) (*parcel, error) {
-	p, err := readMeta(meta)
+	h, err := readMeta(meta)
 	if err != nil {
 		return nil, err
 	}
+	p := parcelAt(spool.Ref{}, h)
 	return p, readBody(body, p)
 }
 
@@ -39,7 +41,7 @@ func TestRecords(t *testing.T) {
 	} {
 		p := newParcel(bodiesOf(items...)[0])
 		p.born, p.bytes = time.UnixMilli(1_700_000_000_005), p.length()
-		meta, body := appendMeta(nil, p), appendBody(nil, p)
+		meta, body := appendMeta(nil, headingOf(p)), appendBody(nil, p)
 		got, err := readParcel(meta, body)
 		require.NoError(t, err)
 		sameParcel(t, p, got)
@@ -60,7 +62,7 @@ func FuzzRecord(f *testing.F) {
 	for _, items := range [][]magma.MetricAndContext{gatewayReport("g"), {{Family: gaugeFamily("g", 1), Context: gw}}} {
 		p := newParcel(bodiesOf(items...)[0])
 		p.bytes = p.length()
-		f.Add(appendMeta(nil, p), appendBody(nil, p))
+		f.Add(appendMeta(nil, headingOf(p)), appendBody(nil, p))
 	}
 	f.Add([]byte{}, []byte{})
 	f.Add([]byte{1, 2, 1, 0}, []byte{255, 255, 255, 255, 255, 255, 255, 255, 127})
@@ -69,8 +71,18 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := readParcel(appendMeta(nil, p), appendBody(nil, p))
+		again, err := readParcel(appendMeta(nil, headingOf(p)), appendBody(nil, p))
 		require.NoError(t, err)
 		sameParcel(t, p, again)
 	})
+}
+
+// A parcel that an earlier Run left on disk has its times.
+func TestOldestOfARestoredParcel(t *testing.T) {
+	p := newParcel(bodiesOf(gatewayReport("gw-1")...)[0])
+	p.bytes = p.length()
+	got, err := readParcel(appendMeta(nil, headingOf(p)), appendBody(nil, p))
+	require.NoError(t, err)
+	assert.Equal(t, p.oldest, got.oldest)
+	assert.Equal(t, int64(1000), got.oldest)
 }

@@ -10,11 +10,8 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/status"
+	"github.com/hubring/hubring/hashring"
 )
-
-// maxWalk bounds how much of a walk is shown: hashring sorts for more, and
-// nobody gets so far.
-const maxWalk = 12
 
 // report is the exporter as it is now. A gateway is looked up if there is one.
 func (e *Exporter) report(now time.Time, gateway *string) status.Report {
@@ -32,7 +29,7 @@ func (e *Exporter) report(now time.Time, gateway *string) status.Report {
 		Totals:  totalsOf(&at.account),
 		Ends:    endsStatusOf(&at.ends),
 		Config:  configStatusOf(&e.cfg),
-		Gateway: g,
+		Gateway: gatewayStatusOf(g),
 	}
 	if at.spoolError != nil {
 		s.Queue.SpoolError = at.spoolError.Error()
@@ -63,44 +60,29 @@ func (e *Exporter) stateName(closed bool) string {
 	return "new"
 }
 
-// look returns the router at one moment and, if one is asked for, a gateway at
-// the same.
-func (r *router) look(now time.Time, gateway *string) (snapshot, *status.Gateway) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if gateway == nil {
-		return r.snapshotLocked(now), nil
+// gatewayStatusOf is nil if no gateway was asked for.
+func gatewayStatusOf(g *gatewaySnapshot) *status.Gateway {
+	if g == nil {
+		return nil
 	}
-	return r.snapshotLocked(now), r.gatewayLocked(*gateway, now)
+	s := &status.Gateway{
+		ID: g.id, InUse: g.inUse, Owner: g.owner, Walk: []status.Step{}, At: g.at, Untold: []status.Untold{},
+		QueuedSamples: g.samples, UnderWay: g.busy, HeldUntil: g.heldUntil,
+	}
+	for _, step := range g.walk {
+		s.Walk = append(s.Walk, status.Step{Hub: step.hub, State: stateWord(step.state)})
+	}
+	for _, e := range g.untold {
+		s.Untold = append(s.Untold, status.Untold{Hub: e.hub, EndedAt: time.UnixMilli(e.at)})
+	}
+	return s
 }
 
-// gatewayLocked says where a gateway's samples go.
-func (r *router) gatewayLocked(id string, now time.Time) *status.Gateway {
-	g := &status.Gateway{ID: id, InUse: r.routeLocked(id).hub.Name, Walk: []status.Step{}, Untold: []status.Untold{}}
-	if l := r.lanes[id]; l != nil {
-		g.QueuedSamples, g.UnderWay, g.HeldUntil = l.samples, l.busy > 0, l.until
+func fingerprintText(ring *hashring.Ring) string {
+	if ring == nil {
+		return ""
 	}
-	if s := r.ends.stays[id]; s != nil {
-		if s.at != nil {
-			g.At = s.at.hub.Name
-		}
-		for _, e := range s.left {
-			if e.at != noTime {
-				g.Untold = append(g.Untold, status.Untold{Hub: e.to.hub.Name, EndedAt: time.UnixMilli(e.at)})
-			}
-		}
-	}
-	if r.ring == nil {
-		return g
-	}
-	g.Owner = r.ring.Owner(id).Name
-	for node := range r.ring.Walk(id) {
-		g.Walk = append(g.Walk, status.Step{Hub: node.Name, State: stateWord(r.stateLocked(r.byName[node.Name], now))})
-		if len(g.Walk) == maxWalk {
-			break
-		}
-	}
-	return g
+	return fmt.Sprintf("%016x", ring.Fingerprint())
 }
 
 func (e *Exporter) members() status.Members {

@@ -2,14 +2,11 @@ package exporter
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"time"
 
 	"github.com/hubring/hubring/hashring"
-	"github.com/hubring/hubring/internal/spool"
 )
 
 // Where a lane goes, and what a change of the ring or of the living hubs moves.
@@ -21,7 +18,7 @@ func (r *router) routeLocked(key string) *outbox {
 		return r.limbo
 	}
 	owner := r.byName[r.ring.Owner(key).Name]
-	if !owner.down || r.cfg.Failover == WaitForOwner {
+	if !owner.down || r.set.waitForOwner {
 		return owner
 	}
 	if next := r.ring.First(key, r.livesLocked); next >= 0 {
@@ -74,7 +71,7 @@ func (r *router) settleLocked(l *lane, m *moves) (moved bool) {
 	l.until, l.crowded = time.Time{}, false
 	l.enterLocked(to)
 	o.account.rerouted += uint64(l.samples)
-	m.add(to.hub.Name, l.key, l.samples)
+	m.add(to.hub.name, l.key, l.samples)
 	return true
 }
 
@@ -91,7 +88,7 @@ func (r *router) headLocked(o *outbox) *lane {
 			return nil
 		}
 		l := o.waiting[0]
-		if o.pace.on && len(o.young) > 0 && !errors.Is(r.diskError, spool.ErrFull) {
+		if o.pace.on && len(o.young) > 0 && !r.diskFull {
 			l = o.young[0]
 		}
 		if r.unchecked == 0 || !r.settleLocked(l, nil) {
@@ -133,26 +130,20 @@ func (r *router) fillLocked(gap, from int) {
 }
 
 // setHubs makes the ring be of these hubs, which are valid. It returns the
-// outboxes that are new: each needs its senders. Those of hubs that left end
-// when their requests under way are over.
-func (r *router) setHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, m *moves) {
-	joined, left := r.changeHubs(hubs, ring)
-	for _, o := range joined {
-		r.metrics.know(o.hub.Name)
-	}
-	for _, name := range left {
-		r.metrics.forget(name)
-	}
+// outboxes that are new: each needs its senders. Those of hubs that left, whose names
+// it returns, end when their requests under way are over.
+func (r *router) setHubs(hubs []queueHub, ring *hashring.Ring) (joined []*outbox, left []string, m *moves) {
+	joined, left = r.changeHubs(hubs, ring)
 	m = newMoves()
 	r.reroute(m)
 	for _, o := range joined {
 		o.signal() // what there was to catch up with is known
 	}
-	return joined, m
+	return joined, left, m
 }
 
-// changeHubs is setHubs before anything is moved. It returns also the names that are no more.
-func (r *router) changeHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, left []string) {
+// changeHubs is setHubs before anything is moved.
+func (r *router) changeHubs(hubs []queueHub, ring *hashring.Ring) (joined []*outbox, left []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.outboxes
@@ -160,35 +151,35 @@ func (r *router) changeHubs(hubs []Hub, ring *hashring.Ring) (joined []*outbox, 
 	known := r.byName
 	r.byName = make(map[string]*outbox, len(hubs))
 	for _, hub := range hubs {
-		o := known[hub.Name]
+		o := known[hub.name]
 		switch {
 		case o == nil:
-			o = newOutbox(hub, r.account.hub(hub.Name), &r.crowded)
+			o = newOutbox(hub, r.account.hub(hub.name), &r.crowded)
 			joined = append(joined, o)
-		case o.hub.URL != hub.URL: // another address: nothing of the old is true of it
+		case o.hub.url != hub.url: // another address: nothing of the old is true of it
 			fresh := newOutbox(hub, o.account, &r.crowded)
 			fresh.steady = o.steady
 			o = fresh
 			joined = append(joined, o)
 		}
-		o.weight = cmp.Or(hub.Weight, 1)
+		o.weight = cmp.Or(hub.weight, 1)
 		o.notices = r.noticesLocked(hub)
-		r.byName[hub.Name] = o
+		r.byName[hub.name] = o
 	}
 	for _, node := range ring.Nodes() {
 		r.outboxes = append(r.outboxes, r.byName[node.Name])
 	}
 	r.divideLocked()
 	for _, o := range before {
-		if r.byName[o.hub.Name] == o {
+		if r.byName[o.hub.name] == o {
 			continue
 		}
 		o.retired = true
 		o.share.ownLocked(0)
 		o.signal()
-		if r.byName[o.hub.Name] == nil {
-			left = append(left, o.hub.Name)
-			r.formerLocked(o.hub.Name, time.Now())
+		if r.byName[o.hub.name] == nil {
+			left = append(left, o.hub.name)
+			r.formerLocked(o.hub.name, time.Now())
 		}
 	}
 	for _, o := range joined {
@@ -206,18 +197,4 @@ func (r *router) current() []*outbox {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.outboxes)
-}
-
-// fingerprint returns the ring's, as text.
-func (r *router) fingerprint() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return fingerprintText(r.ring)
-}
-
-func fingerprintText(ring *hashring.Ring) string {
-	if ring == nil {
-		return ""
-	}
-	return fmt.Sprintf("%016x", ring.Fingerprint())
 }

@@ -1,17 +1,15 @@
 package exporter
 
 import (
+	"errors"
 	"iter"
 	"math"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/hubring/hubring/exporter/internal/encode"
-	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/hashring"
-	"github.com/hubring/hubring/internal/spool"
 )
 
 // router decides which outbox has a gateway's parcels. One mutex guards all there
@@ -32,8 +30,7 @@ import (
 //     mutex for long because there are many.
 //   - Every parcel is in one of the two backlogs, until its fate is known.
 type router struct {
-	cfg     *Config
-	metrics *metrics
+	set queueSettings
 
 	mu        sync.Mutex
 	ring      *hashring.Ring     // nil while no hub is known
@@ -56,32 +53,68 @@ type router struct {
 	flushTo   uint64        // what is older does not wait for fuller requests
 	flushes   []*flush      // who waits, by sequence number
 	spill     chan struct{} // capacity 1: the spooler has something to do
-	discards  []spool.Ref   // of dropped parcels
+	discards  []any         // where dropped parcels are on disk
 	gone      int           // samples whose records were taken away
-	diskError error         // what is wrong with SpoolDir, or nil
+	diskError error         // what is wrong with the disk, or nil
+	diskFull  bool          // that is it
 	closed    bool          // Submit refuses; senders flush
 	drained   func()        // called once when closed and nothing is left
 	ended     bool          // nothing is sent any more
 }
 
+// queueSettings are what a router goes by.
+type queueSettings struct {
+	maxBytes     int           // of memory
+	batchBytes   int           // of a request
+	batchWait    time.Duration // for others to share a request
+	waitForOwner bool          // samples of a hub that is down go to no other one
+	dropOldest   bool          // when memory is full; else what comes is refused
+	disk         bool          // somebody spills what is too much for memory
+	tellEnds     bool          // hubs are told which gateways left them
+	endsDelay    time.Duration
+	minBackoff   time.Duration
+	maxBackoff   time.Duration
+	catchUp      float64                  // how fast, as a multiple of the usual
+	random       func(n int64) int64      // from 0 to n-1
+	dropped      func(drop queuedDropped) // is told of what had been taken in, with the mutex; or nil
+}
+
+// queuedDropped is samples of a gateway that had been taken in.
+type queuedDropped struct {
+	why     reason.Reason
+	gateway string
+	samples int
+}
+
+// queueHub is a hub as the ring knows it.
+type queueHub struct {
+	name, url string
+	weight    float64 // 0 is 1
+}
+
+// The errors of submit and flush. They come wrapped.
+var (
+	errFull   = errors.New("queue is full")
+	errClosed = errors.New("exporter is closed")
+)
+
 // firstSeq is the first parcel's number. What an earlier Run left on disk is put
 // before it.
 const firstSeq = 1 << 62
 
-func newRouter(cfg *Config) *router {
+func newRouter(set queueSettings) *router {
 	r := &router{
-		cfg:     cfg,
+		set:     set,
 		byName:  map[string]*outbox{},
 		lanes:   map[string]*lane{},
 		nextSeq: firstSeq,
 		spill:   make(chan struct{}, 1),
 	}
 	r.crowded.common = &r.common
-	r.limbo = newOutbox(Hub{}, &hubAccount{}, &r.crowded)
+	r.limbo = newOutbox(queueHub{}, &hubAccount{}, &r.crowded)
 	r.divideLocked()
 	r.account.hubs = map[string]*hubAccount{}
 	r.ends.stays, r.ends.hubs = map[string]*stay{}, map[string]*notices{}
-	r.metrics = newMetrics(r)
 	return r
 }
 
@@ -99,10 +132,10 @@ func (r *router) refuse(why reason.Reason, samples int) {
 	r.account.dropped[why] += uint64(samples)
 }
 
-// submit queues all parcels or none, and counts what was dropped on the way to
-// them. It returns ErrClosed or ErrQueueFull, with the gateway or hub that has more than its
+// submit queues all parcels or none, and counts what was left out on the way to
+// them. It returns errClosed or errFull, with the gateway or hub that has more than its
 // share. The receipt, if there is one, is told what becomes of each.
-func (r *router) submit(parcels []*parcel, dropped *[reason.NumEncoding]encode.Dropped, ack *receipt, now time.Time) error {
+func (r *router) submit(parcels []*parcel, leftOut *[reason.NumEncoding]int, ack *receipt, now time.Time) error {
 	bytes, samples := 0, 0
 	for _, p := range parcels {
 		bytes += p.size()
@@ -110,12 +143,12 @@ func (r *router) submit(parcels []*parcel, dropped *[reason.NumEncoding]encode.D
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for why := range dropped {
-		r.account.dropped[why] += uint64(dropped[why].Samples)
+	for why, n := range leftOut {
+		r.account.dropped[why] += uint64(n)
 	}
 	if r.closed {
 		r.account.dropped[reason.Closed] += uint64(samples)
-		return ErrClosed
+		return errClosed
 	}
 	if why, err := r.admitLocked(parcels, bytes, samples); err != nil {
 		r.account.dropped[why] += uint64(samples)
@@ -178,7 +211,7 @@ func (r *router) settledLocked(p *parcel) {
 	if p.busy {
 		p.busy = false
 		r.busyBytes -= p.memory
-	} else if !p.spilled {
+	} else if !p.onDisk() {
 		p.lane.weighLocked(0, -p.memory)
 	}
 	p.list.removeLocked(p)
@@ -210,14 +243,22 @@ func (r *router) dropWaitingLocked(p *parcel, why reason.Reason) {
 	l := p.lane
 	l.leaveLocked()
 	l.removeLocked(p)
-	r.account.drop(p, why)
+	r.dropLocked(p, why)
 	p.ack.lost(p)
-	if p.spilled {
+	if p.onDisk() {
 		r.discardLocked(p)
 	}
 	r.settledLocked(p)
 	if l.busy == 0 {
 		r.placeLocked(l)
+	}
+}
+
+// dropLocked counts a parcel that was taken in and is dropped.
+func (r *router) dropLocked(p *parcel, why reason.Reason) {
+	r.account.dropped[why] += uint64(p.samples)
+	if r.set.dropped != nil {
+		r.set.dropped(queuedDropped{why, p.key, p.samples})
 	}
 }
 
@@ -259,11 +300,11 @@ func (r *router) delivered(o *outbox, part []*parcel) {
 }
 
 // rejected drops a parcel that the hub refused.
-func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
+func (r *router) rejected(o *outbox, p *parcel, why reason.Reason, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.drop(p, reason.Refused(res.Status))
-	p.ack.rejected(p, o.hub.Name, res)
+	r.dropLocked(p, why)
+	p.ack.rejected(refusal{gateway: p.key, samples: p.samples, why: why, hub: o.hub.name, detail: detail})
 	l := p.lane
 	if r.partLocked(p) {
 		return
@@ -282,7 +323,7 @@ func (r *router) rejected(o *outbox, p *parcel, res push.Result) {
 func (r *router) damaged(p *parcel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.account.drop(p, reason.SpoolDamaged)
+	r.dropLocked(p, reason.SpoolDamaged)
 	p.ack.lost(p)
 	l := p.lane
 	r.settledLocked(p)
@@ -312,7 +353,7 @@ func (r *router) heldSome(parcels []*parcel, wait time.Duration, now time.Time) 
 	r.postponedLocked(parcels, wait, now)
 	for _, p := range parcels {
 		l := p.lane
-		for l.busy == 0 && l.first != nil && l.sizeLocked() > r.cfg.MaxQueueBytes/heldShare {
+		for l.busy == 0 && l.first != nil && l.sizeLocked() > r.set.maxBytes/heldShare {
 			dropped += l.first.samples
 			r.dropWaitingLocked(l.first, reason.Rejected429)
 		}
@@ -359,7 +400,7 @@ func (r *router) unsentLocked(left []*parcel) {
 		r.vacateLocked(p)
 	}
 	for _, p := range left {
-		if p.spilled {
+		if p.onDisk() {
 			p.unload()
 		}
 		r.freeLocked(p.lane)
@@ -407,12 +448,19 @@ func (r *router) checkDrainedLocked() {
 	}
 }
 
-// giveUp drops what is left in memory, after the senders have ended. It returns
-// nil if that is nothing.
-func (r *router) giveUp() *UndeliveredError {
+// remains is what was not delivered in the end.
+type remains struct {
+	samples  int
+	gateways int // whose samples they are
+	bytes    int // of memory
+	kept     int // samples on disk, which are not lost
+}
+
+// giveUp drops what is left in memory, after the senders have ended.
+func (r *router) giveUp() remains {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	left := &UndeliveredError{Samples: r.inMemory.samples + r.gone, Bytes: r.inMemory.bytes}
+	left := remains{samples: r.inMemory.samples + r.gone, bytes: r.inMemory.bytes}
 	gateways := map[string]bool{}
 	for r.inMemory.first != nil {
 		p := r.inMemory.first
@@ -421,18 +469,15 @@ func (r *router) giveUp() *UndeliveredError {
 		}
 		r.dropWaitingLocked(p, reason.Undelivered)
 	}
-	left.Gateways = len(gateways)
-	left.Kept = r.onDisk.samples
+	left.gateways = len(gateways)
+	left.kept = r.onDisk.samples
 	for p := r.onDisk.first; p != nil; p = p.newer {
 		p.ack.lost(p)
 	}
 	for _, f := range r.flushes {
-		f.end(ErrClosed)
+		f.end(errClosed)
 	}
 	r.flushes, r.ended = nil, true
 	r.giveUpEndsLocked()
-	if left.Samples == 0 {
-		return nil
-	}
 	return left
 }

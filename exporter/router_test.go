@@ -1,41 +1,20 @@
 package exporter
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/hubring/hubring/exporter/internal/push"
-	"github.com/hubring/hubring/internal/bubble"
 )
 
 // later is when all that was just submitted has waited for others long enough.
 func later() time.Time { return time.Now().Add(time.Minute) }
 
-// A Push whose samples stay on disk when Run ends is told so.
-func TestPushOfWhatIsKeptEnds(t *testing.T) {
-	dir := t.TempDir()
-	virtual(t, func(t *testing.T) {
-		f := newFleet(1)
-		f["hub-0"].kill()
-		h := start(t, f, func(c *Config) { c.SpoolDir = dir })
-		pushed := make(chan error, 1)
-		go func() { pushed <- h.e.Push(context.Background(), reports(1, "a")) }()
-		bubble.Pass(time.Second)
-		require.NoError(t, h.stop(), "nothing is lost")
-		assert.ErrorIs(t, <-pushed, ErrDropped)
-	})
-}
-
 // A sender that takes what fits into a request wakes another one for the rest.
 func TestRestOfARequestWakesAnotherSender(t *testing.T) {
-	r, all := crowdedRouter(t, 1, 100, func(c *Config) { c.BatchBytes = 1000 })
+	r, all := crowdedRouter(t, 1, 100, func(s *queueSettings) { s.batchBytes = 1000 })
 	<-all[0].wake
 	task, batch, _ := r.next(all[0], later())
 	require.Equal(t, transmit, task)
@@ -52,7 +31,7 @@ func TestHoldEndsWhereTheHubDoes(t *testing.T) {
 	r.held(f.batch, time.Hour, later())
 	r.landed(first, f)
 	require.Len(t, first.held.laneHeap, len(f.batch))
-	r.failed(first, first.life, nil, push.Result{Outcome: push.TryNext}, later())
+	r.failed(first, first.life, nil, "", 0, later())
 	assert.Empty(t, first.held.laneHeap)
 	assert.Empty(t, second.held.laneHeap)
 	assert.Len(t, second.waiting, 10)
@@ -63,13 +42,12 @@ func TestHoldEndsWhereTheHubDoes(t *testing.T) {
 func TestUnsentSpilledParcelIsUnloaded(t *testing.T) {
 	r, all := crowdedRouter(t, 1, 1, nil)
 	p := r.inMemory.first
-	meta, body := appendMeta(nil, p), appendBody(nil, p)
 	spilling := r.takeToSpill(1 << 20)
-	r.spilled(spilling, spilling)
+	r.spilled(spilling, onDisk(spilling))
+	require.Nil(t, p.body)
 	_, f, _ := r.next(all[0], later())
 	require.Len(t, f.batch, 1)
-	require.NotEmpty(t, meta)
-	require.NoError(t, readBody(body, p))
+	p.body = bodyWith(1, p.key) // read again
 	used := r.memoryLocked()
 	r.cut(f.batch)
 	assert.Nil(t, p.body)
@@ -87,12 +65,12 @@ func TestUnfitParcelStaysInMemory(t *testing.T) {
 
 // When it is what is on disk that fills the memory, that makes room.
 func TestVictimsAreWhatFillsTheMemory(t *testing.T) {
-	r, _ := crowdedRouter(t, 1, 101, func(c *Config) { c.MaxQueueBytes, c.Overflow = 70_000, DropOldest })
+	r, _ := crowdedRouter(t, 1, 101, func(s *queueSettings) { s.maxBytes, s.dropOldest = 70_000, true })
 	all := r.takeToSpill(1 << 20)
 	written := all[1:] // the oldest stays
-	r.spilled(all, written)
+	r.spilled(all, onDisk(written))
 	assert.Same(t, r.inMemory.first, r.victimLocked(), "half of the memory is enough for the disk")
-	r.cfg.MaxQueueBytes = 50_000
+	r.set.maxBytes = 50_000
 	assert.Same(t, written[0], r.victimLocked())
 }
 
@@ -101,14 +79,15 @@ func TestVictimsAreWhatFillsTheMemory(t *testing.T) {
 func TestHubAtANewAddress(t *testing.T) {
 	r, all := crowdedRouter(t, 1, 10, nil)
 	old := all[0]
-	joined, _ := r.setHubs([]Hub{{Name: old.hub.Name, URL: "http://elsewhere", Weight: 1}}, r.ring)
+	joined, left, _ := r.setHubs([]queueHub{{name: old.hub.name, url: "http://elsewhere", weight: 1}}, r.ring)
+	assert.Empty(t, left)
 	require.Len(t, joined, 1)
 	assert.True(t, old.retired)
 	assert.Equal(t, old.steady, joined[0].steady)
 	assert.Positive(t, joined[0].steady.amount)
 	assert.Len(t, joined[0].waiting, 10)
 	assert.True(t, joined[0].pace.on, "what has piled up comes at a pace")
-	_, _, news := r.failed(old, old.life, nil, push.Result{Outcome: push.TryNext}, later())
+	_, _, news := r.failed(old, old.life, nil, "", 0, later())
 	assert.False(t, news)
 	assert.False(t, old.down)
 }
@@ -124,13 +103,4 @@ func TestFormerHubsAreSummedUpWhenAllIsOver(t *testing.T) {
 	assert.Len(t, a.hubs, 3)
 	assert.Equal(t, uint64(maxFormerHubs-1), a.hub(formerHubs).delivered)
 	assert.Equal(t, 1, a.hub("hub-0").flights)
-}
-
-// Kinds of log lines do not fill the memory.
-func TestLogKindsAreBounded(t *testing.T) {
-	l := newLogLimits(slog.New(slog.DiscardHandler))
-	for i := range maxKinds + 10 {
-		l.kind(strconv.Itoa(i))
-	}
-	assert.LessOrEqual(t, len(l.kinds), maxKinds)
 }

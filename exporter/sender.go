@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/push"
@@ -17,14 +18,19 @@ const settledAtOnce = 128
 
 // sender is a goroutine that empties an outbox, together with others.
 type sender struct {
-	router *router
+	means
 	outbox *outbox
+	hub    *hubKnown
 	pusher *push.Pusher
-	spool  *spooler
-	log    *slog.Logger
-	limits *logLimits
 	sorter sorter
 	bodies []*wire.Body // scratch
+}
+
+// hubKnown is what the senders of one outbox know of its hub.
+type hubKnown struct {
+	coding   push.Coding
+	down     atomic.Bool // the log says that it is
+	misnamed atomic.Bool // the log says that it calls itself by another name
 }
 
 // run works until the outbox is retired or, after router.close, all are drained,
@@ -39,7 +45,9 @@ func (s *sender) run(ctx context.Context) {
 			return
 		case transmit:
 			s.push(ctx, &f)
-			s.router.landed(s.outbox, f)
+			if s.router.landed(s.outbox, f) { // the request has made its series again
+				s.metrics.forget(s.outbox.hub.name)
+			}
 		case probe:
 			s.probe(ctx)
 		case sleep:
@@ -92,14 +100,14 @@ func (s *sender) push(ctx context.Context, f *flight) {
 			parts = append(parts, part)
 		case (res.Outcome == push.Refused || res.Outcome == push.Crowded) && half > 0:
 			parts = append(parts, part[half:], part[:half])
-		case res.Outcome == push.Refused && part[0].bundle:
+		case res.Outcome == push.Refused && isBundle(part[0]):
 			parts = append(parts, s.apart(part[0])...)
 		case res.Outcome == push.Refused:
 			s.reject(part[0], res)
 		case res.Outcome == push.Crowded:
-			held, wait = append(held, part[0]), max(wait, res.Wait, s.router.cfg.MinBackoff)
+			held, wait = append(held, part[0]), max(wait, res.Wait, s.minBackoff)
 			s.limits.other("crowded", slog.LevelWarn, "A hub takes no more of a gateway for now, its samples wait",
-				"hub", s.outbox.hub.Name, "gateway", part[0].key, "answer", res.Detail, "retry_in", wait)
+				"hub", s.outbox.hub.name, "gateway", part[0].key, "answer", res.Detail, "retry_in", wait)
 		case res.Outcome == push.Cut:
 			s.router.cut(s.rest(held, part, parts))
 			return
@@ -114,7 +122,7 @@ func (s *sender) push(ctx context.Context, f *flight) {
 	held = s.rest(held, nil, nil)
 	if dropped := s.router.held(held, wait, time.Now()); dropped > 0 {
 		s.limits.dropped(reason.Rejected429, "A gateway that a hub takes no more of fills its part of the queue, its oldest samples are dropped", dropped,
-			"hub", s.outbox.hub.Name, "gateway", held[0].key)
+			"hub", s.outbox.hub.name, "gateway", held[0].key)
 	}
 }
 
@@ -127,7 +135,7 @@ func (s *sender) request(ctx context.Context, part []*parcel) push.Result {
 	defer clear(s.bodies) // soon they are others'
 	begin := time.Now()
 	res := s.pusher.Push(ctx, s.bodies)
-	s.router.metrics.pushed(s.outbox.hub.Name, res.Outcome, time.Since(begin))
+	s.metrics.pushed(s.outbox.hub.name, res.Outcome, time.Since(begin))
 	return res
 }
 
@@ -185,7 +193,7 @@ func (s *sender) load(batch []*parcel) []*parcel {
 			unread = append(unread, p) // behind what it comes after
 			continue
 		}
-		if !p.spilled {
+		if !p.onDisk() {
 			whole = append(whole, p)
 			continue
 		}
@@ -216,23 +224,24 @@ func (s *sender) damaged(p *parcel, err error) {
 // reject drops a parcel that the hub refuses.
 func (s *sender) reject(p *parcel, res push.Result) {
 	key, samples := p.key, p.samples
-	s.router.rejected(s.outbox, p, res)
+	why := reason.Refused(res.Status)
+	s.router.rejected(s.outbox, p, why, res.Detail)
 	s.spool.done([]*parcel{p})
-	s.limits.dropped(reason.Refused(res.Status), "A hub refused samples, they are dropped", samples,
-		"hub", s.outbox.hub.Name, "gateway", key, "answer", res.Detail)
+	s.limits.dropped(why, "A hub refused samples, they are dropped", samples,
+		"hub", s.outbox.hub.name, "gateway", key, "answer", res.Detail)
 }
 
 // fail gives back what is left of a batch, since the hub is at fault.
 func (s *sender) fail(life int, left []*parcel, res push.Result) {
-	wait, moved, news := s.router.failed(s.outbox, life, left, res, time.Now())
+	wait, moved, news := s.router.failed(s.outbox, life, left, res.Detail, res.Wait, time.Now())
 	if !news {
 		return
 	}
 	msg := "Hub is down, its samples move on"
-	if len(moved.to) == 0 {
+	if moved.none() {
 		msg = "Hub is down, its samples wait"
 	}
-	s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, msg, "reason", res.Detail,
+	s.hub.down.Store(s.limits.down(s.outbox.hub.name, msg, "reason", res.Detail,
 		"probe_in", wait.Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who()))
 }
 
@@ -244,16 +253,16 @@ func (s *sender) checkName(res push.Result) {
 	before := o.calls.Load()
 	switch {
 	case !res.Known || res.Name == "":
-	case res.Name == o.hub.Name:
+	case res.Name == o.hub.name:
 		if before != nil {
 			o.calls.Store(nil)
 		}
 	case before == nil || *before != res.Name:
 		name := res.Name
 		o.calls.Store(&name)
-		if !o.misnamed.Swap(true) { // once: of a Service before several hubs each answer is another one's
-			s.log.Warn("A hub calls itself by another name than ours for it: is its address right? Samples are sent to it all the same",
-				"hub", o.hub.Name, "calls_itself", res.Name)
+		if !s.hub.misnamed.Swap(true) { // once: of a Service before several hubs each answer is another one's
+			s.limits.log.Warn("A hub calls itself by another name than ours for it: is its address right? Samples are sent to it all the same",
+				"hub", o.hub.name, "calls_itself", res.Name)
 		}
 	}
 }
@@ -267,14 +276,14 @@ func (s *sender) probe(ctx context.Context) {
 		s.router.probeCut(s.outbox)
 	case push.Delivered:
 		since, moved := s.router.alive(s.outbox, time.Now())
-		if s.outbox.told.Swap(false) && moved != nil { // the log's last word must not be that it is down
-			s.log.Info("Hub is up, its gateways come home", "hub", s.outbox.hub.Name,
+		if s.hub.down.Swap(false) && moved != nil { // the log's last word must not be that it is down
+			s.limits.log.Info("Hub is up, its gateways come home", "hub", s.outbox.hub.name,
 				"down_for", time.Since(since).Round(time.Millisecond), "samples_moved", moved, "gateways", moved.who())
 		}
 	default:
-		wait := s.router.stillDown(s.outbox, res, time.Now())
-		if !s.outbox.told.Load() {
-			s.outbox.told.Store(s.limits.down(s.outbox.hub.Name, "Hub is still down", "reason", res.Detail, "probe_in", wait.Round(time.Millisecond)))
+		wait := s.router.stillDown(s.outbox, res.Detail, res.Wait, time.Now())
+		if !s.hub.down.Load() {
+			s.hub.down.Store(s.limits.down(s.outbox.hub.name, "Hub is still down", "reason", res.Detail, "probe_in", wait.Round(time.Millisecond)))
 		}
 	}
 }

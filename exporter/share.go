@@ -65,7 +65,7 @@ func (s *share) ownLocked(bytes int) {
 
 // divideLocked gives each hub its part of what is kept.
 func (r *router) divideLocked() {
-	kept := r.cfg.MaxQueueBytes / lastPart
+	kept := r.set.maxBytes / lastPart
 	for _, o := range r.outboxes {
 		o.share.ownLocked(kept / len(r.outboxes))
 	}
@@ -155,7 +155,7 @@ func (s *share) largestLocked() *lane {
 func (r *router) occupyLocked(p *parcel) {
 	p.busy = true
 	r.busyBytes += p.memory
-	if !p.spilled {
+	if !p.onDisk() {
 		p.lane.weighLocked(0, -p.memory)
 	}
 }
@@ -164,7 +164,7 @@ func (r *router) occupyLocked(p *parcel) {
 func (r *router) vacateLocked(p *parcel) {
 	p.busy = false
 	r.busyBytes -= p.memory
-	if !p.spilled {
+	if !p.onDisk() {
 		p.lane.weighLocked(0, p.memory)
 	}
 }
@@ -172,12 +172,12 @@ func (r *router) vacateLocked(p *parcel) {
 // admitLocked sees to it that parcels of so many bytes and samples may be queued. If not it
 // says why.
 func (r *router) admitLocked(parcels []*parcel, bytes, samples int) (why reason.Reason, err error) {
-	limit := r.cfg.MaxQueueBytes
+	limit := r.set.maxBytes
 	if bytes <= limit-limit/lastPart-r.memoryLocked() {
 		return reason.Taken, nil
 	}
 	text := ""
-	if r.cfg.Overflow == RefuseNew {
+	if !r.set.dropOldest {
 		why, text = r.overShareLocked(parcels)
 		if why == reason.Taken && bytes > limit-r.memoryLocked() { // others have moved to where they are too many
 			why, text = r.fullLocked()
@@ -188,15 +188,15 @@ func (r *router) admitLocked(parcels []*parcel, bytes, samples int) (why reason.
 	if why == reason.Taken {
 		return reason.Taken, nil
 	}
-	if r.cfg.SpoolDir != "" { // the next one may find some
+	if r.set.disk { // the next one may find some
 		r.askToSpill()
 	}
-	return why, fmt.Errorf("%w: %d samples of %d bytes are not taken in: %s", ErrQueueFull, samples, bytes, text)
+	return why, fmt.Errorf("%w: %d samples of %d bytes are not taken in: %s", errFull, samples, bytes, text)
 }
 
 // overShareLocked looks for a parcel that is of somebody who has more than his share.
 func (r *router) overShareLocked(parcels []*parcel) (why reason.Reason, text string) {
-	left := r.cfg.MaxQueueBytes - r.cfg.MaxQueueBytes/lastPart - r.common
+	left := r.set.maxBytes - r.set.maxBytes/lastPart - r.common
 	for _, p := range parcels {
 		if why, text = r.judgeLocked(p, &left); why != reason.Taken {
 			break
@@ -218,7 +218,7 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason.Reason, text stri
 	} else {
 		s.newcomers++
 	}
-	limit, had := r.cfg.MaxQueueBytes, s.memory+s.arriving
+	limit, had := r.set.maxBytes, s.memory+s.arriving
 	room := max(s.own, had) + max(0, *left)
 	s.arriving += p.memory
 	*left -= s.beyondLocked(s.memory+s.arriving) - s.beyondLocked(had)
@@ -233,7 +233,7 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason.Reason, text stri
 		largest := slices.MaxFunc(r.outboxes, func(a, b *outbox) int { return cmp.Compare(a.share.memory, b.share.memory) })
 		return reason.HubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others; most of it waits for hub %s, %d bytes: "+
 			"submit again later, raise the limit, or see hubring_exporter_hub_queue_samples",
-			quoted(r.targetLocked(p.key).hub.Name), s.memory, limit, quoted(largest.hub.Name), largest.share.memory)
+			quoted(r.targetLocked(p.key).hub.name), s.memory, limit, quoted(largest.hub.name), largest.share.memory)
 	}
 	most := room - room/lastPart
 	if has > 0 { // who has nothing floods nothing, however many others there are
@@ -248,7 +248,7 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason.Reason, text stri
 
 func (r *router) fullLocked() (why reason.Reason, text string) {
 	return reason.QueueFull, fmt.Sprintf("%d of MaxQueueBytes %d are in use: "+
-		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing", r.memoryLocked(), r.cfg.MaxQueueBytes)
+		"submit again later, raise the limit, or see hubring_exporter_hub_up for hubs that take nothing", r.memoryLocked(), r.set.maxBytes)
 }
 
 // shareLocked returns the share in which a gateway's samples count.
@@ -270,7 +270,7 @@ func (r *router) targetLocked(key string) *outbox {
 
 // makeRoomLocked drops until so many bytes are free, or nothing if they would not be.
 func (r *router) makeRoomLocked(bytes int) bool {
-	limit := r.cfg.MaxQueueBytes
+	limit := r.set.maxBytes
 	if bytes > limit-r.busyBytes {
 		return false
 	}
@@ -284,7 +284,7 @@ func (r *router) makeRoomLocked(bytes int) bool {
 // gateway that has most of the hub that has most. If it is those on disk that fill the
 // memory, each with a little, it is the oldest of them. There has to be one.
 func (r *router) victimLocked() *parcel {
-	if r.onDisk.bytes > r.cfg.MaxQueueBytes/2 {
+	if r.onDisk.bytes > r.set.maxBytes/2 {
 		if p := r.onDisk.idleLocked(); p != nil {
 			return p
 		}

@@ -2,15 +2,13 @@ package exporter
 
 import (
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // check checks all that must hold at any time.
 func (s *schedule) check() {
-	for _, fault := range checkRouter(s.e.router) {
+	for _, fault := range s.e.router.faults() {
 		s.ledger.breaks("router: %s", fault)
 	}
 	now := s.now()
@@ -176,112 +174,4 @@ func (s *schedule) carryOver(now snapshot) {
 	for name, h := range now.account.hubs {
 		e.account.hub(name).delivered += h.delivered
 	}
-}
-
-// checkRouter checks what router.go says holds whenever its mutex is free.
-func checkRouter(r *router) (faults []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	waiting := map[*lane]*outbox{}
-	for _, o := range append(slices.Clone(r.outboxes), r.limbo) {
-		bytes, samples := 0, 0
-		for i, l := range o.young {
-			if up := (i - 1) / 2; l.young != i || l.at != o || l.place < 0 || i > 0 && l.first.seq > o.young[up].first.seq {
-				fault("lane %q is not the youngest of those below it, at %d", l.key, i)
-			}
-		}
-		for i, l := range append(slices.Clone(o.waiting), o.held.laneHeap...) {
-			if waiting[l] != nil {
-				fault("lane %q waits twice", l.key)
-			}
-			waiting[l] = o
-			bytes, samples = bytes+l.bytes, samples+l.samples
-			if l.place != i && l.place != i-len(o.waiting) {
-				fault("lane %q has place %d", l.key, l.place)
-			}
-			if up := (i - 1) / 2; i > 0 && i < len(o.waiting) && l.first.seq < o.waiting[up].first.seq {
-				fault("the heap of %s is no heap", o.hub.Name)
-			}
-		}
-		if bytes != o.bytes || samples != o.samples {
-			fault("%s has %d bytes and %d samples, and says %d and %d", o.hub.Name, bytes, samples, o.bytes, o.samples)
-		}
-		if o.flights < 0 || o.retired {
-			fault("%s has %d flights, retired: %v", o.hub.Name, o.flights, o.retired)
-		}
-	}
-	inLanes, busy := 0, 0
-	if len(r.all) != len(r.lanes) || r.unchecked > 0 {
-		fault("%d lanes of %d are listed, %d are not looked at", len(r.all), len(r.lanes), r.unchecked)
-	}
-	for key, l := range r.lanes {
-		if r.all[l.index] != l {
-			fault("lane %q is not in its place", key)
-		}
-		o := waiting[l]
-		bytes, samples, last := 0, 0, uint64(0)
-		for p := l.first; p != nil; p = p.next {
-			bytes, samples = bytes+p.bytes, samples+p.samples
-			inLanes++
-			if p.seq <= last || p.lane != l || p.list == nil || p.next == nil && l.last != p {
-				fault("lane %q is out of order", key)
-			}
-			last = p.seq
-		}
-		busy += l.busy
-		switch {
-		case bytes != l.bytes || samples != l.samples:
-			fault("lane %q has %d bytes and %d samples, and says %d and %d", key, bytes, samples, l.bytes, l.samples)
-		case l.busy < 0 || l.key != key || l.at != o || l.first == nil && l.busy == 0:
-			fault("lane %q: busy %d, waits in the wrong place", key, l.busy)
-		case l.busy > 0 && o != nil:
-			fault("lane %q is busy and waits", key)
-		case l.busy == 0 && o != belongs(r, key):
-			fault("lane %q does not wait where it belongs", key)
-		}
-	}
-	queued := 0
-	for _, b := range []*backlog{&r.inMemory, &r.onDisk} {
-		parcels, samples, bytes, last := 0, 0, 0, uint64(0)
-		for p := b.first; p != nil; p = p.newer {
-			parcels, samples, bytes = parcels+1, samples+p.samples, bytes+p.memory
-			if p.seq <= last || p.list != b || r.lanes[p.key] != p.lane || p.newer == nil && b.last != p {
-				fault("a backlog is out of order at a parcel of %q", p.key)
-			}
-			if here := p.body != nil; here != (b == &r.inMemory) && !p.busy {
-				fault("a parcel of %q has its body: %v, and is on disk: %v", p.key, here, p.spilled)
-			}
-			last = p.seq
-		}
-		if parcels != b.parcels || samples != b.samples || bytes != b.bytes {
-			fault("a backlog says %d parcels, %d samples and %d bytes and has %d, %d and %d", b.parcels, b.samples, b.bytes, parcels, samples, bytes)
-		}
-		queued += parcels
-	}
-	if len(waiting) > len(r.lanes) {
-		fault("%d lanes wait, of %d", len(waiting), len(r.lanes))
-	}
-	checkRouterEnds(r, fault)
-	checkShares(r, fault)
-	if inLanes > queued || queued > inLanes+busy {
-		fault("%d parcels are queued, %d wait and %d are busy", queued, inLanes, busy)
-	}
-	return faults
-}
-
-// belongs returns where a gateway's lane has to wait.
-func belongs(r *router, key string) *outbox {
-	if r.ring == nil {
-		return r.limbo
-	}
-	owner := r.byName[r.ring.Owner(key).Name]
-	if r.cfg.Failover == NextHub {
-		for node := range r.ring.Walk(key) {
-			if o := r.byName[node.Name]; !o.down {
-				return o
-			}
-		}
-	}
-	return owner
 }

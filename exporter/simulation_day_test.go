@@ -107,7 +107,7 @@ func outageOfADay(t *testing.T, policy OverflowPolicy, dir string, spoolBytes in
 		}
 	}
 	now := e.router.snapshot(time.Now())
-	require.Empty(t, checkRouter(e.router))
+	require.Empty(t, e.router.faults())
 	assert.Equal(t, dir != "", now.spoolSamples > 0)
 	if dir == "" {
 		assert.Greater(t, now.memoryBytes, cfg.MaxQueueBytes*8/10)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/reason"
-	"github.com/hubring/hubring/internal/spool"
 )
 
 // What the router does for the spooler.
@@ -13,7 +12,7 @@ import (
 // checkSpillLocked asks for room when three quarters of the memory are in use, so
 // that Submit seldom finds it full.
 func (r *router) checkSpillLocked() {
-	if r.cfg.SpoolDir != "" && r.memoryLocked() > r.cfg.MaxQueueBytes/4*3 {
+	if r.set.disk && r.memoryLocked() > r.set.maxBytes/4*3 {
 		r.askToSpill()
 	}
 }
@@ -29,7 +28,7 @@ func (r *router) askToSpill() {
 func (r *router) wantsSpill() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.closed && r.memoryLocked() > r.cfg.MaxQueueBytes/2
+	return !r.closed && r.memoryLocked() > r.set.maxBytes/2
 }
 
 // takeToSpill makes the oldest parcels in memory busy, up to so many bytes, and
@@ -64,9 +63,15 @@ func (r *router) takeSomeToSpill(limit int) (parcels []*parcel) {
 	return parcels
 }
 
+// stored is a parcel that was written to disk, and where, in the words of who wrote it.
+type stored struct {
+	parcel *parcel
+	at     any
+}
+
 // spilled frees the memory of those of the parcels that are on disk now, and lets
 // go of all.
-func (r *router) spilled(parcels, written []*parcel) {
+func (r *router) spilled(parcels []*parcel, written []stored) {
 	for some := range backwards(parcels) {
 		written = r.spilledSome(some, written)
 	}
@@ -74,7 +79,7 @@ func (r *router) spilled(parcels, written []*parcel) {
 
 // spilledSome does so for some, of which the latest that was written is the last of
 // written. It returns the rest of these.
-func (r *router) spilledSome(parcels, written []*parcel) []*parcel {
+func (r *router) spilledSome(parcels []*parcel, written []stored) []stored {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	after := r.onDisk.last
@@ -82,9 +87,9 @@ func (r *router) spilledSome(parcels, written []*parcel) []*parcel {
 		switch last := len(written) - 1; {
 		case p.within != nil:
 			r.absorbLocked(p)
-		case last >= 0 && written[last] == p:
+		case last >= 0 && written[last].parcel == p:
+			after = r.toDiskLocked(p, written[last].at, after)
 			written = written[:last]
-			after = r.toDiskLocked(p, after)
 		}
 	}
 	for _, p := range parcels {
@@ -98,11 +103,11 @@ func (r *router) spilledSome(parcels, written []*parcel) []*parcel {
 
 // toDiskLocked notes that a busy parcel is on disk now. It returns the one that is older
 // than it there: no place is looked for from the end each time.
-func (r *router) toDiskLocked(p, after *parcel) *parcel {
+func (r *router) toDiskLocked(p *parcel, at any, after *parcel) *parcel {
 	r.vacateLocked(p)
 	p.lane.weighLocked(0, -p.memory)
 	r.inMemory.removeLocked(p)
-	p.lane.spilledLocked(p)
+	p.lane.spilledLocked(p, at)
 	p.unload()
 	r.onDisk.addFromLocked(p, after)
 	r.occupyLocked(p)
@@ -113,7 +118,7 @@ func (r *router) toDiskLocked(p, after *parcel) *parcel {
 // dropOnDisk drops the oldest parcel on disk that is not being sent, if that is
 // the policy and there is one. Its lane may be busy: the spooler itself holds many.
 func (r *router) dropOnDisk() bool {
-	if r.cfg.Overflow != DropOldest {
+	if !r.set.dropOldest {
 		return false
 	}
 	r.mu.Lock()
@@ -126,46 +131,46 @@ func (r *router) dropOnDisk() bool {
 	return true
 }
 
-// noteDisk notes whether the disk can be used.
-func (r *router) noteDisk(err error) {
+// noteDisk notes what is wrong with the disk, or nil, and whether that is that it is full.
+func (r *router) noteDisk(err error, full bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.diskError = err
+	r.diskError, r.diskFull = err, full
 }
 
 // discardLocked remembers the record of a parcel that was dropped.
 func (r *router) discardLocked(p *parcel) {
-	r.discards = append(r.discards, p.ref)
+	r.discards = append(r.discards, p.disk)
 	r.askToSpill()
 }
 
 // takeDiscards returns the records that are to be marked.
-func (r *router) takeDiscards() []spool.Ref {
+func (r *router) takeDiscards() []any {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	refs := r.discards
+	all := r.discards
 	r.discards = nil
-	return refs
+	return all
 }
 
-// refsOnDisk returns the records of all parcels on disk.
-func (r *router) refsOnDisk() (refs []spool.Ref) {
+// recordsOnDisk returns those of all parcels on disk.
+func (r *router) recordsOnDisk() (all []any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for p := r.onDisk.first; p != nil; p = p.newer {
-		refs = append(refs, p.ref)
+		all = append(all, p.disk)
 	}
-	return refs
+	return all
 }
 
 // dropGone drops the parcels with these records, once nobody sends any more, and returns
 // their samples.
-func (r *router) dropGone(gone map[spool.Ref]bool) (samples int) {
+func (r *router) dropGone(gone map[any]bool) (samples int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for p := r.onDisk.first; p != nil; {
 		next := p.newer
-		if gone[p.ref] {
+		if gone[p.disk] {
 			samples += p.samples
 			r.dropWaitingLocked(p, reason.SpoolDamaged)
 		}

@@ -118,3 +118,18 @@ func TestRestoredSamplesArePacedWhenHubsAreAskedFor(t *testing.T) {
 		})
 	}
 }
+
+// A Push whose samples stay on disk when Run ends is told so.
+func TestPushOfWhatIsKeptEnds(t *testing.T) {
+	dir := t.TempDir()
+	virtual(t, func(t *testing.T) {
+		f := newFleet(1)
+		f["hub-0"].kill()
+		h := start(t, f, func(c *Config) { c.SpoolDir = dir })
+		pushed := make(chan error, 1)
+		go func() { pushed <- h.e.Push(context.Background(), reports(1, "a")) }()
+		bubble.Pass(time.Second)
+		require.NoError(t, h.stop(), "nothing is lost")
+		assert.ErrorIs(t, <-pushed, ErrDropped)
+	})
+}

@@ -50,40 +50,36 @@ func openDisk(cfg spool.Config) (disk, error) {
 // On disk a parcel is a record of the spool. Its meta data are what the router
 // needs to know; the body is the shape and the text.
 type spooler struct {
-	cfg    *Config
-	router *router
-	limits *logLimits
-	store  disk // nil until it can be used; set before any parcel is on it
+	router  *router
+	dial    func() (disk, error) // opens the disk
+	metrics *sendMetrics
+	limits  *logLimits
+	store   disk // nil until it can be used; set before any parcel is on it
 
 	meta, body []byte // scratch
 }
 
-// newSpooler returns the one for Config.SpoolDir, or nil. It queues what an earlier Run left there, if
-// it can.
-func newSpooler(cfg *Config, r *router, limits *logLimits) *spooler {
-	if cfg.SpoolDir == "" {
-		return nil
-	}
-	s := &spooler{cfg: cfg, router: r, limits: limits}
+// newSpooler returns the one for a disk. It queues what an earlier Run left there, if it can.
+func newSpooler(r *router, open func() (disk, error), m *sendMetrics, limits *logLimits) *spooler {
+	s := &spooler{router: r, dial: open, metrics: m, limits: limits}
 	s.tell(s.open())
 	return s
 }
 
-// open opens Config.SpoolDir and queues what an earlier Run left there.
+// open opens the disk and queues what an earlier Run left there.
 func (s *spooler) open() error {
-	store, err := s.cfg.openDisk(spool.Config{Dir: s.cfg.SpoolDir, MaxBytes: s.cfg.SpoolBytes})
+	store, err := s.dial()
 	if err != nil {
 		return fmt.Errorf("open SpoolDir: %w", err)
 	}
 	var parcels []*parcel
 	err = store.Recover(func(ref spool.Ref, meta []byte) error {
-		p, err := readMeta(meta)
+		head, err := readMeta(meta)
 		if err != nil {
 			s.limits.other("spool", slog.LevelWarn, "A record of SpoolDir makes no sense, it is left out", "error", err)
 			return store.Done(ref)
 		}
-		p.spilled, p.ref = true, ref
-		parcels = append(parcels, p)
+		parcels = append(parcels, parcelAt(ref, head))
 		return nil
 	})
 	if err != nil {
@@ -91,7 +87,7 @@ func (s *spooler) open() error {
 	}
 	if damage := store.Damage(); damage != nil {
 		records, bytes := store.Lost()
-		s.router.metrics.spoolFailures.Inc() // of how many samples nobody can tell
+		s.metrics.spoolFailures.Inc() // of how many samples nobody can tell
 		s.limits.other("spool", slog.LevelWarn, "A part of SpoolDir is damaged and lost", "records", records, "bytes", bytes, "error", damage)
 	}
 	s.store = store
@@ -103,9 +99,9 @@ func (s *spooler) open() error {
 
 // tell notes how the disk is.
 func (s *spooler) tell(err error) {
-	s.router.noteDisk(err)
+	s.router.noteDisk(err, errors.Is(err, spool.ErrFull))
 	if err != nil {
-		s.router.metrics.spoolFailures.Inc()
+		s.metrics.spoolFailures.Inc()
 		s.limits.other("spool", slog.LevelWarn, "SpoolDir cannot be used, samples stay in memory", "error", err)
 	}
 }
@@ -170,9 +166,10 @@ func (s *spooler) relieve(ctx context.Context) error {
 // all if it is not certain that they are there.
 func (s *spooler) spill(parcels []*parcel) error {
 	var err error
-	var written []*parcel // the first of each record
+	var written []stored // the first of each record
 	for _, bundle := range bundles(parcels) {
-		err = s.write(bundle)
+		var at *record
+		at, err = s.write(bundle)
 		if errors.Is(err, spool.ErrTooLarge) { // it stays in memory
 			bundle[0].unfit, err = true, nil
 			continue
@@ -180,13 +177,12 @@ func (s *spooler) spill(parcels []*parcel) error {
 		if err != nil {
 			break
 		}
-		written = append(written, bundle[0])
+		written = append(written, stored{bundle[0], at})
 	}
 	if len(written) > 0 {
 		if failed := s.store.Sync(); failed != nil {
-			for _, p := range written {
-				s.mark(p.ref)
-				p.bundle = false
+			for _, w := range written {
+				s.mark(w.at.(*record).ref)
 			}
 			for _, p := range parcels {
 				p.within = nil
@@ -213,8 +209,8 @@ func (s *spooler) append(meta, body []byte) (spool.Ref, error) {
 
 // discard marks the records that the router dropped.
 func (s *spooler) discard() {
-	for _, ref := range s.router.takeDiscards() {
-		s.mark(ref)
+	for _, at := range s.router.takeDiscards() {
+		s.mark(at.(*record).ref)
 	}
 }
 
@@ -227,8 +223,8 @@ func (s *spooler) done(parcels []*parcel) {
 		if p.of != nil {
 			p = p.of
 		}
-		if p.spilled && p.list == nil { // or only a part of it is settled
-			s.mark(p.ref)
+		if p.onDisk() && p.settled() { // or only a part of it is
+			s.mark(recordOf(p).ref)
 		}
 	}
 }
@@ -242,14 +238,14 @@ func (s *spooler) mark(ref spool.Ref) {
 // load reads a parcel's body and shape. It reports with the error whether trying
 // again may help.
 func (s *spooler) load(p *parcel) (again bool, err error) {
-	record, err := s.store.Body(p.ref, nil)
+	text, err := s.store.Body(recordOf(p).ref, nil)
 	if err != nil {
 		return !errors.Is(err, spool.ErrCorrupt) && !errors.Is(err, spool.ErrDone) && !errors.Is(err, fs.ErrNotExist), err
 	}
-	if !p.bundle {
-		return false, readBody(record, p)
+	if !isBundle(p) {
+		return false, readBody(text, p)
 	}
-	bundle, err := readBundle(record)
+	bundle, err := readBundle(text)
 	if err == nil {
 		joinBundle(p, bundle[min(p.from, len(bundle)-1):])
 	}
@@ -275,10 +271,10 @@ func (s *spooler) close() {
 
 // dropGone drops what is lost since somebody has taken files away: the next Run would not find it.
 func (s *spooler) dropGone() {
-	gone := map[spool.Ref]bool{}
-	for _, ref := range s.router.refsOnDisk() {
-		if s.store.Gone(ref) {
-			gone[ref] = true
+	gone := map[any]bool{}
+	for _, at := range s.router.recordsOnDisk() {
+		if s.store.Gone(at.(*record).ref) {
+			gone[at] = true
 		}
 	}
 	if len(gone) > 0 {

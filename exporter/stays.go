@@ -56,7 +56,7 @@ func (r *router) makeRoomForStayLocked(size int) bool {
 
 // arrivedLocked notes that a hub acknowledged a parcel.
 func (r *router) arrivedLocked(o *outbox, p *parcel) {
-	if r.cfg.NoEnds {
+	if !r.set.tellEnds {
 		return
 	}
 	here := o.notices
@@ -65,14 +65,14 @@ func (r *router) arrivedLocked(o *outbox, p *parcel) {
 		return
 	}
 	if s.at != here {
-		if s.at != nil && s.at.hub.Name != here.hub.Name {
+		if s.at != nil && s.at.hub.name != here.hub.name {
 			r.openEndLocked(s, s.at)
 		}
 		s.at = here
 	}
 	for _, e := range slices.Clone(s.left) {
 		switch {
-		case e.to.hub.Name == here.hub.Name:
+		case e.to.hub.name == here.hub.name:
 			r.finishEndLocked(e, endOvertaken)
 		case e.state == endOpen:
 			e.at = min(e.at, p.oldest)
@@ -85,7 +85,7 @@ func (r *router) arrivedLocked(o *outbox, p *parcel) {
 
 // doubted notes that a hub may have taken parcels in, though it did not say so.
 func (r *router) doubted(o *outbox, part []*parcel) {
-	if r.cfg.NoEnds {
+	if !r.set.tellEnds {
 		return
 	}
 	r.mu.Lock()

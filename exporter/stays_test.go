@@ -18,19 +18,19 @@ func TestEndsAreBounded(t *testing.T) {
 	key := func(i int) string { return fmt.Sprintf("gateway-%092d", i) }
 	const most = maxStayBytes / (100 + stayOverhead)
 	for i := range 2 * most {
-		r.arrivedLocked(from, &parcel{key: key(i), oldest: 5})
+		r.arrivedLocked(from, parcelFrom(key(i), 5))
 	}
 	assert.Len(t, r.ends.stays, most)
 	for id := range r.ends.stays {
-		r.arrivedLocked(to, &parcel{key: id, oldest: 6})
+		r.arrivedLocked(to, parcelFrom(id, 6))
 	}
 	assert.Equal(t, most, r.ends.waiting)
-	r.arrivedLocked(from, &parcel{key: key(3 * most), oldest: 7})
+	r.arrivedLocked(from, parcelFrom(key(3*most), 7))
 	assert.Nil(t, r.ends.stays[key(3*most)], "those with an end are not forgotten")
 
 	for id := range r.ends.stays {
 		for i := range 3 {
-			r.openEndLocked(r.ends.stays[id], &notices{hub: Hub{Name: strconv.Itoa(i)}})
+			r.openEndLocked(r.ends.stays[id], &notices{hub: queueHub{name: strconv.Itoa(i)}})
 		}
 	}
 	assert.Equal(t, maxEnds, r.ends.known)

@@ -1,0 +1,19 @@
+package exporter
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// Who stands in for others has a part by the weights that hold now.
+func TestStandInFollowsTheWeights(t *testing.T) {
+	r, all := crowdedRouter(t, 3, 0, nil)
+	hubs, ring := hubsNamed(t, 3)
+	hubs[0].weight = 3
+	r.setHubs(hubs, ring)
+	assert.Zero(t, r.standInLocked(all[0]), "all live")
+	all[2].down = true
+	assert.InDelta(t, 0.75, r.standInLocked(all[0]), 1e-9)
+	assert.InDelta(t, 0.25, r.standInLocked(all[1]), 1e-9)
+}
