@@ -243,7 +243,12 @@ func TestBundleIsTakenApart(t *testing.T) {
 			h.submit(value, "a")
 		}
 		require.NoError(t, h.stop())
-		assert.Equal(t, 1, h.e.router.onDisk.parcels)
+		store, err := spool.Open(spool.Config{Dir: dir, MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		records := 0
+		require.NoError(t, store.Recover(func(spool.Ref, []byte) error { records++; return nil }))
+		require.NoError(t, store.Close())
+		require.Equal(t, 1, records)
 	})
 	virtual(t, func(t *testing.T) {
 		hub.revive()

@@ -345,7 +345,6 @@ func TestFlush(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		require.ErrorIs(t, h.e.Flush(ctx), context.DeadlineExceeded)
-		assert.Empty(t, h.e.router.flushes)
 		require.NoError(t, h.e.Flush(context.Background()))
 		assert.Equal(t, 100, h.count("samples_delivered_total"))
 

@@ -104,3 +104,44 @@ func TestFormerHubsAreSummedUpWhenAllIsOver(t *testing.T) {
 	assert.Equal(t, uint64(maxFormerHubs-1), a.hub(formerHubs).delivered)
 	assert.Equal(t, 1, a.hub("hub-0").flights)
 }
+
+// A Flush that nobody waits for any more is forgotten, and one that waits ends when all
+// before it is settled.
+func TestAbandonedFlush(t *testing.T) {
+	r, all := crowdedRouter(t, 1, 3, nil)
+	gone, waits := r.flush(), r.flush()
+	r.abandon(gone)
+	assert.Len(t, r.flushes, 1)
+	require.NoError(t, submitted(r, 1, "later"))
+	_, f, _ := r.next(all[0], time.Now())
+	require.Len(t, f.batch, 4, "it does not wait for others")
+	r.delivered(all[0], f.batch)
+	assert.NoError(t, <-waits.done)
+	assert.Empty(t, gone.done)
+	assert.Empty(t, r.flushes)
+}
+
+// What a hub is to be told that does not know how is given up at once, for a while.
+func TestMovesFromAHubThatIsDeaf(t *testing.T) {
+	r, all := crowdedRouter(t, 2, 0, func(s *queueSettings) { s.endsDelay = 0 })
+	from, to := all[0], all[1]
+	moves := func(gateway string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.arrivedLocked(from, parcelFrom(gateway, 5))
+		r.arrivedLocked(to, parcelFrom(gateway, 6))
+	}
+	r.man(from)
+	moves("a")
+	r.nextTell(from.notices, later()) // it waits for others from now on
+	do, _, lines, _ := r.nextTell(from.notices, later().Add(time.Minute))
+	require.Equal(t, transmit, do)
+	require.Len(t, lines, 1)
+	r.landedEnds(from.notices, lines, heardUnknown, 0, time.Now())
+	moves("b")
+	assert.Equal(t, uint64(2), r.ends.fates[endUnsupported])
+	assert.Zero(t, r.ends.waiting)
+	r.landedEnds(from.notices, nil, heardUnknown, 0, time.Now().Add(-2*deafTime)) // it was long ago
+	moves("c")
+	assert.Equal(t, 1, r.ends.waiting)
+}
