@@ -26,6 +26,8 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/exposition"
 	"github.com/hubring/hubring/internal/logtest"
@@ -516,4 +518,12 @@ func family(t testing.TB, text string) *dto.MetricFamily {
 		t.Fatalf("%s: %v", text, err)
 	}
 	return f
+}
+
+// bodiesOf encodes.
+func bodiesOf(items ...magma.MetricAndContext) []*wire.Body {
+	e := encode.New(time.UnixMilli(1000), false)
+	defer e.Release()
+	e.Encode(items)
+	return slices.Clone(e.Bodies)
 }

@@ -32,7 +32,7 @@ func TestSubmitDoesNotWaitForTheLogger(t *testing.T) {
 		h := start(t, f, func(c *Config) {
 			c.Logger = slog.New(blockedHandler{slog.NewTextHandler(log, nil), let})
 		})
-		for range 10 * queuedLines { // of a kind no more than one in ten seconds is wanted
+		for range 640 { // of a kind no more than one in ten seconds is wanted
 			var rejected *RejectedError
 			require.ErrorAs(t, h.e.Submit(t.Context(), []magma.MetricAndContext{{Family: nil}}), &rejected)
 			bubble.Pass(10 * time.Second)

@@ -1,8 +1,7 @@
 package exporter
 
 import (
-	"context"
-	"slices"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -10,49 +9,53 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
-	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/hashring"
 )
 
-func bodiesOf(items ...magma.MetricAndContext) []*wire.Body {
-	e := encode.New(time.UnixMilli(1000), false)
-	defer e.Release()
-	e.Encode(items)
-	return slices.Clone(e.Bodies)
+// queueOfOne is a queue whose parcels all go to one hub.
+func queueOfOne(tb testing.TB, batchBytes int) (*router, *outbox) {
+	tb.Helper()
+	r := newRouter(queueSettings{
+		maxBytes: 1 << 30, batchBytes: batchBytes, batchWait: 1, disk: true, minBackoff: time.Second, maxBackoff: time.Second, catchUp: 2, random: rand.Int64N,
+	})
+	ring, err := hashring.New([]hashring.Node{{Name: "hub-0"}})
+	require.NoError(tb, err)
+	joined, _, _ := r.setHubs([]queueHub{{name: "hub-0", url: "http://hub-0"}}, ring)
+	return r, joined[0]
 }
 
-func TestSizeCountsWhatIsKept(t *testing.T) {
-	p := newParcel(bodyWith(1, "g"))
-	want := parcelOverhead + p.body.Memory()
-	assert.Equal(t, want, p.size())
-	p.release()
-	assert.Equal(t, want, p.size(), "what was added can be taken off")
-	p.release() // again: nothing happens
+// bodyFrom is a gateway's body with these families, of a sample each.
+func bodyFrom(gateway string, families ...wire.Header) *wire.Body {
+	b := &wire.Body{Key: gateway, Samples: len(families), Oldest: 1000, Shape: wire.NewShape(families)}
+	for _, f := range families {
+		b.Text = append(b.Text, f.Name+`{gatewayID="`+gateway+"\"} 1.5 1000\n"...)
+		b.Ends = append(b.Ends, len(b.Text))
+		b.Composite = b.Composite || f.Kind == wire.Histogram
+	}
+	return b
 }
 
 // What goes into requests, given as letters: one per gateway, with what the parcel
 // holds. The gateway that has waited longest is first.
 func TestRequests(t *testing.T) {
-	const (
-		g = `name:"m" type:GAUGE metric:{gauge:{}}`
-		c = `name:"m" type:COUNTER metric:{counter:{}}`
-		h = `name:"h" type:HISTOGRAM metric:{histogram:{}}`
-	)
-	type report struct{ gateway, family string }
+	g, c, h := wire.Header{Name: "m", Kind: wire.Gauge}, wire.Header{Name: "m", Kind: wire.Counter}, wire.Header{Name: "h", Kind: wire.Histogram}
+	type report struct {
+		gateway string
+		family  wire.Header
+	}
 	take := func(limit int, queue []report, wantRequests ...string) {
 		t.Helper()
-		e, err := New(Config{Hubs: []Hub{{URL: "http://h"}}, BatchBytes: limit, BatchWait: 1})
-		require.NoError(t, err)
-		for _, r := range queue {
-			item := magma.MetricAndContext{Family: family(t, r.family), Context: magma.MetricContext{AdditionalContext: &magma.GatewayMetricContext{GatewayID: r.gateway}}}
-			require.NoError(t, e.Submit(context.Background(), []magma.MetricAndContext{item}))
+		r, o := queueOfOne(t, limit)
+		for _, report := range queue {
+			bodies := []*wire.Body{bodyFrom(report.gateway, report.family)}
+			require.NoError(t, r.submit(parcelsOf(nil, bodies), &[reason.NumEncoding]int{}, nil, time.Now()))
 		}
 		var got []string
 		var sort sorter
-		o := e.router.current()[0]
 		for {
-			do, f, _ := e.router.next(o, time.Now().Add(time.Second))
+			do, f, _ := r.next(o, time.Now().Add(time.Second))
 			if do != transmit {
 				break
 			}
@@ -62,13 +65,13 @@ func TestRequests(t *testing.T) {
 					request.WriteString(p.key)
 				}
 				got = append(got, request.String())
-				e.router.delivered(o, part)
+				r.delivered(o, part)
 			}
-			e.router.landed(o, f)
+			r.landed(o, f)
 		}
 		assert.Equal(t, wantRequests, got)
-		assert.Zero(t, o.bytes)
-		assert.Empty(t, e.router.lanes)
+		left := r.snapshot(time.Now())
+		assert.Zero(t, left.samples+left.gateways+left.hubs[0].bytes)
 	}
 	take(1<<20, []report{{"a", g}, {"b", g}, {"a", g}}, "aba")
 	take(1, []report{{"a", g}, {"b", g}}, "a", "b")

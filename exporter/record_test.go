@@ -7,9 +7,18 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/internal/spool"
 )
+
+// someBodies are of a gateway with families of all kinds of lines, and of no gateway.
+func someBodies() []*wire.Body {
+	return []*wire.Body{
+		bodyFrom("gateway-1", wire.Header{Name: "up", Kind: wire.Gauge}, wire.Header{Name: "sent_total", Kind: wire.Counter, Help: "What \\ was sent."},
+			wire.Header{Name: "seconds", Kind: wire.Histogram, Help: "How long."}),
+		bodyFrom("", wire.Header{Name: "g", Kind: wire.Gauge}),
+	}
+}
 
 // readParcel reads both parts of a record.
 func readParcel(meta, body []byte) (*parcel, error) {
@@ -35,12 +44,9 @@ func sameParcel(t testing.TB, want, got *parcel) {
 }
 
 func TestRecords(t *testing.T) {
-	for _, items := range [][]magma.MetricAndContext{
-		gatewayReport("gateway-1"),
-		{{Family: gaugeFamily("g", 1), Context: noContext}},
-	} {
-		p := newParcel(bodiesOf(items...)[0])
-		p.born, p.bytes = time.UnixMilli(1_700_000_000_005), p.length()
+	for _, b := range someBodies() {
+		p := parcelsOf(nil, []*wire.Body{b})[0]
+		p.born, p.bytes = time.UnixMilli(1_700_000_000_005), b.Length()
 		meta, body := appendMeta(nil, headingOf(p)), appendBody(nil, p)
 		got, err := readParcel(meta, body)
 		require.NoError(t, err)
@@ -59,9 +65,9 @@ func TestRecords(t *testing.T) {
 
 // Whatever bytes are read, what was believed is written back as it was read.
 func FuzzRecord(f *testing.F) {
-	for _, items := range [][]magma.MetricAndContext{gatewayReport("g"), {{Family: gaugeFamily("g", 1), Context: gw}}} {
-		p := newParcel(bodiesOf(items...)[0])
-		p.bytes = p.length()
+	for _, b := range someBodies() {
+		p := parcelsOf(nil, []*wire.Body{b})[0]
+		p.bytes = b.Length()
 		f.Add(appendMeta(nil, headingOf(p)), appendBody(nil, p))
 	}
 	f.Add([]byte{}, []byte{})
@@ -79,8 +85,8 @@ func FuzzRecord(f *testing.F) {
 
 // A parcel that an earlier Run left on disk has its times.
 func TestOldestOfARestoredParcel(t *testing.T) {
-	p := newParcel(bodiesOf(gatewayReport("gw-1")...)[0])
-	p.bytes = p.length()
+	p := parcelsOf(nil, someBodies()[:1])[0]
+	p.bytes = p.body.Length()
 	got, err := readParcel(appendMeta(nil, headingOf(p)), appendBody(nil, p))
 	require.NoError(t, err)
 	assert.Equal(t, p.oldest, got.oldest)

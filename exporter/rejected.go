@@ -11,13 +11,8 @@ import (
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
-const (
-	// maxRejected is how many rejections an error describes one by one.
-	maxRejected = encode.MaxLeftOut
-	// maxQuoted is how much of a name or of a hub's words a message quotes, in
-	// bytes.
-	maxQuoted = 120
-)
+// maxRejected is how many rejections an error describes one by one.
+const maxRejected = encode.MaxLeftOut
 
 // RejectedError says which samples were left out, each for a reason of its own:
 // they could not be encoded, or a hub refused them. All other samples of the
@@ -94,7 +89,7 @@ func (s *RejectedSample) String() string {
 	fmt.Fprintf(&b, "%d", s.Count)
 	say := func(what, value string) {
 		if value != "" {
-			fmt.Fprintf(&b, " %s %s", what, quoted(value))
+			fmt.Fprintf(&b, " %s %s", what, reason.Quoted(value))
 		}
 	}
 	say("of metric", s.Metric)
@@ -105,14 +100,6 @@ func (s *RejectedSample) String() string {
 	say("by hub", s.Hub)
 	say("saying", s.Detail)
 	return b.String()
-}
-
-// quoted makes text fit for one line.
-func quoted(text string) string {
-	if len(text) > maxQuoted {
-		return fmt.Sprintf("%q...", text[:maxQuoted])
-	}
-	return fmt.Sprintf("%q", text)
 }
 
 // add takes note of one rejection. A nil e is replaced by a new error.

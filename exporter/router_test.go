@@ -145,3 +145,12 @@ func TestMovesFromAHubThatIsDeaf(t *testing.T) {
 	moves("c")
 	assert.Equal(t, 1, r.ends.waiting)
 }
+
+func TestSizeCountsWhatIsKept(t *testing.T) {
+	p := newParcel(bodyWith(1, "g"))
+	want := parcelOverhead + p.body.Memory()
+	assert.Equal(t, want, p.size())
+	p.release()
+	assert.Equal(t, want, p.size(), "what was added can be taken off")
+	p.release() // again: nothing happens
+}

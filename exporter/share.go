@@ -226,14 +226,14 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason.Reason, text stri
 	case *left >= 0 || s.memory+s.arriving <= s.own:
 	case s == &r.crowded:
 		return reason.GatewayShare, fmt.Sprintf("gateway %s is one of %d of which their hubs take no more now, with %d bytes queued, "+
-			"and what is left of MaxQueueBytes %d is for others: submit again later or raise the limit", quoted(p.key), s.lanes, s.memory, limit)
+			"and what is left of MaxQueueBytes %d is for others: submit again later or raise the limit", reason.Quoted(p.key), s.lanes, s.memory, limit)
 	case len(r.outboxes) <= 1: // none while no hub is known
 		return r.fullLocked()
 	default:
 		largest := slices.MaxFunc(r.outboxes, func(a, b *outbox) int { return cmp.Compare(a.share.memory, b.share.memory) })
 		return reason.HubShare, fmt.Sprintf("what waits for hub %s has %d bytes, and what is left of MaxQueueBytes %d is for others; most of it waits for hub %s, %d bytes: "+
 			"submit again later, raise the limit, or see hubring_exporter_hub_queue_samples",
-			quoted(r.targetLocked(p.key).hub.name), s.memory, limit, quoted(largest.hub.name), largest.share.memory)
+			reason.Quoted(r.targetLocked(p.key).hub.name), s.memory, limit, reason.Quoted(largest.hub.name), largest.share.memory)
 	}
 	most := room - room/lastPart
 	if has > 0 { // who has nothing floods nothing, however many others there are
@@ -241,7 +241,7 @@ func (r *router) judgeLocked(p *parcel, left *int) (why reason.Reason, text stri
 	}
 	if has+p.memory > most {
 		return reason.GatewayShare, fmt.Sprintf("gateway %s has %d bytes queued, this Submit brings %d, and its share of MaxQueueBytes %d is %d now: "+
-			"submit less of it, submit again later, or raise the limit", quoted(p.key), has, p.memory, limit, most)
+			"submit less of it, submit again later, or raise the limit", reason.Quoted(p.key), has, p.memory, limit, most)
 	}
 	return reason.Taken, ""
 }

@@ -172,6 +172,9 @@ func (s *schedule) carryOver(now snapshot) {
 		e.account.hubs = map[string]*hubAccount{}
 	}
 	for name, h := range now.account.hubs {
-		e.account.hub(name).delivered += h.delivered
+		if e.account.hubs[name] == nil {
+			e.account.hubs[name] = &hubAccount{}
+		}
+		e.account.hubs[name].delivered += h.delivered
 	}
 }

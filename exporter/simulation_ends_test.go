@@ -112,7 +112,7 @@ func (l *ledger) tells(hub string, lines []byte) {
 		}
 	}
 	l.seen["hub told"]++
-	if count == 0 || count > endsAtOnce || len(lines) > endsBytes {
+	if count == 0 || count > 2000 || len(lines) > 1<<20 {
 		l.breaksLocked("%s is told of %d gateways in %d bytes", hub, count, len(lines))
 	}
 }
@@ -155,7 +155,7 @@ func (l *ledger) checkEnds(allTold bool) {
 // checkEnds checks the last account of ends.
 func (s *schedule) checkEnds(now snapshot) {
 	fates := &now.ends.fates
-	for fate := range numEndFates {
+	for fate := range endFate(len(fates)) {
 		s.ledger.reachedIf(fates[fate] > 0, "end "+fate.String())
 	}
 	if now.ends.waiting > 0 {

@@ -400,7 +400,7 @@ func TestStatusOfALongWalk(t *testing.T) {
 	e, err := New(Config{Hubs: f.hubs()})
 	require.NoError(t, err)
 	s := asJSON(t, e, "gateway=gw")
-	assert.Len(t, s.Gateway.Walk, maxWalk)
+	assert.Len(t, s.Gateway.Walk, 12)
 	assert.Equal(t, s.Gateway.Owner, s.Gateway.Walk[0].Hub)
 	assert.Contains(t, asPage(t, e, "gateway=gw"), "And 28 more.")
 	assert.Contains(t, asPage(t, e, "gateway="), "What is of no gateway")
