@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/send"
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
@@ -173,7 +174,7 @@ type Config struct {
 	// math/rand's; a simulation that is to be run again has its own.
 	random func(n int64) int64
 	// openDisk opens SpoolDir. A test's may fail.
-	openDisk func(spool.Config) (disk, error)
+	openDisk func(spool.Config) (send.Disk, error)
 }
 
 // withDefaults returns a copy with every zero field filled in.
@@ -205,7 +206,7 @@ func (c Config) withDefaults() Config {
 		c.random = rand.Int64N
 	}
 	if c.openDisk == nil {
-		c.openDisk = openDisk
+		c.openDisk = send.OpenDisk
 	}
 	if c.Ring == nil {
 		c.Ring = hashring.New

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/send"
 	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/spool"
 )
@@ -43,16 +44,16 @@ func (f *faultyDisk) fault(of *bool) error {
 	return nil
 }
 
-func (f *faultyDisk) open(cfg spool.Config) (disk, error) {
+func (f *faultyDisk) open(cfg spool.Config) (send.Disk, error) {
 	if err := f.fault(&f.locked); err != nil {
 		return nil, err
 	}
-	d, err := openDisk(cfg)
+	d, err := send.OpenDisk(cfg)
 	return &faultyStore{d, f}, err
 }
 
 type faultyStore struct {
-	disk
+	send.Disk
 	faults *faultyDisk
 }
 
@@ -60,11 +61,11 @@ func (s *faultyStore) Append(meta, body []byte) (spool.Ref, error) {
 	if err := s.faults.fault(&s.faults.full); err != nil {
 		return spool.Ref{}, err
 	}
-	return s.disk.Append(meta, body)
+	return s.Disk.Append(meta, body)
 }
 
 func (s *faultyStore) Sync() error {
-	return errors.Join(s.disk.Sync(), s.faults.fault(&s.faults.noSync))
+	return errors.Join(s.Disk.Sync(), s.faults.fault(&s.faults.noSync))
 }
 
 // Whatever is wrong with the disk, samples go on to healthy hubs, and none is lost that
@@ -219,7 +220,7 @@ func TestSmallReportsFillTheDisk(t *testing.T) {
 		}
 		assert.Greater(t, bytes, int64(0.9*room))
 		assert.Less(t, h.count("queue_bytes"), 2_000_000)
-		assert.Empty(t, h.e.router.faults())
+		assert.Empty(t, h.e.queue.Faults())
 		taken := h.count("samples_submitted_total")
 		f["hub-0"].revive()
 		bubble.Pass(10 * time.Minute)

@@ -7,7 +7,7 @@
 //	Submit ──► normalise ──► encode ──► parcel ──► lane ──► outbox of one hub ──► request ──► hub
 //	(caller's goroutine, no lock held)    │    (of one gateway)  │                   │
 //	                                      │                      │                   ├─ 2xx of a hub: delivered
-//	                          memory is bounded: refuse,      router: first living   ├─ 400, 413, 422: halved, until
+//	                          memory is bounded: refuse,       queue: first living   ├─ 400, 413, 422: halved, until
 //	                          drop the oldest, or spill       hub of hashring's      │  the one bad parcel is dropped
 //	                          to disk                         Walk(gatewayID)        ├─ 429 for a gateway's sake: halved,
 //	                                                             ▲                   │  until that gateway waits alone
@@ -17,7 +17,7 @@
 // Submit cleans up each metric, writes it in the text format and groups it by
 // gateway. A parcel, one gateway's samples of one Submit, is the unit that is
 // queued, sent, retried, spilled and rerouted. The parcels of a gateway are in its
-// lane, in the order of submission. The router puts the lane into the outbox of
+// lane, in the order of submission. The queue puts the lane into the outbox of
 // the first living hub of the gateway's own walk. Samples of no gateway share the
 // key "" and so have one home, too. Each hub has a few senders: a sender takes the
 // oldest parcels of its hub's lanes, joins them into a request, sends it, and
@@ -96,51 +96,34 @@
 //
 // Each says in its own document what it has, and imports only what stands below it:
 //
-//	exporter         the face; what waits, and for whom
+//	exporter         the face
 //	magma            what a caller submits: a metric family and where it comes from
 //	members          where the hubs come from: DNS, a file
 //	status           what is said of an exporter
 //	exportertest     a hub and a network for tests
-//	internal/encode  metrics to text, one gateway at a time; why samples are left out
+//	internal/send    who sends, who tells hubs of gateways that left, who writes to disk
+//	internal/queue   what waits, and for whom: decides, and does nothing
+//	internal/encode  metrics to text, one gateway at a time
 //	internal/push    one POST, one probe: bodies to a verdict
 //	internal/roster  who the hubs are now, and when an answer is believed
 //	internal/statuspage  the page and the JSON
+//	internal/loglimit  log lines that do not fill a disk
 //	internal/wire    one gateway's encoded samples; joining those of many into a request
+//	internal/reason  the words for why samples were dropped
 //
 // # Map of files
 //
 //	config.go     Config, its defaults and its validation
 //	policies.go   what Config lets one choose by name
-//	exporter.go   New, Submit, Push, Flush, Run
+//	exporter.go   New, Submit, Push, Flush
+//	run.go        Run: all that works while it does
 //	start.go      Start and Close: New with a Run of its own
-//	membership.go who says who the hubs are
+//	membership.go who says who the hubs are; inventory.go: which gateways are not with their owner
 //	gather.go     the controller's own metrics
+//	metrics.go    the exporter's own metrics
 //	status.go     Status and its page; report.go: what they say
-//
 //	keys.go       one copy of each gateway's ID
-//	parcel.go     one gateway's samples on their way: in the queue, on disk
-//	rejected.go   the error that says which samples were left out; reason.go: why
-//
-//	router.go     a parcel from submission to its fate
-//	route.go      which outbox has a gateway's lane; changes of the ring
-//	lane.go       one gateway's parcels
-//	share.go      who may have how much of the queue
-//	outbox.go     one hub's lanes, and what its senders do next
-//	breaker.go    hubs going down and coming up
-//	pace.go       how fast a hub that was down catches up
-//	backlog.go    all parcels by age
-//	spill.go      parcels going to disk and coming back; spooler.go does the
-//	              writing, record.go says what is written, bundle.go: of small parcels
-//	flush.go      who waits for all; receipt.go: who waits for what it pushed
-//
-//	stays.go      which hub has a gateway's samples
-//	ends.go       what becomes of a move that a hub is to be told of
-//	notices.go    what one hub is to be told, and when; teller.go tells it
-//
-//	sender.go     a request's life; sorter.go: what goes into one
-//	backoff.go    how long a hub is stepped over
-//	account.go    where every sample is; metrics.go shows it
+//	rejected.go   the error that says which samples were left out
+//	awaited.go    what a Push waits for
 //	drops.go      who wants to know of drops
-//	moves.go      what a change of hubs moved, for the log
-//	loglimits.go  log lines that do not fill a disk
 package exporter

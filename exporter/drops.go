@@ -35,7 +35,7 @@ func newDrops(tell func(Drop), missed prometheus.Counter) *drops {
 	return &drops{waiting: make(chan Drop, maxDrops), missed: missed, tell: tell}
 }
 
-// note leaves a drop for run. It may be called with the router's mutex.
+// note leaves a drop for run. It may be called with the queue's mutex.
 func (d *drops) note(drop Drop) {
 	if d == nil {
 		return

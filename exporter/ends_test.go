@@ -337,7 +337,7 @@ func TestEndsOfWhatWasSentAgainUnseen(t *testing.T) {
 		h := start(t, newFleet(2), func(c *Config) { c.Transport = n.Transport() })
 		var ids []string // at hub-0
 		for _, id := range gateways(100) {
-			if h.e.router.snapshot(time.Now()).ring.Owner(id).Name == "hub-0" {
+			if h.e.queue.Snapshot(time.Now()).Ring.Owner(id).Name == "hub-0" {
 				ids = append(ids, id)
 			}
 		}
@@ -395,7 +395,7 @@ func TestEndsAreOfTheEarliestSample(t *testing.T) {
 func (f fleet) gatewayAt(t *testing.T, h *harness, hub string) string {
 	t.Helper()
 	for _, id := range gateways(1000) {
-		if h.e.router.snapshot(time.Now()).ring.Owner(id).Name == hub {
+		if h.e.queue.Snapshot(time.Now()).Ring.Owner(id).Name == hub {
 			return id
 		}
 	}

@@ -8,29 +8,28 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
-	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/loglimit"
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/roster"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
-	"github.com/hubring/hubring/internal/spool"
 )
 
 // The errors of Submit, Push and Flush. They come wrapped; use errors.Is.
 var (
 	// ErrQueueFull: the samples do not fit into Config.MaxQueueBytes now, or they are of a
 	// hub or a gateway that has more than its share of it, which the message names.
-	ErrQueueFull = errFull
+	ErrQueueFull = queue.ErrFull
 	// ErrClosed: Run's context has ended.
-	ErrClosed = errClosed
+	ErrClosed = queue.ErrClosed
 	// ErrDropped: samples that a Push waited for had to make room for newer
 	// ones, or Run ended before a hub took them.
 	ErrDropped = errors.New("dropped before a hub took them")
@@ -55,13 +54,13 @@ func (e *UndeliveredError) Error() string {
 // All methods may be called from any number of goroutines.
 type Exporter struct {
 	cfg       Config
-	router    *router
+	queue     *queue.Queue
 	metrics   *metrics
 	keys      keys
 	labels    encode.Labels
 	drops     *drops
 	watcher   *roster.Watcher // nil if the hubs are listed in the config
-	limits    *logLimits
+	limits    *loglimit.Limits
 	transport http.RoundTripper
 	idle      func() // closes the idle connections of a transport of our own
 	ran       atomic.Bool
@@ -86,17 +85,17 @@ func New(cfg Config) (*Exporter, error) {
 		return nil, fmt.Errorf("exporter config: %w", err)
 	}
 	e := &Exporter{
-		cfg: cfg, keys: keys{known: map[string]string{}}, limits: newLogLimits(cfg.Logger),
+		cfg: cfg, keys: keys{known: map[string]string{}}, limits: loglimit.New(cfg.Logger),
 		transport: cfg.Transport, idle: func() {},
 	}
 	e.labels, _ = encode.NewLabels(cfg.Labels) // Validate has seen its error
 	e.metrics = newMetrics()
 	e.drops = newDrops(cfg.OnDrop, e.metrics.dropsMissed)
-	e.router = newRouter(e.queueSettings())
+	e.queue = queue.New(e.queueSettings())
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
 			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, Random: cfg.random,
-			Takes: e.router.takes,
+			Takes: e.queue.Takes,
 		})
 	} else if _, _, err := e.setHubs(cfg.Hubs); err != nil {
 		return nil, fmt.Errorf("exporter: %w", err)
@@ -111,15 +110,15 @@ func New(cfg Config) (*Exporter, error) {
 }
 
 // queueSettings are what the queue has to know of the config.
-func (e *Exporter) queueSettings() queueSettings {
+func (e *Exporter) queueSettings() queue.Settings {
 	c := &e.cfg
-	return queueSettings{
-		maxBytes: c.MaxQueueBytes, batchBytes: c.BatchBytes, batchWait: c.BatchWait,
-		waitForOwner: c.Failover == WaitForOwner, dropOldest: c.Overflow == DropOldest, disk: c.SpoolDir != "",
-		tellEnds: !c.NoEnds, endsDelay: c.EndsDelay,
-		minBackoff: c.MinBackoff, maxBackoff: c.MaxBackoff, catchUp: c.CatchUp, random: c.random,
-		dropped: func(d queuedDropped) {
-			e.drops.note(Drop{Reason: d.why.String(), Gateway: d.gateway, Samples: d.samples})
+	return queue.Settings{
+		MaxBytes: c.MaxQueueBytes, BatchBytes: c.BatchBytes, BatchWait: c.BatchWait,
+		WaitForOwner: c.Failover == WaitForOwner, DropOldest: c.Overflow == DropOldest, Disk: c.SpoolDir != "",
+		TellEnds: !c.NoEnds, EndsDelay: c.EndsDelay,
+		MinBackoff: c.MinBackoff, MaxBackoff: c.MaxBackoff, CatchUp: c.CatchUp, Random: c.random,
+		Dropped: func(d queue.Dropped) {
+			e.drops.note(Drop{Reason: d.Why.String(), Gateway: d.Gateway, Samples: d.Samples})
 		},
 	}
 }
@@ -140,7 +139,7 @@ func defaultTransport(senders int) (transport http.RoundTripper, idle func()) {
 
 // setHubs makes the ring be of these hubs. It returns the outboxes that are new. After
 // an error all is as it was.
-func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
+func (e *Exporter) setHubs(hubs []Hub) (joined []*queue.Outbox, m *queue.Moves, err error) {
 	ring, err := e.ringOf(hubs, e.placed.Load())
 	if err != nil {
 		return nil, nil, err
@@ -151,23 +150,23 @@ func (e *Exporter) setHubs(hubs []Hub) (joined []*outbox, m *moves, err error) {
 }
 
 // follow makes the queue follow a ring of e.hubs.
-func (e *Exporter) follow(ring *hashring.Ring) (joined []*outbox, m *moves) {
-	hubs := make([]queueHub, len(e.hubs))
+func (e *Exporter) follow(ring *hashring.Ring) (joined []*queue.Outbox, m *queue.Moves) {
+	hubs := make([]queue.Hub, len(e.hubs))
 	for i, h := range e.hubs {
-		hubs[i] = queueHub{name: h.Name, url: h.URL, weight: h.Weight}
+		hubs[i] = queue.Hub{Name: h.Name, URL: h.URL, Weight: h.Weight}
 	}
-	joined, left, m := e.router.setHubs(hubs, ring)
+	joined, left, m := e.queue.SetHubs(hubs, ring, time.Now())
 	for _, o := range joined {
-		e.metrics.know(o.hub.name)
+		e.metrics.Know(o.Hub.Name)
 	}
 	for _, name := range left {
-		e.metrics.forget(name)
+		e.metrics.Forget(name)
 	}
 	return joined, m
 }
 
 // fingerprint is that of the ring, as text.
-func (e *Exporter) fingerprint() string { return fingerprintText(e.router.snapshot(time.Now()).ring) }
+func (e *Exporter) fingerprint() string { return fingerprintText(e.queue.Snapshot(time.Now()).Ring) }
 
 // isRingOf says whether a ring has these nodes and no others: what a ring of somebody
 // else's making names must have an outbox.
@@ -182,13 +181,13 @@ func isRingOf(ring *hashring.Ring, nodes []hashring.Node) bool {
 
 // changeHubs is setHubs for hubs that the watcher found. They are valid, but the
 // embedder's Ring may have its own mind.
-func (e *Exporter) changeHubs(hubs []Hub) (joined []*outbox, err error) {
+func (e *Exporter) changeHubs(hubs []Hub) (joined []*queue.Outbox, err error) {
 	joined, moved, err := e.setHubs(hubs)
 	if err != nil {
 		return nil, err
 	}
 	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
-		"fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.who())
+		"fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.Who())
 	return joined, nil
 }
 
@@ -235,13 +234,13 @@ func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) 
 		return fmt.Errorf("push: %w", err)
 	}
 	select {
-	case <-ack.done:
+	case <-ack.Done:
 		if err := ack.err(); err != nil {
 			return fmt.Errorf("push: %w", err)
 		}
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("push: %d samples are still queued: %w", e.router.waitingFor(ack.receipt), context.Cause(ctx))
+		return fmt.Errorf("push: %d samples are still queued: %w", e.queue.WaitingFor(ack.Receipt), context.Cause(ctx))
 	}
 }
 
@@ -249,11 +248,11 @@ func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) 
 // were taken in; the error is a *RejectedError then, if there is one.
 func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext, wanted bool) (ack *awaited, err error) {
 	if err := ctx.Err(); err != nil {
-		e.router.refuse(reason.Cancelled, encode.Count(families))
+		e.queue.Refuse(reason.Cancelled, encode.Count(families))
 		return nil, err
 	}
-	if e.router.isClosed() { // spares the work; router.submit decides
-		e.router.refuse(reason.Closed, encode.Count(families))
+	if e.queue.IsClosed() { // spares the work; the queue decides
+		e.queue.Refuse(reason.Closed, encode.Count(families))
 		return nil, ErrClosed
 	}
 	now := time.Now()
@@ -263,7 +262,7 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	enc.Encode(families)
 	for why := range enc.Dropped {
 		if d := &enc.Dropped[why]; d.Samples > 0 {
-			e.limits.later(reason.Reason(why), "Samples cannot be sent, they are dropped", func() []any {
+			e.limits.Later(reason.Reason(why), "Samples cannot be sent, they are dropped", func() []any {
 				text := func(name, value string) slog.Attr { return slog.String(name, strings.Clone(value)) } // it is the caller's
 				return []any{
 					slog.String("reason", reason.Reason(why).String()), slog.Int("samples", d.Samples), text("network", d.First.Network),
@@ -275,8 +274,8 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	for _, b := range enc.Bodies {
 		b.Key = e.keys.own(b.Key)
 	}
-	var few [32]*parcel
-	parcels := parcelsOf(few[:0], enc.Bodies)
+	var few [32]*queue.Parcel
+	parcels := queue.ParcelsOf(few[:0], enc.Bodies)
 	rejected := rejection(enc)
 	if wanted {
 		ack = newAwaited(parcels, rejected)
@@ -285,13 +284,13 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	for why := range enc.Dropped {
 		leftOut[why] = enc.Dropped[why].Samples
 	}
-	var waits *receipt
+	var waits *queue.Receipt
 	if ack != nil {
-		waits = ack.receipt
+		waits = ack.Receipt
 	}
-	if err := e.router.submit(parcels, &leftOut, waits, now); err != nil {
+	if err := e.queue.Submit(parcels, &leftOut, waits, now); err != nil {
 		for _, p := range parcels {
-			p.release()
+			p.Release()
 		}
 		return nil, err
 	}
@@ -307,134 +306,15 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 // dropped. If ctx ends first its error is returned, and the rest goes on being
 // sent. The error wraps ErrClosed if Run ended before.
 func (e *Exporter) Flush(ctx context.Context) error {
-	f := e.router.flush()
+	f := e.queue.Flush()
 	select {
-	case err := <-f.done:
+	case err := <-f.Done:
 		if err != nil {
 			return fmt.Errorf("flush: %w", err)
 		}
 		return nil
 	case <-ctx.Done():
-		e.router.abandon(f)
+		e.queue.Abandon(f)
 		return fmt.Errorf("flush: %w", context.Cause(ctx))
-	}
-}
-
-// Run sends what is submitted until ctx ends. Then Submit refuses, and Run goes
-// on sending what is queued, without waiting for fuller requests, until nothing
-// is left or Config.FlushTimeout has passed. What is left then goes to
-// Config.SpoolDir, if there is one. Run returns when every goroutine of the
-// exporter has ended: nil, or an *UndeliveredError if samples were dropped, which
-// includes those in requests that had to be cut off.
-//
-// A SpoolDir that cannot be used, or fails, ends nothing: samples stay in memory, and it is
-// tried again (hubring_exporter_spool_up). Run may be called once; another call returns an error.
-//
-// Wait for it before the process ends: what is queued is lost otherwise. Who has no group of
-// goroutines that it could be one of uses Start and Close.
-func (e *Exporter) Run(ctx context.Context) error {
-	if e.ran.Swap(true) {
-		return errors.New("exporter: Run was called before, or the exporter is Start's: make another one with New")
-	}
-	return e.run(ctx, context.Background())
-}
-
-// run is Run, but for the check. It does not go on sending when hurry has ended.
-func (e *Exporter) run(ctx, hurry context.Context) error {
-	defer e.finished.Store(true)
-	disk := e.disk()
-	// ctx ends the taking in, work the sending.
-	work, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
-	var sending, telling, spooling, asking, logging, dropping sync.WaitGroup
-	var joining sync.Mutex // of hubs; closed guards sending against more of them
-	closed := false
-	change := func(do func() (joined []*outbox, err error)) error {
-		joining.Lock()
-		defer joining.Unlock()
-		if closed {
-			return nil
-		}
-		joined, err := do()
-		e.send(work, &sending, &telling, disk, joined)
-		return err
-	}
-	if e.cfg.Inventory != nil { // before anything is sent that would go elsewhere then
-		e.askInventory(ctx, change)
-		asking.Go(func() { e.followInventory(ctx, change) })
-	}
-	e.send(work, &sending, &telling, disk, e.router.current())
-	logging.Go(func() { e.limits.run(work) })
-	dropped, allDropped := context.WithCancel(context.WithoutCancel(ctx))
-	defer allDropped()
-	dropping.Go(func() { e.drops.run(dropped) })
-	if disk != nil {
-		spooling.Go(func() { disk.run(work) })
-	}
-	if e.watcher != nil {
-		asking.Go(func() {
-			e.watcher.Run(ctx, func(hubs []Hub) error {
-				return change(func() ([]*outbox, error) { return e.changeHubs(hubs) })
-			})
-		})
-	}
-	for _, g := range e.cfg.Gather {
-		asking.Go(func() { e.gatherEvery(ctx, g) })
-	}
-	<-ctx.Done()
-	joining.Lock()
-	closed = true
-	joining.Unlock()
-	e.router.close(cut)
-	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
-	defer deadline.Stop()
-	defer context.AfterFunc(hurry, cut)()
-	sending.Wait()
-	telling.Wait()
-	cut()
-	spooling.Wait()
-	disk.close()
-	e.idle()
-	err := e.giveUp()
-	asking.Wait() // last: what an embedder wrote may take its time
-	logging.Wait()
-	allDropped()
-	dropping.Wait()
-	return err
-}
-
-// disk returns the spooler for Config.SpoolDir, or nil.
-func (e *Exporter) disk() *spooler {
-	if e.cfg.SpoolDir == "" {
-		return nil
-	}
-	open := func() (disk, error) {
-		return e.cfg.openDisk(spool.Config{Dir: e.cfg.SpoolDir, MaxBytes: e.cfg.SpoolBytes})
-	}
-	return newSpooler(e.router, open, e.metrics.sendMetrics, e.limits)
-}
-
-// giveUp drops what is left, and says so if there is something.
-func (e *Exporter) giveUp() error {
-	left := e.router.giveUp()
-	if left.samples == 0 {
-		return nil
-	}
-	return &UndeliveredError{Samples: left.samples, Gateways: left.gateways, Bytes: left.bytes, Kept: left.kept}
-}
-
-// send starts the senders of new outboxes, and a teller for each hub that has none.
-func (e *Exporter) send(ctx context.Context, running, telling *sync.WaitGroup, disk *spooler, joined []*outbox) {
-	m := means{
-		router: e.router, spool: disk, metrics: e.metrics.sendMetrics, limits: e.limits, minBackoff: e.cfg.MinBackoff,
-		push: push.Settings{Transport: e.transport, Timeout: e.cfg.PushTimeout, Others: e.cfg.Receivers == HubsAndOthers},
-	}
-	for _, o := range joined {
-		if e.router.man(o) {
-			telling.Go(func() { m.teller(o.notices).run(ctx) })
-		}
-		for _, s := range m.senders(o, e.cfg.Senders) {
-			running.Go(func() { s.run(ctx) })
-		}
 	}
 }

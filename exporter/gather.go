@@ -38,7 +38,7 @@ func (e *Exporter) gatherEvery(ctx context.Context, g Gather) {
 		timer.Reset(g.Interval)
 		if err := e.gather(ctx, g); err != nil && ctx.Err() == nil {
 			e.metrics.gatherFailures.Inc()
-			e.limits.other("gather", slog.LevelWarn, "The controller's own metrics were not all gathered or submitted", "error", err)
+			e.limits.Log("gather", slog.LevelWarn, "The controller's own metrics were not all gathered or submitted", "error", err)
 		}
 	}
 }

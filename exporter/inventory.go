@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/status"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
@@ -39,7 +40,7 @@ func (e *Exporter) ringOf(hubs []Hub, placed *placement.Placement) (*hashring.Ri
 
 // followInventory asks Config.Inventory until ctx ends. Change is called with what makes
 // the ring another one.
-func (e *Exporter) followInventory(ctx context.Context, change func(func() ([]*outbox, error)) error) {
+func (e *Exporter) followInventory(ctx context.Context, change func(func() ([]*queue.Outbox, error)) error) {
 	ticker := time.NewTicker(e.cfg.MembersInterval)
 	defer ticker.Stop()
 	for {
@@ -54,7 +55,7 @@ func (e *Exporter) followInventory(ctx context.Context, change func(func() ([]*o
 
 // askInventory has the ring follow a placement that is another one than before. After a
 // failure all stays as it is.
-func (e *Exporter) askInventory(ctx context.Context, change func(func() ([]*outbox, error)) error) {
+func (e *Exporter) askInventory(ctx context.Context, change func(func() ([]*queue.Outbox, error)) error) {
 	asking, cancel := context.WithTimeout(ctx, e.cfg.PushTimeout)
 	defer cancel()
 	p, err := e.cfg.Inventory(asking)
@@ -66,7 +67,7 @@ func (e *Exporter) askInventory(ctx context.Context, change func(func() ([]*outb
 			e.misplacedBy.Store(nil)
 			return
 		}
-		err = change(func() ([]*outbox, error) { return nil, e.place(p) })
+		err = change(func() ([]*queue.Outbox, error) { return nil, e.place(p) })
 	}
 	if err != nil && ctx.Err() == nil {
 		e.misplaced(err)
@@ -86,7 +87,7 @@ func (e *Exporter) place(p *placement.Placement) error {
 		}
 		_, moved := e.follow(ring)
 		e.cfg.Logger.Info("Another placement, queued samples go to their new homes", "serial", p.Serial, "made", p.Made,
-			"fingerprint", fingerprintText(ring), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.who())
+			"fingerprint", fingerprintText(ring), "not_with_their_owners", len(p.Homes), "samples_moved", moved, "gateways", moved.Who())
 	}
 	e.placed.Store(p)
 	e.unfit.Store(false)
@@ -106,7 +107,7 @@ func (e *Exporter) followed() *placement.Placement {
 func (e *Exporter) misplaced(err error) {
 	e.metrics.placementFailures.Inc()
 	e.misplacedBy.Store(&err)
-	e.limits.other("placement", slog.LevelWarn, "The placement cannot be followed, what is known of it stays", "error", err)
+	e.limits.Log("placement", slog.LevelWarn, "The placement cannot be followed, what is known of it stays", "error", err)
 }
 
 // placementStatus is nil without Config.Inventory.

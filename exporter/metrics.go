@@ -8,12 +8,14 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
+	"github.com/hubring/hubring/exporter/internal/send"
 )
 
 // metrics are the exporter's own.
 type metrics struct {
-	*sendMetrics
+	*send.Metrics
 	gatherFailures    prometheus.Counter
 	placementFailures prometheus.Counter
 	dropsMissed       prometheus.Counter
@@ -81,7 +83,7 @@ var (
 
 func newMetrics() *metrics {
 	return &metrics{
-		sendMetrics: newSendMetrics(namespace),
+		Metrics: send.NewMetrics(namespace),
 		gatherFailures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: namespace + "gather_failures_total",
 			Help: "Times that a source of Config.Gather failed, or what it gave was not all submitted.",
@@ -131,7 +133,7 @@ type collector struct{ e *Exporter }
 // kept are the metrics that are not read from the exporter's state.
 func (c *collector) kept() []prometheus.Collector {
 	m := c.e.metrics
-	return append(m.collectors(), m.gatherFailures, m.placementFailures, m.dropsMissed)
+	return append(m.Collectors(), m.gatherFailures, m.placementFailures, m.dropsMissed)
 }
 
 // Describe implements prometheus.Collector. It says the same whatever the config, so that
@@ -150,31 +152,31 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, k := range c.kept() {
 		k.Collect(ch)
 	}
-	s := c.e.router.snapshot(time.Now())
+	s := c.e.queue.Snapshot(time.Now())
 	add := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
 	}
 	const count, level = prometheus.CounterValue, prometheus.GaugeValue
-	add(descSubmitted, count, float64(s.account.submitted))
-	add(descRestored, count, float64(s.account.restored))
-	add(descSpilled, count, float64(s.account.spilled))
-	for why, n := range s.account.dropped {
+	add(descSubmitted, count, float64(s.Account.Submitted))
+	add(descRestored, count, float64(s.Account.Restored))
+	add(descSpilled, count, float64(s.Account.Spilled))
+	for why, n := range s.Account.Dropped {
 		if reason.Reason(why) != reason.Taken {
 			add(descDropped, count, float64(n), reason.Reason(why).String())
 		}
 	}
-	add(descQueueBytes, level, float64(s.memoryBytes))
-	add(descQueueSamples, level, float64(s.samples+s.spoolSamples))
-	add(descQueueAge, level, s.age.Seconds())
-	add(descSpoolSamples, level, float64(s.spoolSamples))
+	add(descQueueBytes, level, float64(s.MemoryBytes))
+	add(descQueueSamples, level, float64(s.Samples+s.SpoolSamples))
+	add(descQueueAge, level, s.Age.Seconds())
+	add(descSpoolSamples, level, float64(s.SpoolSamples))
 	if c.e.cfg.SpoolDir != "" {
-		add(descSpoolUp, level, oneIf(s.spoolError == nil))
+		add(descSpoolUp, level, oneIf(s.SpoolError == nil))
 	}
-	for fate, n := range s.ends.fates {
-		add(descEnds, count, float64(n), endFate(fate).String())
+	for fate, n := range s.Ends.Fates {
+		add(descEnds, count, float64(n), queue.EndFate(fate).String())
 	}
-	add(descEndsWaiting, level, float64(s.ends.waiting))
-	add(descFingerprint, level, float64(s.fingerprint>>11))
+	add(descEndsWaiting, level, float64(s.Ends.Waiting))
+	add(descFingerprint, level, float64(s.Fingerprint>>11))
 	if c.e.cfg.Inventory != nil {
 		serial := uint64(0)
 		if p := c.e.followed(); p != nil {
@@ -182,16 +184,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		add(descPlacement, level, float64(serial))
 	}
-	add(descRingHubs, level, float64(len(s.hubs)))
-	for name, h := range s.account.hubs {
-		add(descSent, count, float64(h.sent), name)
-		add(descDelivered, count, float64(h.delivered), name)
-		add(descRerouted, count, float64(h.rerouted), name)
+	add(descRingHubs, level, float64(len(s.Hubs)))
+	for name, h := range s.Account.Hubs {
+		add(descSent, count, float64(h.Sent), name)
+		add(descDelivered, count, float64(h.Delivered), name)
+		add(descRerouted, count, float64(h.Rerouted), name)
 	}
-	for _, h := range s.hubs {
-		add(descHubUp, level, oneIf(h.state != hubDown), h.name)
-		add(descHubCatchingUp, level, oneIf(h.state == hubCatchingUp), h.name)
-		add(descHubQueue, level, float64(h.samples), h.name)
+	for _, h := range s.Hubs {
+		add(descHubUp, level, oneIf(h.State != queue.HubDown), h.Name)
+		add(descHubCatchingUp, level, oneIf(h.State == queue.HubCatchingUp), h.Name)
+		add(descHubQueue, level, float64(h.Samples), h.Name)
 	}
 	if c.e.watcher != nil {
 		w := c.e.watcher.Status()

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/internal/bubble"
 )
 
@@ -110,7 +111,7 @@ func TestHangingEndsDoNotHoldUpSamples(t *testing.T) {
 		require.Equal(t, 2, h.count("hub_up"))
 		for value := range 10 {
 			h.submit(3+value, ids...)
-			bubble.Pass(time.Second + endsTimeout + 200*time.Millisecond) // patience, and a request
+			bubble.Pass(time.Second + queue.EndsTimeout + 200*time.Millisecond) // patience, and a request
 			assert.Len(t, hub.lines(), (2+value)*first)
 		}
 		assert.Zero(t, h.count("queue_samples"))
@@ -160,7 +161,7 @@ func TestRunDoesNotWaitLongForEnds(t *testing.T) {
 		bubble.Pass(10 * time.Millisecond)
 		now := time.Now()
 		require.NoError(t, h.stop())
-		assert.LessOrEqual(t, time.Since(now), endsTimeout)
+		assert.LessOrEqual(t, time.Since(now), queue.EndsTimeout)
 	})
 }
 

@@ -40,7 +40,7 @@ func TestParallelSendersKeepTheOrder(t *testing.T) {
 		for value := 1; value <= 300; value++ {
 			h.submit(value, gateways(10)[rnd.IntN(10):]...)
 			bubble.Pass(time.Duration(rnd.IntN(100)) * time.Millisecond)
-			most = max(most, h.e.router.snapshot(time.Now()).hubs[0].requests)
+			most = max(most, h.e.queue.Snapshot(time.Now()).Hubs[0].Requests)
 		}
 		assert.Equal(t, 4, most, "requests at once")
 		require.NoError(t, h.stop())

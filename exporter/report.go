@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/status"
 	"github.com/hubring/hubring/hashring"
@@ -15,36 +16,36 @@ import (
 
 // report is the exporter as it is now. A gateway is looked up if there is one.
 func (e *Exporter) report(now time.Time, gateway *string) status.Report {
-	at, g := e.router.look(now, gateway)
+	at, g := e.queue.Look(now, gateway)
 	s := status.Report{
 		Time:    now,
-		State:   e.stateName(at.closed),
-		Ring:    status.Ring{Hubs: len(at.hubs), Placement: e.placementStatus()},
+		State:   e.stateName(at.Closed),
+		Ring:    status.Ring{Hubs: len(at.Hubs), Placement: e.placementStatus()},
 		Members: e.members(),
-		Hubs:    make([]status.Hub, 0, len(at.hubs)),
+		Hubs:    make([]status.Hub, 0, len(at.Hubs)),
 		Queue: status.Queue{
-			Samples: at.samples, Bytes: at.memoryBytes, MaxBytes: e.cfg.MaxQueueBytes,
-			OldestSeconds: at.age.Seconds(), SpoolSamples: at.spoolSamples, Gateways: at.gateways,
+			Samples: at.Samples, Bytes: at.MemoryBytes, MaxBytes: e.cfg.MaxQueueBytes,
+			OldestSeconds: at.Age.Seconds(), SpoolSamples: at.SpoolSamples, Gateways: at.Gateways,
 		},
-		Totals:  totalsOf(&at.account),
-		Ends:    endsStatusOf(&at.ends),
+		Totals:  totalsOf(&at.Account),
+		Ends:    endsStatusOf(&at.Ends),
 		Config:  configStatusOf(&e.cfg),
 		Gateway: gatewayStatusOf(g),
 	}
-	if at.spoolError != nil {
-		s.Queue.SpoolError = at.spoolError.Error()
+	if at.SpoolError != nil {
+		s.Queue.SpoolError = at.SpoolError.Error()
 	}
-	if at.ring == nil {
+	if at.Ring == nil {
 		return s
 	}
-	s.Ring.Fingerprint = fingerprintText(at.ring)
+	s.Ring.Fingerprint = fingerprintText(at.Ring)
 	weights := map[string]float64{}
-	for _, node := range at.ring.Nodes() {
+	for _, node := range at.Ring.Nodes() {
 		weights[node.Name] = cmp.Or(node.Weight, 1)
 	}
-	for i := range at.hubs {
-		h := &at.hubs[i]
-		s.Hubs = append(s.Hubs, hubStatusOf(h, weights[h.name], at.account.hubs[h.name]))
+	for i := range at.Hubs {
+		h := &at.Hubs[i]
+		s.Hubs = append(s.Hubs, hubStatusOf(h, weights[h.Name], at.Account.Hubs[h.Name]))
 	}
 	slices.SortFunc(s.Hubs, func(a, b status.Hub) int { return strings.Compare(a.Name, b.Name) })
 	return s
@@ -61,19 +62,19 @@ func (e *Exporter) stateName(closed bool) string {
 }
 
 // gatewayStatusOf is nil if no gateway was asked for.
-func gatewayStatusOf(g *gatewaySnapshot) *status.Gateway {
+func gatewayStatusOf(g *queue.GatewaySnapshot) *status.Gateway {
 	if g == nil {
 		return nil
 	}
 	s := &status.Gateway{
-		ID: g.id, InUse: g.inUse, Owner: g.owner, Walk: []status.Step{}, At: g.at, Untold: []status.Untold{},
-		QueuedSamples: g.samples, UnderWay: g.busy, HeldUntil: g.heldUntil,
+		ID: g.ID, InUse: g.InUse, Owner: g.Owner, Walk: []status.Step{}, At: g.At, Untold: []status.Untold{},
+		QueuedSamples: g.Samples, UnderWay: g.Busy, HeldUntil: g.HeldUntil,
 	}
-	for _, step := range g.walk {
-		s.Walk = append(s.Walk, status.Step{Hub: step.hub, State: stateWord(step.state)})
+	for _, step := range g.Walk {
+		s.Walk = append(s.Walk, status.Step{Hub: step.Hub, State: stateWord(step.State)})
 	}
-	for _, e := range g.untold {
-		s.Untold = append(s.Untold, status.Untold{Hub: e.hub, EndedAt: time.UnixMilli(e.at)})
+	for _, e := range g.Untold {
+		s.Untold = append(s.Untold, status.Untold{Hub: e.Hub, EndedAt: time.UnixMilli(e.At)})
 	}
 	return s
 }
@@ -118,34 +119,34 @@ func sourceName(m Membership) (source, detail string) {
 	return "other", fmt.Sprintf("%T", m)
 }
 
-func hubStatusOf(h *hubSnapshot, weight float64, account *hubAccount) status.Hub {
+func hubStatusOf(h *queue.HubSnapshot, weight float64, account *queue.HubAccount) status.Hub {
 	return status.Hub{
-		Name:             h.name,
-		CallsItself:      h.calls,
-		URL:              h.url,
+		Name:             h.Name,
+		CallsItself:      h.Calls,
+		URL:              h.URL,
 		Weight:           weight,
-		State:            stateWord(h.state),
-		DownSince:        h.since,
-		NextProbe:        h.retryAt,
-		Failures:         h.failures,
-		QueuedSamples:    h.samples,
-		QueuedBytes:      h.bytes,
-		Requests:         h.requests,
-		HeldGateways:     h.held,
-		SentSamples:      account.sent,
-		DeliveredSamples: account.delivered,
-		ReroutedSamples:  account.rerouted,
-		LastError:        h.lastError,
-		LastErrorAt:      h.lastErrorAt,
+		State:            stateWord(h.State),
+		DownSince:        h.Since,
+		NextProbe:        h.RetryAt,
+		Failures:         h.Failures,
+		QueuedSamples:    h.Samples,
+		QueuedBytes:      h.Bytes,
+		Requests:         h.Requests,
+		HeldGateways:     h.Held,
+		SentSamples:      account.Sent,
+		DeliveredSamples: account.Delivered,
+		ReroutedSamples:  account.Rerouted,
+		LastError:        h.LastError,
+		LastErrorAt:      h.LastErrorAt,
 	}
 }
 
-func totalsOf(a *account) status.Totals {
-	t := status.Totals{Submitted: a.submitted, Restored: a.restored, Spilled: a.spilled, Dropped: map[string]uint64{}}
-	for _, h := range a.hubs {
-		t.Delivered += h.delivered
+func totalsOf(a *queue.Account) status.Totals {
+	t := status.Totals{Submitted: a.Submitted, Restored: a.Restored, Spilled: a.Spilled, Dropped: map[string]uint64{}}
+	for _, h := range a.Hubs {
+		t.Delivered += h.Delivered
 	}
-	for why, n := range a.dropped {
+	for why, n := range a.Dropped {
 		if n > 0 && reason.Reason(why) != reason.Taken {
 			t.Dropped[reason.Reason(why).String()] = n
 		}
@@ -153,10 +154,10 @@ func totalsOf(a *account) status.Totals {
 	return t
 }
 
-func endsStatusOf(s *endsSnapshot) status.Ends {
+func endsStatusOf(s *queue.EndsSnapshot) status.Ends {
 	return status.Ends{
-		Told: s.fates[endTold], Dropped: s.fates[endDropped], Unsupported: s.fates[endUnsupported], Overtaken: s.fates[endOvertaken],
-		Waiting: s.byHub, Deaf: s.deaf,
+		Told: s.Fates[queue.EndTold], Dropped: s.Fates[queue.EndDropped], Unsupported: s.Fates[queue.EndUnsupported], Overtaken: s.Fates[queue.EndOvertaken],
+		Waiting: s.ByHub, Deaf: s.Deaf,
 	}
 }
 
@@ -187,4 +188,4 @@ func configStatusOf(c *Config) status.Config {
 }
 
 // stateWord is a state as JSON has it: up, catching_up or down.
-func stateWord(s hubState) string { return strings.ReplaceAll(s.String(), " ", "_") }
+func stateWord(s queue.HubState) string { return strings.ReplaceAll(s.String(), " ", "_") }

@@ -1,82 +1,132 @@
 package exporter
 
 import (
-	"slices"
+	"context"
+	"errors"
+	"sync"
+	"time"
 
-	"github.com/hubring/hubring/exporter/internal/wire"
+	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/exporter/internal/queue"
+	"github.com/hubring/hubring/exporter/internal/send"
+	"github.com/hubring/hubring/internal/spool"
 )
 
-// On disk several parcels of one gateway become one, a bundle: what stays in memory of a parcel
-// is some 300 bytes, so small reports would fill the memory long before the disk. A bundle goes
-// into a request as a whole. Only if a hub refuses that is it taken apart, so that no report
-// answers for another one.
-
-// bundleBytes bounds the texts of a bundle. Of 64 KiB on disk one stub is in memory, so that half of
-// MaxQueueBytes of stubs stand for hundreds of times as much.
-const bundleBytes = 64 << 10
-
-// joinable reports whether a parcel may follow others in a bundle of so many bytes. Nobody may wait for
-// the fate of one, and no two may have a summary or histogram: see sorter.
-func joinable(bundle []*parcel, bytes int, p *parcel, limit int, claimed *wire.Claims) bool {
-	return p.ack == nil && bundle[0].ack == nil && bytes+p.bytes <= limit && claimed.AllowAll(p.body.Shape) &&
-		!(p.composite && slices.ContainsFunc(bundle, func(q *parcel) bool { return q.composite }))
+// Run sends what is submitted until ctx ends. Then Submit refuses, and Run goes
+// on sending what is queued, without waiting for fuller requests, until nothing
+// is left or Config.FlushTimeout has passed. What is left then goes to
+// Config.SpoolDir, if there is one. Run returns when every goroutine of the
+// exporter has ended: nil, or an *UndeliveredError if samples were dropped, which
+// includes those in requests that had to be cut off.
+//
+// A SpoolDir that cannot be used, or fails, ends nothing: samples stay in memory, and it is
+// tried again (hubring_exporter_spool_up). Run may be called once; another call returns an error.
+//
+// Wait for it before the process ends: what is queued is lost otherwise. Who has no group of
+// goroutines that it could be one of uses Start and Close.
+func (e *Exporter) Run(ctx context.Context) error {
+	if e.ran.Swap(true) {
+		return errors.New("exporter: Run was called before, or the exporter is Start's: make another one with New")
+	}
+	return e.run(ctx, context.Background())
 }
 
-// takeRunLocked makes the parcel that waits and those of its lane that can share its record busy.
-func (r *router) takeRunLocked(p *parcel, most int) (run []*parcel) {
-	var claimed wire.Claims
-	bytes := 0
-	p.lane.leaveLocked()
-	for ; p != nil && len(run) < most; p = p.next {
-		if len(run) > 0 && (p.unfit || p.busy || p.onDisk() || !joinable(run, bytes, p, min(bundleBytes, r.set.batchBytes), &claimed)) {
-			break
+// run is Run, but for the check. It does not go on sending when hurry has ended.
+func (e *Exporter) run(ctx, hurry context.Context) error {
+	defer e.finished.Store(true)
+	disk := e.disk()
+	// ctx ends the taking in, work the sending.
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	var sending, telling, spooling, asking, logging, dropping sync.WaitGroup
+	var joining sync.Mutex // of hubs; closed guards sending against more of them
+	closed := false
+	change := func(do func() (joined []*queue.Outbox, err error)) error {
+		joining.Lock()
+		defer joining.Unlock()
+		if closed {
+			return nil
 		}
-		claimed.AddAll(p.body.Shape)
-		bytes += p.bytes
-		p.follows = len(run) > 0
-		p.lane.busy++
-		r.occupyLocked(p)
-		run = append(run, p)
+		joined, err := do()
+		e.send(work, &sending, &telling, disk, joined)
+		return err
 	}
-	return run
-}
-
-// absorbLocked makes a busy parcel a part of the one that is before it on disk.
-func (r *router) absorbLocked(p *parcel) {
-	head := p.within
-	r.vacateLocked(p)
-	p.lane.weighLocked(0, -p.memory)
-	p.lane.removeLocked(p)
-	p.list.removeLocked(p)
-	p.release()
-	head.samples += p.samples
-	head.bytes += p.bytes
-	r.inMemory.samples += p.samples
-	p.lane.samples += p.samples
-	p.lane.bytes += p.bytes
-}
-
-// partLocked settles a part of a bundle that was taken apart, and reports whether others are
-// left.
-func (r *router) partLocked(part *parcel) (more bool) {
-	p := part.of
-	if p == nil || p.samples == part.samples {
-		return false
+	if e.cfg.Inventory != nil { // before anything is sent that would go elsewhere then
+		e.askInventory(ctx, change)
+		asking.Go(func() { e.followInventory(ctx, change) })
 	}
-	p.samples -= part.samples
-	p.list.samples -= part.samples
-	p.from++
-	return true
+	e.send(work, &sending, &telling, disk, e.queue.Current())
+	logging.Go(func() { e.limits.Run(work) })
+	dropped, allDropped := context.WithCancel(context.WithoutCancel(ctx))
+	defer allDropped()
+	dropping.Go(func() { e.drops.run(dropped) })
+	if disk != nil {
+		spooling.Go(func() { disk.Run(work) })
+	}
+	if e.watcher != nil {
+		asking.Go(func() {
+			e.watcher.Run(ctx, func(hubs []Hub) error {
+				return change(func() ([]*queue.Outbox, error) { return e.changeHubs(hubs) })
+			})
+		})
+	}
+	for _, g := range e.cfg.Gather {
+		asking.Go(func() { e.gatherEvery(ctx, g) })
+	}
+	<-ctx.Done()
+	joining.Lock()
+	closed = true
+	joining.Unlock()
+	e.queue.Close(cut, time.Now())
+	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
+	defer deadline.Stop()
+	defer context.AfterFunc(hurry, cut)()
+	sending.Wait()
+	telling.Wait()
+	cut()
+	spooling.Wait()
+	disk.Close()
+	e.idle()
+	err := e.giveUp()
+	asking.Wait() // last: what an embedder wrote may take its time
+	logging.Wait()
+	allDropped()
+	dropping.Wait()
+	return err
 }
 
-// bundles divides parcels that are to be spilled, as takeToSpill returns them.
-func bundles(parcels []*parcel) (all [][]*parcel) {
-	for _, p := range parcels {
-		if p.follows {
-			all[len(all)-1] = append(all[len(all)-1], p)
-		} else {
-			all = append(all, []*parcel{p})
+// disk returns the spooler for Config.SpoolDir, or nil.
+func (e *Exporter) disk() *send.Spooler {
+	if e.cfg.SpoolDir == "" {
+		return nil
+	}
+	open := func() (send.Disk, error) {
+		return e.cfg.openDisk(spool.Config{Dir: e.cfg.SpoolDir, MaxBytes: e.cfg.SpoolBytes})
+	}
+	return send.NewSpooler(e.queue, open, e.metrics.Metrics, e.limits)
+}
+
+// giveUp drops what is left, and says so if there is something.
+func (e *Exporter) giveUp() error {
+	left := e.queue.GiveUp()
+	if left.Samples == 0 {
+		return nil
+	}
+	return &UndeliveredError{Samples: left.Samples, Gateways: left.Gateways, Bytes: left.Bytes, Kept: left.Kept}
+}
+
+// send starts the senders of new outboxes, and a teller for each hub that has none.
+func (e *Exporter) send(ctx context.Context, running, telling *sync.WaitGroup, disk *send.Spooler, joined []*queue.Outbox) {
+	m := send.Means{
+		Queue: e.queue, Spool: disk, Metrics: e.metrics.Metrics, Limits: e.limits, MinBackoff: e.cfg.MinBackoff,
+		Push: push.Settings{Transport: e.transport, Timeout: e.cfg.PushTimeout, Others: e.cfg.Receivers == HubsAndOthers},
+	}
+	for _, o := range joined {
+		if e.queue.Man(o) {
+			telling.Go(func() { m.Teller(o.Notices).Run(ctx) })
+		}
+		for _, s := range m.Senders(o, e.cfg.Senders) {
+			running.Go(func() { s.Run(ctx) })
 		}
 	}
-	return all
 }

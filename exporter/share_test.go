@@ -15,7 +15,7 @@ import (
 func (h *harness) gatewaysOn(hub string, n int) []string {
 	var on []string
 	for i := 0; len(on) < n; i++ {
-		if id := fmt.Sprintf("gw-%05d", i); h.e.router.snapshot(time.Now()).ring.Owner(id).Name == hub {
+		if id := fmt.Sprintf("gw-%05d", i); h.e.queue.Snapshot(time.Now()).Ring.Owner(id).Name == hub {
 			on = append(on, id)
 		}
 	}

@@ -3,42 +3,43 @@ package exporter
 import (
 	"errors"
 
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // check checks all that must hold at any time.
 func (s *schedule) check() {
-	for _, fault := range s.e.router.faults() {
-		s.ledger.breaks("router: %s", fault)
+	for _, fault := range s.e.queue.Faults() {
+		s.ledger.breaks("queue: %s", fault)
 	}
 	now := s.now()
-	a := &now.account
-	if now.memoryBytes > s.cfg.MaxQueueBytes {
-		s.ledger.breaks("%d bytes are queued, and MaxQueueBytes is %d", now.memoryBytes, s.cfg.MaxQueueBytes)
+	a := &now.Account
+	if now.MemoryBytes > s.cfg.MaxQueueBytes {
+		s.ledger.breaks("%d bytes are queued, and MaxQueueBytes is %d", now.MemoryBytes, s.cfg.MaxQueueBytes)
 	}
 	sent, deliveredNow, rerouted := 0, 0, 0
-	for _, h := range a.hubs {
-		sent, deliveredNow, rerouted = sent+int(h.sent), deliveredNow+int(h.delivered), rerouted+int(h.rerouted)
+	for _, h := range a.Hubs {
+		sent, deliveredNow, rerouted = sent+int(h.Sent), deliveredNow+int(h.Delivered), rerouted+int(h.Rerouted)
 	}
 	after := 0
 	for why := reason.Rejected400; why < reason.Num; why++ {
-		after += int(a.dropped[why])
+		after += int(a.Dropped[why])
 	}
-	if in, out := int(a.submitted+a.restored), deliveredNow+after+now.samples+now.spoolSamples; in != out {
+	if in, out := int(a.Submitted+a.Restored), deliveredNow+after+now.Samples+now.SpoolSamples; in != out {
 		s.ledger.breaks("%d samples came in, and %d are accounted for: %d delivered, %d dropped, %d in memory, %d on disk",
-			in, out, deliveredNow, after, now.samples, now.spoolSamples)
+			in, out, deliveredNow, after, now.Samples, now.SpoolSamples)
 	}
 	s.compare(now, sent, deliveredNow)
 	down := 0
-	for _, h := range now.hubs {
-		s.ledger.reachedIf(h.state == hubCatchingUp, "hub catching up")
-		if h.state == hubDown {
+	for _, h := range now.Hubs {
+		s.ledger.reachedIf(h.State == queue.HubCatchingUp, "hub catching up")
+		if h.State == queue.HubDown {
 			down++
 		}
 	}
 	s.ledger.reachedIf(rerouted > 0, "failover")
-	s.ledger.reachedIf(down > 0 && down == len(now.hubs), "all hubs down")
-	s.ledger.reachedIf(a.spilled > 0, "spilled")
+	s.ledger.reachedIf(down > 0 && down == len(now.Hubs), "all hubs down")
+	s.ledger.reachedIf(a.Spilled > 0, "spilled")
 	if s.rnd.IntN(8) == 0 {
 		s.scrape()
 	}
@@ -46,14 +47,14 @@ func (s *schedule) check() {
 }
 
 // compare holds the exporter's account against the ledger.
-func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
-	l, before := s.ledger, &s.earlier.account
+func (s *schedule) compare(now queue.Snapshot, sent, deliveredNow int) {
+	l, before := s.ledger, &s.earlier.Account
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a := &now.account
-	submitted := int(a.submitted + before.submitted)
-	gathered := l.gathered - int(notTaken(a)+notTaken(before)) - int(a.dropped[reason.Closed]+before.dropped[reason.Closed]) -
-		int(a.dropped[reason.Cancelled]+before.dropped[reason.Cancelled]) + l.refused
+	a := &now.Account
+	submitted := int(a.Submitted + before.Submitted)
+	gathered := l.gathered - int(notTaken(a)+notTaken(before)) - int(a.Dropped[reason.Closed]+before.Dropped[reason.Closed]) -
+		int(a.Dropped[reason.Cancelled]+before.Dropped[reason.Cancelled]) + l.refused
 	if submitted != l.taken+gathered {
 		l.breaksLocked("%d samples were taken in, and the account says %d", l.taken+gathered, submitted)
 	}
@@ -61,15 +62,15 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 		l.breaksLocked("%d samples were sent, and the account says %d", l.sent, sent)
 	}
 	deliveredBefore := 0
-	for _, h := range before.hubs {
-		deliveredBefore += int(h.delivered)
+	for _, h := range before.Hubs {
+		deliveredBefore += int(h.Delivered)
 	}
 	if deliveredNow+deliveredBefore != l.acked {
 		l.breaksLocked("hubs acknowledged %d samples, and the account says %d", l.acked, deliveredNow+deliveredBefore)
 	}
 	rejected, invalid := 0, 0
 	for why := range reason.Num {
-		n := int(a.dropped[why] + before.dropped[why])
+		n := int(a.Dropped[why] + before.Dropped[why])
 		switch {
 		case why >= reason.Rejected400 && why <= reason.Rejected422:
 			rejected += n
@@ -91,8 +92,8 @@ func (s *schedule) compare(now snapshot, sent, deliveredNow int) {
 }
 
 // notTaken returns how many samples found no room.
-func notTaken(a *account) uint64 {
-	return a.dropped[reason.QueueFull] + a.dropped[reason.HubShare] + a.dropped[reason.GatewayShare]
+func notTaken(a *queue.Account) uint64 {
+	return a.Dropped[reason.QueueFull] + a.Dropped[reason.HubShare] + a.Dropped[reason.GatewayShare]
 }
 
 // scrape checks that the metrics say the same.
@@ -123,26 +124,26 @@ func (s *schedule) delivered(reports []*report) {
 // prompt checks that nothing waits longer than it may.
 func (s *schedule) prompt(what string) {
 	now := s.now()
-	if now.age > s.cfg.BatchWait || len(s.cfg.Gather) == 0 && now.samples+now.spoolSamples > 0 {
-		s.ledger.breaks("all hubs are well, and of %s %d samples are queued, %d on disk, the oldest for %s", what, now.samples, now.spoolSamples, now.age)
+	if now.Age > s.cfg.BatchWait || len(s.cfg.Gather) == 0 && now.Samples+now.SpoolSamples > 0 {
+		s.ledger.breaks("all hubs are well, and of %s %d samples are queued, %d on disk, the oldest for %s", what, now.Samples, now.SpoolSamples, now.Age)
 	}
 }
 
 // leftOver checks what Run returned.
-func (s *schedule) leftOver(err error, now snapshot, recovered bool) {
+func (s *schedule) leftOver(err error, now queue.Snapshot, recovered bool) {
 	var left *UndeliveredError
-	undelivered := int(now.account.dropped[reason.Undelivered])
+	undelivered := int(now.Account.Dropped[reason.Undelivered])
 	switch {
-	case now.samples > 0:
-		s.ledger.breaks("Run has ended, and %d samples are queued", now.samples)
+	case now.Samples > 0:
+		s.ledger.breaks("Run has ended, and %d samples are queued", now.Samples)
 	case err == nil && undelivered > 0, errors.As(err, &left) && left.Samples != undelivered:
 		s.ledger.breaks("%d samples were not delivered, and Run says %v", undelivered, err)
 	case err != nil && left == nil:
 		s.ledger.breaks("Run: %v", err)
-	case left != nil && left.Kept != now.spoolSamples:
-		s.ledger.breaks("%d samples are in SpoolDir, and Run says %d", now.spoolSamples, left.Kept)
-	case recovered && (err != nil || now.spoolSamples > 0):
-		s.ledger.breaks("all hubs are well, and Run leaves %d samples on disk and says %v", now.spoolSamples, err)
+	case left != nil && left.Kept != now.SpoolSamples:
+		s.ledger.breaks("%d samples are in SpoolDir, and Run says %d", now.SpoolSamples, left.Kept)
+	case recovered && (err != nil || now.SpoolSamples > 0):
+		s.ledger.breaks("all hubs are well, and Run leaves %d samples on disk and says %v", now.SpoolSamples, err)
 	case undelivered > 0 && s.cfg.SpoolBytes == plentyOfSpool && s.disk.isWell():
 		s.ledger.breaks("SpoolDir has room, and Run says %v", err)
 	}
@@ -152,29 +153,29 @@ func (s *schedule) leftOver(err error, now snapshot, recovered bool) {
 }
 
 // dropped counts the accepted samples that were dropped without a hub's word.
-func (s *schedule) dropped(now snapshot) int {
+func (s *schedule) dropped(now queue.Snapshot) int {
 	n := 0
 	for why := reason.Rejected429; why < reason.Num; why++ {
-		n += int(now.account.dropped[why] + s.earlier.account.dropped[why])
+		n += int(now.Account.Dropped[why] + s.earlier.Account.Dropped[why])
 	}
 	return n
 }
 
 // carryOver adds an exporter that has ended to those before.
-func (s *schedule) carryOver(now snapshot) {
+func (s *schedule) carryOver(now queue.Snapshot) {
 	e := &s.earlier
-	e.spoolSamples = now.spoolSamples
-	e.account.submitted += now.account.submitted
+	e.SpoolSamples = now.SpoolSamples
+	e.Account.Submitted += now.Account.Submitted
 	for why := range reason.Num {
-		e.account.dropped[why] += now.account.dropped[why]
+		e.Account.Dropped[why] += now.Account.Dropped[why]
 	}
-	if e.account.hubs == nil {
-		e.account.hubs = map[string]*hubAccount{}
+	if e.Account.Hubs == nil {
+		e.Account.Hubs = map[string]*queue.HubAccount{}
 	}
-	for name, h := range now.account.hubs {
-		if e.account.hubs[name] == nil {
-			e.account.hubs[name] = &hubAccount{}
+	for name, h := range now.Account.Hubs {
+		if e.Account.Hubs[name] == nil {
+			e.Account.Hubs[name] = &queue.HubAccount{}
 		}
-		e.account.hubs[name].delivered += h.delivered
+		e.Account.Hubs[name].Delivered += h.Delivered
 	}
 }

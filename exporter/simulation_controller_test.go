@@ -109,7 +109,7 @@ func (s *schedule) submitted(err error, reports []*report) {
 func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patience time.Duration) <-chan error {
 	s.ledger.note("push of %d reports", len(reports))
 	e := s.e
-	before := e.router.snapshot(time.Now()).account
+	before := e.queue.Snapshot(time.Now()).Account
 	full := notTaken(&before)
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -119,13 +119,13 @@ func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patie
 		done <- err
 		_, partly := errors.AsType[*RejectedError](err)
 		all, rejected := s.ledger.answered(reports)
-		now := e.router.snapshot(time.Now())
+		now := e.queue.Snapshot(time.Now())
 		switch {
 		case errors.Is(err, ErrQueueFull):
 			return
 		case errors.Is(err, ErrDropped):
 			s.ledger.reached("push dropped")
-			if all || s.dropped(now)+now.spoolSamples == 0 {
+			if all || s.dropped(now)+now.SpoolSamples == 0 {
 				s.ledger.breaks("push: %v, and nothing was dropped", err)
 			}
 		case errors.Is(err, context.DeadlineExceeded):
@@ -143,7 +143,7 @@ func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patie
 	})
 	synctest.Wait()
 	// It has been taken in, or not; what comes of it is another matter.
-	if after := e.router.snapshot(time.Now()).account; notTaken(&after) > full {
+	if after := e.queue.Snapshot(time.Now()).Account; notTaken(&after) > full {
 		s.submitted(fmt.Errorf("not taken in: %w", ErrQueueFull), reports)
 	} else {
 		s.submitted(nil, reports)
@@ -164,7 +164,7 @@ func (s *schedule) flush(patience time.Duration) <-chan error {
 		switch {
 		case err == nil:
 			s.ledger.reached("flush ended")
-			if open, dropped := s.ledger.openBefore(before), s.dropped(e.router.snapshot(time.Now())); open > dropped {
+			if open, dropped := s.ledger.openBefore(before), s.dropped(e.queue.Snapshot(time.Now())); open > dropped {
 				s.ledger.breaks("a flush has ended, no hub has answered for %d samples, and %d are dropped", open, dropped)
 			}
 		case errors.Is(err, ErrClosed):

@@ -97,7 +97,7 @@ func outageOfADay(t *testing.T, policy OverflowPolicy, dir string, spoolBytes in
 		} else if err != nil {
 			require.ErrorIs(t, err, ErrQueueFull)
 		}
-		require.LessOrEqual(t, e.router.snapshot(time.Now()).memoryBytes, cfg.MaxQueueBytes)
+		require.LessOrEqual(t, e.queue.Snapshot(time.Now()).MemoryBytes, cfg.MaxQueueBytes)
 		time.Sleep(dayInterval)
 		switch i + 1 {
 		case dayReports / 2:
@@ -106,21 +106,21 @@ func outageOfADay(t *testing.T, policy OverflowPolicy, dir string, spoolBytes in
 			whole = footprintOf(e)
 		}
 	}
-	now := e.router.snapshot(time.Now())
-	require.Empty(t, e.router.faults())
-	assert.Equal(t, dir != "", now.spoolSamples > 0)
+	now := e.queue.Snapshot(time.Now())
+	require.Empty(t, e.queue.Faults())
+	assert.Equal(t, dir != "", now.SpoolSamples > 0)
 	if dir == "" {
-		assert.Greater(t, now.memoryBytes, cfg.MaxQueueBytes*8/10)
+		assert.Greater(t, now.MemoryBytes, cfg.MaxQueueBytes*8/10)
 	}
 	assert.InDelta(t, half.heap-half.queued, whole.heap-whole.queued, float64(half.heap)/10, "bytes of heap beside the queue, at noon and at the end")
 	assert.Equal(t, half.goroutines, whole.goroutines)
 	t.Logf("queue %d bytes, %d samples and %d on disk; heap %d and %d; %d goroutines",
-		now.memoryBytes, now.samples, now.spoolSamples, half.heap, whole.heap, whole.goroutines)
+		now.MemoryBytes, now.Samples, now.SpoolSamples, half.heap, whole.heap, whole.goroutines)
 
 	for _, h := range cfg.Hubs {
 		net.Start(hostOf(h.URL))
 	}
-	for e.router.snapshot(time.Now()).samples+e.router.snapshot(time.Now()).spoolSamples > 0 {
+	for e.queue.Snapshot(time.Now()).Samples+e.queue.Snapshot(time.Now()).SpoolSamples > 0 {
 		time.Sleep(time.Second)
 	}
 	cancel()
@@ -151,5 +151,5 @@ func footprintOf(e *Exporter) footprint {
 	runtime.GC()
 	runtime.GC() // what pools kept goes with the second
 	runtime.ReadMemStats(&m)
-	return footprint{int(m.HeapAlloc), e.router.snapshot(time.Now()).memoryBytes, runtime.NumGoroutine()}
+	return footprint{int(m.HeapAlloc), e.queue.Snapshot(time.Now()).MemoryBytes, runtime.NumGoroutine()}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/internal/queue"
 )
 
 // What hubs know of gateways, as edgehub does, and what they are told of those that left.
@@ -153,15 +154,15 @@ func (l *ledger) checkEnds(allTold bool) {
 }
 
 // checkEnds checks the last account of ends.
-func (s *schedule) checkEnds(now snapshot) {
-	fates := &now.ends.fates
-	for fate := range endFate(len(fates)) {
+func (s *schedule) checkEnds(now queue.Snapshot) {
+	fates := &now.Ends.Fates
+	for fate := range queue.EndFate(len(fates)) {
 		s.ledger.reachedIf(fates[fate] > 0, "end "+fate.String())
 	}
-	if now.ends.waiting > 0 {
-		s.ledger.breaks("Run has ended, and %d ends wait", now.ends.waiting)
+	if now.Ends.Waiting > 0 {
+		s.ledger.breaks("Run has ended, and %d ends wait", now.Ends.Waiting)
 	}
-	s.ledger.checkEnds(fates[endDropped]+fates[endUnsupported] == 0)
+	s.ledger.checkEnds(fates[queue.EndDropped]+fates[queue.EndUnsupported] == 0)
 }
 
 // deafen makes a hub fail to be told.

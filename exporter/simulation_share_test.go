@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/encode"
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/magma"
 )
 
@@ -12,11 +13,11 @@ func (s *schedule) innocent(items []magma.MetricAndContext) bool {
 	enc := encode.New(time.Now(), s.cfg.AsGauges)
 	defer enc.Release()
 	enc.Encode(items)
-	parcels := parcelsOf(nil, enc.Bodies)
+	parcels := queue.ParcelsOf(nil, enc.Bodies)
 	defer func() {
 		for _, p := range parcels {
-			p.release()
+			p.Release()
 		}
 	}()
-	return s.e.router.mustTake(parcels)
+	return s.e.queue.MustTake(parcels)
 }

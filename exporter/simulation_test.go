@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubring/hubring/exporter/exportertest"
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/internal/bubble"
 )
@@ -120,7 +121,7 @@ type schedule struct {
 	cancel  context.CancelFunc
 	ended   chan error
 
-	earlier snapshot // of those before, summed up where it matters
+	earlier queue.Snapshot // of those before, summed up where it matters
 }
 
 // inBubble runs a schedule in a bubble. Its goroutines have the seed as a label: a
@@ -253,7 +254,7 @@ func (s *schedule) live(first, last bool) {
 // begin starts an exporter.
 func (s *schedule) begin() {
 	s.ledger.note("begin")
-	if s.cfg.SpoolDir != "" && s.earlier.spoolSamples == 0 && s.rnd.IntN(3) == 0 { // what is there may come late, and out of order
+	if s.cfg.SpoolDir != "" && s.earlier.SpoolSamples == 0 && s.rnd.IntN(3) == 0 { // what is there may come late, and out of order
 		s.breakDisk("disk locked", true, false, false)
 	}
 	s.ledger.mu.Lock()
@@ -274,9 +275,9 @@ func (s *schedule) begin() {
 	s.cancel, s.ended = cancel, make(chan error, 1)
 	go func() { s.ended <- s.e.Run(ctx) }()
 	synctest.Wait()
-	restored := s.now().account.restored
-	if restored != uint64(s.earlier.spoolSamples) {
-		s.ledger.breaks("%d samples were restored, of %d that were left", restored, s.earlier.spoolSamples)
+	restored := s.now().Account.Restored
+	if restored != uint64(s.earlier.SpoolSamples) {
+		s.ledger.breaks("%d samples were restored, of %d that were left", restored, s.earlier.SpoolSamples)
 	}
 	s.ledger.reachedIf(restored > 0, "restored")
 }
@@ -287,7 +288,7 @@ func (s *schedule) pass(d time.Duration) {
 }
 
 // now is the exporter as it is.
-func (s *schedule) now() snapshot { return s.e.router.snapshot(time.Now()) }
+func (s *schedule) now() queue.Snapshot { return s.e.queue.Snapshot(time.Now()) }
 
 // fatal ends the schedule if a promise was broken.
 func (s *schedule) fatal() {
@@ -312,23 +313,23 @@ func (s *schedule) recover() {
 	s.pass(time.Minute + s.cfg.MembersHold + 3*s.cfg.MembersInterval + 30*time.Second)
 	s.check()
 	for range 20 { // it catches up
-		if now := s.now(); now.age <= s.cfg.BatchWait {
+		if now := s.now(); now.Age <= s.cfg.BatchWait {
 			break
 		}
 		s.pass(30 * time.Second)
 	}
-	for _, h := range s.now().hubs {
-		if h.state == hubDown {
-			s.ledger.breaks("%s is well, and is held to be down", h.name)
+	for _, h := range s.now().Hubs {
+		if h.State == queue.HubDown {
+			s.ledger.breaks("%s is well, and is held to be down", h.Name)
 		}
 	}
 	s.prompt("what was queued")
-	if s.liar != nil && len(s.now().hubs) != len(s.liar.truth) {
-		s.ledger.breaks("the hubs are %v, and %d are in the ring", s.liar.truth, len(s.now().hubs))
+	if s.liar != nil && len(s.now().Hubs) != len(s.liar.truth) {
+		s.ledger.breaks("the hubs are %v, and %d are in the ring", s.liar.truth, len(s.now().Hubs))
 	}
-	for _, h := range s.now().hubs {
-		if s.liar != nil && !slices.ContainsFunc(s.liar.truth, func(t Hub) bool { return t.URL == h.url }) {
-			s.ledger.breaks("%s is in the ring, and the hubs are %v", h.url, s.liar.truth)
+	for _, h := range s.now().Hubs {
+		if s.liar != nil && !slices.ContainsFunc(s.liar.truth, func(t Hub) bool { return t.URL == h.URL }) {
+			s.ledger.breaks("%s is in the ring, and the hubs are %v", h.URL, s.liar.truth)
 		}
 	}
 	items, reports := s.draw(s.names)
@@ -387,7 +388,7 @@ func (s *schedule) end(recovered bool) {
 	}
 	s.check()
 	s.scrape()
-	s.ledger.reachedIf(before.samples > 0 && err != nil, "ended in an outage")
+	s.ledger.reachedIf(before.Samples > 0 && err != nil, "ended in an outage")
 	s.ledger.reachedIf(recovered, "ended with all delivered")
 	for _, submit := range []func() error{
 		func() error { return s.e.Submit(context.Background(), nil) },

@@ -265,7 +265,7 @@ func TestStatusOfAHubThatIsDown(t *testing.T) {
 func homeOf(t *testing.T, e *Exporter, hub string) string {
 	t.Helper()
 	for _, id := range gateways(100) {
-		if e.router.snapshot(time.Now()).ring.Owner(id).Name == hub {
+		if e.queue.Snapshot(time.Now()).Ring.Owner(id).Name == hub {
 			return id
 		}
 	}
