@@ -113,7 +113,8 @@ type Policy string
 
 const (
 	// Refuse answers 429: nothing acknowledged is let go, and the sender keeps
-	// what it has.
+	// what it has. A push without samples, by which an exporter tries a hub, is refused
+	// likewise, and from the first refusal on until an eighth of MaxSamples is free.
 	Refuse Policy = "refuse"
 	// Newest takes the push and lets the oldest samples go, and counts them. Only
 	// a gateway that floods is refused.

@@ -1,6 +1,7 @@
 package edgehub
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -215,6 +216,63 @@ func TestPushOfAnEmbedder(t *testing.T) {
 	s.scrape()
 	require.NoError(t, s.Drain(t.Context()))
 	f(RefusedError{http.StatusServiceUnavailable, "stopping", "push to another one"}, 1, Text, "x 1\n")
+}
+
+// A hub that is full has no room for a push of nothing either: its sender would come back with samples. Once it has
+// refused some it takes none before an eighth is free, or it had room for a moment at each scrape.
+func TestPushOfNothingIntoAFullHub(t *testing.T) {
+	s := serve(t, Config{MaxSamples: 80, MaxScrapeSamples: 9})
+	names := 0
+	nothing := func(want int) {
+		t.Helper()
+		names++
+		for _, body := range []string{"", "\n", "# a comment\n", "# TYPE known counter\n", fmt.Sprintf("# TYPE new_%d counter\n", names)} {
+			answer, text := s.do("POST", "/metrics", body)
+			require.Equal(t, want, answer.StatusCode, "%q: %s", body, text)
+			if want != http.StatusOK {
+				assert.Equal(t, "hub_full", answer.Header.Get(exposition.ReasonHeader))
+				assert.Equal(t, "5", answer.Header.Get("Retry-After"))
+				assert.Contains(t, text, "samples that wait to be scraped, and the limit is 80")
+			}
+		}
+		_, err := s.Push(t.Context(), Text, nil)
+		assert.Equal(t, want == http.StatusOK, err == nil, "%v", err)
+	}
+	times := func(from, to int) (text string) {
+		for i := from; i < to; i++ {
+			text += at("x", i, int64(i))
+		}
+		return text
+	}
+	s.push("# TYPE known counter\n" + times(0, 79))
+	nothing(http.StatusOK) // there is room for one, and nobody was refused
+	answer, _ := s.do("POST", "/metrics", times(79, 81))
+	require.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
+	nothing(http.StatusTooManyRequests)
+	s.push(times(79, 80)) // what fits is taken all the same
+	nothing(http.StatusTooManyRequests)
+	s.rejected("hub_full", 13, 2)
+
+	s.scrape()
+	nothing(http.StatusTooManyRequests) // 9 of 80
+	s.scrape()
+	nothing(http.StatusOK)
+	s.push(times(80, 97))
+	nothing(http.StatusOK) // as at the beginning
+	s.push(times(97, 98))
+	nothing(http.StatusTooManyRequests) // nothing fits, though nobody was refused
+	s.scrape()
+	s.scrape()
+	nothing(http.StatusOK)
+}
+
+// Where the oldest make room there is always some.
+func TestPushOfNothingIntoAHubThatLetsGo(t *testing.T) {
+	s := serve(t, Config{MaxSamples: 2, Policy: Newest})
+	for i := range 3 {
+		s.push(at("x", i, int64(i)) + at("y", i, int64(i)))
+		s.push("")
+	}
 }
 
 // A push of nothing is what an exporter tries a hub with that it had given up.

@@ -63,12 +63,12 @@ func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64)
 	if own >= 0 {
 		markers.Times[own] = newest
 	}
-	runs := []Run{{gateway, markers.Len()}}
-	if markers.Len() == 0 {
-		runs = nil
-	}
-	if e.Made, err = l.admitLocked(l.generation, markers.Len(), runs); err != nil {
-		return Ended{}, err
+	var runs []Run
+	if markers.Len() > 0 {
+		runs = []Run{{gateway, markers.Len()}}
+		if e.Made, err = l.admitLocked(l.generation, markers.Len(), runs); err != nil {
+			return Ended{}, err
+		}
 	}
 	l.arrivals.note(l.end, now.Sub(l.made))
 	l.copyLocked(&markers, runs, nil)

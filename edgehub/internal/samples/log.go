@@ -38,6 +38,7 @@ type Log struct {
 	end        uint64
 	scrapers   []*scraper
 	reserved   int       // samples that were admitted and are still to be written
+	full       bool      // a push was refused for want of room, and an eighth of it was not free since
 	released   int       // segments, the first ones, that some scraper has or was handed
 	settled    int       // of those, that some scraper has
 	holding    int       // gateways with samples in the others

@@ -17,6 +17,10 @@ import (
 // as the limit at most; it may not arrive, so nobody is left behind for what is on its way
 // to another one. So the log holds three times the limit at most, and what is usual is
 // a little more than once.
+//
+// A push without samples asks whether others would be taken: who was refused sends one to find out
+// whether to come back. It is refused where not one sample has room, and from a refusal on until an eighth
+// of the room is free, or its sender would come back for what each scrape takes, and be refused again.
 
 // standing is how far the scrapers of a log are, together.
 type standing struct {
@@ -50,12 +54,17 @@ func (l *Log) roomLocked(generation uint64, samples int, runs []Run) (m Made, er
 	}
 	n := l.standingLocked()
 	coming := l.reserved + samples
-	if n.pending+coming > l.limit-l.limit/reserved {
-		if err := l.fairLocked(runs); err != nil {
-			return Made{}, err
-		}
+	if n.pending+coming <= l.limit-l.limit/reserved {
+		l.full = false
+	} else if err := l.fairLocked(runs); err != nil {
+		return Made{}, err
+	}
+	if samples == 0 && !l.newest && (l.full || n.pending+coming >= l.limit) {
+		return Made{}, &FullError{"hub_full", 0, fmt.Sprintf(
+			"the hub is full: it holds %d samples that wait to be scraped, and the limit is %d; is the hub being scraped?", n.pending+coming, l.limit)}
 	}
 	if n.pending+coming > l.limit && !l.newest {
+		l.full = true
 		return Made{}, &FullError{"hub_full", 0, fmt.Sprintf(
 			"the hub holds %d samples that wait to be scraped, this push has %d, and the limit is %d; is the hub being scraped?",
 			n.pending+l.reserved, samples, l.limit)}
