@@ -58,11 +58,11 @@ type Config struct {
 	// If the hubs that it does not name any more and that still take pushes are more than those that
 	// it names, they stay: rather its source is in trouble.
 	MembersHold time.Duration
-	// Ring builds the ring of the hubs, which have their names and weights;
-	// hashring.New. All controllers need the same one, and it must make the same of
-	// the same hubs in whatever order they come. Another placement is
-	// consistent.Config.Ring (hashring/consistent), or one of your own by
-	// hashring.FromTable. New returns its error. Where Members changes the hubs, an
+	// Ring builds the ring of the hubs, which have their names and weights; that which the hubs
+	// name (Hub.Placement), and if they name none hashring.New. All controllers need the same one, so leave it to the
+	// list of hubs where that can say it. One of your own, by hashring.FromTable say, must
+	// make the same of the same hubs in whatever order they come. If the hubs name a placement as well it must be the
+	// same ring. New returns its error. Where Members changes the hubs, an
 	// error leaves the ring as it is, as an answer does that is no good.
 	Ring func(nodes []hashring.Node) (*hashring.Ring, error)
 	// Inventory is asked which gateways are not with their owners on that ring, so that no
@@ -208,9 +208,6 @@ func (c Config) withDefaults() Config {
 	if c.openDisk == nil {
 		c.openDisk = send.OpenDisk
 	}
-	if c.Ring == nil {
-		c.Ring = hashring.New
-	}
 	c.Hubs = withDefaults(c.Hubs)
 	return c
 }
@@ -334,5 +331,11 @@ func validateHubs(hubs []Hub) error {
 			seen[h.Name] = i
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if _, err := members.Method(hubs); err != nil {
+		return fmt.Errorf("Hubs: %w", err)
+	}
+	return nil
 }

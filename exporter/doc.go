@@ -39,7 +39,7 @@
 // yet that it had left.
 //
 // The hubs are listed in the config, or asked for: members.DNS, members.File, or a
-// Membership of the embedder's. A change makes a new ring; lanes that wait go to their new homes,
+// Membership of the embedder's. They say how they become a ring, too (Hub.Placement). A change makes a new ring; lanes that wait go to their new homes,
 // requests under way end where they are.
 //
 // # Promises
@@ -118,7 +118,8 @@
 //	exporter.go   New, Submit, Push, Flush
 //	run.go        Run: all that works while it does
 //	start.go      Start and Close: New with a Run of its own
-//	membership.go who says who the hubs are; inventory.go: which gateways are not with their owner
+//	membership.go who says who the hubs are; ring.go: the ring of them
+//	inventory.go  which gateways are not with their owner
 //	gather.go     the controller's own metrics
 //	metrics.go    the exporter's own metrics
 //	status.go     Status and its page; report.go: what they say

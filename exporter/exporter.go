@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -167,17 +166,6 @@ func (e *Exporter) follow(ring *hashring.Ring) (joined []*queue.Outbox, m *queue
 
 // fingerprint is that of the ring, as text.
 func (e *Exporter) fingerprint() string { return fingerprintText(e.queue.Snapshot(time.Now()).Ring) }
-
-// isRingOf says whether a ring has these nodes and no others: what a ring of somebody
-// else's making names must have an outbox.
-func isRingOf(ring *hashring.Ring, nodes []hashring.Node) bool {
-	if ring == nil {
-		return false
-	}
-	byName := func(a, b hashring.Node) int { return strings.Compare(a.Name, b.Name) }
-	return slices.EqualFunc(slices.SortedFunc(slices.Values(nodes), byName), ring.Nodes(),
-		func(a, b hashring.Node) bool { return a.Name == b.Name })
-}
 
 // changeHubs is setHubs for hubs that the watcher found. They are valid, but the
 // embedder's Ring may have its own mind.

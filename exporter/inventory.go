@@ -8,35 +8,8 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/status"
-	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
 )
-
-// ringOf builds the ring of hubs, and has a placement move what it moves. A placement that
-// does not fit is left out: hubs that change are more important.
-func (e *Exporter) ringOf(hubs []Hub, placed *placement.Placement) (*hashring.Ring, error) {
-	nodes := make([]hashring.Node, len(hubs))
-	for i, h := range hubs {
-		nodes[i] = hashring.Node{Name: h.Name, Weight: h.Weight}
-	}
-	ring, err := e.cfg.Ring(nodes)
-	if err != nil {
-		return nil, err
-	}
-	if !isRingOf(ring, nodes) {
-		return nil, errors.New("Config.Ring returned a ring that is not of the hubs that it was given")
-	}
-	if placed == nil {
-		return ring, nil
-	}
-	moved, err := placed.Ring(ring)
-	e.unfit.Store(err != nil)
-	if err != nil {
-		e.misplaced(err)
-		return ring, nil
-	}
-	return moved, nil
-}
 
 // followInventory asks Config.Inventory until ctx ends. Change is called with what makes
 // the ring another one.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +24,7 @@ import (
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/exportertest"
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/consistent"
 	"github.com/hubring/hubring/internal/bubble"
@@ -130,6 +134,142 @@ func TestRingOfTheLibrary(t *testing.T) {
 			}
 		}
 		assert.Len(t, heirs, 4, "%v", heirs)
+	})
+}
+
+// writeHubs writes a file of n hubs, one in each group, that names a placement unless that is empty.
+func writeHubs(t *testing.T, path string, n int, placement string) {
+	t.Helper()
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "- targets: [edgehub-%d:80]\n", i)
+		if placement != "" {
+			fmt.Fprintf(&text, "  labels: {__placement__: %s}\n", placement)
+		}
+	}
+	require.NoError(t, os.WriteFile(path+".new", []byte(text.String()), 0o600))
+	require.NoError(t, os.Rename(path+".new", path))
+}
+
+// Controllers that were told nothing but where the list of hubs is agree with the library that the list names, and go
+// with it to another placement and back.
+func TestPlacementOfTheList(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hubs.yml")
+	writeHubs(t, path, 5, "consistent/partitions=1021/replicas=50")
+	synctest.Test(t, func(t *testing.T) {
+		const gateways, controllers = 300, 3
+		n := exportertest.NewNetwork()
+		defer n.Close()
+		circle := library.New(nil, library.Config{Hasher: hasher{}, PartitionCount: 1021, ReplicationFactor: 50, Load: 1.25})
+		hubs, nodes := map[string]*exportertest.Hub{}, []hashring.Node{}
+		for i := range 5 {
+			name := fmt.Sprintf("edgehub-%d", i)
+			circle.Add(member(name))
+			hubs[name] = n.Add(name)
+			nodes = append(nodes, hashring.Node{Name: name})
+		}
+		rendezvous, err := hashring.New(nodes)
+		require.NoError(t, err)
+		var log logtest.Buffer
+		var exporters []*exporter.Exporter
+		for range controllers {
+			e, stop := running(t, exporter.Config{
+				Members: members.File{Path: path}, NoEnds: true, Transport: n.Transport(), Logger: log.Logger(),
+			})
+			defer stop()
+			exporters = append(exporters, e)
+		}
+		land := func(owner func(gateway string) string) {
+			t.Helper()
+			for _, e := range exporters {
+				require.NoError(t, e.Push(t.Context(), loads(gateways)))
+			}
+			for name, hub := range hubs {
+				for _, s := range hub.Samples() {
+					require.Equal(t, owner(s.Gateway), name, "gateway %q", s.Gateway)
+				}
+				require.NotEmpty(t, hub.Samples())
+				hub.Reset()
+			}
+		}
+		byCircle := func(gateway string) string { return circle.LocateKey([]byte(gateway)).String() }
+		land(byCircle)
+
+		writeHubs(t, path, 5, "")
+		bubble.Pass(15 * time.Second)
+		land(func(gateway string) string { return rendezvous.Owner(gateway).Name })
+		assert.Equal(t, controllers, log.Count(`msg="Hubs are to be placed otherwise" placement=rendezvous`), log.String())
+		assert.Equal(t, controllers, log.Count(fmt.Sprintf("fingerprint=%016x", rendezvous.Fingerprint())), log.String())
+
+		writeHubs(t, path, 5, "consistent/partitions=1021/replicas=50/load=1.25")
+		bubble.Pass(15 * time.Second)
+		land(byCircle)
+		before := log.Count("The ring has changed")
+		for _, wrong := range []string{"jump", "consistent/load=0.5"} { // a word that is none, and a circle that has no room
+			writeHubs(t, path, 5, wrong)
+			bubble.Pass(time.Minute)
+			land(byCircle)
+		}
+		assert.Equal(t, before, log.Count("The ring has changed"))
+		assert.Equal(t, controllers, log.Count(`line 1: __placement__: placement \"jump\": it must be rendezvous or consistent`), log.String())
+		assert.Equal(t, controllers, log.Count("not enough room"), log.String())
+	})
+}
+
+// Where Config.Ring and the list both say how hubs become a ring it has to be the same ring.
+func TestRingBesideThePlacementOfTheList(t *testing.T) {
+	circle := consistent.Config{PartitionCount: 1021}
+	with := func(ring func([]hashring.Node) (*hashring.Ring, error), placements ...string) error {
+		var hubs []exporter.Hub
+		for i, placement := range placements {
+			hubs = append(hubs, exporter.Hub{URL: fmt.Sprintf("http://edgehub-%d", i), Placement: placement})
+		}
+		_, err := exporter.New(exporter.Config{Hubs: hubs, Ring: ring})
+		return err
+	}
+	assert.NoError(t, with(circle.Ring, "", ""))
+	assert.NoError(t, with(circle.Ring, "rendezvous", ""), "which is the same")
+	assert.NoError(t, with(circle.Ring, "consistent/partitions=1021", "consistent/partitions=1021/replicas=20"))
+	assert.NoError(t, with(nil, "consistent/partitions=1021", "consistent/partitions=1021"))
+	assert.ErrorContains(t, with(circle.Ring, "consistent", "consistent"),
+		"the hubs are to be placed by consistent/partitions=271/replicas=20/load=1.25, and Config.Ring makes another ring of them: leave Config.Ring nil")
+	assert.ErrorContains(t, with(hashring.New, "consistent", "consistent"), "Config.Ring makes another ring")
+	for _, bad := range [][]string{{"jump", "jump"}, {"consistent", ""}} {
+		var hubs []exporter.Hub
+		for i, placement := range bad {
+			hubs = append(hubs, exporter.Hub{URL: fmt.Sprintf("http://edgehub-%d", i), Placement: placement})
+		}
+		assert.ErrorContains(t, exporter.Config{Hubs: hubs}.Validate(), "Hubs")
+		assert.Error(t, with(nil, bad...))
+	}
+	assert.ErrorContains(t, with(nil, "consistent", "consistent/load=2"), `Hubs: hub "edgehub-0" is to be placed by consistent/partitions=271/replicas=20/load=1.25 and hub "edgehub-1" by`)
+	assert.ErrorContains(t, with(nil, "jump"), `Hubs[0] "edgehub-0": placement "jump"`)
+}
+
+// Members that name a placement which Config.Ring is not change nothing.
+func TestMembersThatContradictRingChangeNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := exportertest.NewNetwork()
+		defer n.Close()
+		first, second := n.Add("edgehub-0"), n.Add("edgehub-1")
+		members := &hubList{}
+		members.set(exporter.Hub{URL: "http://edgehub-0"})
+		var log logtest.Buffer
+		e, stop := running(t, exporter.Config{Members: members, NoEnds: true, Transport: n.Transport(), Logger: log.Logger(), Ring: consistent.Config{}.Ring})
+		defer stop()
+		bubble.Pass(time.Second)
+		both := func(placement string) {
+			members.set(exporter.Hub{URL: "http://edgehub-0", Placement: placement}, exporter.Hub{URL: "http://edgehub-1", Placement: placement})
+			bubble.Pass(time.Minute)
+			require.NoError(t, e.Push(t.Context(), loads(50)))
+		}
+		both("consistent/partitions=71")
+		assert.Len(t, first.Samples(), 51)
+		assert.Empty(t, second.Samples())
+		assert.Equal(t, 1, log.Count("no ring can be built of them: the hubs are to be placed by consistent/partitions=71"), log.String())
+		both("consistent")
+		assert.NotEmpty(t, second.Samples())
+		assert.Equal(t, 1, log.Count("Hubs can be looked up again"), log.String())
 	})
 }
 

@@ -189,13 +189,18 @@ func (s *schedule) changeMembers() {
 	}
 	var hubs []Hub
 	uneven := s.rnd.IntN(2)
+	placement := ""
+	if s.placing && s.rnd.IntN(2) == 0 {
+		s.ledger.reached("placed otherwise")
+		placement, uneven = smallCircle, 0
+	}
 	for i, name := range names {
 		if s.rnd.IntN(4) > 0 {
-			hubs = append(hubs, Hub{URL: "http://" + name, Weight: float64(1 + i%2*uneven)})
+			hubs = append(hubs, Hub{URL: "http://" + name, Weight: float64(1 + i%2*uneven), Placement: placement})
 		}
 	}
 	if len(hubs) == 0 {
-		hubs = []Hub{{URL: "http://" + names[0]}}
+		hubs = []Hub{{URL: "http://" + names[0], Placement: placement}}
 	}
 	s.ledger.note("members are %v", hubs)
 	s.liar.set(hubs, false)
@@ -212,6 +217,9 @@ func hostOf(raw string) string {
 // rings are those that schedules have had. They need few, and to build one takes
 // longer than all else.
 var rings sync.Map
+
+// smallCircle is a placement that takes little time to build.
+const smallCircle = "consistent/partitions=71"
 
 // knownRing is hashring.New.
 func knownRing(nodes []hashring.Node) (*hashring.Ring, error) {
@@ -247,7 +255,7 @@ func (m *liar) Hubs(ctx context.Context) ([]Hub, error) {
 	hubs, honest := slices.Clone(m.truth), m.honest
 	m.mu.Unlock()
 	one := int(m.random.int64N(int64(len(hubs))))
-	lie := int(m.random.int64N(16))
+	lie := int(m.random.int64N(18))
 	if honest || lie < 8 {
 		return hubs, nil
 	}
@@ -263,7 +271,7 @@ func (m *liar) Hubs(ctx context.Context) ([]Hub, error) {
 		return slices.Delete(hubs, one, one+1), nil
 	case 12:
 		m.ledger.reached("lie: a stray one")
-		return append(hubs, Hub{URL: "http://stray"}), nil
+		return append(hubs, Hub{URL: "http://stray", Placement: hubs[one].Placement}), nil
 	case 13:
 		m.ledger.reached("lie: another address")
 		hubs[one].Name = hostOf(hubs[one].URL)
@@ -272,6 +280,15 @@ func (m *liar) Hubs(ctx context.Context) ([]Hub, error) {
 	case 14:
 		m.ledger.reached("lie: one twice")
 		return append(hubs, hubs[one]), nil
+	case 15:
+		m.ledger.reached("lie: another placement")
+		for i := range hubs {
+			hubs[i].Placement = smallCircle
+		}
+		return hubs, nil
+	case 16:
+		m.ledger.reached("lie: two placements")
+		return append(hubs, Hub{URL: "http://stray", Placement: smallCircle + "/replicas=3"}), nil
 	}
 	m.ledger.reached("lie: no answer")
 	<-ctx.Done()

@@ -91,7 +91,7 @@ var situations = []string{
 	"disk locked", "disk full", "disk fails", "disk well", "spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
 	"hub told", "end told", "end unsupported", "end overtaken", "ends fail", "ended where it left", "arrived after it was given up",
 	"answer of a stranger 200", "answer of a stranger 204", "answer of a stranger 302", "answer of a stranger 400", "answer of a stranger 404",
-	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: no answer", "told after it was given up",
+	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: another placement", "lie: two placements", "placed otherwise", "lie: no answer", "told after it was given up",
 }
 
 // maxHubs bounds how many rings there are.
@@ -102,17 +102,18 @@ const plentyOfSpool = 1 << 30
 
 // schedule is one run of the simulation.
 type schedule struct {
-	t      *testing.T
-	seed   uint64
-	rnd    *rand.Rand // of the schedule's own goroutine
-	ledger *ledger
-	net    *network
-	cfg    Config
-	names  []string // of gateways; "" is what is of none
-	liar   *liar    // nil if the hubs are listed
-	disk   faultyDisk
-	clean  bool // no invalid samples are drawn
-	asking sync.WaitGroup
+	t       *testing.T
+	seed    uint64
+	rnd     *rand.Rand // of the schedule's own goroutine
+	ledger  *ledger
+	net     *network
+	cfg     Config
+	names   []string // of gateways; "" is what is of none
+	liar    *liar    // nil if the hubs are listed
+	placing bool     // it names placements
+	disk    faultyDisk
+	clean   bool // no invalid samples are drawn
+	asking  sync.WaitGroup
 
 	// The exporter that runs now.
 	e       *Exporter
@@ -204,6 +205,9 @@ func (s *schedule) configure() {
 		c.Hubs = hubs
 	} else {
 		s.liar = &liar{ledger: s.ledger, random: random}
+		if s.placing = s.seed%4 == 1; s.placing {
+			c.Ring = nil
+		}
 		s.liar.set(hubs, false)
 		c.Members = s.liar
 		c.MembersInterval = time.Duration(200+rnd.IntN(2000)) * time.Millisecond
@@ -326,6 +330,15 @@ func (s *schedule) recover() {
 	s.prompt("what was queued")
 	if s.liar != nil && len(s.now().Hubs) != len(s.liar.truth) {
 		s.ledger.breaks("the hubs are %v, and %d are in the ring", s.liar.truth, len(s.now().Hubs))
+	}
+	if s.liar != nil {
+		ring, err := s.cfg.baseRing(withDefaults(s.liar.truth))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if got, want := s.e.fingerprint(), fmt.Sprintf("%016x", ring.Fingerprint()); got != want {
+			s.ledger.breaks("the hubs %v make ring %s, and the ring is %s", s.liar.truth, want, got)
+		}
 	}
 	for _, h := range s.now().Hubs {
 		if s.liar != nil && !slices.ContainsFunc(s.liar.truth, func(t Hub) bool { return t.URL == h.URL }) {

@@ -48,11 +48,11 @@ type hubView struct {
 func newWatchedTransport(inner http.RoundTripper, l *ledger, cfg *Config) *watchedTransport {
 	w := &watchedTransport{inner: inner, ledger: l, cfg: cfg, hubs: map[string]*hubView{}, crowded: map[string]string{}}
 	if cfg.Members == nil {
-		var nodes []hashring.Node
+		var hubs []Hub
 		for _, h := range cfg.Hubs {
-			nodes = append(nodes, hashring.Node{Name: hostOf(h.URL)})
+			hubs = append(hubs, Hub{Name: hostOf(h.URL), Placement: h.Placement})
 		}
-		ring, err := cfg.Ring(nodes)
+		ring, err := cfg.baseRing(hubs)
 		if err != nil {
 			panic(err)
 		}

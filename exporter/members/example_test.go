@@ -158,7 +158,7 @@ func ExampleFile_Describe() {
 // The name comes from the URL.
 func ExampleHub_WithDefaults() {
 	fmt.Printf("%+v\n", members.Hub{URL: "http://edgehub-0:9091/"}.WithDefaults())
-	// Output: {Name:edgehub-0:9091 URL:http://edgehub-0:9091 Weight:1}
+	// Output: {Name:edgehub-0:9091 URL:http://edgehub-0:9091 Weight:1 Placement:}
 }
 
 // A hub as it would be used is fit for it, or not.
@@ -177,4 +177,16 @@ func ExampleCheck() {
 	})
 	fmt.Println(err)
 	// Output: hub "edgehub-1:9091" is named twice
+}
+
+// What the hubs say of their ring.
+func ExampleMethod() {
+	by, err := members.Method([]members.Hub{
+		{URL: "http://edgehub-0:9091", Placement: "consistent"}, {URL: "http://edgehub-1:9091", Placement: "consistent"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(by)
+	// Output: consistent/partitions=271/replicas=20/load=1.25
 }

@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/method"
 )
 
 // maxHubFileBytes bounds a File: ten times what 4,096 hubs with long names need.
@@ -29,6 +30,7 @@ const maxHubFileBytes = 1 << 20
 const (
 	schemeLabel = "__scheme__"
 	weightLabel = "__weight__"
+	placeLabel  = "__placement__"
 	nameLabel   = "name"
 )
 
@@ -40,10 +42,11 @@ const (
 //   - targets: ["https://edgehub-2.example.com/hub"]
 //     labels: {name: "edgehub-2", __weight__: "2"}
 //
-// A target is host:port or a hub's URL. Three labels are understood. __scheme__,
+// A target is host:port or a hub's URL. Four labels are understood. __scheme__,
 // http or https, is that of the group's targets that are no URLs; the default is
-// http. __weight__ is the weight of each hub of the group. name is the name of the
-// hub, in a group of one; the default is the host and port of the target. A
+// http. __weight__ is the weight of each hub of the group. __placement__ is how all
+// the hubs become a ring, as in Hub.Placement; each group needs the same, and the default
+// is rendezvous. name is the name of the hub, in a group of one; the default is the host and port of the target. A
 // label with an empty value is as good as none. Any other label or field is an
 // error, since it would be a typing error or a setting without effect.
 //
@@ -182,6 +185,8 @@ func parseHubFile(text []byte, parse func(text []byte) (*yaml.Node, error)) ([]H
 type hubFileParser struct {
 	hubs  []Hub
 	found problems
+	first int           // line of the first group whose placement is understood, or 0
+	by    method.Method // what it says
 }
 
 // items returns those of a list, which may be missing.
@@ -272,11 +277,13 @@ func (p *hubFileParser) group(node *yaml.Node) {
 type groupLabels struct {
 	scheme, name string
 	weight       float64
+	by           method.Method
 }
 
 // labels reads those of the group in that line.
 func (p *hubFileParser) labels(line int, labels map[string]string, targets int) groupLabels {
 	common := groupLabels{scheme: "http"}
+	understood := true
 	for _, label := range slices.Sorted(maps.Keys(labels)) {
 		value := labels[label]
 		if value == "" {
@@ -299,9 +306,22 @@ func (p *hubFileParser) labels(line int, labels map[string]string, targets int) 
 			if targets > 1 {
 				p.found.add("line %d: %d targets cannot have the one name %.100q: put each into a group of its own", line, targets, value)
 			}
+		case placeLabel:
+			by, err := method.Parse(value)
+			if err != nil {
+				p.found.add("line %d: %s: %w", line, label, err)
+			}
+			common.by, understood = by, err == nil
 		default:
-			p.found.add("line %d: label %.100q is unknown: %s, %s and %s are understood", line, label, schemeLabel, weightLabel, nameLabel)
+			p.found.add("line %d: label %.100q is unknown: %s, %s, %s and %s are understood", line, label, schemeLabel, weightLabel, placeLabel, nameLabel)
 		}
+	}
+	switch {
+	case !understood:
+	case p.first == 0:
+		p.first, p.by = line, common.by
+	case common.by != p.by:
+		p.found.add("line %d: the group is to be placed by %s and that of line %d by %s: all need the same %s", line, common.by, p.first, p.by, placeLabel)
 	}
 	return common
 }
@@ -309,7 +329,7 @@ func (p *hubFileParser) labels(line int, labels map[string]string, targets int) 
 // hub returns the hub of one target.
 func (l groupLabels) hub(target string) (Hub, error) {
 	if strings.Contains(target, "://") {
-		return Hub{Name: l.name, URL: target, Weight: l.weight}, nil
+		return Hub{Name: l.name, URL: target, Weight: l.weight, Placement: spelled(l.by)}, nil
 	}
 	base := l.scheme + "://" + target
 	host, port, err := net.SplitHostPort(target)
@@ -319,5 +339,5 @@ func (l groupLabels) hub(target string) (Hub, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
 		return Hub{}, fmt.Errorf("target %.100q needs a host, and a port between 1 and 65535", target)
 	}
-	return Hub{Name: l.name, URL: base, Weight: l.weight}, nil
+	return Hub{Name: l.name, URL: base, Weight: l.weight, Placement: spelled(l.by)}, nil
 }

@@ -29,6 +29,10 @@ func TestFileFormat(t *testing.T) {
 	parses("- targets: ['https://a/hub/', b:1]\n  labels: {__scheme__: http}", Hub{URL: "https://a/hub/"}, Hub{URL: "http://b:1"})
 	parses("- targets: ['[2001:db8::1]:9091', 10.0.0.1:80]", Hub{URL: "http://[2001:db8::1]:9091"}, Hub{URL: "http://10.0.0.1:80"})
 	parses("- targets: [a:1]\n  labels: {name: '', __weight__: null, env: ''}\n# the end\n", Hub{URL: "http://a:1"})
+	const circle = "consistent/partitions=271/replicas=20/load=1.25"
+	parses("- targets: [a:1]\n  labels: {__placement__: consistent/replicas=20, __weight__: 2}\n- targets: ['https://b']\n  labels: {__placement__: "+circle+"}",
+		Hub{URL: "http://a:1", Weight: 2, Placement: circle}, Hub{URL: "https://b", Placement: circle})
+	parses("- targets: [a:1]\n  labels: {__placement__: rendezvous}\n- targets: [b:1]", Hub{URL: "http://a:1"}, Hub{URL: "http://b:1"})
 	parses("\ufeff- targets: [a:1]\r\n  labels: {}\r\n", Hub{URL: "http://a:1"})
 	parses("---\n- targets: &all [a:1]\n  labels: {__weight__: 1}\n...\n", Hub{URL: "http://a:1", Weight: 1})
 	parses("[]")
@@ -65,8 +69,13 @@ func TestFileFormatErrors(t *testing.T) {
 	refuses("- targets: [a:1]\n---\n{", "something behind")
 	refuses("-\n- targets: []\n- labels: {}\n", "line 1: the group has no targets", "line 2: the group has no targets", "line 3: the group has no targets")
 	refuses("- targets: [a:1, b:1]\n  labels: {name: ab, __weight__: heavy, __scheme__: ftp, wieght: 2}",
-		`__scheme__ is "ftp"`, `__weight__ is "heavy"`, `2 targets cannot have the one name "ab"`, `label "wieght" is unknown: __scheme__, __weight__ and name`)
+		`__scheme__ is "ftp"`, `__weight__ is "heavy"`, `2 targets cannot have the one name "ab"`, `label "wieght" is unknown: __scheme__, __weight__, __placement__ and name`)
 	refuses("- targets: [a:1]\n  labels: {__weight__: 0}", `line 1: __weight__ is "0"`)
+	refuses("- targets: [a:1]\n  labels: {__placement__: jump}", `line 1: __placement__: placement "jump": it must be rendezvous or consistent`)
+	refuses("- targets: [a:1]\n  labels: {__placement__: consistent/load=-1/replicas=5000}", "line 1: __placement__: ", "Load is -1")
+	refuses("- targets: [a:1]\n- targets: [b:1]\n  labels: {__placement__: consistent}\n- targets: [c:1]\n  labels: {__placement__: jump}\n",
+		"line 2: the group is to be placed by consistent/partitions=271/replicas=20/load=1.25 and that of line 1 by rendezvous: all need the same __placement__",
+		`line 4: __placement__: placement "jump"`)
 	refuses("- targets: [a]", `target "a" is neither host:port nor a URL`)
 	for _, target := range []string{"user@a:1", "a/b:1", "a b:1", "a?b:1", "a#b:1", "a%zz:1", "a:b:1", "[a]:1]"} {
 		refuses("- targets: ['"+target+"']", "neither host:port nor a URL")

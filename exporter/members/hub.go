@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/method"
 )
 
 // Hub is one place to push to.
@@ -27,6 +28,10 @@ type Hub struct {
 	// Weight is the hub's share of the gateways relative to the others', from
 	// 0.001 to 1000; 0 means 1.
 	Weight float64
+	// Placement is how all the hubs become a ring, as hashring/method spells it: rendezvous, which is the
+	// same as nothing, or consistent, with parameters such as consistent/partitions=20011/replicas=200. Each of
+	// the hubs must say the same. An exporter with a Config.Ring takes no hubs that name another ring than that.
+	Placement string
 }
 
 // Weights that hashring takes, beside 0.
@@ -35,7 +40,8 @@ const minWeight, maxWeight = 0.001, 1000
 // WithDefaults returns the hub as it is compared and used: with a name, a weight and a URL that
 // is spelled in one way, so that controllers that spell it differently mean the same hub. The host is
 // in lower case and without a dot at its end, an address as net/netip writes it; the port
-// is left out if it is the scheme's own, 80 or 443; and so are /metrics and slashes at the end.
+// is left out if it is the scheme's own, 80 or 443; and so are /metrics and slashes at the end. A
+// placement has all of its parameters, and rendezvous is left out.
 func (h Hub) WithDefaults() Hub {
 	if u, err := url.Parse(h.URL); err == nil && u.Host != "" {
 		u.Host = canonicalHost(u)
@@ -48,7 +54,26 @@ func (h Hub) WithDefaults() Hub {
 	if h.Weight == 0 {
 		h.Weight = 1
 	}
+	if by, err := h.method(); err == nil {
+		h.Placement = spelled(by)
+	}
 	return h
+}
+
+// method is what Placement spells.
+func (h Hub) method() (method.Method, error) {
+	if h.Placement == "" {
+		return method.Method{}, nil
+	}
+	return method.Parse(h.Placement)
+}
+
+// spelled is the one spelling of a Placement.
+func spelled(by method.Method) string {
+	if by == (method.Method{}) {
+		return ""
+	}
+	return by.String()
 }
 
 // canonicalHost is the one spelling of the host and port of a URL.
@@ -96,7 +121,8 @@ func (h Hub) Validate() error {
 	case !(h.Weight >= minWeight && h.Weight <= maxWeight): // so that NaN is refused
 		return fmt.Errorf("weight %g: it must be between %g and %d, or 0 for 1", h.Weight, minWeight, maxWeight)
 	}
-	return nil
+	_, err := h.method()
+	return err
 }
 
 // validateURL accepts the base URL of a hub. The error never contains a
@@ -147,6 +173,26 @@ func Check(hubs []Hub) ([]Hub, error) {
 	if err := found.join(); err != nil {
 		return nil, err
 	}
+	if _, err := Method(checked); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(checked, func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
 	return checked, nil
+}
+
+// Method is how hubs become a ring, which each of them says. The error names two that do not say the same, or one
+// whose Placement is none.
+func Method(hubs []Hub) (by method.Method, err error) {
+	for i, h := range hubs {
+		own, err := h.method()
+		switch {
+		case err != nil:
+			return method.Method{}, fmt.Errorf("hub %.100q: %w", h.Name, err)
+		case i == 0:
+			by = own
+		case own != by:
+			return method.Method{}, fmt.Errorf("hub %.100q is to be placed by %s and hub %.100q by %s: all need the same placement", hubs[0].Name, by, h.Name, own)
+		}
+	}
+	return by, nil
 }

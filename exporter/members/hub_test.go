@@ -56,6 +56,53 @@ func TestCheckAgreesWithTheRing(t *testing.T) {
 	}
 }
 
+// All hubs say how they become a ring, and the same, however it is spelled.
+func TestHubsAgreeOnTheirPlacement(t *testing.T) {
+	placed := func(placements ...string) (hubs []Hub) {
+		for i, by := range placements {
+			hubs = append(hubs, Hub{URL: "http://edgehub-" + strconv.Itoa(i), Placement: by})
+		}
+		return hubs
+	}
+	agree := func(want string, placements ...string) {
+		t.Helper()
+		checked, err := Check(placed(placements...))
+		require.NoError(t, err)
+		for _, h := range checked {
+			assert.Equal(t, want, h.Placement)
+		}
+		by, err := Method(checked)
+		require.NoError(t, err)
+		ring, err := by.Ring([]hashring.Node{{Name: "a"}, {Name: "b"}})
+		require.NoError(t, err)
+		same, err := Method(placed(placements...))
+		require.NoError(t, err)
+		assert.Equal(t, by, same)
+		assert.Equal(t, want != "", ring.Fingerprint() != mustRing(t).Fingerprint())
+	}
+	agree("", "", "rendezvous", "")
+	agree("consistent/partitions=271/replicas=20/load=1.25", "consistent", "consistent/replicas=20", "consistent/load=1.25/partitions=271")
+	agree("consistent/partitions=7/replicas=20/load=1.25", "consistent/partitions=7")
+
+	differ := func(want string, placements ...string) {
+		t.Helper()
+		_, err := Check(placed(placements...))
+		assert.ErrorContains(t, err, want)
+		_, err = Method(placed(placements...))
+		assert.Error(t, err)
+	}
+	differ(`hub "edgehub-0" is to be placed by rendezvous and hub "edgehub-2" by consistent/partitions=271/replicas=20/load=1.25: all need the same placement`, "", "", "consistent")
+	differ(`by consistent/partitions=7/`, "consistent", "consistent/partitions=7")
+	differ(`hub "edgehub-1": placement "jump": it must be rendezvous`, "", "jump")
+}
+
+func mustRing(t *testing.T) *hashring.Ring {
+	t.Helper()
+	ring, err := hashring.New([]hashring.Node{{Name: "a"}, {Name: "b"}})
+	require.NoError(t, err)
+	return ring
+}
+
 // All that is wrong is said at once, but not a thousand times.
 func TestCheckReportsAll(t *testing.T) {
 	_, err := Check([]Hub{{URL: "a:9091"}, {Name: "b", URL: "http://b", Weight: -1}, {Name: "c", URL: "http://user:secret@c"}, {}})

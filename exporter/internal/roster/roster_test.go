@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 )
 
@@ -89,6 +90,82 @@ func TestRosterChange(t *testing.T) {
 	assert.Equal(t, rosterChange{joined: []string{"d", "e"}, left: old[:8]}, r.take(moved, now))
 	assert.Equal(t, moved, r.hubs())
 	assert.True(t, r.take(moved, now).none())
+}
+
+// placed are hubs that name a placement.
+func placed(placement string, hubs []members.Hub) []members.Hub {
+	for i := range hubs {
+		hubs[i].Placement = placement
+	}
+	return hubs
+}
+
+// Another placement has to be named twice, and holds for all members then: those that the answer does not name, too.
+func TestRosterTakesAPlacementThatIsNamedTwice(t *testing.T) {
+	const circle, small = "consistent/partitions=271/replicas=20/load=1.25", "consistent/partitions=71/replicas=20/load=1.25"
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := newRoster(time.Minute, idle)
+	is := func(placement, names string) {
+		t.Helper()
+		assert.Equal(t, placed(placement, hubsNamed(strings.Fields(names)...)), r.hubs())
+	}
+	answer := func(placement, names string) rosterChange {
+		now = now.Add(time.Second)
+		return r.take(placed(placement, hubsNamed(strings.Fields(names)...)), now)
+	}
+	assert.Equal(t, rosterChange{joined: []string{"a", "b"}}, answer(circle, "a b"), "the first answer says it at once")
+	is(circle, "a b")
+	for _, placement := range []string{"", circle, "", small, "", circle} { // never one twice
+		assert.True(t, answer(placement, "a b").none())
+		assert.Equal(t, placement != circle, r.unsure())
+		is(circle, "a b")
+	}
+	assert.True(t, answer("", "a c").none())
+	before := r.clone()
+	assert.Equal(t, rosterChange{joined: []string{"c"}, placed: true}, answer("", "a c"))
+	is("", "a b c")
+	assert.False(t, r.unsure())
+	r.takeBack(before)
+	is(circle, "a b")
+	assert.Equal(t, rosterChange{joined: []string{"c"}, placed: true}, answer("", "a c"), "it need not be named twice again")
+	is("", "a b c")
+}
+
+// A change of weights that comes with another placement waits for it: gateways move once, and weights that the old placement
+// does not know are no fault.
+func TestRosterHasWeightsWaitForAPlacement(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := newRoster(time.Minute, idle)
+	old, next := placed("consistent/partitions=71/replicas=20/load=1.25", hubsNamed("a", "b")), hubsNamed("a", "b")
+	next[0].Weight, next[1].URL = 2, "http://b:81"
+	r.take(old, now)
+	assert.Equal(t, rosterChange{altered: []string{"b"}}, r.take(next, now), "an address holds at once")
+	assert.Equal(t, old[0], r.hubs()[0])
+	assert.Equal(t, rosterChange{altered: []string{"a"}, placed: true}, r.take(next, now))
+	assert.Equal(t, next, r.hubs())
+}
+
+// Members that are missing leave in time also where each answer until then was refused because of them.
+func TestRosterForgetsNoTimeOfWhatIsTakenBack(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	r := newRoster(time.Minute, idle)
+	r.take(hubsNamed("a", "b"), now)
+	answer := hubsNamed("a")
+	answer[0].Weight = 2 // the circle needs the same weight of b
+	for range 6 {
+		before := r.clone()
+		now = now.Add(10 * time.Second)
+		assert.Equal(t, rosterChange{altered: []string{"a"}}, r.take(answer, now))
+		r.takeBack(before)
+		assert.Equal(t, hubsNamed("a", "b"), r.hubs())
+	}
+	before := r.clone()
+	now = now.Add(10 * time.Second)
+	assert.Equal(t, rosterChange{altered: []string{"a"}, left: []string{"b"}}, r.take(answer, now))
+	r.takeBack(before)
+	assert.Equal(t, hubsNamed("a", "b"), r.hubs())
+	assert.Equal(t, rosterChange{altered: []string{"a"}, left: []string{"b"}}, r.take(answer, now))
+	assert.Equal(t, answer, r.hubs())
 }
 
 // idle are hubs that take nothing, or are gone.

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ const (
 	// firstRetryWait is the wait after the first lookup if it fails; until there
 	// is a good answer it is doubled up to the interval.
 	firstRetryWait = 500 * time.Millisecond
-	// confirmWait is the wait for the answer that has to name a new hub again.
+	// confirmWait is the wait for the answer that has to name a new hub, or another placement, again.
 	confirmWait = time.Second
 	// maxTroubleBytes is how much of an error is logged and shown.
 	maxTroubleBytes = 1000
@@ -111,7 +112,7 @@ func (w *Watcher) look(ctx context.Context, apply func(hubs []members.Hub) error
 	change := w.roster.take(hubs, now)
 	if !change.none() {
 		if err := apply(w.roster.hubs()); err != nil {
-			w.roster = before
+			w.roster.takeBack(before)
 			w.failed(fmt.Errorf("no ring can be built of them: %w", err))
 			return w.waitAfterFailure()
 		}
@@ -125,11 +126,14 @@ func (w *Watcher) look(ctx context.Context, apply func(hubs []members.Hub) error
 				slog.Int("named", len(hubs)), slog.Int("kept", kept), slog.String("hubs", someOf(w.roster.kept)))
 		}
 	}
-	if !change.none() {
+	if change.names() {
 		w.cfg.Log.Info("Hubs have changed", slog.Int("hubs", len(w.roster.members)),
 			slog.String("joined", someOf(change.joined)), slog.String("left", someOf(change.left)), slog.String("altered", someOf(change.altered)))
 	}
-	if len(w.roster.fresh) > 0 {
+	if change.placed {
+		w.cfg.Log.Info("Hubs are to be placed otherwise", slog.String("placement", cmp.Or(w.roster.placement, "rendezvous")))
+	}
+	if w.roster.unsure() {
 		return min(confirmWait, w.cfg.Interval)
 	}
 	return w.jitter(w.cfg.Interval)

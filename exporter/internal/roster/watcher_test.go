@@ -424,6 +424,25 @@ func TestWatcherTakesBackWhatApplyRefuses(t *testing.T) {
 	})
 }
 
+// Another placement is asked for again soon, and said in the log.
+func TestWatcherConfirmsAPlacement(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		const circle = "consistent/partitions=271/replicas=20/load=1.25"
+		s := watch(t, answers("a b", placed("consistent", hubsNamed("a", "b")), "a b", placed("consistent/replicas=20", hubsNamed("a", "b"))))
+		defer s.stop()
+		s.lookups(4)
+		assert.Equal(t, []string{"a b"}, s.applied(), "named once each time")
+		s.lookups(5)
+		assert.Equal(t, []string{"a b", "a b"}, s.applied())
+		assert.Equal(t, circle, s.last().hubs[0].Placement)
+		asked := s.source.asked()
+		assert.Equal(t, confirmWait, asked[4]-asked[3])
+		assert.Equal(t, 1, s.log.Count(`msg="Hubs are to be placed otherwise" placement="`+circle+`"`), s.log.String())
+		assert.EqualValues(t, 2, s.Status().Changes)
+		assert.Zero(t, s.Status().Failures)
+	})
+}
+
 // An error may be of any length.
 func TestWatcherCutsLongErrors(t *testing.T) {
 	virtual(t, func(t *testing.T) {
