@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/method"
 )
 
 // bounded is a flag's whole number. Kingpin's own does not say which flag a
@@ -43,33 +43,6 @@ func (b *bounded) Set(s string) error {
 		return fmt.Errorf("--%s is %q, it must be a whole number from %d to %d", b.name, s, b.least, b.max)
 	}
 	b.value = n
-	return nil
-}
-
-// multiple is a flag's number that need not be whole.
-type multiple struct {
-	name         string
-	value, least float64
-}
-
-// factor adds a flag for a number above 0, or 0 if that is its value without one.
-func factor(cmd *kingpin.CmdClause, name string, value float64, help string) *float64 {
-	m := &multiple{name: name, least: math.SmallestNonzeroFloat64}
-	if value == 0 {
-		m.least = 0
-	}
-	cmd.Flag(name, help).Default(strconv.FormatFloat(value, 'g', -1, 64)).SetValue(m)
-	return &m.value
-}
-
-func (m *multiple) String() string { return strconv.FormatFloat(m.value, 'g', -1, 64) }
-
-func (m *multiple) Set(s string) error {
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= m.least) || math.IsInf(f, 1) { // so that NaN is refused
-		return fmt.Errorf("--%s is %q, it must be a number above 0, such as 1.25", m.name, s)
-	}
-	m.value = f
 	return nil
 }
 
@@ -104,34 +77,54 @@ type hubSet struct{ flag, text string }
 
 func hubsFlag(cmd *kingpin.CmdClause, name, help string) *hubSet {
 	h := &hubSet{flag: name}
-	cmd.Flag(name, help+" A number; or names such as a,b=2,c, where b weighs twice as much; or @FILE, which is the exporters' file of hubs if it ends in .yml, .yaml or .json, and else has a name on each line.").
+	cmd.Flag(name, help+" A number; or names such as a,b=2,c, where b weighs twice as much; or @FILE, which is the exporters' file of hubs if it ends in .yml, .yaml or .json, which says how they are placed, too, and else has a name on each line.").
 		Required().PlaceHolder("HUBS").StringVar(&h.text)
 	return h
 }
 
-// ring builds the ring of the set by a placement. NameFormat makes names of numbers.
-func (h *hubSet) ring(nameFormat string, by base) (*hashring.Ring, error) {
-	nodes, err := h.nodes(nameFormat)
+// read finds out which hubs there are, and how they are placed if that is said. NameFormat makes names of numbers.
+func (h *hubSet) read(nameFormat string) (nodes []hashring.Node, by placed, err error) {
+	if path, is := h.list(); is {
+		nodes, by, err = hubsOf(members.File{Path: path})
+	} else {
+		nodes, err = h.nodes(nameFormat)
+	}
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		return nil, fmt.Errorf("read --%s: %w", h.flag, err)
+		return nil, by, fmt.Errorf("read --%s: %w", h.flag, err)
 	}
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--%s is %q: %w", h.flag, h.text, err)}
-	}
-	ring, err := by.ring(nodes)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--%s is %q: %w", h.flag, h.text, err)}
-	}
-	return ring, nil
+	return nodes, by, h.fault(err)
 }
 
-// hubsOf are the hubs of a file of the exporters', by the names that these have for them.
-func hubsOf(file members.File) ([]hashring.Node, error) {
+// ring builds the ring of the hubs that were read.
+func (h *hubSet) ring(nodes []hashring.Node, by method.Method) (*hashring.Ring, error) {
+	ring, err := by.Ring(nodes)
+	return ring, h.fault(err)
+}
+
+func (h *hubSet) fault(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{fmt.Errorf("--%s is %q: %w", h.flag, h.text, err)}
+}
+
+// list returns the path if the hubs are in a file of the exporters'.
+func (h *hubSet) list() (path string, is bool) {
+	path, is = strings.CutPrefix(h.text, "@")
+	return path, is && slices.Contains([]string{".yml", ".yaml", ".json"}, filepath.Ext(path))
+}
+
+// hubsOf are the hubs of a file of the exporters', by the names that these have for them, and how they are placed.
+func hubsOf(file members.File) ([]hashring.Node, placed, error) {
 	hubs, err := file.Hubs(context.Background())
 	if err == nil {
 		hubs, err = members.Check(hubs)
 	}
-	return nodesOf(hubs), err
+	if err != nil {
+		return nil, placed{}, err
+	}
+	by, err := members.Method(hubs)
+	return nodesOf(hubs), placed{by, true}, err
 }
 
 func (h *hubSet) nodes(nameFormat string) ([]hashring.Node, error) {
@@ -142,9 +135,7 @@ func (h *hubSet) nodes(nameFormat string) ([]hashring.Node, error) {
 		return numbered(nameFormat, 0, n), nil
 	}
 	entries := strings.Split(h.text, ",")
-	if path, ok := strings.CutPrefix(h.text, "@"); ok && slices.Contains([]string{".yml", ".yaml", ".json"}, filepath.Ext(path)) {
-		return hubsOf(members.File{Path: path})
-	} else if ok {
+	if path, ok := strings.CutPrefix(h.text, "@"); ok {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return nil, err

@@ -39,7 +39,7 @@ func TestPlanPrintsATable(t *testing.T) {
 		"plan-10-to-9-assign":  {"--from=10", "--to=9", "--assign"},
 		"plan-weights":         {"--from=a,b,c", "--to=a,b=2,c", "--count=1000", "--no-gateway-series=0"},
 		"plan-nothing-changes": {"--from=4", "--to=4"},
-		"plan-consistent":      {"--from=5", "--to=6", "--placement=consistent", "--consistent.partitions=20011", "--consistent.replicas=200"},
+		"plan-consistent":      {"--from=5", "--to=6", "--placement=consistent/partitions=20011/replicas=200"},
 		"plan-from-consistent": {"--from=4", "--to=4", "--placement-before=consistent"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +91,56 @@ func TestPlanReadsTheExportersFile(t *testing.T) {
 	assert.Contains(t, errOut, "read --to: ")
 }
 
+// A list of hubs says how they are placed, before and after, and a flag may not say otherwise.
+func TestPlanTakesThePlacementOfTheLists(t *testing.T) {
+	dir := t.TempDir()
+	list := func(name string, hubs int, placement string) string {
+		var text strings.Builder
+		for i := range hubs {
+			fmt.Fprintf(&text, "- targets: [edgehub-%d:9091]\n", i)
+			if placement != "" {
+				fmt.Fprintf(&text, "  labels: {__placement__: %s}\n", placement)
+			}
+		}
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(text.String()), 0o600))
+		return "@" + path
+	}
+	const circle, small = "consistent/partitions=271/replicas=20/load=1.25", "consistent/partitions=71/replicas=20/load=1.25"
+	silent, three, five := list("silent.yml", 3, ""), list("three.yml", 3, "consistent"), list("five.yaml", 5, small)
+	for _, c := range []struct{ from, to, flags, before, after string }{
+		{silent, silent, "", "rendezvous", "rendezvous"},
+		{silent, five, "", "rendezvous", small},
+		{three, five, "", circle, small},
+		{three, silent, "", circle, "rendezvous"},
+		{three, "5", "", circle, circle},
+		{"5", three, "", circle, circle},
+		{"5", three, "--placement-before=rendezvous", "rendezvous", circle},
+		{three, "5", "--placement=rendezvous", circle, "rendezvous"},
+		{silent, silent, "--placement=consistent", circle, circle}, // as exporters do whose Config.Ring it is
+		{silent, five, "--placement=" + small, small, small},
+		{silent, three, "--placement-before=consistent/partitions=71", small, circle},
+		{three, five, "--placement=consistent/partitions=71 --placement-before=consistent", circle, small},
+	} {
+		args := append([]string{"plan", "--output=json", "--from=" + c.from, "--to=" + c.to}, strings.Fields(c.flags)...)
+		code, out, errOut := hubctl(t, "", args...)
+		require.Zero(t, code, errOut)
+		var got planReport
+		require.NoError(t, json.Unmarshal([]byte(out), &got))
+		assert.Equal(t, []string{c.before, c.after}, []string{got.BeforePlacement, got.AfterPlacement}, args)
+	}
+	for _, c := range []struct{ from, to, flag, want string }{
+		{silent, five, "--placement=rendezvous", "--placement is rendezvous, and --to=" + five + " names " + small},
+		{silent, five, "--placement=consistent", "--placement is " + circle},
+		{three, silent, "--placement-before=rendezvous", "--placement-before is rendezvous, and --from=" + three + " names " + circle},
+		{"3", list("wrong.yml", 3, "jump"), "--assign", `line 1: __placement__: placement "jump"`},
+	} {
+		code, _, errOut := hubctl(t, "", "plan", "--from="+c.from, "--to="+c.to, c.flag)
+		assert.Equal(t, exitUsage, code)
+		assert.Contains(t, errOut, c.want)
+	}
+}
+
 func TestPlanAsJSON(t *testing.T) {
 	code, out, _ := hubctl(t, "", "plan", "--from=3", "--to=5", "--output=json", "--retention=30d")
 	require.Zero(t, code)
@@ -106,7 +156,6 @@ func TestPlanAsJSON(t *testing.T) {
 // What is planned is what those rings do, whichever placements they have.
 func TestPlanBetweenPlacements(t *testing.T) {
 	small, large := consistent.Config{}, consistent.Config{PartitionCount: 1021, ReplicationFactor: 50, Load: 1.1}
-	const largeFlags = "--consistent.partitions=1021 --consistent.replicas=50 --consistent.load=1.1"
 	for _, c := range []struct {
 		flags         string
 		before, after func([]hashring.Node) (*hashring.Ring, error)
@@ -114,12 +163,9 @@ func TestPlanBetweenPlacements(t *testing.T) {
 	}{
 		{"", hashring.New, hashring.New, "rendezvous, rendezvous"},
 		{"--placement=consistent", small.Ring, small.Ring, ""},
-		{"--placement=consistent --placement-before=rendezvous", hashring.New, small.Ring, "rendezvous, consistent (271 partitions, 20 replicas, load 1.25)"},
-		{"--placement-before=consistent " + largeFlags, large.Ring, hashring.New, "consistent (1,021 partitions, 50 replicas, load 1.1), rendezvous"},
-		{
-			"--placement=consistent " + largeFlags + " --consistent-before.partitions=271 --consistent-before.replicas=20 --consistent-before.load=1.25",
-			small.Ring, large.Ring, "",
-		},
+		{"--placement=consistent --placement-before=rendezvous", hashring.New, small.Ring, "rendezvous, consistent/partitions=271/replicas=20/load=1.25"},
+		{"--placement-before=consistent/partitions=1021/replicas=50/load=1.1", large.Ring, hashring.New, "consistent/partitions=1021/replicas=50/load=1.1, rendezvous"},
+		{"--placement=consistent/load=1.1/partitions=1021/replicas=50 --placement-before=consistent", small.Ring, large.Ring, ""},
 	} {
 		code, out, errOut := hubctl(t, "", strings.Fields("plan --from=5 --to=6 --output=json "+c.flags)...)
 		require.Zero(t, code, errOut)
@@ -220,18 +266,14 @@ func TestMistakesNameTheFlag(t *testing.T) {
 		{"plan --from=3 --to=4 --output=xml", "table"},
 		{"plan --from=3 --to=4 --slack=5", "--slack"},
 		{"plan --from=3 --to=4 --name-format=hub", `--name-format is "hub"`},
-		{"plan --from=3 --to=4 --placement=jump", "rendezvous"},
-		{"plan --from=3 --to=4 --placement-before=jump", "rendezvous"},
-		{"plan --from=3 --to=4 --placement=consistent --consistent.partitions=0", `--consistent.partitions is "0", it must be a whole number from 1 to`},
-		{"plan --from=3 --to=4 --placement=consistent --consistent.replicas=many", `--consistent.replicas is "many"`},
-		{"plan --from=3 --to=4 --placement=consistent --consistent.load=0", `--consistent.load is "0", it must be a number above 0`},
-		{"plan --from=3 --to=4 --placement=consistent --consistent.load=NaN", `--consistent.load is "NaN"`},
-		{"plan --from=3 --to=4 --placement=consistent --consistent-before.load=-1", `--consistent-before.load is "-1"`},
-		{"plan --from=3 --to=4 --placement=consistent --consistent.load=0.5", `--from is "3": circle: build ring of 3 nodes: not enough room`},
-		{"plan --from=3 --to=4 --placement=consistent --consistent.load=0.5", `raise Load to 1 or more`},
+		{"plan --from=3 --to=4 --placement=jump", `--placement: placement "jump": it must be rendezvous or consistent`},
+		{"plan --from=3 --to=4 --placement-before=jump", `--placement-before: placement "jump": it must be rendezvous or consistent`},
+		{"plan --from=3 --to=4 --placement=consistent/partitions=-1", "PartitionCount is -1: it must be between 1 and"},
+		{"plan --from=3 --to=4 --placement=consistent/replicas=many", `replicas is "many"`},
+		{"plan --from=3 --to=4 --placement-before=consistent/load=-1", "Load is -1: it must be a number above 0"},
+		{"plan --from=3 --to=4 --placement=consistent/load=0.5", `--from is "3": circle: build ring of 3 nodes: not enough room`},
+		{"plan --from=3 --to=4 --placement=consistent/load=0.5", `raise Load to 1 or more`},
 		{"plan --from=3 --to=a,b=2 --placement=consistent", `--to is "a,b=2": circle: build ring of 2 nodes: node "a" has weight 1`},
-		{"plan --from=3 --to=4 --consistent.partitions=71", "of use only with --placement=consistent"},
-		{"plan --from=3 --to=4 --placement=consistent --placement-before=rendezvous --consistent-before.load=1.1", "if the placement before is consistent"},
 		{"simulate --hubs=5000", `--hubs is "5000"`},
 		{"simulate --hubs=3 --schedule=fail:3", `--schedule is "fail:3"`},
 		{"simulate --schedule=explode,fail,heal:2", `"explode" is none of`},
@@ -271,7 +313,7 @@ func TestHelpAndVersion(t *testing.T) {
 	}
 	code, out, _ = hubctl(t, "", "plan", "--help")
 	assert.Zero(t, code)
-	for _, want := range []string{"--no-gateway-series", "--placement=", "--placement-before=", "--consistent.partitions=271", "--consistent-before.load="} {
+	for _, want := range []string{"--no-gateway-series", "--placement=", "--placement-before=", "consistent/partitions=20011/replicas=200/load=1.25"} {
 		assert.Contains(t, out, want)
 	}
 	code, out, _ = hubctl(t, "", "--version")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/method"
 	"github.com/hubring/hubring/hashring/placement"
 )
 
@@ -30,7 +31,7 @@ type placing struct {
 	account    string
 	listPort   *int
 	httpConfig string
-	by         *baseFlags
+	by         *placementFlag
 	label      string
 	slack      *int
 	threshold  *int
@@ -56,7 +57,7 @@ func placeCommand(cmd *kingpin.CmdClause) command {
 	p.timeout = duration(cmd, "timeout", "30s", "Time for the hubs to answer.")
 	cmd.Flag("gateway.label", "The hubs' label that names a gateway.").Default("gatewayID").StringVar(&p.label)
 	p.maxAge = duration(cmd, "max-age", "1d", "Gateways whose last push is older do not count.")
-	p.by = newBaseFlags(cmd)
+	p.by = newPlacementFlag(cmd, "placement", "How exporters place keys on hubs, where the file of hubs does not say it; rendezvous if neither does.")
 	p.slack = number(cmd, "slack", 0, 0, 1_000_000_000, "Series that a hub may have above its share; 0 chooses.")
 	p.threshold = number(cmd, "threshold", 1000, 0, 1_000_000_000, "As long as no hub has more series than this above its share, and the hubs are the same, the placement stays as it is.")
 	cmd.Flag("partial", "Go on without hubs that do not answer.").BoolVar(&p.partial)
@@ -71,10 +72,6 @@ func (p *placing) run(ctx context.Context, t terminal) error {
 	if (p.file.Path == "") == (p.members.Name == "") {
 		return usageError{errors.New("name the hubs, with either --hubs.file or --hubs.dns")}
 	}
-	by := p.by.base()
-	if by.name != byCircle && by.circle != defaultCircle {
-		return errNoCircle
-	}
 	client, err := p.client()
 	if err != nil {
 		return err
@@ -85,7 +82,11 @@ func (p *placing) run(ctx context.Context, t terminal) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.timeout.duration())
 	defer cancel()
-	hubs, owners, err := p.hubs(ctx, by)
+	hubs, by, err := p.hubs(ctx)
+	if err != nil {
+		return err
+	}
+	owners, err := by.Ring(nodesOf(hubs))
 	if err != nil {
 		return err
 	}
@@ -102,21 +103,26 @@ func (p *placing) run(ctx context.Context, t terminal) error {
 	return p.place(ctx, t, to, owners, by, loads, now)
 }
 
-// hubs are those that the exporters have, with the ring that they make of them.
-func (p *placing) hubs(ctx context.Context, by base) ([]members.Hub, *hashring.Ring, error) {
+// hubs are those that the exporters have, and how these make a ring of them.
+func (p *placing) hubs(ctx context.Context) (hubs []members.Hub, by method.Method, err error) {
 	ask := p.members.Hubs
 	if p.file.Path != "" {
 		ask = p.file.Hubs
 	}
-	hubs, err := ask(ctx)
+	hubs, err = ask(ctx)
 	if err == nil {
 		hubs, err = members.Check(hubs)
 	}
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		by, err = members.Method(hubs)
 	}
-	ring, err := by.ring(nodesOf(hubs))
-	return hubs, ring, err
+	if err == nil {
+		err = p.by.agrees("--hubs.file", by)
+	}
+	if p.by.set {
+		by = p.by.by
+	}
+	return hubs, by, err
 }
 
 func nodesOf(hubs []members.Hub) []hashring.Node {
@@ -139,7 +145,7 @@ func (p *placing) client() (*http.Client, error) {
 }
 
 // place makes a placement, if that is worth it, and says what it moves.
-func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashring.Ring, by base, loads []hashring.Load, now time.Time) error {
+func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashring.Ring, by method.Method, loads []hashring.Load, now time.Time) error {
 	before, old, err := p.before(ctx, to, owners, by)
 	if err != nil {
 		return err
@@ -171,7 +177,7 @@ func (p *placing) place(ctx context.Context, t terminal, to store, owners *hashr
 		return err
 	}
 	// Of a fleet that is smaller the same is written again, or the next run would be refused, too.
-	if old != nil && !shrunk && slices.Equal(old.Hubs, next.Hubs) {
+	if old != nil && !shrunk && old.Base == next.Base && slices.Equal(old.Hubs, next.Hubs) {
 		if why := p.stays(old, next, plan.Before.Above); why != "" {
 			fmt.Fprintf(t.out, "Placement %d stays: %s.\n", old.Serial, why)
 			return nil
@@ -211,7 +217,7 @@ func (p *placing) stays(old, next *placement.Placement, above int) string {
 }
 
 // before is the ring that the exporters have now, and the placement that they have it by, if there is one.
-func (p *placing) before(ctx context.Context, in store, owners *hashring.Ring, by base) (*hashring.Ring, *placement.Placement, error) {
+func (p *placing) before(ctx context.Context, in store, owners *hashring.Ring, by method.Method) (*hashring.Ring, *placement.Placement, error) {
 	old, err := in.Read(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
 		return owners, nil, nil
@@ -222,11 +228,18 @@ func (p *placing) before(ctx context.Context, in store, owners *hashring.Ring, b
 	if err != nil {
 		return nil, nil, err
 	}
-	if old.Base != by.String() {
-		return nil, nil, usageError{fmt.Errorf("placement %d was made of a ring by %s, and exporters build theirs by that; it cannot be followed by one of %s: take that placement away first",
+	if said := p.by.set || by != (method.Method{}); old.Base != by.String() && !said {
+		return nil, nil, usageError{fmt.Errorf("placement %d was made of a ring by %s, and nothing says that exporters build theirs otherwise now: if they do, give --placement=%s",
 			old.Serial, old.Base, by)}
 	}
-	ring, err := by.ring(old.Hubs)
+	if old.Base != by.String() {
+		ring, err := old.Ring(owners)
+		if err != nil { // as exporters find, too: their gateways are with their owners
+			return owners, old, nil
+		}
+		return ring, old, nil
+	}
+	ring, err := by.Ring(old.Hubs)
 	if err == nil {
 		ring, err = old.Ring(ring)
 	}

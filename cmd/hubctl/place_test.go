@@ -19,6 +19,7 @@ import (
 	"github.com/hubring/hubring/edgehub"
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/method"
 	"github.com/hubring/hubring/hashring/placement"
 )
 
@@ -288,7 +289,7 @@ func TestPlaceLooksAtWhatItIsTold(t *testing.T) {
 	for says, args := range map[string][]string{
 		"name the hubs, with either --hubs.file or --hubs.dns": {"place", out},
 		"required argument 'placement' not provided":           {"place", "--hubs.file=" + hubs},
-		"are of use only with --placement=consistent":          {"place", "--hubs.file=" + hubs, "--consistent.load=2", out},
+		"Load is -2": {"place", "--hubs.file=" + hubs, "--placement=consistent/load=-2", out},
 	} {
 		code, _, errOut := hubctl(t, "", args...)
 		assert.Equal(t, exitUsage, code)
@@ -300,7 +301,57 @@ func TestPlaceLooksAtWhatItIsTold(t *testing.T) {
 	require.NoError(t, os.Remove(out))
 	code, _ = place()
 	assert.Zero(t, code)
-	code, said = place("--placement=consistent")
+}
+
+// The list of hubs says by which ring a placement is made, and another word makes another placement.
+func TestPlaceTakesThePlacementOfTheList(t *testing.T) {
+	g := newGround(t, 5, 347)
+	by := func(placement string) {
+		t.Helper()
+		var file strings.Builder
+		for _, h := range g.members {
+			fmt.Fprintf(&file, "- targets: [%q]\n  labels: {name: %q, __placement__: %q}\n", h.URL, h.Name, placement)
+		}
+		require.NoError(t, os.WriteFile(g.hubsFile, []byte(file.String()), 0o600))
+	}
+	// fits has the placement be one of the exporters' ring.
+	fits := func(serial uint64, placement string) {
+		t.Helper()
+		p, err := g.placement.Read(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, serial, p.Serial)
+		assert.Equal(t, placement, p.Base)
+		how, err := method.Parse(placement)
+		require.NoError(t, err)
+		ring, err := how.Ring(nodesOf(g.members))
+		require.NoError(t, err)
+		_, err = p.Ring(ring)
+		assert.NoError(t, err)
+	}
+	const circle, small = "consistent/partitions=271/replicas=20/load=1.25", "consistent/partitions=71/replicas=20/load=1.25"
+	g.push(g.ring(5))
+	by("consistent")
+	code, _, errOut := g.place("--threshold=0")
+	require.Zero(t, code, errOut)
+	fits(1, circle)
+	code, out, errOut := g.place("--threshold=0", "--placement=consistent/replicas=20")
+	require.Zero(t, code, errOut)
+	assert.Contains(t, out, "Placement 1 stays: none is more even.")
+
+	by("consistent/partitions=71")
+	code, _, errOut = g.place("--threshold=1000000", "--placement=consistent")
 	assert.Equal(t, exitUsage, code)
-	assert.Contains(t, said, "placement 1 was made of a ring by rendezvous, and exporters build theirs by that")
+	assert.Contains(t, errOut, "--placement is "+circle+", and --hubs.file names "+small)
+	code, out, errOut = g.place("--threshold=1000000")
+	require.Zero(t, code, errOut)
+	assert.Contains(t, out, "Placement 2 is written", "the one before is none of exporters that read this list")
+	fits(2, small)
+
+	by("")
+	code, _, errOut = g.place()
+	assert.Equal(t, exitUsage, code)
+	assert.Contains(t, errOut, "placement 2 was made of a ring by "+small+", and nothing says that exporters build theirs otherwise now: if they do, give --placement=rendezvous")
+	code, _, errOut = g.place("--placement=rendezvous")
+	require.Zero(t, code, errOut)
+	fits(3, "rendezvous")
 }

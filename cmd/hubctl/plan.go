@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/hubring/hubring/hashring"
+	"github.com/hubring/hubring/hashring/method"
 )
 
 // planReport is what plan prints: the plan, how keys are placed, and the fingerprints by
@@ -31,7 +32,8 @@ func planCommand(cmd *kingpin.CmdClause) command {
 	from := hubsFlag(cmd, "from", "The hubs there are.")
 	to := hubsFlag(cmd, "to", "The hubs there will be.")
 	nameFormat := cmd.Flag("name-format", "The name of a hub by its number.").Default("edgehub-%d").String()
-	placing := newChangeFlags(cmd)
+	placement := newPlacementFlag(cmd, "placement", "How keys are placed on hubs, before and after, where no file of hubs says it; rendezvous if nothing does.")
+	placementBefore := newPlacementFlag(cmd, "placement-before", "How they are placed before the change, if that is not as after it.")
 	var fleet fleetFlags
 	cmd.Flag("gateways", "File with the ID of a gateway on each line and, after a space, its number of series; - is standard input.").
 		PlaceHolder("FILE").StringVar(&fleet.file)
@@ -49,13 +51,9 @@ func planCommand(cmd *kingpin.CmdClause) command {
 		if *slack > 0 && !*assign {
 			return usageError{errors.New("--slack is of use only with --assign")}
 		}
-		placedBefore, placedAfter, err := placing.bases()
-		if err != nil {
-			return err
-		}
-		before, beforeErr := from.ring(*nameFormat, placedBefore)
-		after, afterErr := to.ring(*nameFormat, placedAfter)
-		if err := errors.Join(checkNameFormat(*nameFormat), beforeErr, afterErr); err != nil {
+		c := change{from: from, to: to, placement: placement, placementBefore: placementBefore}
+		before, after, err := c.rings(*nameFormat)
+		if err := errors.Join(checkNameFormat(*nameFormat), err); err != nil {
 			return err
 		}
 		loads, err := fleet.loads(t.in)
@@ -76,8 +74,8 @@ func planCommand(cmd *kingpin.CmdClause) command {
 		}
 		byNumber(&plan)
 		report := planReport{
-			BeforePlacement:   placedBefore.String(),
-			AfterPlacement:    placedAfter.String(),
+			BeforePlacement:   c.before.String(),
+			AfterPlacement:    c.after.String(),
 			BeforeFingerprint: fmt.Sprintf("%016x", before.Fingerprint()),
 			AfterFingerprint:  fmt.Sprintf("%016x", after.Fingerprint()),
 			DoubledFor:        model.Duration(plan.DoubledFor).String(),
@@ -106,7 +104,7 @@ func printPlan(out io.Writer, p *planReport) error {
 
 	if p.BeforePlacement != p.AfterPlacement {
 		fmt.Fprintf(&b, "Placed by %s before, by %s after.\n", p.BeforePlacement, p.AfterPlacement)
-	} else if p.AfterPlacement != byRendezvous {
+	} else if p.AfterPlacement != (method.Method{}).String() {
 		fmt.Fprintf(&b, "Placed by %s before and after.\n", p.AfterPlacement)
 	}
 

@@ -39,8 +39,8 @@ type Placement struct {
 	// Serial is one more than that of the placement before.
 	Serial uint64
 	Made   time.Time
-	// Base says how the ring was made that was assigned: rendezvous, or consistent with its
-	// parameters. It is for people.
+	// Base says how the ring was made that was assigned, as hashring/method spells it. It is for
+	// hubctl and for people: the fingerprint is what counts.
 	Base string
 	// Fingerprint is that of the ring, if it is of the hubs below.
 	Fingerprint uint64
