@@ -77,7 +77,7 @@ func (e *Exporter) run(ctx, hurry context.Context) error {
 	joining.Lock()
 	closed = true
 	joining.Unlock()
-	e.queue.Close(cut, time.Now())
+	e.queue.Close(cut)
 	deadline := time.AfterFunc(e.cfg.FlushTimeout, cut)
 	defer deadline.Stop()
 	defer context.AfterFunc(hurry, cut)()

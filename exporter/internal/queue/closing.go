@@ -2,20 +2,20 @@ package queue
 
 import (
 	"math"
-	"time"
+	"runtime"
 
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
 // Close makes Submit refuse and the senders flush. Once nothing is left, drained
 // is called.
-func (q *Queue) Close(drained func(), now time.Time) {
+func (q *Queue) Close(drained func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 	q.drained = drained
 	q.flushTo = math.MaxUint64
-	q.hurryEndsLocked(now)
+	q.hurryEndsLocked()
 	q.checkDrainedLocked()
 	for _, o := range q.outboxes {
 		o.signal()
@@ -39,28 +39,55 @@ type Remains struct {
 	Kept     int // samples on disk, which are not lost
 }
 
-// GiveUp drops what is left in memory, after the senders have ended.
+// GiveUp drops what is left in memory, after the senders, the tellers and the spooler have ended.
 func (q *Queue) GiveUp() Remains {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	left := Remains{Samples: q.inMemory.samples + q.gone, Bytes: q.inMemory.bytes}
+	left := Remains{Samples: q.inMemory.samples + q.gone, Bytes: q.inMemory.bytes, Kept: q.onDisk.samples}
+	kept := q.onDisk.first
+	q.mu.Unlock()
 	gateways := map[string]bool{}
-	for q.inMemory.first != nil {
+	for q.giveUpSome(gateways) || q.keepSome(&kept) || q.giveUpSomeEnds() {
+		runtime.Gosched() // who waits for the mutex comes first
+	}
+	left.Gateways = len(gateways)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range q.flushes {
+		f.end(ErrClosed)
+	}
+	q.flushes, q.ended = nil, true
+	return left
+}
+
+// giveUpSome drops some of what is in memory, and notes whose it was. It reports whether there was any.
+func (q *Queue) giveUpSome(gateways map[string]bool) (found bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for range lanesAtOnce {
 		p := q.inMemory.first
+		if p == nil {
+			break
+		}
+		found = true
 		if p.Key != "" {
 			gateways[p.Key] = true
 		}
 		q.dropWaitingLocked(p, reason.Undelivered)
 	}
-	left.Gateways = len(gateways)
-	left.Kept = q.onDisk.samples
-	for p := q.onDisk.first; p != nil; p = p.newer {
-		p.ack.lost(p)
+	return found
+}
+
+// keepSome tells who waits for some of what stays on disk, from p on. It reports whether there was any.
+func (q *Queue) keepSome(p **Parcel) (found bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for range lanesAtOnce {
+		if *p == nil {
+			break
+		}
+		found = true
+		(*p).ack.lost(*p)
+		*p = (*p).newer
 	}
-	for _, f := range q.flushes {
-		f.end(ErrClosed)
-	}
-	q.flushes, q.ended = nil, true
-	q.giveUpEndsLocked()
-	return left
+	return found
 }

@@ -151,9 +151,9 @@ func (q *Queue) queueEndLocked(e *end, now time.Time) {
 	n.signal()
 }
 
-// ripenLocked lets ends be told whose time has come, as many as go into a request, or all.
-func (q *Queue) ripenLocked(n *Notices, now time.Time, all bool) {
-	for taken := 0; len(n.later) > 0 && (all || taken < endsAtOnce && (!n.later[0].due.After(now) || n.later[0].over())); taken++ {
+// ripenLocked lets ends be told whose time has come, or any, as many as go into a request.
+func (q *Queue) ripenLocked(n *Notices, now time.Time, anyTime bool) {
+	for taken := 0; len(n.later) > 0 && taken < endsAtOnce && (anyTime || !n.later[0].due.After(now) || n.later[0].over()); taken++ {
 		if p := n.later[0]; !p.over() {
 			q.ripeLocked(p.end, now)
 		}
@@ -245,10 +245,9 @@ func (q *Queue) endsFirstLocked(o *Outbox, l *Lane, now time.Time) time.Duration
 }
 
 // hurryEndsLocked has all be told now, since the queue is closed.
-func (q *Queue) hurryEndsLocked(now time.Time) {
+func (q *Queue) hurryEndsLocked() {
 	for _, n := range q.ends.hubs {
 		n.retryAt = time.Time{}
-		q.ripenLocked(n, now, true)
 		n.signal()
 	}
 }
@@ -260,21 +259,37 @@ func (q *Queue) endsSettledLocked() bool {
 		return true
 	}
 	for _, n := range q.ends.hubs {
-		if n.flying > 0 || len(n.waiting) > 0 && !n.tried && n.manned {
+		if n.flying > 0 || n.untold > 0 && !n.tried && n.manned {
 			return false
 		}
 	}
 	return true
 }
 
-// giveUpEndsLocked drops what hubs were not told, after the tellers have ended.
-func (q *Queue) giveUpEndsLocked() {
+// finishSomeLocked ends ends of a hub that nobody is to tell it any more, as many as go into a request. It
+// reports whether there are more.
+func (q *Queue) finishSomeLocked(n *Notices, fate EndFate) (more bool) {
+	q.ripenLocked(n, time.Time{}, true)
+	left := endsAtOnce
+	for e := range n.waiting {
+		if left--; left < 0 {
+			break
+		}
+		q.finishEndLocked(e, fate)
+	}
+	return len(n.waiting)+len(n.later) > 0
+}
+
+// giveUpSomeEnds drops some of what hubs were not told. It reports whether there is more.
+func (q *Queue) giveUpSomeEnds() (more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for _, n := range q.ends.hubs {
-		q.ripenLocked(n, time.Time{}, true)
-		for e := range n.waiting {
-			q.finishEndLocked(e, EndDropped)
+		if q.finishSomeLocked(n, EndDropped) {
+			return true
 		}
 	}
+	return false
 }
 
 // EndsSnapshot is all of it at one moment.

@@ -111,13 +111,23 @@ func (q *Queue) NextTell(n *Notices, now time.Time) (t Task, hub Hub, lines []Li
 	wait = -1
 	if !n.leftAt.IsZero() {
 		if wait = n.leftAt.Add(formerTime).Sub(now); wait <= 0 {
-			q.forgetHubLocked(n)
-			return Stop, Hub{}, nil, 0
+			if q.forgetHubLocked(n) {
+				return Stop, Hub{}, nil, 0
+			}
+			return Sleep, Hub{}, nil, 0
 		}
+	}
+	if now.Before(n.deaf) && n.untold > 0 {
+		q.finishSomeLocked(n, EndUnsupported)
+		q.checkDrainedLocked()
+		return Sleep, Hub{}, nil, 0
 	}
 	q.ripenLocked(n, now, q.closed)
 	if len(n.later) > 0 {
 		wait = soonest(wait, max(0, n.later[0].due.Sub(now)))
+		if q.closed { // there are more
+			wait = 0
+		}
 	}
 	if len(n.waiting) == 0 {
 		return Sleep, Hub{}, nil, wait
@@ -193,10 +203,7 @@ func (q *Queue) LandedEnds(n *Notices, lines []Line, res Heard, retryAfter time.
 		n.most = min(2*n.most, endsAtOnce)
 	case HeardUnknown:
 		n.deaf = now.Add(DeafTime)
-		q.ripenLocked(n, now, true)
-		for e := range n.waiting {
-			q.finishEndLocked(e, EndUnsupported)
-		}
+		n.signal()
 	case HeardFailure:
 		n.failures++
 		n.retryAt = now.Add(max(retryAfter, backoff(n.failures, q.set.MinBackoff, q.set.MaxBackoff, q.set.Random)))
@@ -215,13 +222,13 @@ func (q *Queue) LandedEnds(n *Notices, lines []Line, res Heard, retryAfter time.
 	q.checkDrainedLocked()
 }
 
-// forgetHubLocked gives up a hub that left the ring.
-func (q *Queue) forgetHubLocked(n *Notices) {
+// forgetHubLocked gives up a hub that left the ring. It reports false if there is more to give up.
+func (q *Queue) forgetHubLocked(n *Notices) bool {
+	if q.finishSomeLocked(n, EndDropped) {
+		return false
+	}
 	n.gone = true
 	delete(q.ends.hubs, n.hub.Name)
-	q.ripenLocked(n, time.Time{}, true)
-	for e := range n.waiting {
-		q.finishEndLocked(e, EndDropped)
-	}
 	q.checkDrainedLocked()
+	return true
 }
