@@ -20,7 +20,7 @@
 //   - what the Dockerfiles say is done by hand, and the programs run in an empty root;
 //   - the promises of the design hold: Prometheus N scrapes hub N and nothing else, no
 //     two servers share their external labels, the querier takes all of
-//     them for replicas, the controllers' list names every hub, and one number more
+//     them for replicas, the controllers' list names every hub and their ring, and one number more
 //     or less leaves the other shards' pods as they are;
 //   - a wrong value is refused with a sentence that says what to do;
 //   - and it runs: with one server, and with 3, 5 and 3 again, every container is started

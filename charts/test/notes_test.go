@@ -31,8 +31,8 @@ func TestNotes(t *testing.T) {
 		{"distributed", distributed, []string{"Queries are distributed"}, nil},
 		{"a frontend", `{create_thanos: true, thanos: {queryFrontend: {enabled: true}}}`, []string{"service/edge-hubring-thanos-query-frontend 10902", "http://edge-hubring-thanos-query-frontend.metrics.svc.cluster.local:10902"}, []string{"9099"}},
 		{"VictoriaMetrics", victoria, []string{"5 hubs, each with a VictoriaMetrics node", "No Prometheus runs that could watch the ruler"}, nil},
-		{"a placement", `{placement: {enabled: true}}`, []string{"hubctl places the gateways (17 * * * *)", "the ConfigMap edge-hubring-placement as a directory", `placement.File("/etc/hubring/placement/placement.json")`, "--from=cronjob/edge-hubring-placement"}, []string{"placed by consistent"}},
-		{"a placement on a circle", `{placement: {enabled: true, base: consistent}}`, []string{"placed by consistent, so their Config.Ring must be"}, nil},
+		{"a placement", `{placement: {enabled: true}}`, []string{"hubctl places the gateways (17 * * * *)", "the ConfigMap edge-hubring-placement as a directory", `placement.File("/etc/hubring/placement/placement.json")`, "--from=cronjob/edge-hubring-placement"}, []string{"become a ring"}},
+		{"a circle", `{placement: {base: consistent/load=2}}`, []string{"says how the hubs become a ring,\n   consistent/load=2: leave Config.Ring nil there"}, []string{"hubctl places"}},
 		{"one server", `{}`, []string{"set query.enabled to true"}, []string{"Grafana"}},
 	}
 	for _, c := range cases {

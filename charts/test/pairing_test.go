@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/hubring/hubring/exporter/members"
+	"github.com/hubring/hubring/hashring/method"
 )
 
 // Prometheus N scrapes hub N, takes its samples as they are, and no other hub's. Every
@@ -268,20 +270,52 @@ func TestExternalLabelsAreUnique(t *testing.T) {
 	})
 }
 
+// controllersList returns the hubs as exporters read them.
+func (r *release) controllersList(t *testing.T) []members.Hub {
+	t.Helper()
+	var list *corev1.ConfigMap
+	for _, m := range every[*corev1.ConfigMap](r) {
+		if strings.HasSuffix(m.Name, "-hubs") {
+			list = m
+		}
+	}
+	require.NotNil(t, list, "ConfigMap of the hubs")
+	path := filepath.Join(t.TempDir(), "hubs.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(list.Data["hubs.yaml"]), 0o600))
+	listed, err := members.File{Path: path}.Hubs(t.Context())
+	require.NoError(t, err)
+	return listed
+}
+
+// The list says how the hubs become a ring, so that whoever reads it has the ring that the values name. What is no
+// placement to exporters is none to the chart.
+func TestControllersListNamesTheRing(t *testing.T) {
+	for _, base := range []string{
+		"rendezvous", "consistent", "consistent/partitions=20011/replicas=200", "consistent/load=2", "consistent/replicas=4096/load=1.05/partitions=1048576",
+		"consistent/load=0", "jump", "", "consistent/", "consistent/partitions=1048577", "consistent/replicas=4097", "consistent/replicas=3/replicas=3",
+		"consistent/load=-1", "rendezvous/partitions=3", "consistent/hubs=3",
+	} {
+		values := fmt.Sprintf(`{prometheus_servers_count: 3, create_thanos: true, placement: {base: %q}}`, base)
+		want, err := method.Parse(base)
+		if err != nil {
+			_, err := render(releaseName, values)
+			assert.ErrorContains(t, err, "placement.base is", base)
+			continue
+		}
+		for _, web := range []string{"{}", `{web: {configSecret: served, tls: true, clientSecret: asking}}`} {
+			listed := mustRender(t, values, web).controllersList(t)
+			got, err := members.Method(listed)
+			require.NoError(t, err)
+			assert.Equal(t, want, got, base)
+			assert.Equal(t, web != "{}", strings.HasPrefix(listed[0].URL, "https:"))
+		}
+	}
+}
+
 // What the controllers read names every hub, by the name that its server knows it by.
 func TestControllersListNamesEveryHub(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
-		var list *corev1.ConfigMap
-		for _, m := range every[*corev1.ConfigMap](r) {
-			if strings.HasSuffix(m.Name, "-hubs") {
-				list = m
-			}
-		}
-		require.NotNil(t, list, "ConfigMap of the hubs")
-		path := filepath.Join(t.TempDir(), "hubs.yaml")
-		require.NoError(t, os.WriteFile(path, []byte(list.Data["hubs.yaml"]), 0o600))
-		listed, err := members.File{Path: path}.Hubs(t.Context())
-		require.NoError(t, err)
+		listed := r.controllersList(t)
 		var names, want []string
 		for _, h := range listed {
 			names = append(names, h.Name)

@@ -41,6 +41,21 @@
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.validatePlacement: how the hubs become a ring, as exporters read it. */}}
+{{- define "hubring.validatePlacement" -}}
+{{- $base := .Values.placement.base -}}
+{{- $fine := regexMatch "^(rendezvous|consistent(/(partitions=[1-9][0-9]{0,6}|replicas=[1-9][0-9]{0,3}|load=[0-9]+([.][0-9]+)?))*)$" $base -}}
+{{- range $name, $most := dict "partitions" 1048576 "replicas" 4096 "load" 1000000 -}}
+{{- $all := regexFindAll (printf "%s=[0-9]+" $name) $base -1 -}}
+{{- range $all -}}
+{{- $fine = and $fine (eq (len $all) 1) (le (int64 (trimPrefix (printf "%s=" $name) .)) (int64 $most)) -}}
+{{- end -}}
+{{- end -}}
+{{- if not $fine -}}
+{{- fail (printf "placement.base is %q: write rendezvous or consistent, the latter with parameters as in consistent/partitions=20011/replicas=200/load=1.25, each at most once, up to 1048576 partitions and 4096 replicas" $base) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* hubring.validate: what the schema cannot say, or not in a sentence. The hubs' StatefulSet
      includes it, which every release has. */}}
 {{- define "hubring.validate" -}}
@@ -57,6 +72,7 @@
 {{- include "hubring.validateQuery" . -}}
 {{- include "hubring.validateVictoria" . -}}
 {{- include "hubring.validateDurations" . -}}
+{{- include "hubring.validatePlacement" . -}}
 {{- include "hubring.validateLabels" . -}}
 {{- include "hubring.validateImages" . -}}
 {{- if and $v.prometheus.retired (not $global) -}}
