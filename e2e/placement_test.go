@@ -52,7 +52,7 @@ type placedFleet struct {
 	series      map[string]int // of each gateway, and of none
 	hubsFile    string         // the controllers'
 	placement   placement.File
-	ring        func([]hashring.Node) (*hashring.Ring, error)
+	by          string // the hubs' placement, which their file names
 	controllers []*exporter.Exporter
 	stop        func()
 }
@@ -80,7 +80,7 @@ func (p *placedFleet) name(file string, n int) {
 	p.t.Helper()
 	var text strings.Builder
 	for _, h := range p.hubs[:n] {
-		fmt.Fprintf(&text, "- targets: [%q]\n  labels: {name: %q}\n", h.Address, h.Name)
+		fmt.Fprintf(&text, "- targets: [%q]\n  labels: {name: %q, __placement__: %q}\n", h.Address, h.Name, p.by)
 	}
 	require.NoError(p.t, os.WriteFile(file+".new", []byte(text.String()), 0o600))
 	require.NoError(p.t, os.Rename(file+".new", file))
@@ -95,7 +95,7 @@ func (p *placedFleet) begin() {
 	for range placedRing {
 		e, err := exporter.New(exporter.Config{
 			Members: members.File{Path: p.hubsFile}, MembersInterval: hubsAreAskedFor, MembersHold: time.Second,
-			Ring: p.ring, Inventory: p.placement.Read, MaxQueueBytes: 1 << 28, Logger: promslog.NewNopLogger(),
+			Inventory: p.placement.Read, MaxQueueBytes: 1 << 28, Logger: promslog.NewNopLogger(),
 		})
 		require.NoError(p.t, err)
 		p.controllers = append(p.controllers, e)
@@ -285,11 +285,16 @@ func (p *placedFleet) placed(serial uint64) {
 	file, err := p.placement.Read(p.t.Context())
 	require.NoError(p.t, err)
 	require.Equal(p.t, serial, file.Serial)
-	want := fmt.Sprintf("%016x", file.Fingerprint)
+	p.follows(fmt.Sprintf("%016x", file.Fingerprint))
+}
+
+// follows waits until all controllers have the ring with a fingerprint.
+func (p *placedFleet) follows(fingerprint string) {
+	p.t.Helper()
 	eventually(p.t, patience, func(context.Context) error {
 		for i, e := range p.controllers {
-			if got := fingerprintOf(p.t, e); got != want {
-				return fmt.Errorf("controller %d has ring %s, placement %d is %s", i, got, serial, want)
+			if got := fingerprintOf(p.t, e); got != fingerprint {
+				return fmt.Errorf("controller %d has ring %s, wanted is %s", i, got, fingerprint)
 			}
 		}
 		return nil
@@ -304,23 +309,63 @@ type circleHasher struct{}
 
 func (circleHasher) Sum64(b []byte) uint64 { return xxhash.Sum64(b) }
 
-// The same fleet by consistent lands where the library says, from three controllers.
-func TestFleetOnTheCircle(t *testing.T) {
-	p := newPlacedFleet(t, 5)
-	p.name(p.hubsFile, 5)
-	p.ring = consistent.Config{}.Ring
-	p.begin()
-	p.push()
-	p.stop()
+// circleOf is the library with some hubs.
+func (p *placedFleet) circleOf(partitions, replicas int) *library.Consistent {
 	circle := library.New(nil, library.Config{
-		Hasher: circleHasher{}, PartitionCount: consistent.DefaultPartitionCount,
-		ReplicationFactor: consistent.DefaultReplicationFactor, Load: consistent.DefaultLoad,
+		Hasher: circleHasher{}, PartitionCount: partitions, ReplicationFactor: replicas, Load: consistent.DefaultLoad,
 	})
 	for _, h := range p.hubs {
 		circle.Add(circleMember(h.Name))
 	}
-	for gateway, home := range p.homes() {
+	return circle
+}
+
+// The same fleet by consistent lands where the library says, from three controllers that know nothing but the file of
+// hubs, and goes with a change of that file to where it says then. Hubctl places it by the same file, too.
+func TestFleetOnTheCircle(t *testing.T) {
+	p := newPlacedFleet(t, 5)
+	p.by = "consistent"
+	p.name(p.hubsFile, 5)
+	p.begin()
+	defer func() { p.stop() }()
+	p.push()
+	before, circle := p.homes(), p.circleOf(consistent.DefaultPartitionCount, consistent.DefaultReplicationFactor)
+	for gateway, home := range before {
 		assert.Equal(t, circle.LocateKey([]byte(gateway)).String(), home, "gateway %q", gateway)
+	}
+
+	p.by = "consistent/partitions=20011/replicas=50"
+	p.name(p.hubsFile, 5)
+	var nodes []hashring.Node
+	for _, h := range p.hubs {
+		nodes = append(nodes, hashring.Node{Name: h.Name})
+	}
+	ring, err := consistent.New(nodes, consistent.Config{PartitionCount: 20_011, ReplicationFactor: 50})
+	require.NoError(t, err)
+	p.follows(fmt.Sprintf("%016x", ring.Fingerprint()))
+	p.push()
+	after := p.homes()
+	delete(after, "") // hubs that they left know their series still
+	circle = p.circleOf(20_011, 50)
+	for gateway, home := range after {
+		assert.Equal(t, circle.LocateKey([]byte(gateway)).String(), home, "gateway %q", gateway)
+	}
+	delete(before, "")
+	assert.NotEqual(t, before, after)
+
+	t.Log(hubctl(t, "place", "--threshold=0", "--hubs.file="+p.hubsFile, string(p.placement)))
+	p.placed(1)
+	p.push()
+	file, err := p.placement.Read(t.Context())
+	require.NoError(t, err)
+	placed := p.homes()
+	delete(placed, "")
+	for gateway, home := range placed {
+		want, moved := file.Homes[gateway]
+		if !moved {
+			want = circle.LocateKey([]byte(gateway)).String()
+		}
+		assert.Equal(t, want, home, "gateway %q", gateway)
 	}
 }
 

@@ -21,8 +21,9 @@ import (
 	"github.com/hubring/hubring/cmd/demo/stack/shard"
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
-	"github.com/hubring/hubring/hashring/consistent"
+	"github.com/hubring/hubring/hashring/method"
 )
 
 // Config is what the flags say.
@@ -32,25 +33,11 @@ type Config struct {
 	Listen         string        // empty: see listen
 	For            time.Duration // 0: until the context ends
 	KillHub        int           // negative: none
-	Placement      string        // byRendezvous if empty, or byCircle
+	Placement      string        // as exporter.Hub's
 	Scrape         []string
 	Dir            string // for the shards; the caller removes it
 	Out            io.Writer
 	Logger         *slog.Logger
-}
-
-// The ways to place gateways on hubs.
-const (
-	byRendezvous = "rendezvous"
-	byCircle     = "consistent"
-)
-
-// newRing is the exporter's Config.Ring.
-func (c Config) newRing() func(nodes []hashring.Node) (*hashring.Ring, error) {
-	if c.Placement == byCircle {
-		return consistent.Config{}.Ring
-	}
-	return hashring.New
 }
 
 const (
@@ -81,8 +68,10 @@ func (c Config) validate() error {
 	if c.KillHub >= c.Hubs {
 		problem("--kill-hub=%d: the last of %d hubs is %d", c.KillHub, c.Hubs, c.Hubs-1)
 	}
-	if c.Placement != "" && c.Placement != byRendezvous && c.Placement != byCircle {
-		problem("--placement=%s: it must be %s or %s", c.Placement, byRendezvous, byCircle)
+	if c.Placement != "" {
+		if _, err := method.Parse(c.Placement); err != nil {
+			problem("--placement: %w", err)
+		}
 	}
 	for _, raw := range c.Scrape {
 		if u, err := url.Parse(raw); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -150,18 +139,21 @@ func (d *demo) build() error {
 		if err != nil {
 			return err
 		}
-		hubs = append(hubs, exporter.Hub{Name: h.name, URL: "http://" + h.addr})
+		hubs = append(hubs, exporter.Hub{Name: h.name, URL: "http://" + h.addr, Placement: d.Placement})
 	}
 	var nodes []hashring.Node
 	for _, h := range hubs {
 		nodes = append(nodes, hashring.Node{Name: h.Name})
 	}
-	var err error
-	if d.ring, err = d.newRing()(nodes); err != nil {
+	by, err := members.Method(hubs)
+	if err != nil {
+		return err
+	}
+	if d.ring, err = by.Ring(nodes); err != nil {
 		return err
 	}
 	d.exporter, err = exporter.New(exporter.Config{
-		Hubs: hubs, Ring: d.newRing(), MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
+		Hubs: hubs, MaxBackoff: maxBackoff, FlushTimeout: flushTimeout,
 		Registerer: d.registry, Logger: d.Logger,
 	})
 	if err != nil {

@@ -100,7 +100,7 @@ func TestAnInterruptedDemoStillAccounts(t *testing.T) {
 func TestTheCircleOfALibrary(t *testing.T) {
 	var out bytes.Buffer
 	cfg := small(t, &out)
-	cfg.For, cfg.Placement = time.Second, byCircle
+	cfg.For, cfg.Placement = time.Second, "consistent/partitions=1021/replicas=50"
 	d := newDemo(cfg)
 	defer func() { require.NoError(t, d.close()) }()
 	require.NoError(t, d.build())
@@ -109,7 +109,7 @@ func TestTheCircleOfALibrary(t *testing.T) {
 	d.drain()
 	require.NoError(t, d.conclude(undelivered), out.String())
 
-	ring, err := consistent.New([]hashring.Node{{Name: "edgehub-0"}, {Name: "edgehub-1"}, {Name: "edgehub-2"}}, consistent.Config{})
+	ring, err := consistent.New([]hashring.Node{{Name: "edgehub-0"}, {Name: "edgehub-1"}, {Name: "edgehub-2"}}, consistent.Config{PartitionCount: 1021, ReplicationFactor: 50})
 	require.NoError(t, err)
 	status, err := http.Get("http://" + d.address + statusPath)
 	require.NoError(t, err)
@@ -224,7 +224,7 @@ func TestConfigIsCheckedAsAWhole(t *testing.T) {
 	cfg.Hubs, cfg.Gateways, cfg.Interval, cfg.For, cfg.KillHub = 0, -1, time.Millisecond, -1, 3
 	cfg.Scrape, cfg.Placement = []string{"localhost:9100"}, "jump"
 	err := run(t.Context(), cfg)
-	for _, flag := range []string{"--hubs=0", "--gateways=-1", "--interval=1ms", "--for=-1ns", "--kill-hub=3", "--scrape=localhost:9100", "--placement=jump"} {
+	for _, flag := range []string{"--hubs=0", "--gateways=-1", "--interval=1ms", "--for=-1ns", "--kill-hub=3", "--scrape=localhost:9100", "--placement: "} {
 		require.ErrorContains(t, err, flag)
 	}
 	require.Empty(t, out.String())

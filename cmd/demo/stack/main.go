@@ -72,8 +72,8 @@ func parseFlags(args []string) Config {
 	app.Flag("for", "Time to run, then the summary. Default until Ctrl-C; every sample is kept that long, about 200 MB on disk an hour.").PlaceHolder("DURATION").DurationVar(&cfg.For)
 	app.Flag("kill-hub", "Hub to kill abruptly, counted from 0: in the middle of --for (or after 20s), back a quarter of --for later (or 15s).").
 		Default("-1").PlaceHolder("N").IntVar(&cfg.KillHub)
-	app.Flag("placement", "How gateways are placed on hubs: rendezvous, as the exporter does it by itself; or consistent, the circle of "+
-		"github.com/buraksezer/consistent.").Default(byRendezvous).EnumVar(&cfg.Placement, byRendezvous, byCircle)
+	app.Flag("placement", "How gateways are placed on hubs: rendezvous; or consistent, the circle of github.com/buraksezer/consistent, with "+
+		"parameters as in consistent/partitions=20011/replicas=200/load=1.25.").Default("rendezvous").StringVar(&cfg.Placement)
 	app.Flag("scrape", "URL of a real exporter's metrics that one more gateway reports. Repeatable.").PlaceHolder("URL").StringsVar(&cfg.Scrape)
 	logging := &promslog.Config{}
 	flag.AddFlags(app, logging)
