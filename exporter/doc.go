@@ -84,7 +84,8 @@
 //     of Config and of reports, methods and reasons may be added: name fields in literals.
 //     Interfaces that an embedder implements, such as Membership, get no more methods.
 //   - The ring: hashring.New has each gateway where it had it, for the same names and weights. Its testdata
-//     pins that, and README.md has the format. Names of hubs by default are as Hub.WithDefaults says.
+//     pins that, and README.md has the format. Names of hubs by default are as Hub.WithDefaults says, and a
+//     list of hubs, with the word for their placement, means what members.File says.
 //   - SpoolDir: a release reads what the one before left. Files of a newer one it leaves alone.
 //   - JSON of the status page: names and units. More names may come.
 //   - Metrics: names, labels and units. More metrics may come, and more values of reason and outcome.

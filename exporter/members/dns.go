@@ -37,7 +37,8 @@ type Resolver interface {
 // looked at. They are there to choose one server for one connection: CoreDNS
 // works the weight out of the number of records, and Consul's follows a server's
 // health, so every hub that comes, goes or has a bad minute would move the
-// gateways of all. Use File for hubs of unequal size.
+// gateways of all. Use File for hubs of unequal size. Records do not say how hubs become a ring
+// either: where that is not rendezvous set exporter.Config.Ring, or use File.
 //
 // A and AAAA records name hubs by their addresses. An address is no stable name:
 // a hub that restarts with another one is another member, and takes over other
