@@ -12,7 +12,7 @@
 //
 // # Map of files
 //
-//	encoder.go    families to bodies
+//	encoder.go    families to bodies; lines.go: a metric to lines
 //	source.go     the labels and the key that a context stands for
 //	own.go        the labels that the controller sets on all
 //	normalise.go  names, types, what a metric must have

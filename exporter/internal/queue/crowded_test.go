@@ -28,8 +28,8 @@ func hubsNamed(tb testing.TB, n int) ([]Hub, *hashring.Ring) {
 	return hubs, ring
 }
 
-// crowdedRouter has hubs, and lanes with one small parcel each that wait.
-func crowdedRouter(tb testing.TB, hubs, lanes int, change func(*Settings)) (*Queue, []*Outbox) {
+// crowded has hubs, and lanes with one small parcel each that wait.
+func crowded(tb testing.TB, hubs, lanes int, change func(*Settings)) (*Queue, []*Outbox) {
 	tb.Helper()
 	set := Settings{
 		MaxBytes: 1 << 30, BatchBytes: 1 << 20, BatchWait: 200 * time.Millisecond, TellEnds: true, EndsDelay: time.Minute,

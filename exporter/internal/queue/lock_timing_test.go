@@ -71,7 +71,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 	up := func(r *Queue, o *Outbox) []hold { return holds(r, func() { r.up(o, time.Now()) }) }
 	for _, hubs := range []int{3, 40} {
 		b.Run(fmt.Sprintf("hub dies, hubs=%d", hubs), func(b *testing.B) {
-			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			r, all := crowded(b, hubs, 100_000, nil)
 			var times []hold
 			for b.Loop() {
 				times = append(times, down(r, all[0])...)
@@ -80,7 +80,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 			report(b, times)
 		})
 		b.Run(fmt.Sprintf("hub returns, hubs=%d", hubs), func(b *testing.B) {
-			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			r, all := crowded(b, hubs, 100_000, nil)
 			var times []hold
 			for b.Loop() {
 				down(r, all[0])
@@ -89,7 +89,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 			report(b, times)
 		})
 		b.Run(fmt.Sprintf("all die and return, hubs=%d", hubs), func(b *testing.B) {
-			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			r, all := crowded(b, hubs, 100_000, nil)
 			var times []hold
 			for b.Loop() {
 				for _, o := range all {
@@ -102,7 +102,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 			report(b, times)
 		})
 		b.Run(fmt.Sprintf("ring changes, hubs=%d", hubs), func(b *testing.B) {
-			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			r, all := crowded(b, hubs, 100_000, nil)
 			old, was := hubsNamed(b, len(all))
 			grown, ring := hubsNamed(b, len(all)+1)
 			var times []hold
@@ -113,7 +113,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 			report(b, times)
 		})
 		b.Run(fmt.Sprintf("request made and settled, hubs=%d", hubs), func(b *testing.B) {
-			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			r, all := crowded(b, hubs, 100_000, nil)
 			var next, back, settled []hold
 			for b.Loop() {
 				var f Flight
@@ -131,7 +131,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		})
 	}
 	b.Run("hub of held gateways down", func(b *testing.B) {
-		r, all := crowdedRouter(b, 2, 100_000, nil)
+		r, all := crowded(b, 2, 100_000, nil)
 		var times []hold
 		for b.Loop() {
 			later := time.Now().Add(time.Minute)
@@ -147,7 +147,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		report(b, times)
 	})
 	b.Run("oldest spilled last", func(b *testing.B) {
-		r, all := crowdedRouter(b, 1, 200_000, nil)
+		r, all := crowded(b, 1, 200_000, nil)
 		var spilled []hold
 		for b.Loop() {
 			_, f, _ := r.Next(all[0], time.Now().Add(time.Minute)) // these hang in a request
@@ -166,7 +166,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		report(b, spilled)
 	})
 	b.Run("spilling", func(b *testing.B) {
-		r, _ := crowdedRouter(b, 3, 100_000, nil)
+		r, _ := crowded(b, 3, 100_000, nil)
 		var take, spilled []hold
 		for b.Loop() {
 			var parcels []*Parcel
@@ -183,7 +183,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 	b.Run("given up", func(b *testing.B) {
 		var times []hold
 		for b.Loop() {
-			r, _ := crowdedRouter(b, 3, 100_000, nil)
+			r, _ := crowded(b, 3, 100_000, nil)
 			for more := true; more; {
 				times = append(times, timed(func() { more = r.giveUpSome(map[string]bool{}) }))
 			}
@@ -191,7 +191,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 		report(b, times)
 	})
 	b.Run("a victim behind those in requests", func(b *testing.B) {
-		r, all := crowdedRouter(b, 40, 200_000, func(s *Settings) { s.DropOldest = true })
+		r, all := crowded(b, 40, 200_000, func(s *Settings) { s.DropOldest = true })
 		for _, o := range all {
 			r.Next(o, time.Now().Add(time.Minute))
 			r.Next(o, time.Now().Add(time.Minute))
@@ -211,7 +211,7 @@ func BenchmarkHoldingTheMutex(b *testing.B) {
 func BenchmarkSubmitWhileLanesMove(b *testing.B) {
 	for _, hubs := range []int{3, 40} {
 		b.Run(fmt.Sprintf("hubs=%d", hubs), func(b *testing.B) {
-			r, all := crowdedRouter(b, hubs, 100_000, nil)
+			r, all := crowded(b, hubs, 100_000, nil)
 			stop, stopped := make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(stopped)

@@ -14,7 +14,7 @@ func later() time.Time { return time.Now().Add(time.Minute) }
 
 // A sender that takes what fits into a request wakes another one for the rest.
 func TestRestOfARequestWakesAnotherSender(t *testing.T) {
-	r, all := crowdedRouter(t, 1, 100, func(s *Settings) { s.BatchBytes = 1000 })
+	r, all := crowded(t, 1, 100, func(s *Settings) { s.BatchBytes = 1000 })
 	<-all[0].Wake
 	task, batch, _ := r.Next(all[0], later())
 	require.Equal(t, Transmit, task)
@@ -24,7 +24,7 @@ func TestRestOfARequestWakesAnotherSender(t *testing.T) {
 
 // A gateway that one hub refuses does not wait at the next one.
 func TestHoldEndsWhereTheHubDoes(t *testing.T) {
-	r, all := crowdedRouter(t, 2, 10, nil)
+	r, all := crowded(t, 2, 10, nil)
 	first, second := all[0], all[1]
 	_, f, _ := r.Next(first, later())
 	require.NotEmpty(t, f.Batch)
@@ -40,7 +40,7 @@ func TestHoldEndsWhereTheHubDoes(t *testing.T) {
 
 // What was read from disk for a request that failed does not stay in memory.
 func TestUnsentSpilledParcelIsUnloaded(t *testing.T) {
-	r, all := crowdedRouter(t, 1, 1, nil)
+	r, all := crowded(t, 1, 1, nil)
 	p := r.inMemory.first
 	spilling := r.TakeToSpill(1 << 20)
 	r.Spilled(spilling, onDisk(spilling))
@@ -56,7 +56,7 @@ func TestUnsentSpilledParcelIsUnloaded(t *testing.T) {
 
 // A parcel too large for the disk is not tried again and again.
 func TestUnfitParcelStaysInMemory(t *testing.T) {
-	r, _ := crowdedRouter(t, 1, 2, nil)
+	r, _ := crowded(t, 1, 2, nil)
 	r.inMemory.first.Unfit = true
 	parcels := r.TakeToSpill(1 << 20)
 	require.Len(t, parcels, 1)
@@ -65,7 +65,7 @@ func TestUnfitParcelStaysInMemory(t *testing.T) {
 
 // When it is what is on disk that fills the memory, that makes room.
 func TestVictimsAreWhatFillsTheMemory(t *testing.T) {
-	r, _ := crowdedRouter(t, 1, 101, func(s *Settings) { s.MaxBytes, s.DropOldest = 70_000, true })
+	r, _ := crowded(t, 1, 101, func(s *Settings) { s.MaxBytes, s.DropOldest = 70_000, true })
 	all := r.TakeToSpill(1 << 20)
 	written := all[1:] // the oldest stays
 	r.Spilled(all, onDisk(written))
@@ -77,7 +77,7 @@ func TestVictimsAreWhatFillsTheMemory(t *testing.T) {
 // What a hub does that has left the ring is no news, and its successor at another
 // address keeps the estimate of what comes in for it.
 func TestHubAtANewAddress(t *testing.T) {
-	r, all := crowdedRouter(t, 1, 10, nil)
+	r, all := crowded(t, 1, 10, nil)
 	old := all[0]
 	joined, left, _ := r.SetHubs([]Hub{{Name: old.Hub.Name, URL: "http://elsewhere", Weight: 1}}, r.ring, time.Now())
 	assert.Empty(t, left)
@@ -108,7 +108,7 @@ func TestFormerHubsAreSummedUpWhenAllIsOver(t *testing.T) {
 // A Flush that nobody waits for any more is forgotten, and one that waits ends when all
 // before it is settled.
 func TestAbandonedFlush(t *testing.T) {
-	r, all := crowdedRouter(t, 1, 3, nil)
+	r, all := crowded(t, 1, 3, nil)
 	gone, waits := r.Flush(), r.Flush()
 	r.Abandon(gone)
 	assert.Len(t, r.flushes, 1)
@@ -123,7 +123,7 @@ func TestAbandonedFlush(t *testing.T) {
 
 // What a hub is to be told that does not know how is given up at once, for a while.
 func TestMovesFromAHubThatIsDeaf(t *testing.T) {
-	r, all := crowdedRouter(t, 2, 0, func(s *Settings) { s.EndsDelay = 0 })
+	r, all := crowded(t, 2, 0, func(s *Settings) { s.EndsDelay = 0 })
 	from, to := all[0], all[1]
 	moves := func(gateway string) {
 		r.mu.Lock()

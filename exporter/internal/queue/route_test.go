@@ -12,7 +12,7 @@ import (
 // Lanes are moved a few at a time. What is taken meanwhile of the outbox that they leave or
 // come to is of those that belong there.
 func TestLanesMoveAFewAtATime(t *testing.T) {
-	r, all := crowdedRouter(t, 3, 2000, nil)
+	r, all := crowded(t, 3, 2000, nil)
 	back := all[0]
 	r.Failed(back, back.life, nil, "", 0, later())
 	require.Empty(t, back.waiting)
@@ -48,7 +48,7 @@ func TestLanesMoveAFewAtATime(t *testing.T) {
 // A lane that is forgotten while lanes are moved leaves no other one out.
 func TestLanesThatEndWhileOthersMove(t *testing.T) {
 	for gone := range 4 {
-		r, all := crowdedRouter(t, 2, 4*lanesAtOnce, nil)
+		r, all := crowded(t, 2, 4*lanesAtOnce, nil)
 		_, known := r.down(all[0], all[0].life, "", 0, later())
 		require.True(t, known)
 		r.rerouteSome(nil)

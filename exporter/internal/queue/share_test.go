@@ -13,7 +13,7 @@ import (
 // One gateway that floods stops short of shutting the others of its hub out, and a Submit
 // with samples of it and of others is refused as a whole.
 func TestFloodRefusesNoNeighbours(t *testing.T) {
-	r, _ := crowdedRouter(t, 1, 0, func(s *Settings) { s.MaxBytes, s.BatchBytes = 100_000, 10_000 })
+	r, _ := crowded(t, 1, 0, func(s *Settings) { s.MaxBytes, s.BatchBytes = 100_000, 10_000 })
 	submit := func(gateways ...string) error { return submitted(r, 5, gateways...) }
 	require.NoError(t, submit(numbered(10)...))
 	var err error
@@ -34,7 +34,7 @@ func TestFloodRefusesNoNeighbours(t *testing.T) {
 // DropOldest drops from the hub that has most, and of its gateways from that which has
 // most.
 func TestDropOldestDropsFromWhoHasMost(t *testing.T) {
-	r, all := crowdedRouter(t, 2, 0, func(s *Settings) {
+	r, all := crowded(t, 2, 0, func(s *Settings) {
 		s.MaxBytes, s.BatchBytes, s.DropOldest = 100_000, 10_000, true
 	})
 	on := map[string][]string{}
@@ -63,7 +63,7 @@ func TestDropOldestDropsFromWhoHasMost(t *testing.T) {
 
 // When dropping all that may be dropped makes no room, nothing is dropped.
 func TestDropOldestDropsNothingInVain(t *testing.T) {
-	r, all := crowdedRouter(t, 1, 20, func(s *Settings) {
+	r, all := crowded(t, 1, 20, func(s *Settings) {
 		s.MaxBytes, s.BatchBytes, s.DropOldest = 20_000, 5_000, true
 	})
 	before := r.inMemory.samples
@@ -82,7 +82,7 @@ func TestDropOldestDropsNothingInVain(t *testing.T) {
 // A gateway that has nothing queued floods nothing: it is taken in beside however many others with
 // little each, of which an even share is less than a report.
 func TestNewcomerIsNoFlood(t *testing.T) {
-	r, _ := crowdedRouter(t, 1, 130, func(s *Settings) { s.MaxBytes, s.BatchBytes = 100_000, 10_000 })
+	r, _ := crowded(t, 1, 130, func(s *Settings) { s.MaxBytes, s.BatchBytes = 100_000, 10_000 })
 	require.Greater(t, r.memoryLocked(), 76_000)
 	one := parcelsWith(30, "newcomer")
 	require.Greater(t, one[0].size(), 2*100_000/130)
@@ -96,12 +96,12 @@ func TestNewcomerIsNoFlood(t *testing.T) {
 
 // When more than half of the memory is in use nothing waits for a fuller request: what waits would keep others out.
 func TestNobodyWaitsForFullerRequestsWhenMemoryIsScarce(t *testing.T) {
-	r, all := crowdedRouter(t, 2, 100, func(s *Settings) { s.BatchWait = time.Hour })
+	r, all := crowded(t, 2, 100, func(s *Settings) { s.BatchWait = time.Hour })
 	next, _, _ := r.Next(all[0], time.Now())
 	require.Equal(t, Sleep, next)
 	used := r.memoryLocked()
 	for share, want := range map[float64]Task{0.45: Sleep, 0.55: Transmit} {
-		r, all := crowdedRouter(t, 2, 100, func(s *Settings) {
+		r, all := crowded(t, 2, 100, func(s *Settings) {
 			s.BatchWait, s.MaxBytes, s.BatchBytes = time.Hour, int(float64(used)/share), used
 		})
 		next, _, _ := r.Next(all[0], time.Now())

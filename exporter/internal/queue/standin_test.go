@@ -9,7 +9,7 @@ import (
 
 // Who stands in for others has a part by the weights that hold now.
 func TestStandInFollowsTheWeights(t *testing.T) {
-	r, all := crowdedRouter(t, 3, 0, nil)
+	r, all := crowded(t, 3, 0, nil)
 	hubs, ring := hubsNamed(t, 3)
 	hubs[0].Weight = 3
 	r.SetHubs(hubs, ring, time.Now())

@@ -11,7 +11,7 @@ import (
 
 // What is remembered is bounded, in gateways and in ends.
 func TestEndsAreBounded(t *testing.T) {
-	r, all := crowdedRouter(t, 2, 0, nil)
+	r, all := crowded(t, 2, 0, nil)
 	from, to := all[0], all[1]
 	from.Notices.manned = true
 	r.mu.Lock()
