@@ -18,5 +18,4 @@
 //	normalise.go  names, types, what a metric must have
 //	labels.go     labels checked, sorted and written
 //	collisions.go series that two families of a gateway have
-//	reason.go     why samples are left out
 package encode

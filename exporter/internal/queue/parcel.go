@@ -39,7 +39,7 @@ type place struct {
 	ack          *Receipt // who waits for it, or nil
 }
 
-// storage is where a parcel is on disk, alone or with others in a bundle: see run.go.
+// storage is where a parcel is on disk, alone or with others in a bundle: see bundle.go.
 type storage struct {
 	Disk    any     // in the words of who wrote it, nil if it is in memory; there is a body only while a request is made of it
 	Unfit   bool    // too large for the disk
@@ -52,7 +52,7 @@ type storage struct {
 // What managing a parcel takes, in bytes: the struct, the body's and a lane.
 const (
 	parcelOverhead  = 480
-	spilledOverhead = 300 // of a parcel that is on disk
+	spilledOverhead = 320 // of a parcel that is on disk, with the record that it has there
 )
 
 func newParcel(b *wire.Body) *Parcel {
