@@ -238,11 +238,12 @@ func TestPushOfNothingIntoAFullHub(t *testing.T) {
 		_, err := s.Push(t.Context(), Text, nil)
 		assert.Equal(t, want == http.StatusOK, err == nil, "%v", err)
 	}
-	times := func(from, to int) (text string) {
+	times := func(from, to int) string {
+		var text strings.Builder
 		for i := from; i < to; i++ {
-			text += at("x", i, int64(i))
+			text.WriteString(at("x", i, int64(i)))
 		}
-		return text
+		return text.String()
 	}
 	s.push("# TYPE known counter\n" + times(0, 79))
 	nothing(http.StatusOK) // there is room for one, and nobody was refused

@@ -45,7 +45,6 @@ func TestWhatIsNoMethod(t *testing.T) {
 		"jump":                        `placement "jump": it must be rendezvous`,
 		"Consistent":                  "it must be rendezvous",
 		"rendezvous/":                 "it must be rendezvous",
-		" rendezvous":                 "it must be rendezvous",
 		"consistent/":                 `parameter "" is unknown: partitions, replicas and load are understood`,
 		"consistent/partition=1":      `parameter "partition" is unknown`,
 		"consistent/load=1/load=1":    "load is there twice",
