@@ -18,7 +18,6 @@ import (
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/roster"
 	"github.com/hubring/hubring/exporter/magma"
-	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/placement"
 )
 
@@ -72,7 +71,8 @@ type Exporter struct {
 	placed atomic.Pointer[placement.Placement] // nil if there is none
 	unfit  atomic.Bool                         // it does not fit the hubs that there are now
 
-	misplacedBy atomic.Pointer[error] // why the last answer of Config.Inventory is not followed, or nil
+	method      atomic.Pointer[string] // how the hubs became the ring
+	misplacedBy atomic.Pointer[error]  // why the last answer of Config.Inventory is not followed, or nil
 }
 
 // New returns an exporter. It starts nothing and connects to nothing: samples
@@ -134,49 +134,6 @@ func defaultTransport(senders int) (transport http.RoundTripper, idle func()) {
 	own.MaxIdleConnsPerHost = senders + 2 // and a probe, and a teller
 	own.MaxIdleConns = 0
 	return own, own.CloseIdleConnections
-}
-
-// setHubs makes the ring be of these hubs. It returns the outboxes that are new. After
-// an error all is as it was.
-func (e *Exporter) setHubs(hubs []Hub) (joined []*queue.Outbox, m *queue.Moves, err error) {
-	ring, err := e.ringOf(hubs, e.placed.Load())
-	if err != nil {
-		return nil, nil, err
-	}
-	e.hubs = hubs
-	joined, m = e.follow(ring)
-	return joined, m, nil
-}
-
-// follow makes the queue follow a ring of e.hubs.
-func (e *Exporter) follow(ring *hashring.Ring) (joined []*queue.Outbox, m *queue.Moves) {
-	hubs := make([]queue.Hub, len(e.hubs))
-	for i, h := range e.hubs {
-		hubs[i] = queue.Hub{Name: h.Name, URL: h.URL, Weight: h.Weight}
-	}
-	joined, left, m := e.queue.SetHubs(hubs, ring, time.Now())
-	for _, o := range joined {
-		e.metrics.Know(o.Hub.Name)
-	}
-	for _, name := range left {
-		e.metrics.Forget(name)
-	}
-	return joined, m
-}
-
-// fingerprint is that of the ring, as text.
-func (e *Exporter) fingerprint() string { return fingerprintText(e.queue.Snapshot(time.Now()).Ring) }
-
-// changeHubs is setHubs for hubs that the watcher found. They are valid, but the
-// embedder's Ring may have its own mind.
-func (e *Exporter) changeHubs(hubs []Hub) (joined []*queue.Outbox, err error) {
-	joined, moved, err := e.setHubs(hubs)
-	if err != nil {
-		return nil, err
-	}
-	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
-		"fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.Who())
-	return joined, nil
 }
 
 // Submit takes the families in and returns; it never touches the network and

@@ -39,6 +39,9 @@ func (e *Exporter) report(now time.Time, gateway *string) status.Report {
 		return s
 	}
 	s.Ring.Fingerprint = fingerprintText(at.Ring)
+	if how := e.method.Load(); how != nil {
+		s.Ring.Method = *how
+	}
 	weights := map[string]float64{}
 	for _, node := range at.Ring.Nodes() {
 		weights[node.Name] = cmp.Or(node.Weight, 1)

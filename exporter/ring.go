@@ -5,12 +5,58 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/hashring/method"
 	"github.com/hubring/hubring/hashring/placement"
 )
+
+// setHubs makes the ring be of these hubs. It returns the outboxes that are new. After
+// an error all is as it was.
+func (e *Exporter) setHubs(hubs []Hub) (joined []*queue.Outbox, m *queue.Moves, err error) {
+	ring, err := e.ringOf(hubs, e.placed.Load())
+	if err != nil {
+		return nil, nil, err
+	}
+	e.hubs = hubs
+	e.noteMethod()
+	joined, m = e.follow(ring)
+	return joined, m, nil
+}
+
+// follow makes the queue follow a ring of e.hubs.
+func (e *Exporter) follow(ring *hashring.Ring) (joined []*queue.Outbox, m *queue.Moves) {
+	hubs := make([]queue.Hub, len(e.hubs))
+	for i, h := range e.hubs {
+		hubs[i] = queue.Hub{Name: h.Name, URL: h.URL, Weight: h.Weight}
+	}
+	joined, left, m := e.queue.SetHubs(hubs, ring, time.Now())
+	for _, o := range joined {
+		e.metrics.Know(o.Hub.Name)
+	}
+	for _, name := range left {
+		e.metrics.Forget(name)
+	}
+	return joined, m
+}
+
+// fingerprint is that of the ring, as text.
+func (e *Exporter) fingerprint() string { return fingerprintText(e.queue.Snapshot(time.Now()).Ring) }
+
+// changeHubs is setHubs for hubs that the watcher found. They are valid, but the
+// embedder's Ring may have its own mind.
+func (e *Exporter) changeHubs(hubs []Hub) (joined []*queue.Outbox, err error) {
+	joined, moved, err := e.setHubs(hubs)
+	if err != nil {
+		return nil, err
+	}
+	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
+		"fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.Who())
+	return joined, nil
+}
 
 // ringOf builds the ring of hubs, and has a placement move what it moves. A placement that
 // does not fit is left out: hubs that change are more important.
@@ -72,4 +118,14 @@ func isRingOf(ring *hashring.Ring, nodes []hashring.Node) bool {
 	byName := func(a, b hashring.Node) int { return strings.Compare(a.Name, b.Name) }
 	return slices.EqualFunc(slices.SortedFunc(slices.Values(nodes), byName), ring.Nodes(),
 		func(a, b hashring.Node) bool { return a.Name == b.Name })
+}
+
+// noteMethod notes how the hubs became a ring, for people.
+func (e *Exporter) noteMethod() {
+	how := "config"
+	if e.cfg.Ring == nil {
+		by, _ := members.Method(e.hubs) // of which there is a ring
+		how = by.String()
+	}
+	e.method.Store(&how)
 }

@@ -242,6 +242,16 @@ func TestRingBesideThePlacementOfTheList(t *testing.T) {
 		assert.ErrorContains(t, exporter.Config{Hubs: hubs}.Validate(), "Hubs")
 		assert.Error(t, with(nil, bad...))
 	}
+	for want, cfg := range map[string]exporter.Config{
+		"consistent/partitions=271/replicas=20/load=1.25": {Hubs: []exporter.Hub{{URL: "http://a", Placement: "consistent"}}},
+		"rendezvous": {Hubs: []exporter.Hub{{URL: "http://a"}}},
+		"config":     {Hubs: []exporter.Hub{{URL: "http://a"}}, Ring: circle.Ring},
+		"":           {Members: &hubList{}},
+	} {
+		e, err := exporter.New(cfg)
+		require.NoError(t, err)
+		assert.Equal(t, want, e.Status().Ring.Method)
+	}
 	assert.ErrorContains(t, with(nil, "consistent", "consistent/load=2"), `Hubs: hub "edgehub-0" is to be placed by consistent/partitions=271/replicas=20/load=1.25 and hub "edgehub-1" by`)
 	assert.ErrorContains(t, with(nil, "jump"), `Hubs[0] "edgehub-0": placement "jump"`)
 }

@@ -25,6 +25,7 @@ type Report struct {
 type Ring struct {
 	Fingerprint string `json:"fingerprint"` // 16 hex digits; empty while no hub is known. Controllers with different ones disagree
 	Hubs        int    `json:"hubs"`        // how many
+	Method      string `json:"method"`      // how they became the ring, in the words of a list of hubs; config if that is Config.Ring, empty while no hub is known
 
 	Placement *Placement `json:"placement,omitempty"` // only with Config.Inventory
 }

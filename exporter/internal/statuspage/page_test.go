@@ -70,7 +70,7 @@ func words(word string) status.Report {
 	hub := status.Hub{Name: word, CallsItself: word, URL: "http://hub-0", Weight: 1, State: "up", LastError: word, LastErrorAt: now}
 	return status.Report{
 		Time: now, State: "running", Ring: status.Ring{
-			Fingerprint: "0123456789abcdef", Hubs: 1, Placement: &status.Placement{Serial: 3, Made: now, Moved: 2, LastError: word},
+			Fingerprint: "0123456789abcdef", Hubs: 1, Method: word, Placement: &status.Placement{Serial: 3, Made: now, Moved: 2, LastError: word},
 		},
 		Members: status.Members{Source: word, Detail: word, LastError: word, Held: []string{word}, Fresh: []string{word}},
 		Hubs:    []status.Hub{hub}, Queue: status.Queue{MaxBytes: 1 << 20},
