@@ -10,7 +10,6 @@ import (
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring"
-	"github.com/hubring/hubring/hashring/method"
 	"github.com/hubring/hubring/hashring/placement"
 )
 
@@ -97,7 +96,7 @@ func (c *Config) baseRing(hubs []Hub) (*hashring.Ring, error) {
 	if !isRingOf(ring, nodes) {
 		return nil, errors.New("Config.Ring returned a ring that is not of the hubs that it was given")
 	}
-	if by == (method.Method{}) { // they say nothing
+	if !by.Said() {
 		return ring, nil
 	}
 	if named, err := by.Ring(nodes); err != nil {

@@ -228,7 +228,8 @@ func TestRingBesideThePlacementOfTheList(t *testing.T) {
 		return err
 	}
 	assert.NoError(t, with(circle.Ring, "", ""))
-	assert.NoError(t, with(circle.Ring, "rendezvous", ""), "which is the same")
+	assert.ErrorContains(t, with(circle.Ring, "rendezvous", ""), "the hubs are to be placed by rendezvous, and Config.Ring makes another ring of them")
+	assert.NoError(t, with(hashring.New, "rendezvous", ""))
 	assert.NoError(t, with(circle.Ring, "consistent/partitions=1021", "consistent/partitions=1021/replicas=20"))
 	assert.NoError(t, with(nil, "consistent/partitions=1021", "consistent/partitions=1021"))
 	assert.ErrorContains(t, with(circle.Ring, "consistent", "consistent"),

@@ -291,12 +291,15 @@ func (r *release) controllersList(t *testing.T) []members.Hub {
 // placement to exporters is none to the chart.
 func TestControllersListNamesTheRing(t *testing.T) {
 	for _, base := range []string{
-		"rendezvous", "consistent", "consistent/partitions=20011/replicas=200", "consistent/load=2", "consistent/replicas=4096/load=1.05/partitions=1048576",
-		"consistent/load=0", "jump", "", "consistent/", "consistent/partitions=1048577", "consistent/replicas=4097", "consistent/replicas=3/replicas=3",
+		"", "rendezvous", "consistent", "consistent/partitions=20011/replicas=200", "consistent/load=2", "consistent/replicas=4096/load=1.05/partitions=1048576",
+		"consistent/load=0", "jump", "consistent/", "consistent/partitions=1048577", "consistent/replicas=4097", "consistent/replicas=3/replicas=3",
 		"consistent/load=-1", "rendezvous/partitions=3", "consistent/hubs=3",
 	} {
 		values := fmt.Sprintf(`{prometheus_servers_count: 3, create_thanos: true, placement: {base: %q}}`, base)
 		want, err := method.Parse(base)
+		if base == "" { // the list says nothing
+			want, err = method.Method{}, nil
+		}
 		if err != nil {
 			_, err := render(releaseName, values)
 			assert.ErrorContains(t, err, "placement.base is", base)

@@ -88,7 +88,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"an archive after all is gone", archiveAfter("361h"), []string{"query.archiveAfter is 361h", "no more than prometheus.retention, 15d"}},
 		{"a server that may take all of the time", `{query: {timeout: 30s}}`, []string{"query.responseTimeout is 1m", "query.timeout, 30s", "make it shorter"}},
 		{"a label of hubctl", `{placement: {podLabels: {app.kubernetes.io/component: p}}}`, []string{"placement.podLabels has app.kubernetes.io/component", "choose another name"}},
-		{"a ring that there is not", `{placement: {base: jump}}`, []string{`placement.base is "jump": write rendezvous or consistent`}},
+		{"a ring that there is not", `{placement: {base: jump}}`, []string{`placement.base is "jump": leave it empty, or write rendezvous or consistent`}},
 		{"a circle with more than it takes", `{placement: {base: consistent/partitions=2000000}}`, []string{"placement.base is", "up to 1048576 partitions"}},
 		{"a placement of nobody knows when", `{placement: {maxAge: a day}}`, []string{`placement.maxAge is "a day": write a duration such as 15s, 90m or 15d`}},
 		{"a label of hubquery", `{query: {podLabels: {app.kubernetes.io/component: q}}}`, []string{"query.podLabels has app.kubernetes.io/component", "choose another name"}},

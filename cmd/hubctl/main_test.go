@@ -107,6 +107,7 @@ func TestPlanTakesThePlacementOfTheLists(t *testing.T) {
 		return "@" + path
 	}
 	const circle, small = "consistent/partitions=271/replicas=20/load=1.25", "consistent/partitions=71/replicas=20/load=1.25"
+	plain := list("plain.yml", 3, "rendezvous")
 	silent, three, five := list("silent.yml", 3, ""), list("three.yml", 3, "consistent"), list("five.yaml", 5, small)
 	for _, c := range []struct{ from, to, flags, before, after string }{
 		{silent, silent, "", "rendezvous", "rendezvous"},
@@ -121,6 +122,8 @@ func TestPlanTakesThePlacementOfTheLists(t *testing.T) {
 		{silent, five, "--placement=" + small, small, small},
 		{silent, three, "--placement-before=consistent/partitions=71", small, circle},
 		{three, five, "--placement=consistent/partitions=71 --placement-before=consistent", circle, small},
+		{three, plain, "", circle, "rendezvous"},
+		{plain, three, "--placement=consistent", "rendezvous", circle},
 	} {
 		args := append([]string{"plan", "--output=json", "--from=" + c.from, "--to=" + c.to}, strings.Fields(c.flags)...)
 		code, out, errOut := hubctl(t, "", args...)
@@ -132,6 +135,8 @@ func TestPlanTakesThePlacementOfTheLists(t *testing.T) {
 	for _, c := range []struct{ from, to, flag, want string }{
 		{silent, five, "--placement=rendezvous", "--placement is rendezvous, and --to=" + five + " names " + small},
 		{silent, five, "--placement=consistent", "--placement is " + circle},
+		{three, plain, "--placement=consistent", "--placement is " + circle + ", and --to=" + plain + " names rendezvous"},
+		{plain, three, "--placement-before=consistent", "--placement-before is " + circle + ", and --from=" + plain + " names rendezvous"},
 		{three, silent, "--placement-before=rendezvous", "--placement-before is rendezvous, and --from=" + three + " names " + circle},
 		{"3", list("wrong.yml", 3, "jump"), "--assign", `line 1: __placement__: placement "jump"`},
 	} {

@@ -228,7 +228,7 @@ func (p *placing) before(ctx context.Context, in store, owners *hashring.Ring, b
 	if err != nil {
 		return nil, nil, err
 	}
-	if said := p.by.set || by != (method.Method{}); old.Base != by.String() && !said {
+	if said := p.by.set || by.Said(); old.Base != by.String() && !said {
 		return nil, nil, usageError{fmt.Errorf("placement %d was made of a ring by %s, and nothing says that exporters build theirs otherwise now: if they do, give --placement=%s",
 			old.Serial, old.Base, by)}
 	}

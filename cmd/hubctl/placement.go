@@ -36,7 +36,7 @@ func (f *placementFlag) Set(text string) (err error) {
 
 // agrees returns an error if the flag says otherwise than a list of hubs that names a placement.
 func (f *placementFlag) agrees(list string, named method.Method) error {
-	if f.set && named != (method.Method{}) && f.by != named {
+	if f.set && named.Said() && !f.by.Same(named) {
 		return usageError{fmt.Errorf("--%s is %s, and %s names %s, which is what its exporters do: leave the flag out, or change the list", f.name, f.by, list, named)}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (c *change) rings(nameFormat string) (before, after *hashring.Ring, err err
 	if err := errors.Join(c.placementBefore.agrees("--from="+c.from.text, fromBy.by), c.placement.agrees("--to="+c.to.text, toBy.by)); err != nil {
 		return nil, nil, err
 	}
-	named := placed{fromBy.by, fromBy.by != (method.Method{})}
+	named := placed{fromBy.by, fromBy.by.Said()}
 	c.before = firstOf(c.placementBefore.given(), named, c.placement.given(), fromBy, toBy).by
 	c.after = firstOf(c.placement.given(), toBy, fromBy).by
 	if fromErr == nil {

@@ -320,7 +320,7 @@ func (p *hubFileParser) labels(line int, labels map[string]string, targets int) 
 	case !understood:
 	case p.first == 0:
 		p.first, p.by = line, common.by
-	case common.by != p.by:
+	case !common.by.Same(p.by):
 		p.found.add("line %d: the group is to be placed by %s and that of line %d by %s: all need the same %s", line, common.by, p.first, p.by, placeLabel)
 	}
 	return common

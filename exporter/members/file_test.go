@@ -32,7 +32,7 @@ func TestFileFormat(t *testing.T) {
 	const circle = "consistent/partitions=271/replicas=20/load=1.25"
 	parses("- targets: [a:1]\n  labels: {__placement__: consistent/replicas=20, __weight__: 2}\n- targets: ['https://b']\n  labels: {__placement__: "+circle+"}",
 		Hub{URL: "http://a:1", Weight: 2, Placement: circle}, Hub{URL: "https://b", Placement: circle})
-	parses("- targets: [a:1]\n  labels: {__placement__: rendezvous}\n- targets: [b:1]", Hub{URL: "http://a:1"}, Hub{URL: "http://b:1"})
+	parses("- targets: [a:1]\n  labels: {__placement__: rendezvous}\n- targets: [b:1]", Hub{URL: "http://a:1", Placement: "rendezvous"}, Hub{URL: "http://b:1"})
 	parses("\ufeff- targets: [a:1]\r\n  labels: {}\r\n", Hub{URL: "http://a:1"})
 	parses("---\n- targets: &all [a:1]\n  labels: {__weight__: 1}\n...\n", Hub{URL: "http://a:1", Weight: 1})
 	parses("[]")

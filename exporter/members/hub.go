@@ -28,8 +28,8 @@ type Hub struct {
 	// Weight is the hub's share of the gateways relative to the others', from
 	// 0.001 to 1000; 0 means 1.
 	Weight float64
-	// Placement is how all the hubs become a ring, as hashring/method spells it: rendezvous, which is the
-	// same as nothing, or consistent, with parameters such as consistent/partitions=20011/replicas=200. Each of
+	// Placement is how all the hubs become a ring, as hashring/method spells it: rendezvous, as without a word,
+	// or consistent, with parameters such as consistent/partitions=20011/replicas=200. Each of
 	// the hubs must say the same. An exporter with a Config.Ring takes no hubs that name another ring than that.
 	Placement string
 }
@@ -41,7 +41,7 @@ const minWeight, maxWeight = 0.001, 1000
 // is spelled in one way, so that controllers that spell it differently mean the same hub. The host is
 // in lower case and without a dot at its end, an address as net/netip writes it; the port
 // is left out if it is the scheme's own, 80 or 443; and so are /metrics and slashes at the end. A
-// placement has all of its parameters, and rendezvous is left out.
+// placement has all of its parameters.
 func (h Hub) WithDefaults() Hub {
 	if u, err := url.Parse(h.URL); err == nil && u.Host != "" {
 		u.Host = canonicalHost(u)
@@ -70,7 +70,7 @@ func (h Hub) method() (method.Method, error) {
 
 // spelled is the one spelling of a Placement.
 func spelled(by method.Method) string {
-	if by == (method.Method{}) {
+	if !by.Said() {
 		return ""
 	}
 	return by.String()
@@ -173,14 +173,18 @@ func Check(hubs []Hub) ([]Hub, error) {
 	if err := found.join(); err != nil {
 		return nil, err
 	}
-	if _, err := Method(checked); err != nil {
+	by, err := Method(checked)
+	if err != nil {
 		return nil, err
+	}
+	for i := range checked { // what one says all say
+		checked[i].Placement = spelled(by)
 	}
 	slices.SortFunc(checked, func(a, b Hub) int { return strings.Compare(a.Name, b.Name) })
 	return checked, nil
 }
 
-// Method is how hubs become a ring, which each of them says. The error names two that do not say the same, or one
+// Method is how hubs become a ring, which each of them says, or none. The error names two of which that is not the same, or one
 // whose Placement is none.
 func Method(hubs []Hub) (by method.Method, err error) {
 	for i, h := range hubs {
@@ -190,8 +194,10 @@ func Method(hubs []Hub) (by method.Method, err error) {
 			return method.Method{}, fmt.Errorf("hub %.100q: %w", h.Name, err)
 		case i == 0:
 			by = own
-		case own != by:
+		case !own.Same(by):
 			return method.Method{}, fmt.Errorf("hub %.100q is to be placed by %s and hub %.100q by %s: all need the same placement", hubs[0].Name, by, h.Name, own)
+		case own.Said():
+			by = own
 		}
 	}
 	return by, nil

@@ -78,9 +78,11 @@ func TestHubsAgreeOnTheirPlacement(t *testing.T) {
 		same, err := Method(placed(placements...))
 		require.NoError(t, err)
 		assert.Equal(t, by, same)
-		assert.Equal(t, want != "", ring.Fingerprint() != mustRing(t).Fingerprint())
+		assert.Equal(t, want, spelled(by))
+		assert.Equal(t, want != "" && want != "rendezvous", ring.Fingerprint() != mustRing(t).Fingerprint())
 	}
-	agree("", "", "rendezvous", "")
+	agree("", "", "")
+	agree("rendezvous", "", "rendezvous", "")
 	agree("consistent/partitions=271/replicas=20/load=1.25", "consistent", "consistent/replicas=20", "consistent/load=1.25/partitions=271")
 	agree("consistent/partitions=7/replicas=20/load=1.25", "consistent/partitions=7")
 

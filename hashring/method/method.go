@@ -23,10 +23,17 @@ const (
 	circle     = "consistent"
 )
 
-// Method is a way to make a ring of nodes. The zero Method is rendezvous. Two are the same way if they are equal.
+// Method is a way to make a ring of nodes. The zero Method is that of somebody who says nothing: rendezvous.
 type Method struct {
+	said   bool
 	circle consistent.Config // without a zero among its fields; the zero Config for rendezvous
 }
+
+// Said reports whether somebody says so: Parse does.
+func (m Method) Said() bool { return m.said }
+
+// Same reports whether two are the same way, said or not.
+func (m Method) Same(other Method) bool { return m.circle == other.circle }
 
 // Parse reads a spelling. The error says what is wrong with it, all of it at once.
 func Parse(text string) (Method, error) {
@@ -39,11 +46,11 @@ func Parse(text string) (Method, error) {
 
 func parse(text string) (Method, error) {
 	if text == rendezvous {
-		return Method{}, nil
+		return Method{said: true}, nil
 	}
 	name, rest, more := strings.Cut(text, "/")
 	if name != circle {
-		return Method{}, fmt.Errorf("it must be %s or %s, which may have parameters, as in %s", rendezvous, circle, Method{withDefaults(consistent.Config{})})
+		return Method{}, fmt.Errorf("it must be %s or %s, which may have parameters, as in %s", rendezvous, circle, Method{circle: withDefaults(consistent.Config{})})
 	}
 	var c consistent.Config
 	if more {
@@ -53,7 +60,7 @@ func parse(text string) (Method, error) {
 		}
 	}
 	c = withDefaults(c)
-	return Method{c}, c.Validate()
+	return Method{said: true, circle: c}, c.Validate()
 }
 
 // parameters reads those of a circle. One whose value is 0 has its default.
@@ -92,7 +99,7 @@ func withDefaults(c consistent.Config) consistent.Config {
 
 // String returns the spelling in full, which Parse takes: it is the same for the same way.
 func (m Method) String() string {
-	if m == (Method{}) {
+	if m.circle == (consistent.Config{}) {
 		return rendezvous
 	}
 	return fmt.Sprintf("%s/partitions=%d/replicas=%d/load=%s", circle, m.circle.PartitionCount, m.circle.ReplicationFactor,
@@ -101,7 +108,7 @@ func (m Method) String() string {
 
 // Ring builds the ring of the nodes, which may come in any order. The error says what is wrong with them.
 func (m Method) Ring(nodes []hashring.Node) (*hashring.Ring, error) {
-	if m == (Method{}) {
+	if m.circle == (consistent.Config{}) {
 		return hashring.New(nodes)
 	}
 	return consistent.New(nodes, m.circle)

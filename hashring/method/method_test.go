@@ -37,6 +37,11 @@ func TestSpellings(t *testing.T) {
 		consistent.Config{PartitionCount: 20_011, ReplicationFactor: 200}.Ring)
 	is("consistent/load=2", "consistent/partitions=271/replicas=20/load=2", consistent.Config{Load: 2}.Ring)
 	assert.Equal(t, "rendezvous", Method{}.String())
+	said, err := Parse("rendezvous")
+	require.NoError(t, err)
+	assert.True(t, said.Said())
+	assert.False(t, Method{}.Said())
+	assert.True(t, said.Same(Method{}))
 }
 
 func TestWhatIsNoMethod(t *testing.T) {
@@ -67,7 +72,7 @@ func TestWhatIsNoMethod(t *testing.T) {
 // What was spelled is read again as it was, with whatever numbers.
 func TestPropertySpellingsAreRead(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := Method{consistent.Config{
+		m := Method{said: true, circle: consistent.Config{
 			PartitionCount:    rapid.IntRange(1, consistent.MaxPartitionCount).Draw(t, "partitions"),
 			ReplicationFactor: rapid.IntRange(1, consistent.MaxReplicationFactor).Draw(t, "replicas"),
 			Load:              rapid.Float64Range(0.01, 1e6).Draw(t, "load"),

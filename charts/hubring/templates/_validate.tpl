@@ -44,7 +44,7 @@
 {{/* hubring.validatePlacement: how the hubs become a ring, as exporters read it. */}}
 {{- define "hubring.validatePlacement" -}}
 {{- $base := .Values.placement.base -}}
-{{- $fine := regexMatch "^(rendezvous|consistent(/(partitions=[1-9][0-9]{0,6}|replicas=[1-9][0-9]{0,3}|load=[0-9]+([.][0-9]+)?))*)$" $base -}}
+{{- $fine := regexMatch "^(|rendezvous|consistent(/(partitions=[1-9][0-9]{0,6}|replicas=[1-9][0-9]{0,3}|load=[0-9]+([.][0-9]+)?))*)$" $base -}}
 {{- range $name, $most := dict "partitions" 1048576 "replicas" 4096 "load" 1000000 -}}
 {{- $all := regexFindAll (printf "%s=[0-9]+" $name) $base -1 -}}
 {{- range $all -}}
@@ -52,7 +52,7 @@
 {{- end -}}
 {{- end -}}
 {{- if not $fine -}}
-{{- fail (printf "placement.base is %q: write rendezvous or consistent, the latter with parameters as in consistent/partitions=20011/replicas=200/load=1.25, each at most once, up to 1048576 partitions and 4096 replicas" $base) -}}
+{{- fail (printf "placement.base is %q: leave it empty, or write rendezvous or consistent, the latter with parameters as in consistent/partitions=20011/replicas=200/load=1.25, each at most once, up to 1048576 partitions and 4096 replicas" $base) -}}
 {{- end -}}
 {{- end -}}
 
