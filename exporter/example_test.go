@@ -40,6 +40,6 @@ func Example() {
 		}
 	}
 	if err := e.Close(context.Background()); err != nil { // sends what is queued: without it that is lost
-		log.Print(err) // it says what no hub took within FlushTimeout
+		log.Print(err) // it says what no hub took
 	}
 }

@@ -44,7 +44,7 @@ type UndeliveredError struct {
 
 // Error implements error.
 func (e *UndeliveredError) Error() string {
-	return fmt.Sprintf("%d samples of %d gateways (%d bytes) were not delivered within FlushTimeout and are dropped",
+	return fmt.Sprintf("%d samples of %d gateways (%d bytes) were not delivered before the end, and are dropped",
 		e.Samples, e.Gateways, e.Bytes)
 }
 

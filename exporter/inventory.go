@@ -79,7 +79,9 @@ func (e *Exporter) followed() *placement.Placement {
 // misplaced notes that a placement is not followed.
 func (e *Exporter) misplaced(err error) {
 	e.metrics.placementFailures.Inc()
-	e.misplacedBy.Store(&err)
+	if before := e.misplacedBy.Swap(&err); before != nil && (*before).Error() == err.Error() {
+		return // it was said
+	}
 	e.limits.Log("placement", slog.LevelWarn, "The placement cannot be followed, what is known of it stays", "error", err)
 }
 

@@ -53,7 +53,7 @@ func (e *Exporter) changeHubs(hubs []Hub) (joined []*queue.Outbox, err error) {
 		return nil, err
 	}
 	e.cfg.Logger.Info("The ring has changed, queued samples go to their new homes", "hubs", len(hubs), "new", len(joined),
-		"fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.Who())
+		"placed_by", *e.method.Load(), "fingerprint", e.fingerprint(), "samples_moved", moved, "gateways", moved.Who())
 	return joined, nil
 }
 

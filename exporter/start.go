@@ -34,7 +34,7 @@ func Start(cfg Config) (*Exporter, error) {
 }
 
 // Close ends an exporter of Start: Submit refuses from now on, and what is queued is sent, until nothing
-// is left, Config.FlushTimeout has passed or ctx ends. What is left then goes to Config.SpoolDir, if
+// is left, Config.FlushTimeout has passed or ctx ends; where no hub was ever known nobody waits. What is left then goes to Config.SpoolDir, if
 // there is one. Close returns when every goroutine of the exporter has ended, which may be a moment after ctx has:
 // nil, or an error that wraps an *UndeliveredError if samples were dropped. Another call returns the same.
 //
