@@ -107,8 +107,11 @@ type Config struct {
 	// SpoolDir is a directory of this exporter's own on a local disk. What does
 	// not fit into three quarters of MaxQueueBytes goes there, and what is left
 	// when Run ends; the next Run sends it. So a restart loses nothing; a crash
-	// loses what was in memory. Empty: nothing is written to disk.
+	// loses what was in memory, but for SpoolAll. Empty: nothing is written to disk.
 	SpoolDir string
+	// SpoolPolicy says whether all samples go there, so that a crash loses nothing either;
+	// SpoolOverflow. SpoolAll needs a SpoolDir.
+	SpoolPolicy SpoolPolicy
 	// SpoolBytes bounds what is in SpoolDir; 1 GiB. Each record there, up to 64 KiB of one
 	// gateway, takes some 300 bytes of MaxQueueBytes, which may be at its end before.
 	SpoolBytes int64
@@ -258,6 +261,12 @@ func (c Config) Validate() error {
 	}
 	if c.Overflow != RefuseNew && c.Overflow != DropOldest {
 		problem("Overflow is %d: use RefuseNew or DropOldest", c.Overflow)
+	}
+	if c.SpoolPolicy != SpoolOverflow && c.SpoolPolicy != SpoolAll {
+		problem("SpoolPolicy is %d: use SpoolOverflow or SpoolAll", c.SpoolPolicy)
+	}
+	if c.SpoolPolicy == SpoolAll && c.SpoolDir == "" {
+		problem("SpoolPolicy is SpoolAll and there is no SpoolDir: name a directory to keep samples in")
 	}
 	if _, err := encode.NewLabels(c.Labels); err != nil {
 		problem("Labels: %w", err)

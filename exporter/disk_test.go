@@ -3,7 +3,9 @@ package exporter
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,47 @@ var errDisk = errors.New("input/output error")
 type faultyDisk struct {
 	mu                   sync.Mutex
 	locked, full, noSync bool
+	syncTakes            time.Duration
+	appends, syncs       int
+	current              *faultyStore
+	synced               map[string]int64 // how much of each file was when it was last synced
+}
+
+// slow makes each Sync take so long from now on.
+func (f *faultyDisk) slow(syncTakes time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.syncTakes = syncTakes
+}
+
+// used returns how many records were written, and how often they were synced.
+func (f *faultyDisk) used() (appends, syncs int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.appends, f.syncs
+}
+
+// kill takes the disk away from who has it, as if his process had been killed: what he does with it from
+// now on does nothing. It returns a directory that is as the other one was left. If the machine lost its
+// power, too, what was appended since the last Sync is gone.
+func (f *faultyDisk) kill(t *testing.T, dir string, power bool) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.current != nil {
+		f.current.dead.Store(true)
+	}
+	left := t.TempDir()
+	segments, err := filepath.Glob(dir + "/*.seg")
+	require.NoError(t, err)
+	for _, path := range segments {
+		bytes, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if power {
+			bytes = bytes[:min(f.synced[path], int64(len(bytes)))]
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(left, filepath.Base(path)), bytes, 0o600))
+	}
+	return left
 }
 
 func (f *faultyDisk) isWell() bool {
@@ -49,23 +92,73 @@ func (f *faultyDisk) open(cfg spool.Config) (send.Disk, error) {
 		return nil, err
 	}
 	d, err := send.OpenDisk(cfg)
-	return &faultyStore{d, f}, err
+	if err != nil {
+		return nil, err
+	}
+	s := &faultyStore{Disk: d, faults: f, dir: cfg.Dir}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.current = s
+	return s, nil
 }
 
 type faultyStore struct {
 	send.Disk
 	faults *faultyDisk
+	dir    string
+	dead   atomic.Bool // its process was killed
 }
 
 func (s *faultyStore) Append(meta, body []byte) (spool.Ref, error) {
+	if s.dead.Load() {
+		return spool.Ref{}, errDisk
+	}
 	if err := s.faults.fault(&s.faults.full); err != nil {
 		return spool.Ref{}, err
 	}
+	s.faults.mu.Lock()
+	s.faults.appends++
+	s.faults.mu.Unlock()
 	return s.Disk.Append(meta, body)
 }
 
 func (s *faultyStore) Sync() error {
-	return errors.Join(s.Disk.Sync(), s.faults.fault(&s.faults.noSync))
+	s.faults.mu.Lock()
+	s.faults.syncs++
+	takes := s.faults.syncTakes
+	s.faults.mu.Unlock()
+	time.Sleep(takes)
+	if s.dead.Load() {
+		return errDisk
+	}
+	sizes, err := sizesIn(s.dir)
+	if err = errors.Join(err, s.faults.fault(&s.faults.noSync), s.Disk.Sync()); err == nil {
+		s.faults.mu.Lock()
+		s.faults.synced = sizes
+		s.faults.mu.Unlock()
+	}
+	return err
+}
+
+// sizesIn returns the sizes of a directory's files.
+func sizesIn(dir string) (map[string]int64, error) {
+	files, err := os.ReadDir(dir)
+	sizes := map[string]int64{}
+	for _, file := range files {
+		info, failed := file.Info()
+		if failed != nil {
+			continue // all in it was done since
+		}
+		sizes[filepath.Join(dir, file.Name())] = info.Size()
+	}
+	return sizes, err
+}
+
+func (s *faultyStore) Done(ref spool.Ref) error {
+	if s.dead.Load() {
+		return errDisk
+	}
+	return s.Disk.Done(ref)
 }
 
 // Whatever is wrong with the disk, samples go on to healthy hubs, and none is lost that

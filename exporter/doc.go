@@ -44,7 +44,7 @@
 //
 // # Promises
 //
-//   - Submit never touches the network, a disk or the logger, and never modifies the
+//   - Submit never touches the network or the logger, nor a disk but with SpoolAll, and never modifies the
 //     caller's metrics or keeps a string of theirs. A mutex that it waits for is held for parts of a
 //     millisecond, however many gateways are queued and whatever happens to hubs.
 //   - Memory is bounded by Config.MaxQueueBytes, and a few requests per hub. When
@@ -56,6 +56,8 @@
 //     fails over and back, when the ring changes, and over a restart.
 //   - A request that failed may have arrived all the same. Its parcels are sent
 //     again, with the same timestamps, so receivers can tell.
+//   - With SpoolAll a kill loses nothing that a Submit returned nil for, nor does a loss of power. What such a Submit
+//     returns nil for was written and synced before. Samples that were delivered right before may come again.
 //   - With Config.SpoolDir a restart loses nothing. A disk that is locked, full or fails
 //     takes nothing with it: what is not safely there stays in memory. If SpoolDir can only be
 //     read later, what an earlier Run left there arrives after what was submitted before then.

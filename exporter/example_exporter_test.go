@@ -8,6 +8,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -374,6 +376,30 @@ func ExampleOverflowPolicy() {
 	}
 	fmt.Println(err)
 	// Output: <nil>
+}
+
+// With SpoolAll samples are on disk when Submit returns. A controller that is killed then has lost nothing: the
+// next one with the same SpoolDir sends them.
+func ExampleSpoolPolicy() {
+	dir, err := os.MkdirTemp("", "spool")
+	if err != nil {
+		log.Fatal(err)
+	}
+	e, err := exporter.Start(exporter.Config{
+		Hubs:     []exporter.Hub{{URL: "http://localhost:1"}}, // where nobody is
+		SpoolDir: dir, SpoolPolicy: exporter.SpoolAll, FlushTimeout: time.Millisecond,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	err = e.Submit(ctx, report("gw-0017"))
+	segments, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
+	fmt.Println(err, len(segments), "file")
+	fmt.Println(e.Close(ctx))
+	// Output:
+	// <nil> 1 file
+	// <nil>
 }
 
 // What cannot be sent is named; the rest of the call is taken in.

@@ -17,6 +17,7 @@ import (
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/roster"
+	"github.com/hubring/hubring/exporter/internal/send"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/hashring/placement"
 )
@@ -28,6 +29,8 @@ var (
 	ErrQueueFull = queue.ErrFull
 	// ErrClosed: Run's context has ended.
 	ErrClosed = queue.ErrClosed
+	// ErrNotKept: Config.SpoolPolicy is SpoolAll, and the samples could not be written to SpoolDir.
+	ErrNotKept = queue.ErrNotKept
 	// ErrDropped: samples that a Push waited for had to make room for newer
 	// ones, or Run ended before a hub took them.
 	ErrDropped = errors.New("dropped before a hub took them")
@@ -53,6 +56,7 @@ func (e *UndeliveredError) Error() string {
 type Exporter struct {
 	cfg       Config
 	queue     *queue.Queue
+	disk      *send.Spooler // nil if there is none
 	metrics   *metrics
 	keys      keys
 	labels    encode.Labels
@@ -91,6 +95,7 @@ func New(cfg Config) (*Exporter, error) {
 	e.metrics = newMetrics()
 	e.drops = newDrops(cfg.OnDrop, e.metrics.dropsMissed)
 	e.queue = queue.New(e.queueSettings())
+	e.disk = e.newDisk()
 	if cfg.Members != nil {
 		e.watcher = roster.New(cfg.Members.Hubs, roster.Settings{
 			Interval: cfg.MembersInterval, Timeout: cfg.PushTimeout, Hold: cfg.MembersHold, Log: cfg.Logger, Random: cfg.random,
@@ -137,12 +142,14 @@ func defaultTransport(senders int) (transport http.RoundTripper, idle func()) {
 }
 
 // Submit takes the families in and returns; it never touches the network and
-// does not modify or keep what it is given.
+// does not modify or keep what it is given. With SpoolAll it waits until they are on disk, and for
+// Run to begin, at most until ctx ends.
 //
 // With a *RejectedError some samples could not be encoded and were left out; the
 // rest was taken in, so do not submit all of it again. With any other error
-// nothing was taken in: it is ctx's if that had ended already, or wraps ErrClosed
-// or ErrQueueFull.
+// nothing was taken in: it is ctx's if that has ended, or wraps ErrClosed,
+// ErrQueueFull or ErrNotKept. (If the process is killed before what such a Submit wrote is taken back, the next Run
+// sends that all the same.)
 func (e *Exporter) Submit(ctx context.Context, families []magma.MetricAndContext) error {
 	if _, err := e.submit(ctx, families, false); err != nil {
 		return fmt.Errorf("submit: %w", err)
@@ -170,7 +177,8 @@ func (e *Exporter) SubmitFamilies(ctx context.Context, key string, families []*d
 // With a *RejectedError some samples could not be encoded or a hub refused them;
 // the others arrived unless the error wraps another one, too. ErrDropped: some
 // were dropped on the way. If ctx ends first its error is returned: the samples
-// stay queued, and will be sent. ErrQueueFull and ErrClosed are Submit's.
+// stay queued, and will be sent, or, with SpoolAll, were not taken in if they were not on disk by then. ErrQueueFull,
+// ErrNotKept and ErrClosed are Submit's.
 //
 // Without a Run nobody sends, and Push waits for ctx.
 func (e *Exporter) Push(ctx context.Context, families []magma.MetricAndContext) error {
@@ -233,10 +241,7 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 	if ack != nil {
 		waits = ack.Receipt
 	}
-	if err := e.queue.Submit(parcels, &leftOut, waits, now); err != nil {
-		for _, p := range parcels {
-			p.Release()
-		}
+	if err := e.take(ctx, parcels, &leftOut, waits, now); err != nil {
 		return nil, err
 	}
 	e.drops.encoded(enc)
@@ -244,6 +249,20 @@ func (e *Exporter) submit(ctx context.Context, families []magma.MetricAndContext
 		return ack, rejected
 	}
 	return ack, nil
+}
+
+// take queues parcels, which are on disk before if the config wants that, or releases them.
+func (e *Exporter) take(ctx context.Context, parcels []*queue.Parcel, leftOut *[reason.NumEncoding]int, ack *queue.Receipt, now time.Time) error {
+	if e.cfg.SpoolPolicy == SpoolAll {
+		return e.disk.Keep(ctx, parcels, leftOut, ack, now)
+	}
+	err := e.queue.Submit(parcels, leftOut, ack, now)
+	if err != nil {
+		for _, p := range parcels {
+			p.Release()
+		}
+	}
+	return err
 }
 
 // Flush sends what is queued, without waiting for fuller requests, and returns

@@ -15,6 +15,10 @@ func TestMain(m *testing.M) {
 		serveSinks()
 		return
 	}
+	if os.Getenv(controllerVariable) != "" { // a child of TestKilledController
+		control(os.Args[1], os.Args[2:])
+		return
+	}
 	flag.Parse()
 	wire.PoisonReleased = flag.Lookup("test.bench").Value.String() == ""
 	goleak.VerifyTestMain(m)

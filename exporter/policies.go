@@ -36,6 +36,41 @@ func (p *OverflowPolicy) UnmarshalText(text []byte) error {
 	return err
 }
 
+// SpoolPolicy says what goes to SpoolDir.
+type SpoolPolicy int
+
+const (
+	// SpoolOverflow writes what memory has no room for, and what is left when Run ends. A crash
+	// loses what was in memory.
+	SpoolOverflow SpoolPolicy = iota
+	// SpoolAll writes all samples, and Submit returns nil when they are there: a controller that is
+	// killed, or a machine that loses its power (as far as the disk keeps what it says it has), loses nothing that a Submit returned
+	// nil for, and the next Run sends it. What had been delivered shortly before may be sent twice, with the same timestamps.
+	//
+	// So Submit waits for the disk: for one write and one sync, which those share that wait at the same
+	// time. A disk that fails makes it return ErrNotKept, one that is full ErrQueueFull, or the oldest
+	// samples there make room with DropOldest. Samples stay in memory as well while they fit. On disk a record, one gateway's
+	// samples of one Submit, is never joined with others. SpoolBytes has to hold what is submitted while
+	// the oldest sample waits, also if only few do: a file goes when all in it is sent.
+	SpoolAll
+)
+
+// String is the word for it: overflow or all.
+func (p SpoolPolicy) String() string { return spoolWords.string(int(p)) }
+
+// MarshalText implements encoding.TextMarshaler by String.
+func (p SpoolPolicy) MarshalText() ([]byte, error) { return spoolWords.marshal(int(p)) }
+
+// UnmarshalText implements encoding.TextUnmarshaler, for files and for flag.TextVar. After an error
+// *p is as it was.
+func (p *SpoolPolicy) UnmarshalText(text []byte) error {
+	i, err := spoolWords.parse(text)
+	if err == nil {
+		*p = SpoolPolicy(i)
+	}
+	return err
+}
+
 // FailoverPolicy says where the samples of a hub go that is down.
 type FailoverPolicy int
 
@@ -105,6 +140,7 @@ type policyWords struct {
 
 var (
 	overflowWords = policyWords{"OverflowPolicy", []string{"refuse_new", "drop_oldest"}}
+	spoolWords    = policyWords{"SpoolPolicy", []string{"overflow", "all"}}
 	failoverWords = policyWords{"FailoverPolicy", []string{"next_hub", "wait_for_owner"}}
 	receiverWords = policyWords{"Receivers", []string{"hubs_only", "hubs_and_others"}}
 )

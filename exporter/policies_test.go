@@ -29,12 +29,15 @@ func TestPoliciesAsText(t *testing.T) {
 	}
 	var o OverflowPolicy
 	var f FailoverPolicy
+	var s SpoolPolicy
 	var r Receivers
-	overflow, failover, receivers := func() any { return o }, func() any { return f }, func() any { return r }
+	overflow, failover, receivers, spool := func() any { return o }, func() any { return f }, func() any { return r }, func() any { return s }
 	is(DropOldest, "drop_oldest", &o, overflow)
 	is(RefuseNew, "refuse_new", &o, overflow)
 	is(WaitForOwner, "wait_for_owner", &f, failover)
 	is(NextHub, "next_hub", &f, failover)
+	is(SpoolAll, "all", &s, spool)
+	is(SpoolOverflow, "overflow", &s, spool)
 	is(HubsAndOthers, "hubs_and_others", &r, receivers)
 	is(HubsOnly, "hubs_only", &r, receivers)
 

@@ -174,6 +174,7 @@ func configStatusOf(c *Config) status.Config {
 		AsGauges:            c.AsGauges,
 		GatherSources:       len(c.Gather),
 		SpoolDir:            c.SpoolDir,
+		SpoolPolicy:         c.SpoolPolicy.String(),
 		MaxSpoolBytes:       c.SpoolBytes,
 		Senders:             c.Senders,
 		BatchBytes:          c.BatchBytes,

@@ -34,7 +34,8 @@ func (e *Exporter) Run(ctx context.Context) error {
 // run is Run, but for the check. It does not go on sending when hurry has ended.
 func (e *Exporter) run(ctx, hurry context.Context) error {
 	defer e.finished.Store(true)
-	disk := e.disk()
+	disk := e.disk
+	disk.Begin()
 	// ctx ends the taking in, work the sending.
 	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -95,8 +96,8 @@ func (e *Exporter) run(ctx, hurry context.Context) error {
 	return err
 }
 
-// disk returns the spooler for Config.SpoolDir, or nil.
-func (e *Exporter) disk() *send.Spooler {
+// newDisk returns the spooler for Config.SpoolDir, or nil.
+func (e *Exporter) newDisk() *send.Spooler {
 	if e.cfg.SpoolDir == "" {
 		return nil
 	}

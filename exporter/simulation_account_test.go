@@ -93,7 +93,7 @@ func (s *schedule) compare(now queue.Snapshot, sent, deliveredNow int) {
 
 // notTaken returns how many samples found no room.
 func notTaken(a *queue.Account) uint64 {
-	return a.Dropped[reason.QueueFull] + a.Dropped[reason.HubShare] + a.Dropped[reason.GatewayShare]
+	return a.Dropped[reason.NotKept] + a.Dropped[reason.QueueFull] + a.Dropped[reason.HubShare] + a.Dropped[reason.GatewayShare]
 }
 
 // scrape checks that the metrics say the same.
@@ -144,6 +144,8 @@ func (s *schedule) leftOver(err error, now queue.Snapshot, recovered bool) {
 		s.ledger.breaks("%d samples are in SpoolDir, and Run says %d", now.SpoolSamples, left.Kept)
 	case recovered && (err != nil || now.SpoolSamples > 0):
 		s.ledger.breaks("all hubs are well, and Run leaves %d samples on disk and says %v", now.SpoolSamples, err)
+	case undelivered > 0 && s.cfg.SpoolPolicy == SpoolAll:
+		s.ledger.breaks("all is on disk, and Run says %v", err)
 	case undelivered > 0 && s.cfg.SpoolBytes == plentyOfSpool && s.disk.isWell():
 		s.ledger.breaks("SpoolDir has room, and Run says %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/exporter/magma"
+	"github.com/hubring/hubring/internal/spool"
 )
 
 // activity is what a controller does at one moment.
@@ -35,7 +36,8 @@ func (s *schedule) activity() {
 		innocent := s.innocent(items)
 		err := s.e.Submit(context.Background(), items)
 		s.ledger.reachedIf(innocent, "submitted by an innocent")
-		if innocent && errors.Is(err, ErrQueueFull) && s.innocent(items) { // no hub's lanes have come meanwhile
+		diskFull := s.cfg.SpoolPolicy == SpoolAll && s.cfg.SpoolBytes != plentyOfSpool
+		if innocent && errors.Is(err, ErrQueueFull) && !diskFull && s.innocent(items) { // no hub's lanes have come meanwhile
 			s.ledger.breaks("neither the hub nor the gateway has its part of the queue: %v", err)
 		}
 		s.submitted(err, reports)
@@ -58,11 +60,16 @@ func (s *schedule) tooLate() {
 	s.ledger.settle(reports, declined)
 }
 
-// manySubmits submits from several goroutines at once, each for gateways of its own.
+// manySubmits submits from several goroutines at once.
 func (s *schedule) manySubmits() {
 	s.ledger.reached("submits side by side")
+	s.beginSubmits().Wait()
+}
+
+// beginSubmits begins to submit from several goroutines, each for gateways of its own.
+func (s *schedule) beginSubmits() (running *sync.WaitGroup) {
 	n := min(1+s.rnd.IntN(4), len(s.names))
-	var running sync.WaitGroup
+	running = &sync.WaitGroup{}
 	for i := range n {
 		var mine []string
 		for at := i; at < len(s.names); at += n {
@@ -80,11 +87,15 @@ func (s *schedule) manySubmits() {
 			}
 		})
 	}
-	running.Wait()
+	return running
 }
 
 func (s *schedule) submit(items []magma.MetricAndContext, reports []*report) {
-	err := s.e.Submit(context.Background(), items)
+	e := s.e
+	err := e.Submit(context.Background(), items)
+	if s.killed.Load() == e {
+		return // nobody hears of it
+	}
 	s.submitted(err, reports)
 }
 
@@ -96,6 +107,12 @@ func (s *schedule) submitted(err error, reports []*report) {
 	case errors.Is(err, ErrQueueFull):
 		s.ledger.reached("queue full")
 		state = declined
+	case errors.Is(err, ErrNotKept):
+		s.ledger.reached("not kept")
+		state = declined
+		if s.well && !errors.Is(err, spool.ErrTooLarge) {
+			s.ledger.breaks("the disk is well, and submit: %v", err)
+		}
 	case errors.Is(err, ErrClosed):
 		s.ledger.reached("submitted too late")
 		state = declined
@@ -117,11 +134,14 @@ func (s *schedule) push(items []magma.MetricAndContext, reports []*report, patie
 		defer cancel()
 		err := e.Push(ctx, items)
 		done <- err
+		if s.killed.Load() == e {
+			return
+		}
 		_, partly := errors.AsType[*RejectedError](err)
 		all, rejected := s.ledger.answered(reports)
 		now := e.queue.Snapshot(time.Now())
 		switch {
-		case errors.Is(err, ErrQueueFull):
+		case errors.Is(err, ErrQueueFull), errors.Is(err, ErrNotKept):
 			return
 		case errors.Is(err, ErrDropped):
 			s.ledger.reached("push dropped")
@@ -162,6 +182,7 @@ func (s *schedule) flush(patience time.Duration) <-chan error {
 		err := e.Flush(ctx)
 		done <- err
 		switch {
+		case s.killed.Load() == e:
 		case err == nil:
 			s.ledger.reached("flush ended")
 			if open, dropped := s.ledger.openBefore(before), s.dropped(e.queue.Snapshot(time.Now())); open > dropped {

@@ -297,6 +297,19 @@ func (l *ledger) land(hub string, reports []*report, outcome push.Outcome) {
 	}
 }
 
+// killed notes that the exporter is no more. Its requests may arrive at any time.
+func (l *ledger) killed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.reports {
+		r.ghost = r.ghost || r.flying
+		r.flying = false
+	}
+	for _, b := range l.gateways {
+		b.flying = 0
+	}
+}
+
 // arrive notes what a hub took in.
 func (l *ledger) arrive(hub string, text []byte) {
 	l.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,7 +89,7 @@ var situations = []string{
 	"dropped: rejected_400", "dropped: rejected_413", "dropped: rejected_422", "dropped: rejected_429", "dropped: queue_overflow",
 	"dropped: undelivered", "dropped: queue_full", "queue full", "submitted too late", "invalid samples", "gathered", "submits side by side", "submitted by an innocent",
 	"push acknowledged", "push rejected", "push dropped", "push gave up", "flush ended", "flush gave up", "flush closed",
-	"disk locked", "disk full", "disk fails", "disk well", "spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
+	"killed", "power lost", "killed in the middle of Submits", "not kept", "restored after a kill", "disk locked", "disk full", "disk fails", "disk well", "spilled", "restarted", "restored", "ended in an outage", "ended with all delivered", "recovered",
 	"hub told", "end told", "end unsupported", "end overtaken", "ends fail", "ended where it left", "arrived after it was given up",
 	"answer of a stranger 200", "answer of a stranger 204", "answer of a stranger 302", "answer of a stranger 400", "answer of a stranger 404",
 	"members changed", "lie: an error", "lie: nobody", "lie: one is missing", "lie: a stray one", "lie: another address", "lie: one twice", "lie: another placement", "lie: two placements", "placed otherwise", "lie: no answer", "told after it was given up",
@@ -114,6 +115,7 @@ type schedule struct {
 	disk    faultyDisk
 	clean   bool // no invalid samples are drawn
 	asking  sync.WaitGroup
+	well    bool // all is, from now on
 
 	// The exporter that runs now.
 	e       *Exporter
@@ -121,6 +123,7 @@ type schedule struct {
 	watched *watchedTransport
 	cancel  context.CancelFunc
 	ended   chan error
+	killed  atomic.Pointer[Exporter] // the latest that was
 
 	earlier queue.Snapshot // of those before, summed up where it matters
 }
@@ -190,9 +193,10 @@ func (s *schedule) configure() {
 	c.AsGauges = rnd.IntN(3) == 0
 	c.Overflow = OverflowPolicy(rnd.IntN(2))
 	c.Failover = FailoverPolicy(rnd.IntN(2) * rnd.IntN(2))
-	if rnd.IntN(5) == 0 {
+	if rnd.IntN(4) == 0 {
 		c.SpoolDir, c.openDisk = s.t.TempDir(), s.disk.open
 		c.SpoolBytes = []int64{int64(20_000 + rnd.IntN(1_000_000)), plentyOfSpool}[rnd.IntN(2)]
+		c.SpoolPolicy = SpoolPolicy(rnd.IntN(2))
 	}
 	c.EndsDelay = time.Duration(1 + rnd.IntN(1+rnd.IntN(int(time.Minute))))
 	random := &lockedRand{rnd: rand.New(rand.NewPCG(s.seed, 2))}
@@ -213,7 +217,7 @@ func (s *schedule) configure() {
 		c.MembersInterval = time.Duration(200+rnd.IntN(2000)) * time.Millisecond
 		c.MembersHold = time.Duration(500+rnd.IntN(8000)) * time.Millisecond
 	}
-	if rnd.IntN(4) == 0 {
+	if rnd.IntN(4) == 0 && c.SpoolPolicy == SpoolOverflow { // or a kill leaves open what became of some
 		interval := time.Duration(500+rnd.IntN(5000)) * time.Millisecond
 		c.Gather = []Gather{{Interval: interval, Gatherer: prometheus.GathererFunc(s.gather), Context: &magma.GatewayMetricContext{NetworkID: "n", GatewayID: "self"}}}
 	}
@@ -221,8 +225,8 @@ func (s *schedule) configure() {
 	if *seed != 0 {
 		c.Logger = slog.New(slog.NewTextHandler(logWriter{s.ledger}, nil))
 	}
-	s.ledger.note("queue %d, batch %d in %s, %d senders, timeout %s, flush %s, overflow %d, failover %d, gauges %v, spool %d, members %v, gather %v, %d hubs, %d gateways",
-		c.MaxQueueBytes, c.BatchBytes, c.BatchWait, c.Senders, c.PushTimeout, c.FlushTimeout, c.Overflow, c.Failover, c.AsGauges, c.SpoolBytes,
+	s.ledger.note("queue %d, batch %d in %s, %d senders, timeout %s, flush %s, overflow %d, failover %d, gauges %v, spool %d of %s, members %v, gather %v, %d hubs, %d gateways",
+		c.MaxQueueBytes, c.BatchBytes, c.BatchWait, c.Senders, c.PushTimeout, c.FlushTimeout, c.Overflow, c.Failover, c.AsGauges, c.SpoolBytes, c.SpoolPolicy,
 		s.liar != nil, len(c.Gather) > 0, len(hubs), len(s.names)-1)
 }
 
@@ -247,6 +251,10 @@ func (s *schedule) live(first, last bool) {
 		s.activity()
 		s.pass(time.Duration(s.rnd.IntN([]int{20, 500, 3000, 10_000}[s.rnd.IntN(4)])) * time.Millisecond)
 		s.check()
+	}
+	if s.cfg.SpoolPolicy == SpoolAll && !last && s.rnd.IntN(3) > 0 {
+		s.kill()
+		return
 	}
 	recovered := last && (s.cfg.SpoolDir != "" || s.rnd.IntN(2) == 0)
 	if recovered {
@@ -279,11 +287,47 @@ func (s *schedule) begin() {
 	s.cancel, s.ended = cancel, make(chan error, 1)
 	go func() { s.ended <- s.e.Run(ctx) }()
 	synctest.Wait()
-	restored := s.now().Account.Restored
-	if restored != uint64(s.earlier.SpoolSamples) {
-		s.ledger.breaks("%d samples were restored, of %d that were left", restored, s.earlier.SpoolSamples)
+	restored, killed := s.now().Account.Restored, s.killed.Load() != nil
+	if left := uint64(s.earlier.SpoolSamples); restored < left || restored > left && !killed {
+		s.ledger.breaks("%d samples were restored, of %d that were left", restored, left)
 	}
 	s.ledger.reachedIf(restored > 0, "restored")
+	s.ledger.reachedIf(restored > 0 && killed, "restored after a kill")
+}
+
+// kill ends the exporter's life in the middle of whatever it does.
+func (s *schedule) kill() {
+	s.disk.slow(time.Duration(1+s.rnd.IntN(20)) * time.Millisecond)
+	under := s.rnd.IntN(4) > 0
+	if under {
+		s.clean = true
+		submits := s.beginSubmits()
+		s.clean = false
+		defer submits.Wait()
+	}
+	s.pass(time.Duration(s.rnd.IntN(40)) * time.Millisecond)
+	s.ledger.note("kill")
+	s.ledger.reached("killed")
+	s.ledger.reachedIf(under, "killed in the middle of Submits")
+	synctest.Wait()
+	now := s.now()
+	s.killed.Store(s.e)
+	s.watched.kill()
+	s.ledger.killed()
+	power := s.rnd.IntN(2) == 0
+	s.ledger.reachedIf(power, "power lost")
+	s.cfg.SpoolDir = s.disk.kill(s.t, s.cfg.SpoolDir, power)
+	s.disk.slow(0)
+	now.SpoolSamples += now.Samples
+	s.carryOver(now)
+	s.cancel()
+	select {
+	case <-s.ended:
+	case <-time.After(time.Hour):
+		s.ledger.breaks("Run does not end")
+	}
+	s.cancel = nil
+	s.fatal()
 }
 
 // pass lets virtual time pass.
@@ -310,12 +354,14 @@ func (s *schedule) recover() {
 	}
 	s.net.recover()
 	s.disk.set(false, false, false)
+	s.well = false
 	if s.liar != nil {
 		s.liar.set(s.liar.truth, true)
 	}
 	// The longest that a hub may ask for, then all that backs off.
 	s.pass(time.Minute + s.cfg.MembersHold + 3*s.cfg.MembersInterval + 30*time.Second)
 	s.check()
+	s.well = true
 	for range 20 { // it catches up
 		if now := s.now(); now.Age <= s.cfg.BatchWait {
 			break

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,6 +31,7 @@ type watchedTransport struct {
 	hubs    map[string]*hubView // by host
 	crowded map[string]string   // host to the gateway that the hub takes no more of
 	ending  bool                // Run's context has ended
+	killed  bool                // the exporter was
 }
 
 // hubView is what an exporter must think of a hub, by the answers that it got.
@@ -73,6 +75,9 @@ func (w *watchedTransport) viewLocked(host string) *hubView {
 // RoundTrip implements http.RoundTripper.
 func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	host := req.URL.Hostname()
+	if w.isKilled() {
+		return nil, errKilled
+	}
 	if req.URL.Path == "/gateways/ended" {
 		return w.tellEnds(req)
 	}
@@ -98,8 +103,26 @@ func (w *watchedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	} else {
 		resp, err = w.inner.RoundTrip(req)
 	}
+	if w.isKilled() { // nobody hears the answer
+		return nil, errors.Join(errKilled, err)
+	}
 	w.lands(host, life, reports, resp, err, zipped)
 	return resp, err
+}
+
+var errKilled = errors.New("the exporter was killed")
+
+// kill lets nothing of the exporter through any more.
+func (w *watchedTransport) kill() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.killed = true
+}
+
+func (w *watchedTransport) isKilled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.killed
 }
 
 // textOf returns the body of a push.

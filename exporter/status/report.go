@@ -115,6 +115,7 @@ type Config struct {
 	AsGauges            bool    `json:"as_gauges"`
 	GatherSources       int     `json:"gather_sources"`
 	SpoolDir            string  `json:"spool_dir"`
+	SpoolPolicy         string  `json:"spool_policy"` // overflow or all
 	MaxSpoolBytes       int64   `json:"max_spool_bytes"`
 	Senders             int     `json:"senders"`
 	BatchBytes          int     `json:"batch_bytes"`

@@ -74,6 +74,15 @@ func (b *backlog) idleLocked() *Parcel {
 	return p
 }
 
+// keptLocked returns the oldest parcel that is not busy and has a copy on disk, or nil.
+func (b *backlog) keptLocked() *Parcel {
+	p := b.first
+	for p != nil && (p.busy || p.Kept == nil) {
+		p = p.newer
+	}
+	return p
+}
+
 // ageLocked returns how long the oldest parcel has been here.
 func (b *backlog) ageLocked(now time.Time) time.Duration {
 	if b.first == nil {

@@ -16,9 +16,9 @@ import (
 const bundleBytes = 64 << 10
 
 // joinable reports whether a parcel may follow others in a bundle of so many bytes. Nobody may wait for
-// the fate of one, and no two may have a summary or histogram: see sorter.
+// the fate of one, none may have a record of its own, and no two may have a summary or histogram: see sorter.
 func joinable(bundle []*Parcel, bytes int, p *Parcel, limit int, claimed *wire.Claims) bool {
-	return p.ack == nil && bundle[0].ack == nil && bytes+p.Bytes <= limit && claimed.AllowAll(p.Body.Shape) &&
+	return p.ack == nil && bundle[0].ack == nil && bundle[0].Kept == nil && bytes+p.Bytes <= limit && claimed.AllowAll(p.Body.Shape) &&
 		!(p.Composite && slices.ContainsFunc(bundle, func(q *Parcel) bool { return q.Composite }))
 }
 
@@ -28,7 +28,7 @@ func (q *Queue) takeRunLocked(p *Parcel, most int) (run []*Parcel) {
 	bytes := 0
 	p.Lane.leaveLocked()
 	for ; p != nil && len(run) < most; p = p.next {
-		if len(run) > 0 && (p.Unfit || p.busy || p.OnDisk() || !joinable(run, bytes, p, min(bundleBytes, q.set.BatchBytes), &claimed)) {
+		if len(run) > 0 && (p.Unfit || p.busy || p.Record() != nil || !joinable(run, bytes, p, min(bundleBytes, q.set.BatchBytes), &claimed)) {
 			break
 		}
 		claimed.AddAll(p.Body.Shape)

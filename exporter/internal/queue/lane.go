@@ -97,7 +97,7 @@ func (l *Lane) countParcelLocked(p *Parcel, sign int) {
 
 // spilledLocked notes that a parcel which waits is on disk now.
 func (l *Lane) spilledLocked(p *Parcel, at any) {
-	p.Disk = at
+	p.Disk, p.Kept = at, nil
 	if p == l.loaded {
 		l.passLoadedLocked()
 	}

@@ -30,7 +30,7 @@ type content struct {
 type place struct {
 	seq          uint64 // in the order of submission
 	Born         time.Time
-	Bytes        int      // see length
+	Bytes        int      // how long a request with it alone is; one of several is no longer than their sum
 	Lane         *Lane    // the gateway's
 	busy         bool     // in a request, or being written to disk
 	before, next *Parcel  // in the lane
@@ -41,6 +41,7 @@ type place struct {
 
 // storage is where a parcel is on disk, alone or with others in a bundle: see bundle.go.
 type storage struct {
+	Kept    any     // where on disk its copy is, while it is in memory as well, in the words of who wrote it
 	Disk    any     // in the words of who wrote it, nil if it is in memory; there is a body only while a request is made of it
 	Unfit   bool    // too large for the disk
 	From    int     // of the parcels of a bundle, how many are settled
@@ -59,7 +60,7 @@ func newParcel(b *wire.Body) *Parcel {
 	return &Parcel{content: content{
 		Key: b.Key, Samples: b.Samples, Composite: b.Composite, Oldest: b.Oldest,
 		memory: parcelOverhead + b.Memory(), Body: b,
-	}}
+	}, place: place{Bytes: b.Length()}}
 }
 
 // NewParcelOnDisk returns one that an earlier Run left at a place on disk.
@@ -80,8 +81,16 @@ func ParcelsOf(dst []*Parcel, bodies []*wire.Body) []*Parcel {
 	return dst
 }
 
-// OnDisk reports whether the body is on disk.
+// OnDisk reports whether the body is on disk, and not in memory.
 func (p *Parcel) OnDisk() bool { return p.Disk != nil }
+
+// Record returns where on disk the parcel is, in memory as well or not, or nil.
+func (p *Parcel) Record() any {
+	if p.Disk != nil {
+		return p.Disk
+	}
+	return p.Kept
+}
 
 // Settled reports whether the fate of a parcel is known that was queued.
 func (p *Parcel) Settled() bool { return p.list == nil }
@@ -95,10 +104,6 @@ func (p *Parcel) PartOf(bundle *Parcel) {
 // size is the memory that the parcel takes until it is released, in bytes,
 // including what is kept to manage it.
 func (p *Parcel) size() int { return p.memory }
-
-// length is how long a request with this parcel alone is, in bytes. One of
-// several is no longer than their sum.
-func (p *Parcel) length() int { return p.Body.Length() }
 
 // Release gives the memory back to the next parcels. It is called when the
 // parcel's fate is known and nobody reads it any more; another call does nothing.

@@ -93,8 +93,9 @@ type Hub struct {
 
 // The errors of submit and flush. They come wrapped.
 var (
-	ErrFull   = errors.New("queue is full")
-	ErrClosed = errors.New("exporter is closed")
+	ErrFull    = errors.New("queue is full")
+	ErrClosed  = errors.New("exporter is closed")
+	ErrNotKept = errors.New("samples are not safe on disk")
 )
 
 // firstSeq is the first parcel's number. What an earlier Run left on disk is put
@@ -125,38 +126,43 @@ func (q *Queue) IsClosed() bool {
 	return q.closed
 }
 
-// Refuse counts samples that were not looked at.
+// Refuse counts samples that are not taken in.
 func (q *Queue) Refuse(why reason.Reason, samples int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.account.Dropped[why] += uint64(samples)
 }
 
+// RefuseAll is Refuse for parcels, and counts what was left out on the way to them.
+func (q *Queue) RefuseAll(why reason.Reason, parcels []*Parcel, leftOut *[reason.NumEncoding]int) {
+	_, samples := weigh(parcels)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.account.Dropped[why] += uint64(samples)
+	q.leaveOutLocked(leftOut)
+}
+
+func (q *Queue) leaveOutLocked(leftOut *[reason.NumEncoding]int) {
+	for why, n := range leftOut {
+		q.account.Dropped[why] += uint64(n)
+	}
+}
+
 // Submit queues all parcels or none, and counts what was left out on the way to
 // them. It returns errClosed or errFull, with the gateway or hub that has more than its
 // share. The receipt, if there is one, is told what becomes of each.
 func (q *Queue) Submit(parcels []*Parcel, leftOut *[reason.NumEncoding]int, ack *Receipt, now time.Time) error {
-	bytes, samples := 0, 0
-	for _, p := range parcels {
-		bytes += p.size()
-		samples += p.Samples
-	}
+	bytes, samples := weigh(parcels)
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for why, n := range leftOut {
-		q.account.Dropped[why] += uint64(n)
-	}
-	if q.closed {
-		q.account.Dropped[reason.Closed] += uint64(samples)
-		return ErrClosed
-	}
-	if why, err := q.admitLocked(parcels, bytes, samples); err != nil {
+	q.leaveOutLocked(leftOut)
+	if why, err := q.readyLocked(parcels, bytes, samples); err != nil {
 		q.account.Dropped[why] += uint64(samples)
 		return err
 	}
 	q.account.Submitted += uint64(samples)
 	for _, p := range parcels {
-		p.seq, p.Born, p.Bytes, p.ack = q.nextSeq, now, p.length(), ack
+		p.seq, p.Born, p.ack = q.nextSeq, now, ack
 		q.nextSeq++
 		p.Lane = q.laneLocked(p.Key)
 		q.inMemory.addLocked(p)
@@ -172,6 +178,30 @@ func (q *Queue) Submit(parcels []*Parcel, leftOut *[reason.NumEncoding]int, ack 
 	}
 	q.checkSpillLocked()
 	return nil
+}
+
+// Ready sees to it that Submit may take parcels, and returns what it would say now. It counts
+// nothing.
+func (q *Queue) Ready(parcels []*Parcel) (why reason.Reason, err error) {
+	bytes, samples := weigh(parcels)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.readyLocked(parcels, bytes, samples)
+}
+
+func weigh(parcels []*Parcel) (bytes, samples int) {
+	for _, p := range parcels {
+		bytes += p.size()
+		samples += p.Samples
+	}
+	return bytes, samples
+}
+
+func (q *Queue) readyLocked(parcels []*Parcel, bytes, samples int) (why reason.Reason, err error) {
+	if q.closed {
+		return reason.Closed, ErrClosed
+	}
+	return q.admitLocked(parcels, bytes, samples)
 }
 
 // ageLocked returns how long ago the oldest of all parcels was submitted.
@@ -245,7 +275,7 @@ func (q *Queue) dropWaitingLocked(p *Parcel, why reason.Reason) {
 	l.removeLocked(p)
 	q.dropLocked(p, why)
 	p.ack.lost(p)
-	if p.OnDisk() {
+	if p.Record() != nil {
 		q.discardLocked(p)
 	}
 	q.settledLocked(p)

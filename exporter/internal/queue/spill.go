@@ -125,6 +125,9 @@ func (q *Queue) DropOnDisk() bool {
 	defer q.mu.Unlock()
 	p := q.onDisk.idleLocked()
 	if p == nil {
+		p = q.inMemory.keptLocked()
+	}
+	if p == nil {
 		return false
 	}
 	q.dropWaitingLocked(p, reason.Overflow)
@@ -140,7 +143,7 @@ func (q *Queue) NoteDisk(err error, full bool) {
 
 // discardLocked remembers the record of a parcel that was dropped.
 func (q *Queue) discardLocked(p *Parcel) {
-	q.discards = append(q.discards, p.Disk)
+	q.discards = append(q.discards, p.Record())
 	q.askToSpill()
 }
 

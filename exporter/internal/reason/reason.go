@@ -36,6 +36,7 @@ const (
 	GatewayShare        // the gateway does
 	Closed
 	Cancelled
+	NotKept // they could not be written to disk, and were to be
 
 	afterSubmit
 )
@@ -74,6 +75,7 @@ var names = [Num]string{
 	GatewayShare:      "gateway_share",
 	Closed:            "closed",
 	Cancelled:         "cancelled",
+	NotKept:           "not_kept",
 	Rejected400:       "rejected_400",
 	Rejected413:       "rejected_413",
 	Rejected422:       "rejected_422",

@@ -6,5 +6,6 @@
 //	sender.go    a request's life; sorter.go: what goes into one
 //	teller.go    what is told, and what an answer means
 //	spooler.go   to disk and back; record.go says what is written, bundle.go: of small parcels
+//	keeping.go   Submits that wait until all of theirs is on disk
 //	metrics.go   of requests and of the disk
 package send

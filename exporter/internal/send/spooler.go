@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/hubring/hubring/exporter/internal/loglimit"
@@ -57,15 +58,23 @@ type Spooler struct {
 	metrics *Metrics
 	limits  *loglimit.Limits
 	store   Disk // nil until it can be used; set before any parcel is on it
+	fault   error
+	keeps   chan *keeping
+	ended   chan struct{} // closed when Run has ended
 
 	meta, body []byte // scratch
 }
 
-// NewSpooler returns the one for a disk. It queues what an earlier Run left there, if it can.
+// NewSpooler returns the one for a disk, which it does not touch yet.
 func NewSpooler(q *queue.Queue, open func() (Disk, error), m *Metrics, limits *loglimit.Limits) *Spooler {
-	s := &Spooler{queue: q, dial: open, metrics: m, limits: limits}
-	s.tell(s.open())
-	return s
+	return &Spooler{queue: q, dial: open, metrics: m, limits: limits, keeps: make(chan *keeping), ended: make(chan struct{})}
+}
+
+// Begin opens the disk and queues what an earlier Run left there, if it can. It is called once, before Run.
+func (s *Spooler) Begin() {
+	if s != nil {
+		s.tell(s.open())
+	}
 }
 
 // open opens the disk and queues what an earlier Run left there.
@@ -101,16 +110,18 @@ func (s *Spooler) open() error {
 
 // tell notes how the disk is.
 func (s *Spooler) tell(err error) {
+	s.fault = err
 	s.queue.NoteDisk(err, errors.Is(err, spool.ErrFull))
 	if err != nil {
 		s.metrics.spoolFailures.Inc()
-		s.limits.Log("spool", slog.LevelWarn, "SpoolDir cannot be used, samples stay in memory", "error", err)
+		s.limits.Log("spool", slog.LevelWarn, "SpoolDir cannot be used: samples stay in memory, and a Submit that is to keep them there is refused", "error", err)
 	}
 }
 
-// Run spills whenever the queue asks for it, until ctx ends. What fails is tried again
-// after a while.
+// Run spills whenever the queue asks for it and writes what Submits wait for, until ctx ends. A spill
+// that fails is tried again after a while.
 func (s *Spooler) Run(ctx context.Context) {
+	defer close(s.ended)
 	pause := time.NewTimer(time.Hour)
 	defer pause.Stop()
 	failures := 0
@@ -127,6 +138,9 @@ func (s *Spooler) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case k := <-s.keeps:
+			s.keepAll(ctx, k)
+			continue
 		case <-again:
 		case <-wanted:
 		}
@@ -164,12 +178,17 @@ func (s *Spooler) relieve(ctx context.Context) error {
 	return nil
 }
 
-// spill writes parcels to disk. Those that it could not write stay in memory, and so do
+// spill writes parcels to disk, but for those that have a copy there. Those that it could not write stay in memory, and so do
 // all if it is not certain that they are there.
 func (s *Spooler) spill(parcels []*queue.Parcel) error {
 	var err error
 	var written []queue.Stored // the first of each record
+	var fresh []*record
 	for _, bundle := range queue.Bundles(parcels) {
+		if at := bundle[0].Kept; at != nil {
+			written = append(written, queue.Stored{Parcel: bundle[0], At: at})
+			continue
+		}
 		var at *record
 		at, err = s.write(bundle)
 		if errors.Is(err, spool.ErrTooLarge) { // it stays in memory
@@ -179,17 +198,18 @@ func (s *Spooler) spill(parcels []*queue.Parcel) error {
 		if err != nil {
 			break
 		}
-		written = append(written, queue.Stored{Parcel: bundle[0], At: at})
+		written, fresh = append(written, queue.Stored{Parcel: bundle[0], At: at}), append(fresh, at)
 	}
-	if len(written) > 0 {
+	if len(fresh) > 0 {
 		if failed := s.store.Sync(); failed != nil {
-			for _, w := range written {
-				s.mark(w.At.(*record).ref)
+			for _, at := range fresh {
+				s.mark(at.ref)
 			}
 			for _, p := range parcels {
 				p.Within = nil
 			}
-			written, err = nil, errors.Join(err, failed)
+			written = slices.DeleteFunc(written, func(w queue.Stored) bool { return w.Parcel.Kept == nil })
+			err = errors.Join(err, failed)
 		}
 	}
 	s.queue.Spilled(parcels, written)
@@ -225,8 +245,8 @@ func (s *Spooler) done(parcels []*queue.Parcel) {
 		if p.Of != nil {
 			p = p.Of
 		}
-		if p.OnDisk() && p.Settled() { // or only a part of it is
-			s.mark(recordOf(p).ref)
+		if at := p.Record(); at != nil && p.Settled() { // or only a part of it is
+			s.mark(at.(*record).ref)
 		}
 	}
 }
