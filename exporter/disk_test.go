@@ -208,6 +208,7 @@ func TestDiskThatFailsLosesNothing(t *testing.T) {
 				}
 				assert.Equal(t, 1, h.count("spool_up"))
 				assert.Positive(t, h.count("spool_samples"), "the disk is well")
+				assert.Contains(t, h.log.String(), "SpoolDir can be used again")
 				h.balanced()
 				require.NoError(t, h.stop())
 				assert.Equal(t, h.count("spool_samples"), h.count("queue_samples"), "all is on disk")

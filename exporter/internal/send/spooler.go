@@ -110,6 +110,9 @@ func (s *Spooler) open() error {
 
 // tell notes how the disk is.
 func (s *Spooler) tell(err error) {
+	if err == nil && s.fault != nil {
+		s.limits.Log("spool again", slog.LevelInfo, "SpoolDir can be used again")
+	}
 	s.fault = err
 	s.queue.NoteDisk(err, errors.Is(err, spool.ErrFull))
 	if err != nil {
