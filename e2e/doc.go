@@ -70,6 +70,8 @@
 //	exporter_kill_test.go  hubs die and hang under load and come back: Submit's time, who takes over, no flood
 //	exporter_keep_test.go  a spool over a restart, a gateway that floods, hubs that join and leave
 //	exporter_load_test.go  the load and what arrived of it; exporter_traffic_test.go: what went over the wire when
+//	faults_test.go    each program and each way between them fails, alone and two at once; rolling restarts, rescales
+//	chaos_test.go     they fail at random, by a seed; chaos_faults_test.go: what fails; chaos_run_test.go, chaos_account_test.go
 //	moves_test.go     queries over shards are right while gateways move: rescales, hubs that hang, stop and crash; hubquery, a ruler, Thanos
 //	moves_fleet_test.go  gateways with known values; moves_ask_test.go: what is asked, and compared; moves_alerts_test.go: what fires
 //	fixture_test.go   the programs and processes that the tests share
@@ -87,6 +89,8 @@
 //	internal/stack    the programs together
 //	internal/fleet    the gateways, the controllers, the ledger
 //	internal/promapi  PromQL over HTTP
+//	internal/mortal   a controller as a process that can be killed, and its journal
+//	internal/link     a network that loses answers
 //	internal/tap      what an exporter sends, by the request
 //	internal/procstat what a process costs
 //	internal/report   tables, and goals that are reached or not

@@ -15,6 +15,7 @@ import (
 	// So that go test's cache notices when the hub has changed.
 	_ "github.com/hubring/hubring/edgehub"
 
+	"github.com/hubring/hubring/e2e/internal/mortal"
 	"github.com/hubring/hubring/e2e/internal/process"
 	"github.com/hubring/hubring/e2e/internal/realbin"
 	"github.com/hubring/hubring/e2e/internal/stack"
@@ -50,6 +51,9 @@ type binaries struct {
 }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == mortal.Word {
+		os.Exit(mortal.Main(os.Args[2]))
+	}
 	os.Exit(run(m))
 }
 

@@ -72,9 +72,14 @@ func (s *Stack) startPair(ctx context.Context, sh *Shard) error {
 		if err := h.run(ctx); err != nil {
 			return h.Process, err
 		}
+		target, err := s.target(h.Address)
+		if err != nil {
+			h.Process.Kill()
+			return nil, err
+		}
 		v, err := s.startServer(ctx, ServerConfig{
 			Name:    "prometheus-" + sh.Name,
-			Config:  fmt.Sprintf(prometheusConfig, sh.Name, h.Name, h.Address, s.cfg.protocols()),
+			Config:  fmt.Sprintf(prometheusConfig, sh.Name, h.Name, target, s.cfg.protocols()),
 			Address: h.server,
 		})
 		if err != nil {
@@ -84,6 +89,14 @@ func (s *Stack) startPair(ctx context.Context, sh *Shard) error {
 		sh.Hub, sh.Prometheus, sh.Server, sh.tsdbPath = h, v.Address, v, v.tsdbPath()
 		return nil, nil
 	})
+}
+
+// target returns where a server reaches a hub.
+func (s *Stack) target(hub string) (string, error) {
+	if s.cfg.ScrapeVia == nil {
+		return hub, nil
+	}
+	return s.cfg.ScrapeVia(hub)
 }
 
 // run starts the process and waits until the hub is ready.

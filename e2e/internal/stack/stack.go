@@ -33,14 +33,16 @@ const raceReport = "WARNING: DATA RACE"
 
 // Config says what a stack consists of.
 type Config struct {
-	Programs      string   // folder of the real programs, see package realbin
-	EdgeHub       string   // path of the hub's binary, see BuildHub
-	Dir           string   // for logs and data
-	Shards        int      // hubs, each with its own Prometheus server
-	HubsOnly      bool     // no Prometheus servers, but those of StartServer
-	Protobuf      bool     // scrapes, as the chart has them, and not by text
-	HubArgs       []string // more of every hub's arguments
-	Global        bool     // sidecars and a querier, too
+	Programs string   // folder of the real programs, see package realbin
+	EdgeHub  string   // path of the hub's binary, see BuildHub
+	Dir      string   // for logs and data
+	Shards   int      // hubs, each with its own Prometheus server
+	HubsOnly bool     // no Prometheus servers, but those of StartServer
+	Protobuf bool     // scrapes, as the chart has them, and not by text
+	HubArgs  []string // more of every hub's arguments
+	// ScrapeVia returns where servers reach the hub of an address; nil for the hub itself.
+	ScrapeVia     func(hub string) (address string, err error)
+	Global        bool // sidecars and a querier, too
 	NodeExporters int
 }
 

@@ -1,0 +1,133 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/e2e/internal/link"
+)
+
+// Whatever fails alone, each in turn, or two at once: nothing is lost, but with a hub that is killed (TestKillHub).
+func TestFaultsLoseNothing(t *testing.T) {
+	t.Parallel()
+	var script script
+	for kind := range chaosKinds {
+		if !isKillOfHub(kind) {
+			script.then(fault{kind: kind, number: kind})
+		}
+	}
+	for _, pair := range [][2]string{
+		{"server 0 is killed", "controller 0 is killed"},
+		{"server 1 is halted", "hub 1 is halted"},
+		{"the scrape of hub 2 cuts answers", "the way to hub 2 loses answers"},
+		{"the list of hubs: hub 0 is not named", "controller 1 is killed"},
+		{"hub 1 is stopped and started", "controller 0 is killed"},
+		{"hub 2 is stopped and started", "hub 0 is halted"},
+		{"the scrape of hub 0 holds answers", "server 2 is killed"},
+		{"controller 0 is killed", "controller 1 is killed"},
+	} {
+		script.then(named(t, pair[0]), named(t, pair[1]))
+	}
+	c := startChaos(t, 1, chaosShards)
+	script.play(c)
+	for _, links := range [][]*link.Link{c.pushes, c.scrapes} {
+		lost := 0
+		for _, l := range links {
+			lost += l.Lost()
+		}
+		require.Positive(t, lost, "all answers arrived")
+	}
+}
+
+// A rolling restart of all: hubs, servers, controllers.
+func TestRollingRestartOfAllLosesNothing(t *testing.T) {
+	t.Parallel()
+	var script script
+	for _, name := range []string{
+		"hub 0 is stopped and started", "hub 1 is stopped and started", "hub 2 is stopped and started",
+		"server 0 is stopped and started", "server 1 is stopped and started", "server 2 is stopped and started",
+		"controller 0 is stopped and started", "controller 1 is stopped and started",
+	} {
+		script.then(named(t, name))
+	}
+	script.play(startChaos(t, 1, chaosShards))
+}
+
+// From three hubs to five and to two under load: nothing is lost.
+func TestRescaleUnderLoadLosesNothing(t *testing.T) {
+	t.Parallel()
+	c := startChaos(t, 1, 5)
+	for _, hubs := range []int{3, 5, 2} {
+		require.NoError(t, c.nameFirst(hubs))
+		sleepUntil(t, time.Now().Add(5*time.Second))
+	}
+	c.finish()
+	c.account()
+	for i, sh := range c.Shards {
+		require.Positive(t, ownMetricNow(t, sh.Hub, "edgehub_samples_received_total", nil), "hub %d took no part", i)
+	}
+}
+
+// Controllers are killed while no hub takes anything, and again while what they kept is being sent.
+func TestControllersKilledInAnOutage(t *testing.T) {
+	t.Parallel()
+	c := startChaos(t, 1, chaosShards)
+	var script script
+	script.then(named(t, "the way to hub 0 refuses"), named(t, "the way to hub 1 refuses"), named(t, "the way to hub 2 refuses"),
+		named(t, "controller 0 is killed"), named(t, "controller 1 is killed"))
+	script.then(named(t, "controller 0 is killed"))
+	script.then(named(t, "controller 1 is killed"))
+	script.play(c)
+}
+
+// script is what fails, and when.
+type script struct {
+	faults []fault
+	ends   time.Duration
+}
+
+const (
+	scriptedFault = 2 * time.Second
+	recovery      = time.Second // between two faults of a script
+)
+
+// then lets these fail at the same time, when those before have recovered.
+func (s *script) then(faults ...fault) {
+	for _, f := range faults {
+		f.number %= chaosShards
+		if f.how().target == aController {
+			f.number %= chaosControllers
+		}
+		f.at, f.lasts = s.ends+recovery, scriptedFault
+		s.faults = append(s.faults, f)
+	}
+	s.ends += recovery + scriptedFault
+}
+
+// play lets it all happen, and holds what is stored against what was submitted.
+func (s *script) play(c *chaos) {
+	c.t.Helper()
+	c.suffer(s.faults, s.ends+recovery)
+	c.finish()
+	c.account()
+}
+
+func isKillOfHub(kind int) bool {
+	return chaosKinds[kind].target == aHub && chaosKinds[kind].name == "is killed"
+}
+
+// named returns the fault of a name.
+func named(t *testing.T, name string) fault {
+	t.Helper()
+	for kind := range chaosKinds {
+		for n := range chaosShards {
+			if f := (fault{kind: kind, number: n}); f.String() == name {
+				return f
+			}
+		}
+	}
+	require.Fail(t, "no such fault", name)
+	return fault{}
+}
