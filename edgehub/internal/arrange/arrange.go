@@ -82,7 +82,7 @@ func Arrange(v samples.View, rank *series.Ranking, c Choice) *Arrangement {
 func (a *Arrangement) count(place []uint32) {
 	position := a.view.From
 	for s := range a.view.Stretches() {
-		read := a.countIn(s, place, a.choice.Most-a.Tally.Passed)
+		read := a.countIn(s, place, a.choice.Most-(a.Tally.Passed-a.Tally.SetAside))
 		position += uint64(read)
 		if read < s.Len() {
 			a.end(position)

@@ -296,6 +296,22 @@ func TestAdmit(t *testing.T) {
 	assert.Nil(t, w.arrange(c).SetAside)
 }
 
+// What is dropped takes no place, in whichever segment it lies.
+func TestDroppedSamplesTakeNoPlaceInTheNextSegment(t *testing.T) {
+	w := newWorld(t)
+	const segment = 8192
+	var all []string
+	for i := range segment + 10 {
+		all = append(all, fmt.Sprintf("dropped@%d", i), fmt.Sprintf("x@%d", i))
+	}
+	w.add(all...)
+	c := most(segment/2 + 5)
+	c.Admit = func(id series.ID) Verdict { return map[series.ID]Verdict{w.learn("dropped"): Drop}[id] }
+	a := w.arrange(c)
+	assert.Equal(t, c.Most, a.Samples())
+	assert.EqualValues(t, segment+11, a.To)
+}
+
 // A series of another part is nobody's business: it is neither asked for nor set aside.
 func TestAdmitWithParts(t *testing.T) {
 	w := newWorld(t)
