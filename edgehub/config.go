@@ -18,7 +18,8 @@ import (
 type Config struct {
 	// MaxSamples bounds the samples that wait for a scraper. Those on their way to it
 	// have room besides, as much as one response has. Where one of several is behind, what another one has got makes room for a push; beyond what no scraper
-	// has, Policy says what happens. Default 4,000,000, about 80 MB.
+	// has, Policy says what happens. Default 4,000,000, about 80 MB; what has
+	// waited for two minutes takes some 10 MB.
 	MaxSamples int
 	// MaxSeries bounds the series that the hub knows. A push that brings one
 	// more is refused with 429. Default 1,000,000.

@@ -104,6 +104,7 @@ func own(r prometheus.Registerer) http.Handler {
 func (h *Hub) Close(ctx context.Context) {
 	h.desk.Close(ctx)
 	h.web.Close()
+	h.store.Close()
 }
 
 // Format says how the bytes of a push are to be read.

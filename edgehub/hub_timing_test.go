@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/render"
@@ -55,14 +56,30 @@ func BenchmarkIngest(b *testing.B) {
 }
 
 // From a few samples to a full hub, in one response and in parts: all parts
-// together are measured.
+// together are measured. Sealed samples are those that fill blocks.
 func BenchmarkDrain(b *testing.B) {
 	const gateways, families = 347, 101
-	for _, c := range []struct{ each, parts int }{{1, 1}, {12, 1}, {114, 1}, {12, 4}, {12, 10}} {
-		b.Run(fmt.Sprintf("samples=%d/parts=%d", gateways*families*c.each, c.parts), func(b *testing.B) {
+	for _, c := range []struct {
+		each, parts int
+		sealed      bool
+	}{
+		{1, 1, false},
+		{12, 1, false},
+		{12, 1, true},
+		{114, 1, false},
+		{114, 1, true},
+		{12, 4, false},
+		{12, 4, true},
+		{12, 10, false},
+		{12, 10, true},
+	} {
+		b.Run(fmt.Sprintf("samples=%d/parts=%d/sealed=%t", gateways*families*c.each, c.parts, c.sealed), func(b *testing.B) {
 			h := newHub(b, Config{})
 			for i := range c.each {
 				ingestAt(b, h, fleet(gateways, families, base+int64(i)))
+			}
+			if c.sealed {
+				h.store.Log.Seal(time.Now().Add(time.Hour))
 			}
 			b.ReportAllocs()
 			for b.Loop() {

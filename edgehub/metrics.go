@@ -58,6 +58,8 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		gauge("pending_samples", "Samples that no scraper has, nor was handed. What one of several has not got is in edgehub_cursor_lag_samples.", pending),
 		gauge("oldest_pending_seconds", "Time since the oldest of them arrived, to the second; 0 when there is none.", oldest),
 		gauge("unsure_samples", "Samples that were handed to a scraper and are not known to have arrived.", func() float64 { return float64(log.Unsure()) }),
+		gauge("sealed_samples", "Samples of the log that are packed, since they have waited for two minutes.", func() float64 { n, _ := log.Sealed(); return float64(n) }),
+		gauge("sealed_bytes", "Memory for the packed samples.", func() float64 { _, bytes := log.Sealed(); return float64(bytes) }),
 		gauge("limit_samples", "The most samples that may be pending, or wait for one scraper.", func() float64 { return float64(h.cfg.MaxSamples) }),
 		gauge("pushes_in_flight", "Pushes that are being taken in; their bodies are read.", inFlight),
 		gauge("limit_pushes", "The most pushes that are taken in at the same time.", func() float64 { return float64(h.cfg.MaxPushes) }),

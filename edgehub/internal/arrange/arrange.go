@@ -65,7 +65,7 @@ func Arrange(v samples.View, rank *series.Ranking, c Choice) *Arrangement {
 		next += a.shares[id].count
 	}
 	a.points = make([]Point, next)
-	for s := range a.view.Stretches() {
+	for s := range a.view.Samples(func(id series.ID) bool { return place[id] < setAside }) {
 		for i, id := range s.IDs {
 			if t := s.Times[i]; t >= c.Oldest && t <= c.Newest && place[id] < setAside {
 				a.points[place[id]] = Point{t, s.Values[i]}
@@ -81,7 +81,7 @@ func Arrange(v samples.View, rank *series.Ranking, c Choice) *Arrangement {
 // they are enough.
 func (a *Arrangement) count(place []uint32) {
 	position := a.view.From
-	for s := range a.view.Stretches() {
+	for s := range a.view.Keys() {
 		read := a.countIn(s, place, a.choice.Most-(a.Tally.Passed-a.Tally.SetAside))
 		position += uint64(read)
 		if read < s.Len() {

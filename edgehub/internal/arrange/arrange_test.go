@@ -74,6 +74,14 @@ func (w *world) add(all ...string) {
 	require.NoError(w.t, err)
 }
 
+// small gives the world a log so small that some of a hundred samples can be sealed.
+func (w *world) small() {
+	w.log = samples.New(200, false, []string{""})
+	w.cursor, _ = w.log.Cursor(0, 0, 1)
+}
+
+func (w *world) seal() { w.log.Seal(time.Now().Add(time.Hour)) }
+
 func (w *world) arrange(c Choice) *Arrangement {
 	v, ok := w.log.Read(w.cursor, math.MaxUint64, 0)
 	require.True(w.t, ok)
@@ -384,6 +392,7 @@ func TestOneAtATimeGivesEverything(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		w := newWorld(t)
+		w.small()
 		w.learn("# TYPE h histogram")
 		names := []string{"a", "b", "c", "d", "h_sum", "h_count", `h_bucket{le="1"}`}[:1+r.IntN(7)]
 		var log []string
@@ -391,6 +400,9 @@ func TestOneAtATimeGivesEverything(t *testing.T) {
 			log = append(log, fmt.Sprintf("%s@%d=%d", names[r.IntN(len(names))], r.IntN(3), i))
 		}
 		w.add(log...)
+		if seed%2 == 1 {
+			w.seal()
+		}
 		enough := []int{math.MaxInt, 3, 1}[r.IntN(3)]
 		var got []string
 		for {
@@ -430,21 +442,28 @@ func single(lines []string) bool {
 	return len(times) <= 1
 }
 
-// An arrangement against plain lists, through random logs and choices.
+// An arrangement against plain lists, through random logs, of which some are sealed, and choices.
 func TestArrangementIsASortedList(t *testing.T) {
 	type sample struct {
 		name  string
 		time  int64
 		value float64
 	}
+	sealed := 0
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		w := newWorld(t)
+		w.small()
 		var log []sample
 		for i := range r.IntN(200) {
 			s := sample{fmt.Sprintf("x%d", r.IntN(12)), r.Int64N(20), float64(i)}
 			log = append(log, s)
 			w.add(fmt.Sprintf("%s@%d=%g", s.name, s.time, s.value))
+		}
+		if seed%2 == 1 {
+			w.seal()
+			n, _ := w.log.Sealed()
+			sealed += n
 		}
 		verdicts := map[string]Verdict{}
 		for i := range 12 {
@@ -499,4 +518,5 @@ func TestArrangementIsASortedList(t *testing.T) {
 		require.Equal(t, len(want), a.Samples(), "seed %d", seed)
 		require.Equal(t, lines, written(a), "seed %d", seed)
 	}
+	require.NotZero(t, sealed)
 }

@@ -71,7 +71,7 @@ func (a *Arrangement) onlyOne(place []uint32) {
 	}
 	compound, seen, groups := a.compound(), make([]bool, len(place)), map[uint32]begun{}
 	position, counted := a.view.From, 0
-	for s := range a.view.Stretches() {
+	for s := range a.view.Keys() {
 		for i, id := range s.IDs {
 			if place[id] < setAside {
 				group := a.Rank.Group(id)

@@ -260,7 +260,7 @@ func (b *Block) layTimes(s *scratch, from, to int, wanted func(series.ID) bool) 
 	s.ends = b.counts(s.ends, from, to)
 	next := uint32(0)
 	for place, count := range s.ends {
-		if wanted(s.numbers[place]) {
+		if count > 0 && wanted(s.numbers[place]) { // what has none there may be no series any more
 			s.ends[place] = next
 			next += count
 		} else {

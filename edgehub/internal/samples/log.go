@@ -5,21 +5,34 @@ import (
 	"sync"
 	"time"
 
+	"github.com/hubring/hubring/edgehub/internal/block"
 	"github.com/hubring/hubring/edgehub/internal/series"
 )
 
-// segmentSize is the number of samples in a segment, 160 KiB.
-const segmentSize = 8192
+// segmentSize is the number of samples in a segment, 160 KiB. A log with little room has smaller ones,
+// so that it has segmentsOfRoom at least.
+const (
+	segmentSize    = block.Stretch
+	segmentsOfRoom = 8
+)
 
-// segment is a stretch of the log. Its columns have their full length from the
-// start, so that a reader's view of them stays while more is written behind it.
+// segment is a stretch of the log. The log's lock guards it.
 type segment struct {
-	Columns
-	runs []Run // whose samples they are, once a gateway, until some scraper has them all; the log's lock guards it
+	*stretch
+	runs []Run // whose samples they are, once a gateway, until some scraper has them all
 }
 
-func newSegment() *segment {
-	return &segment{Columns: Columns{make([]series.ID, segmentSize), make([]int64, segmentSize), make([]float64, segmentSize)}}
+// stretch is the samples of a segment, in columns or in a block. Columns have their full length from
+// the start, so that a reader's view of them stays while more is written behind it. When they are
+// sealed another stretch takes their place, and the view keeps this one.
+type stretch struct {
+	Columns
+	block *block.Block // nil where there are columns
+	at    int          // place in the block of the first sample
+}
+
+func newSegment(size uint64) *segment {
+	return &segment{stretch: &stretch{Columns: Columns{make([]series.ID, size), make([]int64, size), make([]float64, size)}}}
 }
 
 // Log holds samples in the order of their arrival, from the position of the
@@ -27,7 +40,8 @@ func newSegment() *segment {
 // that were ever appended before it.
 type Log struct {
 	limit  int
-	newest bool // when full, let the oldest samples go
+	size   uint64 // of a segment
+	newest bool   // when full, let the oldest samples go
 	times  Times
 	made   time.Time
 
@@ -41,6 +55,8 @@ type Log struct {
 	full       bool      // a push was refused for want of room, and an eighth of it was not free since
 	released   int       // segments, the first ones, that some scraper has or was handed
 	settled    int       // of those, that some scraper has
+	sealed     int       // segments, the first ones, that are in blocks or would be no smaller there
+	sealing    bool      // somebody seals
 	holding    int       // gateways with samples in the others
 	accounts   []account // by number, less one
 	lives      []life    // likewise
@@ -66,7 +82,10 @@ func (l *Log) Bound(t Times) { l.times = t }
 // New makes a log for so many waiting samples and these scrapers. When it is full it
 // refuses what comes, or if newest lets the oldest go.
 func New(limit int, newest bool, scrapers []string) *Log {
-	l := &Log{limit: limit, newest: newest, made: time.Now()}
+	l := &Log{limit: limit, newest: newest, made: time.Now(), size: segmentSize}
+	for l.size > 1 && l.size*segmentsOfRoom > uint64(limit) {
+		l.size /= 2
+	}
 	for _, name := range scrapers {
 		l.scrapers = append(l.scrapers, newScraper(name))
 	}
@@ -118,9 +137,9 @@ func (l *Log) writeLocked(batch *Columns, runs []Run, now time.Time) {
 func (l *Log) copyLocked(batch *Columns, runs []Run, f *follower) {
 	rest := Run{}
 	for from := 0; from < batch.Len(); {
-		at := int(l.end % segmentSize)
+		at := int(l.end % l.size)
 		if at == 0 {
-			l.segments = append(l.segments, newSegment())
+			l.segments = append(l.segments, newSegment(l.size))
 		}
 		tail := l.segments[len(l.segments)-1]
 		n := copy(tail.IDs[at:], batch.IDs[from:])
@@ -183,11 +202,12 @@ func (l *Log) holdLocked(tail *segment, gateway uint32, samples int) *account {
 func (l *Log) dropLocked() {
 	l.releaseLocked()
 	floor := l.floorLocked()
-	if drop := int((floor - l.first) / segmentSize); drop > 0 {
+	if drop := int((floor - l.first) / l.size); drop > 0 {
 		l.segments = slices.Delete(l.segments, 0, drop)
-		l.first += uint64(drop) * segmentSize
+		l.first += uint64(drop) * l.size
 		l.released -= drop
 		l.settled -= drop
+		l.sealed = max(0, l.sealed-drop)
 	}
 	l.arrivals.forget(floor)
 }
@@ -197,14 +217,14 @@ func (l *Log) dropLocked() {
 // room. What was handed over and does not arrive counts again.
 func (l *Log) releaseLocked() {
 	lead, handed := l.leadLocked()
-	released := int((handed - l.first) / segmentSize)
+	released := int((handed - l.first) / l.size)
 	for ; l.released < released; l.released++ {
 		l.countLocked(l.segments[l.released], -1)
 	}
 	for ; l.released > released; l.released-- {
 		l.countLocked(l.segments[l.released-1], +1)
 	}
-	for settled := int((lead - l.first) / segmentSize); l.settled < settled; l.settled++ {
+	for settled := int((lead - l.first) / l.size); l.settled < settled; l.settled++ {
 		s := l.segments[l.settled]
 		for _, r := range s.runs {
 			a := l.accountLocked(r.Gateway)
@@ -236,8 +256,8 @@ func (l *Log) passedLocked(gateway uint32) int {
 		return 0
 	}
 	_, handed := l.leadLocked()
-	start := l.first + uint64(l.released)*segmentSize
-	passed, size := handed-start, min(l.end-start, segmentSize)
+	start := l.first + uint64(l.released)*l.size
+	passed, size := handed-start, min(l.end-start, l.size)
 	for _, r := range l.segments[l.released].runs {
 		if r.Gateway == gateway {
 			return r.Samples * int(passed) / int(size)
@@ -266,7 +286,7 @@ func (l *Log) Mark(keep []bool) (end uint64) {
 	l.mu.Lock()
 	v := l.viewLocked(l.floorLocked(), l.end)
 	l.mu.Unlock()
-	for s := range v.Stretches() {
+	for s := range v.Keys() {
 		for _, id := range s.IDs {
 			keep[id] = true
 		}
@@ -281,7 +301,7 @@ func (l *Log) Replace(generation uint64, since uint64, keep []bool, publish func
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v := l.viewLocked(max(since, l.first), l.end)
-	for s := range v.Stretches() {
+	for s := range v.Keys() {
 		for _, id := range s.IDs {
 			if !keep[id] {
 				return false

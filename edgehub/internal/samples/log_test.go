@@ -12,10 +12,38 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/series"
 )
 
-func (v View) samples() (all Columns) {
-	for s := range v.Stretches() {
-		all = all.appended(s)
+// samples are those of a view as they came, which Keys says. Their series have numbers of 16 bits.
+func (v View) samples(t *testing.T) (all Columns) {
+	t.Helper()
+	for s := range v.Keys() {
+		all.IDs, all.Times = append(all.IDs, s.IDs...), append(all.Times, s.Times...)
 	}
+	all.Values = make([]float64, all.Len())
+	next := make([]int, 1<<16+1) // by series: which of places is next
+	for _, id := range all.IDs {
+		next[id+1]++
+	}
+	for id := range 1 << 16 {
+		next[id+1] += next[id]
+	}
+	places, free := make([]int, all.Len()), slices.Clone(next)
+	for i, id := range all.IDs {
+		places[free[id]] = i
+		free[id]++
+	}
+	n := 0
+	for s := range v.Samples(func(series.ID) bool { return true }) {
+		for i, id := range s.IDs {
+			at := places[next[id]]
+			if all.IDs[at] != id || all.Times[at] != s.Times[i] {
+				require.Failf(t, "Keys and Samples differ", "series %d at %d", id, s.Times[i])
+			}
+			all.Values[at] = s.Values[i]
+			next[id]++
+			n++
+		}
+	}
+	require.Equal(t, all.Len(), n)
 	return all
 }
 
@@ -38,10 +66,15 @@ func testLog(limit int, newest bool, scrapers int) (*Log, []*Cursor) {
 	return l, cursors
 }
 
+// randomBatch is of a few gateways that report some of their series in order.
 func randomBatch(r *rand.Rand, n int) *Columns {
 	var batch Columns
-	for range n {
-		batch.Add(series.ID(r.Uint32N(1<<16)), r.Int64(), r.Float64())
+	for batch.Len() < n {
+		id, ms := series.ID(r.Uint32N(1<<16-300)), r.Int64N(1<<40)
+		for range min(n-batch.Len(), 1+r.IntN(300)) {
+			batch.Add(id, ms, float64(r.IntN(1e6))/100)
+			id++
+		}
 	}
 	return &batch
 }
@@ -57,6 +90,12 @@ func (l *Log) take(c *Cursor, from, to uint64) (Tally, bool) {
 	return l.Take(l.Offer(c, from, to, Tally{Passed: int(to - from)}))
 }
 
+// inBlocks is the number of segments that are.
+func (l *Log) inBlocks() int {
+	samples, _ := l.Sealed()
+	return samples / int(l.size)
+}
+
 func (l *Log) read(t *testing.T, c *Cursor) View {
 	t.Helper()
 	v, ok := l.Read(c, l.end, l.generation)
@@ -65,16 +104,21 @@ func (l *Log) read(t *testing.T, c *Cursor) View {
 }
 
 // The log against plain columns, through random pushes and scrapes, with both
-// policies and a scraper that comes seldom or never. Responses are taken, lost, or stay open
+// policies and a scraper that comes seldom or never, while what waits is sealed now and then. Responses are taken, lost, or stay open
 // for a while. A sample is passed by a scrape, or it was let go and counted.
 func TestLogIsASlice(t *testing.T) {
-	const limit = 5 * segmentSize
-	for seed := range uint64(20) {
+	const limit = segmentsOfRoom * segmentSize
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 4
+	}
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 1))
 		newest := seed%2 == 1
 		l, cursors := testLog(limit, newest, 3)
 		scraped, gone := make([]int, len(cursors)), 0
 		var model Columns // everything ever appended
+		inBlocks := 0
 		type open struct {
 			i int
 			o *Offer
@@ -92,6 +136,9 @@ func TestLogIsASlice(t *testing.T) {
 		}
 		for range 300 {
 			switch {
+			case r.IntN(10) == 0:
+				l.Seal(time.Now().Add(time.Hour))
+				inBlocks += l.inBlocks()
 			case r.IntN(3) > 0:
 				batch := randomBatch(r, r.IntN(segmentSize))
 				before := l.standingLocked()
@@ -122,7 +169,7 @@ func TestLogIsASlice(t *testing.T) {
 				}
 				v := l.read(t, cursors[i])
 				stretch := model.part(int(cursors[i].position), model.Len())
-				require.True(t, stretch.equal(v.samples()), "seed %d", seed)
+				require.True(t, stretch.equal(v.samples(t)), "seed %d", seed)
 				to := v.From + uint64(r.IntN(int(v.To-v.From)+1)) // as a scrape may, it takes a part only
 				offers = append(offers, open{i, l.Offer(cursors[i], v.From, to, Tally{Passed: int(to - v.From)})})
 			}
@@ -144,6 +191,7 @@ func TestLogIsASlice(t *testing.T) {
 			}
 		}
 		require.NotZero(t, l.scrapers[2].leftBehind, "seed %d", seed)
+		require.NotZero(t, inBlocks, "seed %d", seed)
 	}
 }
 
@@ -198,7 +246,7 @@ func TestOfferedSamplesTakeNoRoom(t *testing.T) {
 	assert.Equal(t, 200, pending)
 	_, err = l.Append(0, full, []Run{{1, 1}}, time.Now())
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, 200, l.read(t, cursors[0]).samples().Len(), "all of it comes again")
+	assert.Equal(t, 200, l.read(t, cursors[0]).samples(t).Len(), "all of it comes again")
 }
 
 // Under Newest what is on its way counts as let go only if it does not arrive.
@@ -233,7 +281,7 @@ func TestForks(t *testing.T) {
 	require.True(t, moved)
 	assert.Equal(t, 3*segmentSize, l.Behind())
 	assert.Len(t, l.segments, 3)
-	assert.Equal(t, 3*segmentSize, l.read(t, f).samples().Len())
+	assert.Equal(t, 3*segmentSize, l.read(t, f).samples(t).Len())
 	l.Drop(f)
 	assert.Zero(t, l.Behind())
 	assert.Empty(t, l.segments)
@@ -292,7 +340,7 @@ func TestViewOutlivesTheLog(t *testing.T) {
 	v := l.read(t, cursors[0])
 	l.take(cursors[0], v.From, v.To)
 	l.append(t, second)
-	assert.True(t, first.equal(v.samples()))
+	assert.True(t, first.equal(v.samples(t)))
 }
 
 // The number of a gateway of which nothing is left may be given away, and not before. Whoever

@@ -37,7 +37,7 @@ func TestReplace(t *testing.T) {
 	assert.False(t, ok)
 	_, ok = l.ReadWaiting(0)
 	assert.False(t, ok)
-	assert.Equal(t, 2, l.read(t, cursors[0]).samples().Len())
+	assert.Equal(t, 2, l.read(t, cursors[0]).samples(t).Len())
 	_, err = l.Reserve(1, 8, []Run{{1, 8}})
 	assert.NoError(t, err, "the room that was kept is given back")
 }

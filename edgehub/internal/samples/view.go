@@ -2,7 +2,9 @@ package samples
 
 import (
 	"iter"
-	"slices"
+
+	"github.com/hubring/hubring/edgehub/internal/block"
+	"github.com/hubring/hubring/edgehub/internal/series"
 )
 
 // View is a stretch of the log. Appends go on beyond it, and what it shows stays as it
@@ -10,8 +12,9 @@ import (
 type View struct {
 	From, To uint64
 
-	segments []*segment
-	first    uint64 // position of the first sample in segments[0]
+	stretches []*stretch
+	first     uint64 // position of the first sample in stretches[0]
+	size      uint64 // of a stretch
 }
 
 // Read returns what a cursor has not passed, up to a position or the end, if the samples'
@@ -56,24 +59,52 @@ func (l *Log) ReadWaiting(generation uint64) (v View, ok bool) {
 }
 
 func (l *Log) viewLocked(from, to uint64) View {
-	skip := min((from-l.first)/segmentSize, uint64(len(l.segments)))
-	return View{segments: slices.Clone(l.segments[skip:]), first: l.first + skip*segmentSize, From: from, To: to}
+	skip := min((from-l.first)/l.size, uint64(len(l.segments)))
+	v := View{From: from, To: to, first: l.first + skip*l.size, size: l.size}
+	v.stretches = make([]*stretch, len(l.segments)-int(skip))
+	for i, s := range l.segments[skip:] {
+		v.stretches[i] = s.stretch
+	}
+	return v
 }
 
-// Stretches yields the samples, oldest first.
-func (v View) Stretches() iter.Seq[Columns] {
+// Keys yields the samples, oldest first, without their values where these are packed. What it
+// yields may be written over afterwards.
+func (v View) Keys() iter.Seq[Columns] {
+	return v.each(func(s *stretch, from, to int) iter.Seq[block.Samples] { return s.block.Keys(from, to) })
+}
+
+// Samples yields the samples of the series that are wanted, and perhaps of others. Those of one series
+// come oldest first. What it yields may be written over afterwards.
+func (v View) Samples(wanted func(series.ID) bool) iter.Seq[Columns] {
+	return v.each(func(s *stretch, from, to int) iter.Seq[block.Samples] { return s.block.Series(from, to, wanted) })
+}
+
+// each yields what is in columns, and of what is in a block what packed yields, which is called once
+// for as much as lies in it.
+func (v View) each(packed func(s *stretch, from, to int) iter.Seq[block.Samples]) iter.Seq[Columns] {
 	return func(yield func(Columns) bool) {
-		start := v.first
-		for _, s := range v.segments {
-			if start >= v.To {
-				return
+		for i := 0; i < len(v.stretches); {
+			s, start := v.stretches[i], v.first+uint64(i)*v.size
+			for i++; s.block != nil && i < len(v.stretches) && v.stretches[i].block == s.block; {
+				i++
 			}
 			from := max(v.From, start) - start
-			to := min(v.To, start+segmentSize) - start
-			if from < to && !yield(s.part(int(from), int(to))) {
-				return
+			to := min(v.To, v.first+uint64(i)*v.size) - start
+			if v.To <= start || from >= to {
+				continue
 			}
-			start += segmentSize
+			if s.block == nil {
+				if !yield(s.part(int(from), int(to))) {
+					return
+				}
+				continue
+			}
+			for c := range packed(s, s.at+int(from), s.at+int(to)) {
+				if !yield(Columns(c)) {
+					return
+				}
+			}
 		}
 	}
 }

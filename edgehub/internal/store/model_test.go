@@ -16,7 +16,7 @@ import (
 
 // A store with up to three scrapers against a plain model: which samples each has got, and
 // which wait for it. Responses are lost, overlap, and come in parts; some scrapers get one
-// sample of a series at a time; series expire, and their numbers go to others. Whatever
+// sample of a series at a time; series expire, and their numbers go to others; what waits is sealed. Whatever
 // happens, each sample bears its name; under Refuse each that was taken is with
 // somebody or waits for somebody, and what a scraper lacks was counted as left behind; under
 // Newest what nobody gets was counted as let go.
@@ -25,7 +25,7 @@ func TestScrapersAgainstAModel(t *testing.T) {
 	if testing.Short() {
 		seeds = 30
 	}
-	leftBehind, letGo := uint64(0), 0
+	leftBehind, letGo, sealed := uint64(0), 0, 0
 	for seed := range seeds {
 		m := newModel(t, seed)
 		for range 150 {
@@ -34,7 +34,9 @@ func TestScrapersAgainstAModel(t *testing.T) {
 		}
 		m.finish()
 		leftBehind, letGo = leftBehind+m.h.Log.LeftBehind(), letGo+m.letGo
+		sealed += m.sealed
 	}
+	require.Greater(t, sealed, int(seeds))
 	require.NotZero(t, leftBehind)
 	require.NotZero(t, letGo)
 }
@@ -44,6 +46,7 @@ type model struct {
 	t      *testing.T
 	seed   uint64
 	rnd    *rand.Rand
+	seals  *rand.Rand
 	h      *hub
 	limit  int
 	newest bool
@@ -51,6 +54,7 @@ type model struct {
 	loose  bool     // responses overlap
 	names  []string // of the samples that were taken
 	letGo  int
+	sealed int // times that something was
 	all    []*modelScraper
 }
 
@@ -72,7 +76,7 @@ type open struct {
 func newModel(t *testing.T, seed uint64) *model {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	m := &model{
-		t: t, seed: seed, rnd: rnd,
+		t: t, seed: seed, rnd: rnd, seals: rand.New(rand.NewPCG(seed, 2)),
 		limit: 20 + rnd.IntN(60), newest: rnd.IntN(3) == 0, split: rnd.IntN(3) == 0, loose: rnd.IntN(2) == 0,
 	}
 	scrapers := []string{"a", "b", "c"}[:1+rnd.IntN(3)]
@@ -84,6 +88,9 @@ func newModel(t *testing.T, seed uint64) *model {
 }
 
 func (m *model) step() {
+	if m.seals.IntN(8) == 0 {
+		m.seal()
+	}
 	switch m.rnd.IntN(20) {
 	case 0:
 		m.h.Expire(m.h.now.Add(time.Hour), nothing)
@@ -99,6 +106,16 @@ func (m *model) step() {
 			m.scrape(s)
 		}
 	}
+}
+
+// seal seals all that makes a block.
+func (m *model) seal() {
+	later := m.h.now.Add(time.Hour)
+	if m.h.Log.ToSeal(later) {
+		m.sealed++
+		m.h.Log.Seal(later)
+	}
+	require.False(m.t, m.h.Log.ToSeal(later))
 }
 
 // push tries to add samples of some gateways.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type Store struct {
 	lastLook  atomic.Int64 // when silent gateways were last looked for, in Unix milliseconds
 	expired   atomic.Uint64
 	conflicts atomic.Uint64
+	sealers   sync.WaitGroup
 }
 
 // New makes an empty store.
@@ -62,8 +64,20 @@ type FullError struct {
 func (e *FullError) Error() string { return e.text }
 
 // Commit takes a batch that was read with the table t, all or nothing. Its error is a
-// *FullError, or series.ErrReplaced, and then the batch is to be read again.
-func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (m samples.Made, err error) {
+// *FullError, or series.ErrReplaced, and then the batch is to be read again. Where samples of
+// other batches have waited for long it has them sealed, and does not wait for that.
+func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (samples.Made, error) {
+	m, err := s.commit(t, b, now)
+	if s.Log.ToSeal(now) {
+		s.sealers.Go(func() { s.Log.Seal(now) })
+	}
+	return m, err
+}
+
+// Close waits for what Commit has begun. Call it when nobody commits any more.
+func (s *Store) Close() { s.sealers.Wait() }
+
+func (s *Store) commit(t *series.Table, b *Batch, now time.Time) (m samples.Made, err error) {
 	if len(b.Names.List) == 0 {
 		m, err = s.Log.Append(t.Generation, &b.Columns, b.Runs, now)
 		return m, full(t, err)

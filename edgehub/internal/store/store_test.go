@@ -248,6 +248,29 @@ func TestNumberOfARefusedGateway(t *testing.T) {
 	assert.Equal(t, "a", h.Table().GatewayName(1))
 }
 
+// A push has sealed what waits for long, and a refused one does so, too.
+func TestCommitSeals(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		h := newHub(t, Config{Samples: 80})
+		body := strings.Join(lines("x", 0, 72), "\n") + "\n"
+		h.push(body)
+		h.push(at("x", 72, 72))
+		h.Close()
+		sealed, _ := h.Log.Sealed()
+		assert.Zero(t, sealed)
+		h.now = h.now.Add(3 * time.Minute)
+		if full {
+			h.refused(body, "hub_full")
+		} else {
+			h.push(at("x", 73, 73))
+		}
+		h.Close()
+		sealed, _ = h.Log.Sealed()
+		assert.Equal(t, 64, sealed)
+		assert.Subset(t, h.take(0, all), lines("x", 0, 73))
+	}
+}
+
 // The type of a family that contradicts one that is known is counted, and nothing else.
 func TestConflicts(t *testing.T) {
 	h := newHub(t, Config{})
