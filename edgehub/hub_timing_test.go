@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -93,6 +95,54 @@ func BenchmarkDrain(b *testing.B) {
 				}
 			}
 			perSample(b, gateways*families*c.each)
+		})
+	}
+}
+
+// What the slowest pushes of a gateway take while blocks are made all the time, and while none are.
+func BenchmarkPushWhileSealing(b *testing.B) {
+	const gateways, families = 100, 300
+	for _, seals := range []bool{false, true} {
+		b.Run(fmt.Sprintf("seals=%t", seals), func(b *testing.B) {
+			h, ctx := newHub(b, Config{MaxSamples: 1e9}), b.Context()
+			var bodies [][]byte
+			for g := range gateways {
+				bodies = append(bodies, bytes.ReplaceAll(fleet(1, families, base), []byte(`"gw`), fmt.Appendf(nil, `"g%d-`, g)))
+			}
+			var sealer sync.WaitGroup
+			done := make(chan struct{})
+			if seals {
+				sealer.Go(func() {
+					for {
+						select {
+						case <-done:
+							return
+						default:
+							h.store.Log.Seal(time.Now().Add(time.Hour))
+							time.Sleep(time.Millisecond)
+						}
+					}
+				})
+			}
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				start := time.Now()
+				if _, err := h.Push(ctx, Text, bodies[i%gateways]); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start))
+				if i%20_000 == 0 {
+					b.StopTimer()
+					passAll(h)
+					b.StartTimer()
+				}
+			}
+			close(done)
+			sealer.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+			b.ReportMetric(float64(took[len(took)*999/1000].Microseconds()), "p99.9-µs")
 		})
 	}
 }

@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"runtime"
 	"slices"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
@@ -73,6 +74,7 @@ func (e *Encoder) encodeKeys(parts []Samples) (n int) {
 		for _, t := range p.Times {
 			e.times.add(t)
 		}
+		runtime.Gosched() // who waits goes first
 	}
 	e.series.flush()
 	e.order.flush()
@@ -94,10 +96,14 @@ func (e *Encoder) encodeValues(parts []Samples, n int) {
 			e.values[*end] = p.Values[i]
 			*end++
 		}
+		runtime.Gosched()
 	}
 	e.packed = e.packed[:0]
 	from = 0
-	for _, end := range e.ends {
+	for place, end := range e.ends {
+		if place%1024 == 0 {
+			runtime.Gosched()
+		}
 		for ; from < end; from = min(from+chunkSize, end) {
 			e.packed = appendChunk(e.packed, e.values[from:min(from+chunkSize, end)])
 		}

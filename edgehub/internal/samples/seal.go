@@ -26,21 +26,22 @@ func (l *Log) ToSeal(now time.Time) bool {
 	return !l.sealing && l.toSealLocked(now) > 0
 }
 
-// Seal seals what is to be sealed, unless somebody does it. It works beside pushes and
-// scrapes, a few milliseconds for a block.
-func (l *Log) Seal(now time.Time) {
+// Seal seals what is to be sealed, unless somebody does it, and says whether there was something.
+// It works beside pushes and scrapes, a few milliseconds for a block.
+func (l *Log) Seal(now time.Time) (did bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sealing {
-		return
+		return false
 	}
 	l.sealing = true
 	defer func() { l.sealing = false }()
 	for encoder := new(block.Encoder); ; {
 		n := l.toSealLocked(now)
 		if n == 0 {
-			return
+			return did
 		}
+		did = true
 		position := l.first + uint64(l.sealed)*l.size
 		parts := make([]block.Samples, n)
 		for i, s := range l.segments[l.sealed : l.sealed+n] {

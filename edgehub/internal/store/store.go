@@ -35,6 +35,7 @@ type Store struct {
 	expired   atomic.Uint64
 	conflicts atomic.Uint64
 	sealers   sync.WaitGroup
+	lastFreed atomic.Int64 // when memory was last given back, in Unix seconds
 }
 
 // New makes an empty store.
@@ -69,7 +70,7 @@ func (e *FullError) Error() string { return e.text }
 func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (samples.Made, error) {
 	m, err := s.commit(t, b, now)
 	if s.Log.ToSeal(now) {
-		s.sealers.Go(func() { s.Log.Seal(now) })
+		s.sealers.Go(func() { s.seal(now) })
 	}
 	return m, err
 }
