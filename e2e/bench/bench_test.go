@@ -48,7 +48,7 @@ func TestBenchSmoke(t *testing.T) {
 	})
 	t.Run("hub", func(t *testing.T) {
 		t.Parallel()
-		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=10", "--overload=3",
+		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=10", "--overload=3", "--wait=1ms",
 			"--check", "--tolerance=1e-9") // so that all goals are missed
 		require.Equal(t, 1, status, out)
 		require.Contains(t, out, "RSS a sample")
