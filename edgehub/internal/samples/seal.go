@@ -8,10 +8,11 @@ import (
 
 // What waits for long is sealed: its samples go from columns into a block, a tenth of
 // their size, and are read from there. They keep their positions. What is scraped soon is
-// not worth it, and what has no block's worth behind it stays as it is.
+// not worth it, and what does not fill a block stays as it is.
 
 const (
-	// sealAfter is how long samples stay in columns. Servers that scrape every minute have them by then.
+	// sealAfter is how long samples stay in columns. Servers that scrape every minute have them by then. Where
+	// all servers have sealed ones still before them, the next ones will wait as well, and are sealed at once.
 	sealAfter = 2 * time.Minute
 	// blockSize is the number of samples in a block: some of each series, since the first one of
 	// a series takes most. A log with little room has smaller ones, so that it has blocksOfRoom at least.
@@ -61,6 +62,9 @@ func (l *Log) toSealLocked(now time.Time) (segments int) {
 	end := l.first + uint64(l.sealed+segments)*l.size
 	if end > l.end {
 		return 0
+	}
+	if _, handed := l.leadLocked(); l.sealed > 0 && handed < l.first+uint64(l.sealed)*l.size {
+		return segments
 	}
 	if at, known := l.arrivals.of(end - 1); known && now.Sub(l.made)-at < sealAfter {
 		return 0

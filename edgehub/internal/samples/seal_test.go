@@ -40,6 +40,23 @@ func TestSealWaits(t *testing.T) {
 	assert.True(t, l.read(t, c).samples(t).part(0, batch.Len()).equal(*batch))
 }
 
+// What has to wait behind what is sealed is sealed at once, unless that is on its way.
+func TestSealBehindABlock(t *testing.T) {
+	l, c, batch := sealLog(t, 1)
+	now := time.Now()
+	l.Seal(now.Add(2 * sealAfter))
+	require.Equal(t, 4, l.inBlocks())
+	l.append(t, batch)
+	o := l.Offer(c, 0, uint64(batch.Len()), Tally{Passed: batch.Len()})
+	assert.False(t, l.ToSeal(now))
+	l.Withdraw(o)
+	assert.True(t, l.ToSeal(now))
+	l.take(c, 0, uint64(batch.Len())-1)
+	assert.True(t, l.ToSeal(now))
+	l.take(c, uint64(batch.Len())-1, uint64(batch.Len()))
+	assert.False(t, l.ToSeal(now))
+}
+
 // A block is read from any position to any other, whatever of it is dropped.
 func TestCursorsWithinABlock(t *testing.T) {
 	l, c, batch := sealLog(t, 2)
