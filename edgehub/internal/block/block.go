@@ -75,14 +75,10 @@ func (b *Block) check() error {
 	rest := b.values
 	for _, n := range b.counts(nil, 0, b.samples) {
 		for left := int(n); left > 0; left -= chunkSize {
-			if len(rest) < leastChunk {
+			if !isChunk(rest, min(left, chunkSize)) {
 				return fmt.Errorf("%w: its values", errDamaged)
 			}
-			c := readChunk(rest, min(left, chunkSize))
-			if !c.is(rest) {
-				return fmt.Errorf("%w: its values", errDamaged)
-			}
-			rest = rest[c.end:]
+			rest = rest[chunkEnd(rest, min(left, chunkSize)):]
 		}
 	}
 	if len(rest) > padding {
@@ -215,9 +211,12 @@ func (b *Block) Series(from, to int, wanted func(series.ID) bool) iter.Seq[Sampl
 		s.numbers = b.numbers(s.numbers)
 		s.all, s.before = b.counts(s.all, 0, b.samples), b.counts(s.before, 0, from)
 		n := b.layTimes(s, from, to, wanted)
-		s.ids, s.values = room(s.ids, Stretch+chunkSize)[:0], room(s.values, Stretch+chunkSize)[:0]
-		done, data := 0, b.values
+		s.ids, s.values = room(s.ids, Stretch+chunkSize), room(s.values, Stretch+chunkSize)
+		done, begun, data := 0, 0, b.values
 		for place, id := range s.numbers {
+			if done+begun == n {
+				break
+			}
 			all := int(s.all[place])
 			if s.ends[place] == nowhere {
 				for ; all > 0; all -= chunkSize {
@@ -225,31 +224,28 @@ func (b *Block) Series(from, to int, wanted func(series.ID) bool) iter.Seq[Sampl
 				}
 				continue
 			}
-			first, count := int(s.before[place]), int(s.ends[place])-done-len(s.ids)
+			first, count := int(s.before[place]), int(s.ends[place])-done-begun
 			for at := 0; at < all; at += chunkSize {
-				values := min(all-at, chunkSize)
-				c := readChunk(data, values)
-				if low, high := max(first-at, 0), min(first+count-at, values); low < high {
-					s.values = c.appendPart(s.values, data, low, high)
-					for range high - low {
-						s.ids = append(s.ids, id)
-					}
+				out := s.values[begun : begun+min(all-at, chunkSize)]
+				data = data[readChunk(out, data):]
+				if low, high := max(first-at, 0), min(first+count-at, len(out)); low < high {
+					out = out[:copy(out, out[low:high])]
+				} else {
+					out = nil
 				}
-				data = data[c.end:]
-				if len(s.ids) >= Stretch {
-					if !yield(Samples{s.ids, s.times[done : done+len(s.ids)], s.values}) {
+				for i := range out {
+					s.ids[begun+i] = id
+				}
+				if begun += len(out); begun >= Stretch {
+					if !yield(Samples{s.ids[:begun], s.times[done : done+begun], s.values[:begun]}) {
 						return
 					}
-					done += len(s.ids)
-					s.ids, s.values = s.ids[:0], s.values[:0]
+					done, begun = done+begun, 0
 				}
 			}
-			if done+len(s.ids) == n {
-				break
-			}
 		}
-		if len(s.ids) > 0 {
-			yield(Samples{s.ids, s.times[done : done+len(s.ids)], s.values})
+		if begun > 0 {
+			yield(Samples{s.ids[:begun], s.times[done : done+begun], s.values[:begun]})
 		}
 	}
 }

@@ -136,44 +136,14 @@ func (w *fieldWriter) end() []byte {
 	return w.data
 }
 
-// chunk is the head of one.
-type chunk struct {
-	decimals byte // or asBits
-	width    uint
-	shift    uint
-	first    uint64
-	fields   int // where they begin
-	end      int // where the chunk ends
-}
-
-// leastChunk is what a chunk has at least, and what is behind it.
-const leastChunk = 2 + padding
-
 // more are the bits that say that a number goes on.
 const more = 0x8080808080808080
 
-// readChunk reads the head of a chunk of so many values. Only of data that has leastChunk,
-// a chunk and padding it is true.
-func readChunk(data []byte, values int) (c chunk) {
-	_ = data[leastChunk-1]
-	c.decimals, c.width = data[0]&15, uint(widths[data[0]>>4])
-	first := binary.LittleEndian.Uint64(data[1:])
-	if c.decimals == asBits {
-		c.shift, c.first, c.fields = uint(data[1]&63), binary.LittleEndian.Uint64(data[2:]), 10
-	} else {
-		// A whole number has 54 bits with its sign, and so eight bytes at most, here all at once.
-		last := uint(bits.TrailingZeros64(^first & more))
-		first &= (1<<last - 1) &^ more
-		first = first&0x007f007f007f007f | first&0x7f007f007f007f00>>1
-		first = first&0x00003fff00003fff | first&0x3fff00003fff0000>>2
-		first = first&0x000000000fffffff | first&0x0fffffff00000000>>4
-		c.first, c.fields = first, 2+int(last>>3)
-	}
-	c.end = c.fields + (int(c.width)*(values-1)+7)>>3
-	return c
-}
+// leastChunk is what a chunk has at least, and what is behind it. What reads chunks
+// takes for granted that there is as much, and all of the chunk.
+const leastChunk = 2 + padding
 
-// chunkEnd is where the chunk of so many values ends, likewise.
+// chunkEnd is where the chunk of so many values ends with which data begins.
 func chunkEnd(data []byte, values int) int {
 	fields := 10
 	if data[0]&15 != asBits {
@@ -182,50 +152,51 @@ func chunkEnd(data []byte, values int) int {
 	return fields + (int(widths[data[0]>>4])*(values-1)+7)>>3
 }
 
-// is says whether data, which has leastChunk, begins with the chunk that was read from it.
-func (c *chunk) is(data []byte) bool {
-	return (c.decimals == asBits || int(c.decimals) < len(powers) && c.fields <= 9) && c.end <= len(data)-padding
+// isChunk says whether data begins with a chunk of so many values, and padding is behind it.
+func isChunk(data []byte, values int) bool {
+	if len(data) < leastChunk || chunkEnd(data, values) > len(data)-padding {
+		return false
+	}
+	decimals := data[0] & 15
+	return decimals == asBits || int(decimals) < len(powers) && ^binary.LittleEndian.Uint64(data[1:])&more != 0
 }
 
-// appendPart appends the values from one on and before another, of the chunk with which data
-// begins. There has to be room for chunkSize.
-func (c *chunk) appendPart(dst []float64, data []byte, from, to int) []float64 {
-	out := dst[len(dst) : len(dst)+to]
-	if c.decimals == asBits {
-		c.asBits(out, data[c.fields:])
-	} else {
-		c.asWholes(out, data[c.fields:])
+// readChunk reads a chunk of as many values as out has, and returns where it ends.
+func readChunk(out []float64, data []byte) (end int) {
+	_ = data[leastChunk-1]
+	decimals, width := data[0]&15, uint(widths[data[0]>>4])
+	if decimals == asBits {
+		return readBits(out, data, width)
 	}
-	if from > 0 {
-		copy(out, out[from:])
-	}
-	return dst[:len(dst)+to-from]
-}
+	// A whole number has 54 bits with its sign, and so eight bytes at most, here all at once.
+	first := binary.LittleEndian.Uint64(data[1:])
+	last := uint(bits.TrailingZeros64(^first & more))
+	first &= (1<<last - 1) &^ more
+	first = first&0x007f007f007f007f | first&0x7f007f007f007f00>>1
+	first = first&0x00003fff00003fff | first&0x3fff00003fff0000>>2
+	first = first&0x000000000fffffff | first&0x0fffffff00000000>>4
 
-func (c *chunk) asWholes(out []float64, data []byte) {
-	whole, power, width, mask, at := unzigzag(c.first), powers[c.decimals], c.width, uint64(1)<<c.width-1, uint(0)
+	whole, power := unzigzag(first), powers[decimals]
 	out[0] = float64(whole) / power
-	if c.decimals == 0 {
-		for i := 1; i < len(out); i++ {
-			whole += unzigzag(binary.LittleEndian.Uint64(data[at>>3:]) >> (at & 7) & mask)
-			at += width
-			out[i] = float64(whole)
-		}
-		return
-	}
+	data, end = data[2+last>>3:], 2+int(last>>3)
+	at, mask := uint(0), uint64(1)<<width-1
 	for i := 1; i < len(out); i++ {
 		whole += unzigzag(binary.LittleEndian.Uint64(data[at>>3:]) >> (at & 7) & mask)
 		at += width
 		out[i] = float64(whole) / power
 	}
+	return end + int(at+7)>>3
 }
 
-func (c *chunk) asBits(out []float64, data []byte) {
-	value, width, mask, at := c.first, c.width, uint64(1)<<c.width-1, uint(0)
+func readBits(out []float64, data []byte, width uint) (end int) {
+	shift, value := data[1]&63, binary.LittleEndian.Uint64(data[2:])
 	out[0] = math.Float64frombits(value)
+	data, end = data[10:], 10
+	at, mask := uint(0), uint64(1)<<width-1
 	for i := 1; i < len(out); i++ {
-		value ^= (binary.LittleEndian.Uint64(data[at>>3:]) >> (at & 7) & mask) << c.shift
+		value ^= (binary.LittleEndian.Uint64(data[at>>3:]) >> (at & 7) & mask) << shift
 		at += width
 		out[i] = math.Float64frombits(value)
 	}
+	return end + int(at+7)>>3
 }
