@@ -267,6 +267,9 @@ func (r *hubRun) perSample(ctx context.Context, samples, each int) (bytes float6
 	return float64(rss-s.idle) / float64(s.held), s.held, err
 }
 
+// packing is how long a hub may take to pack what has waited.
+const packing = 3 * time.Second
+
 // outage measures what samples take that nobody scrapes for long, and what their scrape costs then. One
 // report more, at the end, is the push that has the last of them packed.
 func (r *hubRun) outage(ctx context.Context) error {
@@ -275,35 +278,29 @@ func (r *hubRun) outage(ctx context.Context) error {
 		return err
 	}
 	defer s.stop()
-	var highest int64
 	held := 0
+	var rss, highest int64
 	for i := range r.c.reports + 1 {
-		pause := r.c.every
-		if i == r.c.reports {
-			pause = r.c.wait
-		}
-		if i > 0 {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(pause):
-			}
-		}
 		if err := s.push(ctx, 1, 0); err != nil {
 			return err
 		}
 		held += s.held
-		rss, err := s.server.RSS()
-		if err != nil {
+		pause := r.c.every
+		switch i {
+		case r.c.reports - 1:
+			pause = r.c.wait
+		case r.c.reports:
+			pause = packing
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		if rss, err = s.server.RSS(); err != nil {
 			return err
 		}
 		highest = max(highest, rss)
 	}
 	s.held = held
-	rss, err := s.server.RSS()
-	if err != nil {
-		return err
-	}
 	if err := s.scrapeNew(ctx); err != nil {
 		return err
 	}
@@ -313,4 +310,13 @@ func (r *hubRun) outage(ctx context.Context) error {
 	r.goals.Note("outage, highest RSS", float64(highest)/(1<<20), " MiB")
 	r.goals.AtMost("outage, scrape behind it", s.cost.scrapePerM(), scrapeGoal, " CPU-s a M")
 	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }

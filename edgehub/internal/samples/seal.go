@@ -14,9 +14,12 @@ const (
 	// sealAfter is how long samples stay in columns. Servers that scrape every minute have them by then. Where
 	// all servers have sealed ones still before them, the next ones will wait as well, and are sealed at once.
 	sealAfter = 2 * time.Minute
-	// blockSize is the number of samples in a block: some of each series, since the first one of
-	// a series takes most. A log with little room has smaller ones, so that it has blocksOfRoom at least.
-	blockSize    = 32 * segmentSize
+	// A block has samplesEach of each series or more, since the first one of a series takes most, both
+	// room and time, from leastBlock to mostBlock in all. A log with little room has smaller ones, so that
+	// it has blocksOfRoom at least.
+	samplesEach  = 3
+	leastBlock   = 32 * segmentSize
+	mostBlock    = 128 * segmentSize
 	blocksOfRoom = 4
 )
 
@@ -58,7 +61,8 @@ func (l *Log) Seal(now time.Time) (did bool) {
 // toSealLocked is how many segments behind those that are sealed make the next block: 0 if they are
 // too young, or too few.
 func (l *Log) toSealLocked(now time.Time) (segments int) {
-	segments = int(max(1, min(blockSize, uint64(l.limit)/blocksOfRoom)/l.size))
+	size := min(max(leastBlock, samplesEach*len(l.last)), mostBlock, l.limit/blocksOfRoom)
+	segments = max(1, size/int(l.size))
 	end := l.first + uint64(l.sealed+segments)*l.size
 	if end > l.end {
 		return 0
