@@ -84,11 +84,12 @@ func TestFirstSamples(t *testing.T) {
 // A push that is refused leaves no gateway behind, and the next one is the first.
 func TestFirstSampleOfARefusedPush(t *testing.T) {
 	s := endHub(t, Config{MaxSamples: 2})
-	s.refused(at(`x{gatewayID="a"}`, 1, 1)+at(`x{gatewayID="a"}`, 1, 2)+at(`x{gatewayID="a"}`, 1, 3), "hub_full")
+	answer, _ := s.do("POST", "/metrics", at(`x{gatewayID="a"}`, 1, 1)+at(`x{gatewayID="a"}`, 1, 2)+at(`x{gatewayID="a"}`, 1, 3))
+	assert.Equal(t, "too_many_samples", answer.Header.Get(exposition.ReasonHeader))
 	assert.Zero(t, s.Stats().FirstSamples)
 	s.push(at(`x{gatewayID="a"}`, 1, 2) + at(`x{gatewayID="b"}`, 1, 1)) // the hub's own find room beyond the limit
 	assert.Equal(t, []string{`first{gatewayID="a"} 2 @2`, `first{gatewayID="b"} 1 @1`, `x{gatewayID="a"} 1 @2`, `x{gatewayID="b"} 1 @1`}, s.log())
-	answer, _ := s.do("POST", "/metrics", at("x", 1, 1))
+	answer, _ = s.do("POST", "/metrics", at("x", 1, 1))
 	assert.Equal(t, "hub_full", answer.Header.Get(exposition.ReasonHeader))
 }
 

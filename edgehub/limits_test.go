@@ -143,8 +143,9 @@ func TestNewestAreKept(t *testing.T) {
 	assert.Zero(t, s.Stats().LeftBehind)
 	assert.Zero(t, s.Stats().Pending)
 	answer, text := s.do("POST", "/metrics", string(bytes.Repeat([]byte("z 1\n"), 11)))
-	assert.Equal(t, http.StatusTooManyRequests, answer.StatusCode)
-	assert.Contains(t, text, "the push has more than 10 samples, which is the limit")
+	assert.Equal(t, http.StatusRequestEntityTooLarge, answer.StatusCode, "it would never have room")
+	assert.Contains(t, text, "the push has more than 10 samples, which is the limit; send it in parts")
+	s.rejected("too_many_samples", 1, 11)
 }
 
 // Behind many new series known ones are taken for new until the table says so:

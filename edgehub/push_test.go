@@ -50,7 +50,7 @@ func TestReasonsAreThereFromTheStart(t *testing.T) {
 	s := serve(t, Config{})
 	for _, reason := range []string{
 		"malformed", "time_unit", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
-		"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes", "hub_full", "gateway_share",
+		"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes", "too_many_samples", "hub_full", "gateway_share",
 		"series_limit", "gateway_series", "table_bytes", "stopping",
 	} {
 		s.rejected(reason, 0, 0)

@@ -226,7 +226,7 @@ func (t *text) otherUnit(ms int64) error {
 func (t *text) grow() error {
 	n := t.batch.Len()
 	if most := t.in.cfg.MaxSamples; n >= most {
-		return &RefusedError{"hub_full", fmt.Sprintf("the push has more than %d samples, which is the limit", most)}
+		return &RefusedError{"too_many_samples", fmt.Sprintf("the push has more than %d samples, which is the limit; send it in parts", most)}
 	}
 	if n >= freeSamples {
 		if err := t.use(n * sampleBytes); err != nil {

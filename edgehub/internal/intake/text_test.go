@@ -28,7 +28,7 @@ func TestReadingStopsWhereNothingMoreFits(t *testing.T) {
 	err := in.read(f.store.Table(), 0)
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
-	assert.Equal(t, "hub_full", refused.Reason)
+	assert.Equal(t, "too_many_samples", refused.Reason)
 	assert.LessOrEqual(t, len(in.batch.Names.List), 100)
 	assert.LessOrEqual(t, in.batch.Len(), 100)
 }

@@ -49,6 +49,9 @@ func (l *Log) roomLocked(generation uint64, samples int, runs []Run) (m Made, er
 	if generation != l.generation {
 		return Made{}, series.ErrReplaced
 	}
+	if samples > l.limit {
+		return Made{}, &FullError{"too_many_samples", 0, fmt.Sprintf("the push has %d samples, and the limit is %d; send it in parts", samples, l.limit)}
+	}
 	if samples > l.limit-l.reserved {
 		return Made{}, &FullError{"hub_full", 0, fmt.Sprintf("the push has %d samples, and the limit is %d", samples, l.limit)}
 	}

@@ -226,8 +226,8 @@ func TestRefusedBatchLeavesNothing(t *testing.T) {
 	h.refused(gatewayBody("b", 49, 1)+gatewayBody("c", 42, 1), "series_limit")
 	assert.Contains(t, h.refused(gatewayBody("b", 1, 1)+gatewayBody("a", 51, 1), "gateway_series"), `gateway "a" has 10 series, with this push it were 51, and the limit is 50`)
 	h.refused(at("x"+strings.Repeat("y", 9000), 1, 1), "table_bytes")
-	h.refused(gatewayBody("b", 1, 201), "hub_full")
-	h.refused(gatewayBody("a", 10, 21), "hub_full") // of known series
+	h.refused(gatewayBody("b", 1, 201), "too_many_samples")
+	h.refused(gatewayBody("a", 10, 21), "too_many_samples") // of known series
 	h.push(gatewayBody("c", 1, 150))
 	h.refused(gatewayBody("d", 1, 41), "hub_full")
 	assert.Contains(t, h.refused(gatewayBody("d", 1, 39)+gatewayBody("c", 2, 1), "gateway_share"),
@@ -241,7 +241,7 @@ func TestRefusedBatchLeavesNothing(t *testing.T) {
 // taken for it.
 func TestNumberOfARefusedGateway(t *testing.T) {
 	h := newHub(t, Config{Samples: 10})
-	h.refused(gatewayBody("refused", 1, 11), "hub_full")
+	h.refused(gatewayBody("refused", 1, 11), "too_many_samples")
 	h.push(gatewayBody("a", 1, 2))
 	require.Len(t, h.Gateways(), 1)
 	assert.Equal(t, Gateway{"a", 1, h.now.UnixMilli()}, h.Gateways()[0])

@@ -34,13 +34,13 @@ func (r *RefusedError) Error() string { return r.Text }
 var reasons = []string{
 	"malformed", "time_unit", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
 	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
-	"hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
+	"too_many_samples", "hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }
 
 // endReasons are those for which it is not taken that gateways went elsewhere.
 var endReasons = []string{
 	"malformed", "time_unit", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
-	"too_many_connections", "too_many_pushes", "hub_full", "gateway_share", "stopping",
+	"too_many_connections", "too_many_pushes", "too_many_samples", "hub_full", "gateway_share", "stopping",
 }
 
 // readReasons are the reasons for which scrapes and looks are refused.
@@ -65,13 +65,9 @@ func (s *Server) refusalOf(err error) *RefusedError {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &full):
-		return &RefusedError{Status: http.StatusTooManyRequests, Reason: full.Reason, Text: err.Error()}
+		return &RefusedError{Status: statusOf(full.Reason, http.StatusTooManyRequests), Reason: full.Reason, Text: err.Error()}
 	case errors.As(err, &refused):
-		status := http.StatusBadRequest
-		if refused.Reason == "hub_full" {
-			status = http.StatusTooManyRequests
-		}
-		return &RefusedError{Status: status, Reason: refused.Reason, Text: err.Error()}
+		return &RefusedError{Status: statusOf(refused.Reason, http.StatusBadRequest), Reason: refused.Reason, Text: err.Error()}
 	case errors.As(err, &encoding):
 		if encoding.Unknown {
 			return &RefusedError{Status: http.StatusUnsupportedMediaType, Reason: "encoding", Text: err.Error(), unread: true}
@@ -94,6 +90,14 @@ func (s *Server) refusalOf(err error) *RefusedError {
 		}
 	}
 	return &RefusedError{Status: http.StatusBadRequest, Reason: "malformed", Text: err.Error()}
+}
+
+// statusOf is the usual one, but for what could not be taken in however empty the hub is: its sender halves it.
+func statusOf(reason string, usual int) int {
+	if reason == "too_many_samples" {
+		return http.StatusRequestEntityTooLarge
+	}
+	return usual
 }
 
 // unreadable is the answer to an error that kept a body from being read.
