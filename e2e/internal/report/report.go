@@ -117,7 +117,7 @@ func Quantile(values []float64, q float64) float64 {
 // Table prints a Markdown table whose columns are aligned for readers of plain
 // text, too. The first column is text, the others are figures.
 func Table(w io.Writer, head []string, rows [][]string) {
-	width := make([]int, len(head))
+	width := slices.Repeat([]int{2}, len(head)) // a rule has as many
 	for _, row := range slices.Concat([][]string{head}, rows) {
 		for i, cell := range row {
 			width[i] = max(width[i], len([]rune(cell)))
@@ -125,7 +125,7 @@ func Table(w io.Writer, head []string, rows [][]string) {
 	}
 	rule := make([]string, len(head))
 	for i := range head {
-		rule[i] = strings.Repeat("-", max(1, width[i]-1)) + ":"
+		rule[i] = strings.Repeat("-", width[i]-1) + ":"
 	}
 	rule[0] = strings.Repeat("-", width[0])
 	for _, row := range slices.Concat([][]string{head, rule}, rows) {

@@ -50,6 +50,12 @@ func TestGoals(t *testing.T) {
 	var out strings.Builder
 	g.Write(&out)
 	require.Equal(t, 3, strings.Count(out.String(), "MISSED"))
+
+	notes := &Goals{}
+	notes.Note("x", 1, "")
+	out.Reset()
+	notes.Write(&out)
+	require.Contains(t, out.String(), "| x  |     1.00 | ")
 }
 
 func TestTable(t *testing.T) {
