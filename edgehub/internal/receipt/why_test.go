@@ -151,6 +151,7 @@ func TestManyTargets(t *testing.T) {
 	list := listOf(strings.Repeat(other+",", 20_000) + targetOf("http://hub:9091/metrics", "down", "too old sample", time.Now()))
 	require.Greater(t, len(list), 4*maxAnswer)
 	_, a := server(t, says(http.StatusOK, list))
+	a.timeout = time.Minute // the race detector takes its time
 	why, err := a.Why(t.Context(), "hub:9091", "/metrics")
 	require.NoError(t, err)
 	assert.Equal(t, "too_old", why.Reason)
