@@ -86,17 +86,17 @@ var chaosKinds = []chaosKind{
 	{aServer, "is halted", 2, func(ctx context.Context, c *chaos, n int, wait func()) error {
 		return halt(ctx, c.Shards[n].Server.Process, wait)
 	}},
-	{aController, "is killed", 4, func(_ context.Context, c *chaos, n int, wait func()) error {
+	{aController, "is killed", 4, func(ctx context.Context, c *chaos, n int, wait func()) error {
 		c.controllers[n].process.Kill()
 		wait()
-		return c.startController(n)
+		return c.startController(ctx, n)
 	}},
-	{aController, "is stopped and started", 1, func(_ context.Context, c *chaos, n int, wait func()) error {
+	{aController, "is stopped and started", 1, func(ctx context.Context, c *chaos, n int, wait func()) error {
 		if err := c.endController(n); err != nil {
 			return err
 		}
 		wait()
-		return c.startController(n)
+		return c.startController(ctx, n)
 	}},
 	{aPush, link.LosesAnswers.String(), 2, onTheWay(func(c *chaos, n int) *link.Link { return c.pushes[n] }, link.LosesAnswers)},
 	{aPush, link.HoldsAnswers.String(), 2, onTheWay(func(c *chaos, n int) *link.Link { return c.pushes[n] }, link.HoldsAnswers)},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -84,7 +85,7 @@ func startChaos(t *testing.T, seed uint64, shards int) *chaos {
 	c.began = time.Now()
 	for i := range chaosControllers {
 		c.addController(i)
-		require.NoError(t, c.startController(i))
+		require.NoError(t, c.startController(t.Context(), i))
 	}
 	return c
 }
@@ -121,7 +122,7 @@ func (c *chaos) addController(n int) {
 	c.t.Helper()
 	at := func(what string) string { return filepath.Join(c.dir, fmt.Sprintf("controller-%d.%s", n, what)) }
 	m := &mortalController{config: at("json"), journal: at("journal")}
-	cfg := mortal.Config{Hubs: c.hubs(), SpoolDir: at("spool"), Journal: m.journal, Every: chaosEvery, Series: chaosSeries}
+	cfg := mortal.Config{Hubs: c.hubs(), SpoolDir: c.spool(n), Journal: m.journal, Every: chaosEvery, Series: chaosSeries}
 	for i := range chaosGateways {
 		cfg.Gateways = append(cfg.Gateways, fmt.Sprintf("chaos-%d-%02d", n, i))
 	}
@@ -131,12 +132,19 @@ func (c *chaos) addController(n int) {
 	c.controllers = append(c.controllers, m)
 }
 
-// startController starts a controller, anew after it was killed.
-func (c *chaos) startController(n int) error {
+// spool is where a controller keeps what it took.
+func (c *chaos) spool(n int) string {
+	return filepath.Join(c.dir, fmt.Sprintf("controller-%d.spool", n))
+}
+
+// startController starts a controller, anew after it was killed, and waits until it reports.
+func (c *chaos) startController(ctx context.Context, n int) error {
 	p, err := c.Run(fmt.Sprintf("controller-%d", n), os.Args[0], mortal.Word, c.controllers[n].config)
-	if err == nil {
-		c.controllers[n].process = p
+	if err != nil {
+		return err
 	}
+	c.controllers[n].process = p
+	_, err = p.WaitLog(ctx, regexp.MustCompile(regexp.QuoteMeta(mortal.Reports)))
 	return err
 }
 

@@ -39,6 +39,9 @@ type Config struct {
 	Series   int           // of a gateway
 }
 
+// Reports is what it logs when it has begun. From then on SIGTERM ends it in order.
+const Reports = "the controller reports"
+
 // Network and Metric are those of all samples. Each series of a gateway has a number as its label n.
 const (
 	Network = "chaos"
@@ -83,6 +86,7 @@ func run(config string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	fmt.Fprintln(os.Stderr, Reports)
 	var reporting sync.WaitGroup
 	failed := make(chan error, len(cfg.Gateways))
 	for i, id := range cfg.Gateways {
