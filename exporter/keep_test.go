@@ -236,3 +236,26 @@ func TestSpoolAllNeedsADirectory(t *testing.T) {
 	require.ErrorContains(t, err, "SpoolPolicy is SpoolAll and there is no SpoolDir")
 	require.ErrorContains(t, Config{Hubs: []Hub{{URL: "http://a"}}, SpoolPolicy: 2}.Validate(), "SpoolPolicy is 2")
 }
+
+// A disk that could not be used is tried again although Submits come all the time.
+func TestDiskThatIsLockedIsTriedAgainWhileSubmitsCome(t *testing.T) {
+	dir := t.TempDir()
+	virtual(t, func(t *testing.T) {
+		f, disk := newFleet(1), &faultyDisk{}
+		disk.set(true, false, false)
+		h := start(t, f, keepAll(dir, disk))
+		for began := time.Now(); time.Since(began) < 2*longestPause; bubble.Pass(100 * time.Millisecond) {
+			err := h.e.Submit(t.Context(), reports(1, "a"))
+			if time.Since(began) < 10*time.Second {
+				require.ErrorIs(t, err, ErrNotKept)
+				continue
+			}
+			disk.set(false, false, false)
+		}
+		require.NoError(t, h.e.Submit(t.Context(), reports(2, "a")))
+		require.NoError(t, h.stop())
+	})
+}
+
+// longestPause is how long a disk that failed is left alone at most.
+const longestPause = 30 * time.Second

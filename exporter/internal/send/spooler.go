@@ -125,18 +125,18 @@ func (s *Spooler) tell(err error) {
 // that fails is tried again after a while.
 func (s *Spooler) Run(ctx context.Context) {
 	defer close(s.ended)
-	pause := time.NewTimer(time.Hour)
+	pause := time.NewTimer(spillPause)
 	defer pause.Stop()
 	failures := 0
 	if s.store == nil {
 		failures++
 	}
 	for {
-		var again <-chan time.Time
-		wanted := s.queue.ToSpill
+		again, wanted := pause.C, s.queue.ToSpill
 		if failures > 0 {
-			pause.Reset(min(spillPause<<min(failures-1, 10), longestSpillPause))
-			again, wanted = pause.C, nil
+			wanted = nil
+		} else {
+			again = nil
 		}
 		select {
 		case <-ctx.Done():
@@ -148,11 +148,12 @@ func (s *Spooler) Run(ctx context.Context) {
 		case <-wanted:
 		}
 		err := s.work(ctx)
-		if s.tell(err); err != nil {
-			failures++
-		} else {
+		if s.tell(err); err == nil {
 			failures = 0
+			continue
 		}
+		failures++ // the pause is not begun anew by what else comes meanwhile
+		pause.Reset(min(spillPause<<min(failures-1, 10), longestSpillPause))
 	}
 }
 
