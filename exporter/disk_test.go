@@ -226,7 +226,7 @@ func TestSpoolDirThatCannotBeUsedIsWaitedFor(t *testing.T) {
 		bubble.Pass(time.Second)
 		second := start(t, f, func(c *Config) { c.SpoolDir = dir })
 		bubble.Pass(time.Second)
-		assert.Contains(t, asPage(t, second.e, ""), "spool is in use")
+		assert.Contains(t, asPage(t, second.e, ""), "directory is in use")
 		second.submit(1, "a")
 		bubble.Pass(time.Second)
 		assert.Equal(t, 1, second.count("samples_delivered_total"))

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // keepBuffer is the largest buffer that is kept for the next Append, in bytes.
@@ -22,8 +24,8 @@ func (s *Store) Append(meta, body []byte) (Ref, error) {
 	if buffer == nil {
 		buffer = new([]byte)
 	}
-	record := appendRecord((*buffer)[:0], meta, body) // with its checksums, before anybody waits
-	ref, err := s.write(record, Ref{meta: uint32(len(meta)), body: uint32(len(body))})
+	record := framing.AppendRecord((*buffer)[:0], meta, body) // with its checksums, before anybody waits
+	ref, err := s.write(record, Ref{Meta: uint32(len(meta)), Body: uint32(len(body))})
 	if cap(record) <= keepBuffer {
 		*buffer = record
 		s.buffers.Put(buffer)
@@ -37,7 +39,7 @@ func (s *Store) checkSize(meta, body []byte) error {
 		return fmt.Errorf("%w: meta has %d of at most %d bytes, body %d of %d",
 			ErrTooLarge, len(meta), MaxMetaBytes, len(body), MaxBodyBytes)
 	}
-	if n := int64(segmentHeader + recordHeader + len(meta) + len(body)); n > s.cfg.MaxBytes {
+	if n := int64(framing.SegmentHeader + framing.RecordHeader + len(meta) + len(body)); n > s.cfg.MaxBytes {
 		return fmt.Errorf("%w: it takes %d bytes, MaxBytes is %d", ErrTooLarge, n, s.cfg.MaxBytes)
 	}
 	return nil
@@ -58,8 +60,8 @@ func (s *Store) write(record []byte, ref Ref) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	ref.segment, ref.offset = g.number, uint32(g.size)
-	place(record, ref.segment, ref.offset)
+	ref.Segment, ref.Offset = g.number, uint32(g.size)
+	framing.Place(record, ref.Segment, ref.Offset)
 	g.dirty = true
 	n, err := f.WriteAt(record, g.size)
 	if err != nil {
@@ -81,7 +83,7 @@ func (s *Store) growLocked(g *segment, n int) {
 
 // cutLocked takes off the n bytes that a failed write left. A segment that can't be cut
 // ends here: behind a torn record nothing is appended.
-func (s *Store) cutLocked(g *segment, f file, n int) error {
+func (s *Store) cutLocked(g *segment, f framing.File, n int) error {
 	err := f.Truncate(g.size)
 	if err == nil {
 		return nil
@@ -102,7 +104,7 @@ func (s *Store) sealLocked() error {
 
 // roomLocked returns the segment that the next n bytes go to.
 func (s *Store) roomLocked(n int64) (*segment, error) {
-	if g := s.active; g != nil && g.size > segmentHeader && g.size+n > s.cfg.SegmentBytes {
+	if g := s.active; g != nil && g.size > framing.SegmentHeader && g.size+n > s.cfg.SegmentBytes {
 		if err := s.sealLocked(); err != nil {
 			return nil, err // it stays on disk; the next Append goes on without it
 		}
@@ -121,7 +123,7 @@ func (s *Store) roomLocked(n int64) (*segment, error) {
 // fitsLocked reports whether n bytes more stay within MaxBytes.
 func (s *Store) fitsLocked(n int64) bool {
 	if s.active == nil {
-		n += segmentHeader
+		n += framing.SegmentHeader
 	}
 	return s.bytes+n <= s.cfg.MaxBytes
 }
@@ -144,11 +146,11 @@ func (s *Store) makeRoomLocked(n int64) error {
 
 // beginLocked begins a segment. It takes no number twice, so that one that failed is not in the way.
 func (s *Store) beginLocked() (*segment, error) {
-	if s.next > maxSegment {
+	if s.next > framing.MaxSegment {
 		return nil, fmt.Errorf("begin segment: number %d is too large", s.next)
 	}
-	g := &segment{number: s.next, path: filepath.Join(s.cfg.Dir, segmentName(s.next))}
-	f, err := s.fs.create(g.path)
+	g := &segment{number: s.next, path: filepath.Join(s.cfg.Dir, framing.SegmentName(s.next))}
+	f, err := s.fs.Create(g.path)
 	if err != nil {
 		return nil, fmt.Errorf("begin segment: %w", err)
 	}
@@ -156,7 +158,7 @@ func (s *Store) beginLocked() (*segment, error) {
 	g.dirty = true
 	s.openedLocked(g, f)
 	s.segments[g.number] = g
-	n, err := f.WriteAt(newSegmentHeader(segmentVersion, g.number), 0)
+	n, err := f.WriteAt(framing.NewSegmentHeader(segmentMagic, segmentVersion, g.number), 0)
 	s.growLocked(g, n)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("begin segment: %w", err), s.retireLocked(g))

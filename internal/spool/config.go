@@ -3,14 +3,15 @@ package spool
 import (
 	"errors"
 	"fmt"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
-// The bounds of a record and of a segment, in bytes. A length beyond them in a
-// file is damage, and nothing is allocated for it.
+// The bounds of a record and of a segment, in bytes.
 const (
-	MaxMetaBytes    = 1 << 20
-	MaxBodyBytes    = 256 << 20
-	MaxSegmentBytes = 1 << 30
+	MaxMetaBytes    = framing.MaxMetaBytes
+	MaxBodyBytes    = framing.MaxBodyBytes
+	MaxSegmentBytes = framing.MaxSegmentBytes
 )
 
 // defaultSegmentBytes is for spools with room for eight of them.

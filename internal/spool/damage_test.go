@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // damaged appends three records and closes, changes the file of one segment, and opens it again.
@@ -25,7 +27,7 @@ func damaged(t *testing.T, change func(b []byte, records []record) []byte) (*Sto
 
 func flip(offset int64) func([]byte, []record) []byte {
 	return func(b []byte, records []record) []byte {
-		b[int64(records[1].ref.offset)+offset] ^= 0x10
+		b[int64(records[1].ref.Offset)+offset] ^= 0x10
 		return b
 	}
 }
@@ -35,7 +37,7 @@ func TestDamage(t *testing.T) {
 		return func(b []byte, _ []record) []byte { return b[:len(b)-n] }
 	}
 	rec := numbered(0, 100)
-	n := Ref{meta: uint32(len(rec.meta)), body: uint32(len(rec.body))}.size()
+	n := Ref{Meta: uint32(len(rec.meta)), Body: uint32(len(rec.body))}.Size()
 	for _, c := range []struct {
 		name      string
 		change    func(b []byte, records []record) []byte
@@ -58,38 +60,38 @@ func TestDamage(t *testing.T) {
 		{"checksum of the meta", flip(24), []int{0, 2}, 1, n},
 		{"checksum of the body", flip(28), []int{0, 2}, 1, n},
 		{"checksum of the header", flip(32), []int{0, 2}, 1, n},
-		{"meta", flip(recordHeader), []int{0, 2}, 1, n},
+		{"meta", flip(framing.RecordHeader), []int{0, 2}, 1, n},
 		{"body, last byte", flip(n - 1), []int{0, 2}, 1, n},
 		{"zeros at the end", func(b []byte, _ []record) []byte {
 			return append(b, make([]byte, 5000)...)
 		}, []int{0, 1, 2}, 1, 5000},
 		{"zeros over the first", func(b []byte, r []record) []byte {
-			clear(b[segmentHeader:r[1].ref.offset])
+			clear(b[framing.SegmentHeader:r[1].ref.Offset])
 			return b
 		}, []int{1, 2}, 1, n},
 		{"text before the last", func(b []byte, r []record) []byte {
-			return slices.Insert(b, int(r[2].ref.offset), []byte("text")...)
+			return slices.Insert(b, int(r[2].ref.Offset), []byte("text")...)
 		}, []int{0, 1}, 1, n + 4}, // it is not where it says it is
 		{"a record twice", func(b []byte, r []record) []byte {
-			return append(b, b[r[2].ref.offset:]...)
+			return append(b, b[r[2].ref.Offset:]...)
 		}, []int{0, 1, 2}, 1, n},
-		{"magic of the segment", func(b []byte, _ []record) []byte { b[0]++; return b }, []int{0, 1, 2}, 0, segmentHeader},
-		{"version of the segment, unsealed", func(b []byte, _ []record) []byte { b[8]++; return b }, []int{0, 1, 2}, 0, segmentHeader},
-		{"number of the segment", func(b []byte, _ []record) []byte { b[12]++; return b }, []int{0, 1, 2}, 0, segmentHeader},
+		{"magic of the segment", func(b []byte, _ []record) []byte { b[0]++; return b }, []int{0, 1, 2}, 0, framing.SegmentHeader},
+		{"version of the segment, unsealed", func(b []byte, _ []record) []byte { b[8]++; return b }, []int{0, 1, 2}, 0, framing.SegmentHeader},
+		{"number of the segment", func(b []byte, _ []record) []byte { b[12]++; return b }, []int{0, 1, 2}, 0, framing.SegmentHeader},
 		{"header of the segment and a record", func(b []byte, r []record) []byte {
 			b[3]++
 			return flip(3)(b, r)
-		}, []int{0, 2}, 1, n + segmentHeader},
+		}, []int{0, 2}, 1, n + framing.SegmentHeader},
 		{"a length beyond the bound, sealed", func(b []byte, r []record) []byte {
-			record := b[r[1].ref.offset:]
+			record := b[r[1].ref.Offset:]
 			binary.LittleEndian.PutUint32(record[20:], MaxBodyBytes+1)
-			place(record, 1, r[1].ref.offset)
+			framing.Place(record, 1, r[1].ref.Offset)
 			return b
 		}, []int{0, 2}, 1, n},
 		{"a length beyond the file, sealed", func(b []byte, r []record) []byte {
-			record := b[r[1].ref.offset:]
+			record := b[r[1].ref.Offset:]
 			binary.LittleEndian.PutUint32(record[20:], MaxBodyBytes)
-			place(record, 1, r[1].ref.offset)
+			framing.Place(record, 1, r[1].ref.Offset)
 			return b
 		}, []int{0}, 1, 2 * n},
 	} {
@@ -164,18 +166,18 @@ func TestEveryLength(t *testing.T) {
 		require.NoError(t, os.WriteFile(path, good[:n], 0o600))
 		want := 0
 		for _, r := range records {
-			if r.ref.end() <= int64(n) {
+			if r.ref.End() <= int64(n) {
 				want++
 			}
 		}
 		s := mustOpen(t, cfg)
 		require.Len(t, recovered(t, s), want, "length %d", n)
 		_, lostBytes := s.Lost()
-		end := int64(segmentHeader)
+		end := int64(framing.SegmentHeader)
 		if want > 0 {
-			end = records[want-1].ref.end()
+			end = records[want-1].ref.End()
 		}
-		if n < segmentHeader {
+		if n < framing.SegmentHeader {
 			end = 0
 		}
 		require.Equal(t, int64(n)-end, lostBytes, "length %d", n)
@@ -185,7 +187,7 @@ func TestEveryLength(t *testing.T) {
 
 // A file that is no segment is nobody's business: it is neither read from nor removed.
 func TestForeignFiles(t *testing.T) {
-	name := segmentName(7)
+	name := framing.SegmentName(7)
 	for _, c := range []struct {
 		name, file string
 		content    []byte
@@ -196,13 +198,13 @@ func TestForeignFiles(t *testing.T) {
 		{"another name", "notes.txt", []byte("hello"), nil, 0, false},
 		{"upper case", "000000000000000A.seg", []byte("hello"), nil, 0, false},
 		{"too short a name", "7.seg", []byte("hello"), nil, 0, false},
-		{"number 0", segmentName(0), []byte("hello"), nil, 0, false},
+		{"number 0", framing.SegmentName(0), []byte("hello"), nil, 0, false},
 		{"number that has no successor", "8000000000000000.seg", []byte("hello"), nil, 0, false},
 		{"short", name, []byte("hello"), ErrCorrupt, 1, false},
 		{"long", name, bytes.Repeat([]byte("hello rec "), 100_000), ErrCorrupt, 1, false},
 		{"zeros", name, make([]byte, 1000), ErrCorrupt, 1, false},
-		{"another segment", name, newSegmentHeader(segmentVersion, 8), ErrCorrupt, 1, false},
-		{"a newer version", name, append(newSegmentHeader(segmentVersion+1, 7), "whatever"...), ErrVersion, 0, true},
+		{"another segment", name, framing.NewSegmentHeader(segmentMagic, segmentVersion, 8), ErrCorrupt, 1, false},
+		{"a newer version", name, append(framing.NewSegmentHeader(segmentMagic, segmentVersion+1, 7), "whatever"...), ErrVersion, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
@@ -241,7 +243,7 @@ func TestForeignFiles(t *testing.T) {
 
 func TestDirectoryWithTheNameOfASegment(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
-	path := filepath.Join(cfg.Dir, segmentName(1))
+	path := filepath.Join(cfg.Dir, framing.SegmentName(1))
 	require.NoError(t, os.Mkdir(path, 0o700))
 	s := mustOpen(t, cfg)
 	require.ErrorIs(t, s.Damage(), ErrCorrupt)
@@ -253,7 +255,7 @@ func TestDirectoryWithTheNameOfASegment(t *testing.T) {
 
 func TestEmptyFile(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
-	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, segmentName(1)), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, framing.SegmentName(1)), nil, 0o600))
 	s := mustOpen(t, cfg)
 	require.NoError(t, s.Damage())
 	assert.Empty(t, segmentFiles(t, cfg.Dir))
@@ -262,7 +264,7 @@ func TestEmptyFile(t *testing.T) {
 
 func TestLastNumber(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
-	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, segmentName(maxSegment)), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, framing.SegmentName(framing.MaxSegment)), nil, 0o600))
 	s := mustOpen(t, cfg)
 	_, err := s.Append(nil, nil)
 	require.ErrorContains(t, err, "too large")
@@ -275,15 +277,15 @@ func TestDamageWhileOpen(t *testing.T) {
 		change func(b []byte, at int) []byte
 	}{
 		{"header", func(b []byte, at int) []byte { b[at+20] ^= 1; return b }},
-		{"body", func(b []byte, at int) []byte { b[at+recordHeader+10] ^= 1; return b }},
-		{"cut in the body", func(b []byte, at int) []byte { return b[:at+recordHeader+10] }},
+		{"body", func(b []byte, at int) []byte { b[at+framing.RecordHeader+10] ^= 1; return b }},
+		{"cut in the body", func(b []byte, at int) []byte { return b[:at+framing.RecordHeader+10] }},
 		{"cut before the mark", func(b []byte, at int) []byte { return b[:at] }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
 			s := mustOpen(t, cfg)
 			records := mustAppend(t, s, 2, 100)
-			edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte { return c.change(b, int(records[1].ref.offset)) })
+			edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte { return c.change(b, int(records[1].ref.Offset)) })
 			dst, err := s.Body(records[1].ref, []byte("x"))
 			require.ErrorIs(t, err, ErrCorrupt)
 			assert.Equal(t, "x", string(dst))
@@ -308,13 +310,13 @@ func TestDamageBetweenOpenAndRecover(t *testing.T) {
 	require.NoError(t, s.Close())
 	s = mustOpen(t, cfg)
 	edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte {
-		b[records[1].ref.offset+recordHeader]++ // the meta
+		b[records[1].ref.Offset+framing.RecordHeader]++ // the meta
 		return b
 	})
 	assert.Equal(t, []record{records[0], records[2]}, recovered(t, s))
 	lost, bytes := s.Lost()
 	assert.Equal(t, 1, lost)
-	assert.Equal(t, records[1].ref.size(), bytes)
+	assert.Equal(t, records[1].ref.Size(), bytes)
 	require.ErrorIs(t, s.Damage(), ErrCorrupt)
 	assert.Equal(t, 2, s.Records())
 }
@@ -323,37 +325,37 @@ func TestDamageBetweenOpenAndRecover(t *testing.T) {
 func TestRecordWithinARecord(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
 	s := mustOpen(t, cfg)
-	inner := appendRecord(nil, []byte("inner"), []byte("of another place"))
-	place(inner, 1, segmentHeader)
+	inner := framing.AppendRecord(nil, []byte("inner"), []byte("of another place"))
+	framing.Place(inner, 1, framing.SegmentHeader)
 	_, err := s.Append(nil, inner)
 	require.NoError(t, err)
 	next := mustAppend(t, s, 1, 100)
 	require.NoError(t, s.Close())
-	edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte { b[segmentHeader+1]++; return b })
+	edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte { b[framing.SegmentHeader+1]++; return b })
 	assert.Equal(t, next, recovered(t, mustOpen(t, cfg)))
 }
 
 // A search over more than one window, with the next header across their border.
 func TestSearchAcrossWindows(t *testing.T) {
-	for _, before := range []int{-recordHeader - 5, -recordHeader, -20, -3, -2, -1, 0, 1} {
+	for _, before := range []int{-framing.RecordHeader - 5, -framing.RecordHeader, -20, -3, -2, -1, 0, 1} {
 		cfg := Config{Dir: t.TempDir(), MaxBytes: 16 << 20}
 		s := mustOpen(t, cfg)
-		first, err := s.Append(nil, bytes.Repeat([]byte("rec "), (windowBytes+before)/4)) // many that look like one
+		first, err := s.Append(nil, bytes.Repeat([]byte("rec "), (framing.WindowBytes+before)/4)) // many that look like one
 		require.NoError(t, err)
-		second, err := s.Append(nil, make([]byte, windowBytes+before))
+		second, err := s.Append(nil, make([]byte, framing.WindowBytes+before))
 		require.NoError(t, err)
 		next := mustAppend(t, s, 1, 100)
 		require.NoError(t, s.Close())
 		edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte {
-			b[first.offset+1]++
-			b[second.offset+1]++
+			b[first.Offset+1]++
+			b[second.Offset+1]++
 			return b
 		})
 		s = mustOpen(t, cfg)
 		assert.Equal(t, next, recovered(t, s))
 		lost, bytes := s.Lost()
 		assert.Equal(t, 1, lost, "two that touch are one stretch")
-		assert.EqualValues(t, next[0].ref.offset-segmentHeader, bytes)
+		assert.EqualValues(t, next[0].ref.Offset-framing.SegmentHeader, bytes)
 	}
 }
 

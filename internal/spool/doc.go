@@ -46,34 +46,11 @@
 //
 // # Format
 //
-// A directory has a file "lock", which is locked while a Store is open, and segments,
-// whose names are their numbers, 16 hexadecimal digits, and ".seg". Numbers are
-// in the order of Append. Integers are little-endian, checksums CRC-32C (Castagnoli).
-//
-// A segment begins with 24 bytes, which mean the same in every version:
-//
-//	 0  8  "hubspool"
-//	 8  4  version: 1
-//	12  8  number of the segment
-//	20  4  checksum of bytes 0 to 19
-//
-// Records follow without a gap:
-//
-//	 0  1  mark: 0x5a is done; 0xa5, and whatever else may stand here, is not
-//	 1  3  "rec"
-//	 4  4  offset of the record in the segment
-//	 8  8  number of the segment
-//	16  4  length of the meta, at most MaxMetaBytes
-//	20  4  length of the body, at most MaxBodyBytes
-//	24  4  checksum of the meta
-//	28  4  checksum of the body
-//	32  4  checksum of bytes 1 to 31
-//	36     meta, body
-//
-// Only the mark is ever written over. It is a single byte, so no crash can leave half of
-// it, and it is in no checksum. A segment that an earlier process wrote is never appended to.
+// A directory has a file "lock", which is locked while a Store is open, and segments of records as package
+// framing has them, with the magic "hubspool" and version 1. Numbers are in the order of Append. Of a record only
+// the mark is ever written over, by Done. It is a single byte, so no crash can leave half of it. A segment that an
+// earlier process wrote is never appended to.
 //
 // Where to read on: store.go (Open, Sync, Close), append.go, read.go (Body, Done, Recover),
-// load.go and scan.go (what a former run left), segment.go and record.go (the
-// format), files.go (descriptors), lock_*.go (one process a directory).
+// load.go (what a former run left), files.go (descriptors), internal/framing (the format).
 package spool

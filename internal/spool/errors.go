@@ -1,12 +1,16 @@
 package spool
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/hubring/hubring/internal/framing"
+)
 
 // What the methods return, wrapped with the figures of the case. Errors of the
 // file system are wrapped as they are.
 var (
 	// ErrLocked is returned by Open for a directory that another Store has.
-	ErrLocked = errors.New("spool is in use")
+	ErrLocked = framing.ErrLocked
 	// ErrFull is returned by Append while MaxBytes leaves no room. Nothing was written.
 	ErrFull = errors.New("spool is full")
 	// ErrTooLarge is returned by Append for a record that will never fit.

@@ -8,11 +8,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/framing"
+	"github.com/hubring/hubring/internal/framing/faulty"
 )
 
-func openFaulty(t *testing.T, cfg Config) (*Store, *faulty) {
+func openFaulty(t *testing.T, cfg Config) (*Store, *faulty.Disk) {
 	t.Helper()
-	fs := &faulty{room: -1}
+	fs := &faulty.Disk{Room: -1}
 	s, err := open(cfg, fs)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = s.Close() })
@@ -22,17 +25,17 @@ func openFaulty(t *testing.T, cfg Config) (*Store, *faulty) {
 // A disk that is full after any number of bytes harms only the record that did not fit.
 func TestDiskFull(t *testing.T) {
 	for _, noCut := range []bool{false, true} {
-		whole := segmentHeader + int64(len(appendRecord(nil, []byte("meta"), []byte("body"))))
+		whole := framing.SegmentHeader + int64(len(framing.AppendRecord(nil, []byte("meta"), []byte("body"))))
 		for room := range whole {
 			cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
 			s, fs := openFaulty(t, cfg)
-			fs.room, fs.noCut = room, noCut
+			fs.Room, fs.NoCut = room, noCut
 			_, err := s.Append([]byte("meta"), []byte("body"))
-			require.ErrorIs(t, err, errFault)
+			require.ErrorIs(t, err, faulty.Err)
 			assert.Equal(t, 0, s.Records())
 			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
 
-			fs.room, fs.noCut = -1, false
+			fs.Room, fs.NoCut = -1, false
 			records := mustAppend(t, s, 3, 50)
 			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
 			crash(s)
@@ -46,15 +49,15 @@ func TestDiskFull(t *testing.T) {
 // As above, behind a record that was good, which keeps the torn one's segment.
 func TestDiskFullBehindARecord(t *testing.T) {
 	for _, noCut := range []bool{false, true} {
-		for room := range int64(recordHeader + 8) {
+		for room := range int64(framing.RecordHeader + 8) {
 			cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
 			s, fs := openFaulty(t, cfg)
 			first := mustAppend(t, s, 1, 20)
-			fs.room, fs.noCut = room, noCut
+			fs.Room, fs.NoCut = room, noCut
 			_, err := s.Append([]byte("meta"), []byte("body"))
-			require.ErrorIs(t, err, errFault)
+			require.ErrorIs(t, err, faulty.Err)
 
-			fs.room, fs.noCut = -1, false
+			fs.Room, fs.NoCut = -1, false
 			records := slices.Concat(first, mustAppend(t, s, 3, 50))
 			require.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
 			crash(s)
@@ -75,11 +78,11 @@ func TestMarkThatFails(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20}
 	s, fs := openFaulty(t, cfg)
 	r := mustAppend(t, s, 1, 20)[0]
-	fs.room = 0
-	require.ErrorIs(t, s.Done(r.ref), errFault)
-	fs.room, fs.noRead = -1, true
-	require.ErrorIs(t, s.Done(r.ref), errFault)
-	fs.noRead = false
+	fs.Room = 0
+	require.ErrorIs(t, s.Done(r.ref), faulty.Err)
+	fs.Room, fs.NoRead = -1, true
+	require.ErrorIs(t, s.Done(r.ref), faulty.Err)
+	fs.NoRead = false
 	assert.Equal(t, 1, s.Records())
 	_, err := s.Body(r.ref, nil)
 	require.NoError(t, err)
@@ -91,16 +94,16 @@ func TestRemoveThatFails(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 300, SegmentBytes: 1}
 	s, fs := openFaulty(t, cfg)
 	records := mustAppend(t, s, 2, 80)
-	fs.noRemove = true
-	require.ErrorIs(t, s.Done(records[0].ref), errFault)
+	fs.NoRemove = true
+	require.ErrorIs(t, s.Done(records[0].ref), faulty.Err)
 	assert.Equal(t, 1, s.Records(), "it is done all the same")
 	_, err := s.Body(records[0].ref, nil)
 	require.ErrorIs(t, err, ErrDone)
 	_, err = s.Append(nil, make([]byte, 80))
 	require.ErrorIs(t, err, ErrFull)
-	require.ErrorIs(t, err, errFault, "which is why")
+	require.ErrorIs(t, err, faulty.Err, "which is why")
 
-	fs.noRemove = false
+	fs.NoRemove = false
 	_, err = s.Append(nil, make([]byte, 80))
 	require.NoError(t, err)
 	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
@@ -113,9 +116,9 @@ func TestRemoveThatFailsAtOpen(t *testing.T) {
 	require.NoError(t, s.Done(mustAppend(t, s, 1, 10)[0].ref))
 	crash(s)
 
-	s, err := open(cfg, &faulty{room: -1, noRemove: true})
+	s, err := open(cfg, &faulty.Disk{Room: -1, NoRemove: true})
 	require.NoError(t, err)
-	require.ErrorIs(t, s.Damage(), errFault)
+	require.ErrorIs(t, s.Damage(), faulty.Err)
 	assert.Empty(t, recovered(t, s))
 	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
 	crash(s)
@@ -126,20 +129,20 @@ func TestRemoveThatFailsAtOpen(t *testing.T) {
 func TestSyncThatFails(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1}
 	s, fs := openFaulty(t, cfg)
-	fs.noSyncDir = true
+	fs.NoSyncDir = true
 	require.NoError(t, s.Sync(), "there is nothing to sync")
 	r := mustAppend(t, s, 1, 10)[0]
-	require.ErrorIs(t, s.Sync(), errFault)
-	fs.noSyncDir = false
+	require.ErrorIs(t, s.Sync(), faulty.Err)
+	fs.NoSyncDir = false
 	require.NoError(t, s.Sync())
 
 	mustAppend(t, s, 1, 10)
 	require.NoError(t, s.Done(r.ref))
-	fs.noSync = true
-	require.ErrorIs(t, s.Sync(), errFault)
-	fs.noSync = false
-	require.ErrorIs(t, s.Sync(), errFault, "what was lost stays lost")
-	require.ErrorIs(t, s.Close(), errFault)
+	fs.NoSync = true
+	require.ErrorIs(t, s.Sync(), faulty.Err)
+	fs.NoSync = false
+	require.ErrorIs(t, s.Sync(), faulty.Err, "what was lost stays lost")
+	require.ErrorIs(t, s.Close(), faulty.Err)
 	mustOpen(t, cfg) // which Close gave back
 }
 
@@ -151,10 +154,10 @@ func TestUnreadableAtOpen(t *testing.T) {
 	require.NoError(t, s.Close())
 	size := diskBytes(t, cfg.Dir)
 
-	for _, fs := range []*faulty{{room: -1, noOpen: true}, {room: -1, noRead: true}} {
+	for _, fs := range []*faulty.Disk{{Room: -1, NoOpen: true}, {Room: -1, NoRead: true}} {
 		s, err := open(cfg, fs)
 		require.NoError(t, err)
-		require.ErrorIs(t, s.Damage(), errFault)
+		require.ErrorIs(t, s.Damage(), faulty.Err)
 		lost, bytes := s.Lost()
 		assert.Equal(t, 1, lost)
 		assert.Equal(t, size, bytes)
@@ -171,17 +174,17 @@ func TestUnreadableInTheMiddle(t *testing.T) {
 	for _, good := range []int{0, 1, 2} {
 		cfg := Config{Dir: t.TempDir(), MaxBytes: 16 << 20}
 		s := mustOpen(t, cfg)
-		records := mustAppend(t, s, 3, windowBytes)
+		records := mustAppend(t, s, 3, framing.WindowBytes)
 		require.NoError(t, s.Close())
 		size := diskBytes(t, cfg.Dir)
 
-		bad := &badSector{from: int64(records[good].ref.offset) + windowBytes/2}
+		bad := &badSector{from: int64(records[good].ref.Offset) + framing.WindowBytes/2}
 		s, err := open(cfg, bad)
 		require.NoError(t, err)
-		require.ErrorIs(t, s.Damage(), errFault)
+		require.ErrorIs(t, s.Damage(), faulty.Err)
 		lost, bytes := s.Lost()
 		assert.Equal(t, 1, lost)
-		assert.Equal(t, size-int64(records[good].ref.offset), bytes)
+		assert.Equal(t, size-int64(records[good].ref.Offset), bytes)
 		assert.Equal(t, good, s.Records())
 		assert.Equal(t, size, s.Bytes())
 		require.NoError(t, s.Close())
@@ -191,26 +194,26 @@ func TestUnreadableInTheMiddle(t *testing.T) {
 
 // badSector is a disk whose files can't be read from some byte on.
 type badSector struct {
-	disk
+	framing.OS
 	from int64
 }
 
 type badFile struct {
-	file
+	framing.File
 	from int64
 }
 
-func (fs *badSector) open(path string) (file, error) {
-	f, err := fs.disk.open(path)
+func (fs *badSector) Open(path string) (framing.File, error) {
+	f, err := fs.OS.Open(path)
 	return &badFile{f, fs.from}, err
 }
 
 func (f *badFile) ReadAt(b []byte, offset int64) (int, error) {
 	if offset+int64(len(b)) <= f.from {
-		return f.file.ReadAt(b, offset)
+		return f.File.ReadAt(b, offset)
 	}
-	n, _ := f.file.ReadAt(b[:max(0, f.from-offset)], offset)
-	return n, errFault
+	n, _ := f.File.ReadAt(b[:max(0, f.from-offset)], offset)
+	return n, faulty.Err
 }
 
 func TestRecoverThatCannotRead(t *testing.T) {
@@ -220,9 +223,9 @@ func TestRecoverThatCannotRead(t *testing.T) {
 	require.NoError(t, s.Close())
 
 	s, fs := openFaulty(t, cfg)
-	fs.noRead = true
-	require.ErrorIs(t, s.Recover(func(Ref, []byte) error { return nil }), errFault)
-	fs.noRead = false
+	fs.NoRead = true
+	require.ErrorIs(t, s.Recover(func(Ref, []byte) error { return nil }), faulty.Err)
+	fs.NoRead = false
 	assert.Equal(t, records, recovered(t, s))
 }
 
@@ -230,14 +233,14 @@ func TestRecoverThatCannotRead(t *testing.T) {
 func TestNoDescriptors(t *testing.T) {
 	s, fs := openFaulty(t, Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1})
 	records := mustAppend(t, s, maxOpenFiles+1, 10)
-	fs.noOpen = true
+	fs.NoOpen = true
 	_, err := s.Body(records[0].ref, nil)
-	require.ErrorIs(t, err, errFault)
-	require.ErrorIs(t, s.Done(records[0].ref), errFault)
-	require.ErrorIs(t, s.Sync(), errFault)
+	require.ErrorIs(t, err, faulty.Err)
+	require.ErrorIs(t, s.Done(records[0].ref), faulty.Err)
+	require.ErrorIs(t, s.Sync(), faulty.Err)
 	assert.Equal(t, len(records), s.Records())
 
-	fs.noOpen = false
+	fs.NoOpen = false
 	require.NoError(t, s.Sync(), "nothing was lost")
 	body, err := s.Body(records[0].ref, nil)
 	require.NoError(t, err)
@@ -251,12 +254,12 @@ func TestRemoveThatFailsWhenANewSegmentBegins(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1 << 20, SegmentBytes: 1}
 	s, fs := openFaulty(t, cfg)
 	require.NoError(t, s.Done(mustAppend(t, s, 1, 10)[0].ref))
-	fs.noRemove = true
+	fs.NoRemove = true
 	_, err := s.Append(nil, nil)
-	require.ErrorIs(t, err, errFault)
+	require.ErrorIs(t, err, faulty.Err)
 	mustAppend(t, s, 1, 10)
 	assert.Equal(t, diskBytes(t, cfg.Dir), s.Bytes())
-	fs.noRemove = false
+	fs.NoRemove = false
 	require.NoError(t, s.Close())
 	assert.Len(t, segmentFiles(t, cfg.Dir), 1)
 }
@@ -271,23 +274,23 @@ func TestUnreadablePlaces(t *testing.T) {
 		left    int
 	}{
 		{"before a header", false, 0, 1},
-		{"in a header", false, recordHeader / 2, 1},
-		{"in a damaged stretch", true, 3 * windowBytes / 2, 1},
+		{"in a header", false, framing.RecordHeader / 2, 1},
+		{"in a damaged stretch", true, 3 * framing.WindowBytes / 2, 1},
 		{"in the segment's header", false, -1 << 40, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Dir: t.TempDir(), MaxBytes: 16 << 20}
 			s := mustOpen(t, cfg)
-			records := mustAppend(t, s, 3, 2*windowBytes)
+			records := mustAppend(t, s, 3, 2*framing.WindowBytes)
 			require.NoError(t, s.Close())
-			second := int64(records[1].ref.offset)
+			second := int64(records[1].ref.Offset)
 			path := segmentFiles(t, cfg.Dir)[0]
 			if c.damaged {
 				edit(t, path, func(b []byte) []byte { b[second+1]++; return b })
 			}
-			s, err := open(cfg, &badSector{from: max(segmentHeader/2, second+c.from)})
+			s, err := open(cfg, &badSector{from: max(framing.SegmentHeader/2, second+c.from)})
 			require.NoError(t, err)
-			require.ErrorIs(t, s.Damage(), errFault)
+			require.ErrorIs(t, s.Damage(), faulty.Err)
 			lost, bytes := s.Lost()
 			assert.Equal(t, 1, lost)
 			assert.Equal(t, c.left, s.Records())
@@ -309,15 +312,15 @@ func TestAppendAgainAfterSyncFailed(t *testing.T) {
 	records := mustAppend(t, s, 3, 20)
 	require.NoError(t, s.Sync())
 	lost := mustAppend(t, s, 2, 20)
-	fs.noSync = true
-	require.ErrorIs(t, s.Sync(), errFault)
-	fs.noSync = false
+	fs.NoSync = true
+	require.ErrorIs(t, s.Sync(), faulty.Err)
+	fs.NoSync = false
 	require.NoError(t, s.Done(lost[0].ref))
-	require.ErrorIs(t, s.Sync(), errFault, "the other one is lost still")
+	require.ErrorIs(t, s.Sync(), faulty.Err, "the other one is lost still")
 	require.NoError(t, s.Done(lost[1].ref))
 	require.NoError(t, s.Sync())
 	again := mustAppend(t, s, 2, 20)
-	assert.NotEqual(t, lost[0].ref.segment, again[0].ref.segment)
+	assert.NotEqual(t, lost[0].ref.Segment, again[0].ref.Segment)
 	require.NoError(t, s.Sync())
 	crash(s)
 	assert.Equal(t, slices.Concat(records, again), recovered(t, mustOpen(t, cfg)))
@@ -331,12 +334,12 @@ func TestSegmentsThatAreTakenAway(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Sync())
 	assert.False(t, s.Gone(first))
-	require.NoError(t, os.Remove(filepath.Join(cfg.Dir, segmentName(1))))
+	require.NoError(t, os.Remove(filepath.Join(cfg.Dir, framing.SegmentName(1))))
 	assert.True(t, s.Gone(first))
 	second, err := s.Append([]byte("meta"), []byte("second"))
 	require.NoError(t, err)
-	require.ErrorIs(t, s.Sync(), errGone)
-	require.ErrorIs(t, s.Sync(), errGone, "until it is appended again")
+	require.ErrorIs(t, s.Sync(), framing.ErrGone)
+	require.ErrorIs(t, s.Sync(), framing.ErrGone, "until it is appended again")
 	require.NoError(t, s.Done(second))
 	third, err := s.Append([]byte("meta"), []byte("second"))
 	require.NoError(t, err)

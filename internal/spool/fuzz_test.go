@@ -8,22 +8,24 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // seal puts right checksums on whatever looks like a header, since a fuzzer does not find
 // them, and what lies behind them would not be reached.
 func seal(segment []byte) {
-	if len(segment) >= segmentHeader {
-		copy(segment[20:24], newSegmentHeader(uint32(segment[8]), 1)[20:])
+	if len(segment) >= framing.SegmentHeader {
+		copy(segment[20:24], framing.NewSegmentHeader(segmentMagic, uint32(segment[8]), 1)[20:])
 	}
 	for at := 0; ; at++ {
-		i := bytes.Index(segment[at:], []byte(recordMagic))
+		i := bytes.Index(segment[at:], []byte(framing.RecordMagic))
 		if i < 0 {
 			return
 		}
 		at += i
-		if at > 0 && len(segment)-at+1 >= recordHeader {
-			place(segment[at-1:], 1, uint32(at-1))
+		if at > 0 && len(segment)-at+1 >= framing.RecordHeader {
+			framing.Place(segment[at-1:], 1, uint32(at-1))
 		}
 	}
 }
@@ -31,12 +33,12 @@ func seal(segment []byte) {
 // Whatever a segment holds, opening it does no harm, what it brings has the checksums that
 // stand there, every byte is accounted for, and the spool works.
 func FuzzOpen(f *testing.F) {
-	good := newSegmentHeader(segmentVersion, 1)
+	good := framing.NewSegmentHeader(segmentMagic, segmentVersion, 1)
 	for i := range 3 {
 		r := numbered(i, 20*i)
 		from := len(good)
-		good = appendRecord(good, []byte(r.meta), []byte(r.body))
-		place(good[from:], 1, uint32(from))
+		good = framing.AppendRecord(good, []byte(r.meta), []byte(r.body))
+		framing.Place(good[from:], 1, uint32(from))
 	}
 	f.Add(good, false)
 	f.Add(good[:len(good)-5], true)
@@ -49,16 +51,16 @@ func FuzzOpen(f *testing.F) {
 		}
 		checkAccount(t, segment)
 		cfg := Config{Dir: t.TempDir(), MaxBytes: int64(len(segment)) + 1000}
-		require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, segmentName(1)), segment, 0o600))
+		require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, framing.SegmentName(1)), segment, 0o600))
 		s := mustOpen(t, cfg)
 		require.LessOrEqual(t, s.Bytes(), int64(len(segment)))
 		found := recovered(t, s)
 		require.Len(t, found, s.Records())
 		for _, r := range found {
-			stands := segment[r.ref.offset:r.ref.end()]
-			require.Equal(t, r.meta+r.body, string(stands[recordHeader:]))
+			stands := segment[r.ref.Offset:r.ref.End()]
+			require.Equal(t, r.meta+r.body, string(stands[framing.RecordHeader:]))
 			for at, part := range map[int]string{24: r.meta, 28: r.body} {
-				require.Equal(t, le32(stands[at:]), crc32.Checksum([]byte(part), castagnoli))
+				require.Equal(t, le32(stands[at:]), crc32.Checksum([]byte(part), crc32.MakeTable(crc32.Castagnoli)))
 			}
 		}
 		more := mustAppend(t, s, 3, 50)
@@ -75,17 +77,14 @@ func le32(b []byte) uint32 {
 // checkAccount scans with a small window: each byte is in a record that is visited or in a
 // stretch that is lost.
 func checkAccount(t *testing.T, segment []byte) {
-	if len(segment) < segmentHeader {
+	if len(segment) < framing.SegmentHeader {
 		return
 	}
-	for _, windowSize := range []int{recordHeader, recordHeader + 1, 100, windowBytes} {
+	for _, windowSize := range []int{framing.RecordHeader, framing.RecordHeader + 1, 100, framing.WindowBytes} {
 		var good int64
-		sc := scanner{
-			window: window{r: bytes.NewReader(segment), size: int64(len(segment)), buf: make([]byte, windowSize)},
-			number: 1,
-			visit:  func(ref Ref, _ bool) { good += ref.size() },
-		}
-		require.NoError(t, sc.run())
-		require.Equal(t, int64(len(segment)), segmentHeader+good+sc.lost.bytes, "window of %d", windowSize)
+		sc := framing.NewScanner(bytes.NewReader(segment), int64(len(segment)), 1, make([]byte, windowSize))
+		sc.Visit = func(h framing.Header) { good += h.Ref.Size() }
+		require.NoError(t, sc.Run())
+		require.Equal(t, int64(len(segment)), framing.SegmentHeader+good+sc.Lost.Bytes, "window of %d", windowSize)
 	}
 }

@@ -1,13 +1,14 @@
 package spool
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // record is what a test appended.
@@ -73,7 +74,7 @@ func crash(s *Store) {
 // segmentFiles are the paths of the segments, in order.
 func segmentFiles(t testing.TB, dir string) []string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+framing.SegmentSuffix))
 	require.NoError(t, err)
 	return paths
 }
@@ -96,86 +97,4 @@ func edit(t testing.TB, path string, change func(b []byte) []byte) {
 	b, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, change(b), 0o600))
-}
-
-// errFault is what the faulty file system fails with.
-var errFault = errors.New("no space left on this device")
-
-// faulty is a disk that fails on demand. It does not sync, which takes long, and which no process
-// can see.
-type faulty struct {
-	disk
-	room      int64 // bytes that may still be written; negative: any
-	noCut     bool  // Truncate fails
-	noRemove  bool
-	noRead    bool
-	noSync    bool
-	noSyncDir bool
-	noOpen    bool
-}
-
-type faultyFile struct {
-	file
-	fs *faulty
-}
-
-func (fs *faulty) create(path string) (file, error) {
-	f, err := fs.disk.create(path)
-	return &faultyFile{f, fs}, err
-}
-
-func (fs *faulty) open(path string) (file, error) {
-	if fs.noOpen {
-		return nil, errFault
-	}
-	f, err := fs.disk.open(path)
-	return &faultyFile{f, fs}, err
-}
-
-func (fs *faulty) remove(path string) error {
-	if fs.noRemove {
-		return errFault
-	}
-	return fs.disk.remove(path)
-}
-
-func (fs *faulty) syncDir(string) error {
-	if fs.noSyncDir {
-		return errFault
-	}
-	return nil
-}
-
-func (f *faultyFile) WriteAt(b []byte, offset int64) (int, error) {
-	if f.fs.room < 0 {
-		return f.file.WriteAt(b, offset)
-	}
-	n := min(f.fs.room, int64(len(b)))
-	f.fs.room -= n
-	written, err := f.file.WriteAt(b[:n], offset)
-	if err == nil && written < len(b) {
-		err = errFault
-	}
-	return written, err
-}
-
-func (f *faultyFile) ReadAt(b []byte, offset int64) (int, error) {
-	if f.fs.noRead {
-		return 0, errFault
-	}
-	return f.file.ReadAt(b, offset)
-}
-
-func (f *faultyFile) Truncate(size int64) error {
-	if f.fs.noCut {
-		return errFault
-	}
-	return f.file.Truncate(size)
-}
-
-func (f *faultyFile) Sync() error {
-	if f.fs.noSync {
-		return errFault
-	}
-	return nil
 }

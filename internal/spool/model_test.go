@@ -7,13 +7,16 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
+
+	"github.com/hubring/hubring/internal/framing"
+	"github.com/hubring/hubring/internal/framing/faulty"
 )
 
 // model is a Store beside what it should have: the records in the order of Append.
 type model struct {
 	t    *testing.T
 	cfg  Config
-	fs   *faulty
+	fs   *faulty.Disk
 	s    *Store
 	all  []record     // that are in, done or not
 	done map[Ref]bool // a part of them
@@ -50,19 +53,19 @@ func (m *model) open(t *rapid.T) {
 func (m *model) append(t *rapid.T) {
 	r := numbered(m.n, rapid.IntRange(0, 600).Draw(t, "body"))
 	m.n++
-	m.fs.room = -1
+	m.fs.Room = -1
 	if rapid.IntRange(0, 4).Draw(t, "fails") == 0 {
-		m.fs.room = rapid.Int64Range(0, 700).Draw(t, "room")
-		m.fs.noCut = rapid.Bool().Draw(t, "noCut")
+		m.fs.Room = rapid.Int64Range(0, 700).Draw(t, "room")
+		m.fs.NoCut = rapid.Bool().Draw(t, "noCut")
 	}
 	var err error
 	r.ref, err = m.s.Append([]byte(r.meta), []byte(r.body))
-	m.fs.room, m.fs.noCut = -1, false
+	m.fs.Room, m.fs.NoCut = -1, false
 	if err == nil {
 		m.all = append(m.all, r)
 	} else {
-		wanted := m.s.Bytes() + segmentHeader + recordHeader + int64(len(r.meta)+len(r.body))
-		require.True(t, errors.Is(err, errFault) || errors.Is(err, ErrFull) && wanted > m.cfg.MaxBytes, "%v", err)
+		wanted := m.s.Bytes() + framing.SegmentHeader + framing.RecordHeader + int64(len(r.meta)+len(r.body))
+		require.True(t, errors.Is(err, faulty.Err) || errors.Is(err, ErrFull) && wanted > m.cfg.MaxBytes, "%v", err)
 	}
 }
 
@@ -108,9 +111,9 @@ func (m *model) tear(t *rapid.T) {
 		path := paths[len(paths)-1]
 		info, err := os.Stat(path)
 		require.NoError(t, err)
-		number, _ := parseSegmentName(path[len(path)-segmentDigits-len(segmentSuffix):])
-		whole := appendRecord(nil, []byte("torn"), make([]byte, 100))
-		place(whole, number, uint32(info.Size()))
+		number, _ := framing.ParseSegmentName(path[len(path)-16-len(framing.SegmentSuffix):])
+		whole := framing.AppendRecord(nil, []byte("torn"), make([]byte, 100))
+		framing.Place(whole, number, uint32(info.Size()))
 		n := rapid.IntRange(0, len(whole)-1).Draw(t, "torn at")
 		m.tail += int64(n)
 		edit(m.t, path, func(b []byte) []byte { return append(b, whole[:n]...) })
@@ -125,10 +128,10 @@ func (m *model) rot(t *rapid.T) {
 		t.Skip("no record")
 	}
 	bad := rapid.SampledFrom(records).Draw(t, "record")
-	at := int(bad.ref.offset) + rapid.IntRange(1, int(bad.ref.size())-1).Draw(t, "byte")
+	at := int(bad.ref.Offset) + rapid.IntRange(1, int(bad.ref.Size())-1).Draw(t, "byte")
 	bit := byte(1) << rapid.IntRange(0, 7).Draw(t, "bit")
 	crash(m.s)
-	edit(m.t, m.cfg.Dir+"/"+segmentName(bad.ref.segment), func(b []byte) []byte {
+	edit(m.t, m.cfg.Dir+"/"+framing.SegmentName(bad.ref.Segment), func(b []byte) []byte {
 		b[at] ^= bit
 		return b
 	})
@@ -150,7 +153,7 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		require.NoError(rt, err)
-		m := &model{t: t, fs: &faulty{room: -1}, done: map[Ref]bool{}}
+		m := &model{t: t, fs: &faulty.Disk{Room: -1}, done: map[Ref]bool{}}
 		m.cfg = Config{
 			Dir:          dir,
 			MaxBytes:     rapid.Int64Range(1000, 20_000).Draw(rt, "MaxBytes"),

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // Body appends the body of a record to dst and returns it. It fails with ErrDone after
@@ -13,19 +15,19 @@ import (
 // better: call Done), and with the file's error, which may pass. On failure dst comes back
 // as it was. It holds no lock while it reads.
 func (s *Store) Body(ref Ref, dst []byte) ([]byte, error) {
-	return s.read(ref, dst, part{recordHeader + int64(ref.meta), int(ref.body), func(h header) uint32 { return h.bodySum }})
+	return s.read(ref, dst, part{framing.RecordHeader + int64(ref.Meta), int(ref.Body), func(h framing.Header) uint32 { return h.BodySum }})
 }
 
 // meta appends the meta of a record to dst, as Body does the body.
 func (s *Store) meta(ref Ref, dst []byte) ([]byte, error) {
-	return s.read(ref, dst, part{recordHeader, int(ref.meta), func(h header) uint32 { return h.metaSum }})
+	return s.read(ref, dst, part{framing.RecordHeader, int(ref.Meta), func(h framing.Header) uint32 { return h.MetaSum }})
 }
 
 // part is the meta or the body of a record.
 type part struct {
 	offset int64 // in the record
 	n      int   // bytes
-	sum    func(header) uint32
+	sum    func(framing.Header) uint32
 }
 
 // read appends a part of a record to dst.
@@ -47,47 +49,47 @@ func (s *Store) read(ref Ref, dst []byte, p part) ([]byte, error) {
 }
 
 // find returns the file that a record is in.
-func (s *Store) find(ref Ref) (file, error) {
+func (s *Store) find(ref Ref) (framing.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	g := s.segments[ref.segment]
-	if g == nil || g.undone == 0 || ref.end() > g.size {
+	g := s.segments[ref.Segment]
+	if g == nil || g.undone == 0 || ref.End() > g.size {
 		return nil, ErrDone
 	}
 	return s.fileLocked(g)
 }
 
-func readPart(f file, ref Ref, dst []byte, p part) ([]byte, error) {
+func readPart(f framing.File, ref Ref, dst []byte, p part) ([]byte, error) {
 	from := len(dst)
-	dst = slices.Grow(dst, max(recordHeader, p.n))
-	h, err := readHeader(f, ref, dst[from:from+recordHeader]) // where the part comes then
+	dst = slices.Grow(dst, max(framing.RecordHeader, p.n))
+	h, err := readHeader(f, ref, dst[from:from+framing.RecordHeader]) // where the part comes then
 	if err != nil {
 		return nil, err
 	}
 	dst = dst[:from+p.n]
-	if err := readFull(f, dst[from:], int64(ref.offset)+p.offset); err != nil {
+	if err := readFull(f, dst[from:], int64(ref.Offset)+p.offset); err != nil {
 		return nil, err
 	}
-	if checksum(dst[from:]) != p.sum(h) {
+	if framing.Sum(dst[from:]) != p.sum(h) {
 		return nil, fmt.Errorf("%w: wrong checksum", ErrCorrupt)
 	}
 	return dst, nil
 }
 
 // readHeader reads the header that ref speaks of into scratch.
-func readHeader(f file, ref Ref, scratch []byte) (header, error) {
-	if err := readFull(f, scratch, int64(ref.offset)); err != nil {
-		return header{}, err
+func readHeader(f framing.File, ref Ref, scratch []byte) (framing.Header, error) {
+	if err := readFull(f, scratch, int64(ref.Offset)); err != nil {
+		return framing.Header{}, err
 	}
-	h, ok := parseHeader(scratch, ref.segment, int64(ref.offset))
-	if !ok || h.ref != ref {
-		return header{}, fmt.Errorf("%w: wrong header", ErrCorrupt)
+	h, ok := framing.ParseHeader(scratch, ref.Segment, int64(ref.Offset))
+	if !ok || h.Ref != ref {
+		return framing.Header{}, fmt.Errorf("%w: wrong header", ErrCorrupt)
 	}
-	if h.done {
-		return header{}, ErrDone
+	if h.Done {
+		return framing.Header{}, ErrDone
 	}
 	return h, nil
 }
@@ -115,8 +117,8 @@ func (s *Store) Done(ref Ref) error {
 	if s.closed {
 		return ErrClosed
 	}
-	g := s.segments[ref.segment]
-	if g == nil || ref.end() > g.size {
+	g := s.segments[ref.Segment]
+	if g == nil || ref.End() > g.size {
 		return nil
 	}
 	if g.undone > 0 {
@@ -138,24 +140,24 @@ func (s *Store) markLocked(g *segment, ref Ref) error {
 		return err
 	}
 	mark := s.markBytes[:]
-	mark[0] = markPending // for a file that ends before it
-	if err := readFull(f, mark, int64(ref.offset)); err != nil && !errors.Is(err, ErrCorrupt) {
+	mark[0] = framing.MarkPending // for a file that ends before it
+	if err := readFull(f, mark, int64(ref.Offset)); err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
-	if mark[0] == markDone {
+	if mark[0] == framing.MarkDone {
 		return nil
 	}
-	mark[0] = markDone
+	mark[0] = framing.MarkDone
 	g.dirty = true
-	if _, err := f.WriteAt(mark, int64(ref.offset)); err != nil {
+	if _, err := f.WriteAt(mark, int64(ref.Offset)); err != nil {
 		return err
 	}
 	g.undone--
 	s.records--
-	if int64(ref.offset) >= g.syncing {
+	if int64(ref.Offset) >= g.syncing {
 		g.newer--
 	}
-	if int64(ref.offset) < g.synced {
+	if int64(ref.Offset) < g.synced {
 		return nil
 	}
 	if g.unsafe--; g.unsafe == 0 {
@@ -217,6 +219,6 @@ func (s *Store) lose(ref Ref, err error) {
 	markErr := s.Done(ref)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lost.add(loss{records: 1, bytes: ref.size()})
+	s.lost.Add(framing.Loss{Records: 1, Bytes: ref.Size()})
 	s.damage = append(s.damage, errors.Join(err, markErr))
 }

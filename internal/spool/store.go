@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // lockName is the file in Config.Dir that says that a Store has it.
@@ -15,7 +17,7 @@ const lockName = "lock"
 // time; it has no goroutine of its own.
 type Store struct {
 	cfg     Config
-	fs      filesystem
+	fs      framing.Disk
 	unlock  func() error
 	buffers sync.Pool // of *[]byte, for Append
 
@@ -28,24 +30,13 @@ type Store struct {
 	bytes     int64    // of all segments
 	records   int      // that are not done
 	found     []Ref    // by Open, not yet brought by Recover
-	lost      loss
+	lost      framing.Loss
 	damage    []error
 	clock     uint64 // counts the uses of files
 	open      int    // files
 	newNames  bool   // segments came or went since the last Sync
 	closed    bool
 	markBytes [1]byte // for reading and writing marks without an allocation
-}
-
-// loss is what could not be read.
-type loss struct {
-	records int
-	bytes   int64
-}
-
-func (l *loss) add(m loss) {
-	l.records += m.records
-	l.bytes += m.bytes
 }
 
 // Open creates the directory if need be, takes it for this Store, and checks every record
@@ -55,9 +46,9 @@ func (l *loss) add(m loss) {
 // reason to fail: see Lost and Damage.
 //
 // It keeps 24 bytes for each record found, until Recover brought it.
-func Open(cfg Config) (*Store, error) { return open(cfg, disk{}) }
+func Open(cfg Config) (*Store, error) { return open(cfg, framing.OS{}) }
 
-func open(cfg Config, fs filesystem) (*Store, error) {
+func open(cfg Config, fs framing.Disk) (*Store, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -65,7 +56,7 @@ func open(cfg Config, fs filesystem) (*Store, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create spool directory: %w", err)
 	}
-	unlock, err := lock(filepath.Join(cfg.Dir, lockName))
+	unlock, err := framing.Lock(filepath.Join(cfg.Dir, lockName))
 	if err != nil {
 		return nil, fmt.Errorf("lock spool directory %s: %w", cfg.Dir, err)
 	}
@@ -96,7 +87,7 @@ func (s *Store) Records() int {
 func (s *Store) Lost() (records int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lost.records, s.lost.bytes
+	return s.lost.Records, s.lost.Bytes
 }
 
 // Damage says what is behind Lost, and which files were left alone: at most one error for each
@@ -108,7 +99,7 @@ func (s *Store) Damage() error {
 	return errors.Join(s.damage...)
 }
 
-// Sync returns when all that was appended and done before is safe from a loss of
+// Sync returns when all that was appended and done before is safe from a framing.Loss of
 // power. The name of Dir itself is not synced: where that matters it has to be there
 // before Open. After Sync failed for a segment it fails until all is done that was appended to
 // it since the last one that did not, since the kernel forgets what it could not write. So
@@ -130,7 +121,7 @@ func (s *Store) Sync() error {
 // notice, so Sync looks, and so does this, of what was synced before.
 func (s *Store) Gone(ref Ref) bool {
 	s.mu.Lock()
-	g := s.segments[ref.segment]
+	g := s.segments[ref.Segment]
 	s.mu.Unlock()
 	if g == nil {
 		return true
@@ -176,7 +167,7 @@ func (s *Store) flush() error {
 		errs = append(errs, s.flushSegment(g))
 	}
 	if names {
-		if err := s.fs.syncDir(s.cfg.Dir); err != nil {
+		if err := s.fs.SyncDir(s.cfg.Dir); err != nil {
 			s.mu.Lock()
 			s.newNames = true
 			s.mu.Unlock()
@@ -221,7 +212,7 @@ func (s *Store) flushSegment(g *segment) error {
 		}
 		err = f.Sync()
 		if err == nil && s.hasUnsafe(g) { // else only marks are lost
-			err = named(f, g.path)
+			err = framing.Named(f, g.path)
 		}
 		if errors.Is(err, os.ErrClosed) {
 			continue
@@ -263,7 +254,7 @@ func (s *Store) noteSync(g *segment, err error) {
 // segment stays until sweepLocked tries again.
 func (s *Store) retireLocked(g *segment) error {
 	s.closeLocked(g) // first, since some systems keep a file that is open
-	if err := s.fs.remove(g.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := s.fs.Remove(g.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove segment: %w", err)
 	}
 	delete(s.segments, g.number)

@@ -11,6 +11,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/framing"
+	"github.com/hubring/hubring/internal/framing/faulty"
 )
 
 func TestWhatIsNotDoneComesBack(t *testing.T) {
@@ -117,8 +120,8 @@ func TestCloseLeavesNothingBehindWhenAllIsDone(t *testing.T) {
 
 func TestFull(t *testing.T) {
 	const body = 100
-	n := Ref{meta: uint32(len(numbered(0, body).meta)), body: body}.size()
-	cfg := Config{Dir: t.TempDir(), MaxBytes: 2 * (segmentHeader + 2*n), SegmentBytes: segmentHeader + 2*n}
+	n := Ref{Meta: uint32(len(numbered(0, body).meta)), Body: body}.Size()
+	cfg := Config{Dir: t.TempDir(), MaxBytes: 2 * (framing.SegmentHeader + 2*n), SegmentBytes: framing.SegmentHeader + 2*n}
 	s := mustOpen(t, cfg)
 	records := mustAppend(t, s, 4, body)
 	require.Equal(t, cfg.MaxBytes, s.Bytes(), "the last byte is used")
@@ -144,9 +147,9 @@ func TestFull(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: 1000}
 	s := mustOpen(t, cfg)
-	_, err := s.Append(nil, make([]byte, 1000-segmentHeader-recordHeader+1))
+	_, err := s.Append(nil, make([]byte, 1000-framing.SegmentHeader-framing.RecordHeader+1))
 	require.ErrorIs(t, err, ErrTooLarge)
-	_, err = s.Append(nil, make([]byte, 1000-segmentHeader-recordHeader))
+	_, err = s.Append(nil, make([]byte, 1000-framing.SegmentHeader-framing.RecordHeader))
 	require.NoError(t, err, "larger than a segment")
 	_, err = s.Append(nil, nil)
 	require.ErrorIs(t, err, ErrFull)
@@ -205,10 +208,10 @@ func TestRecoverGoesOnWhereItStopped(t *testing.T) {
 	calls := 0
 	require.ErrorIs(t, s.Recover(func(Ref, []byte) error {
 		if calls++; calls == 2 {
-			return errFault
+			return faulty.Err
 		}
 		return nil
-	}), errFault)
+	}), faulty.Err)
 	assert.Equal(t, records[1:], recovered(t, s))
 }
 
@@ -367,23 +370,23 @@ func TestSyncHoldsNobodyUp(t *testing.T) {
 
 // slowSync is a disk whose first Sync ends when it is told to.
 type slowSync struct {
-	disk
+	framing.OS
 	once       sync.Once
 	began, end chan struct{}
 }
 
 type slowFile struct {
-	file
+	framing.File
 	fs *slowSync
 }
 
-func (fs *slowSync) create(path string) (file, error) {
-	f, err := fs.disk.create(path)
+func (fs *slowSync) Create(path string) (framing.File, error) {
+	f, err := fs.OS.Create(path)
 	return &slowFile{f, fs}, err
 }
 
 func (f *slowFile) Sync() error {
 	f.fs.once.Do(func() { close(f.fs.began) })
 	<-f.fs.end
-	return f.file.Sync()
+	return f.File.Sync()
 }

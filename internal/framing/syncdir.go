@@ -1,14 +1,14 @@
 //go:build !windows && !plan9 && !js && !wasip1
 
-package spool
+package framing
 
 import (
 	"errors"
 	"os"
 )
 
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
+// SyncDir makes the names in a directory durable.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package spool
+package framing
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 
 const errorSharingViolation syscall.Errno = 32
 
-// lock opens the file at path for nobody else, or fails with ErrLocked at once.
-func lock(path string) (unlock func() error, err error) {
+// Lock opens the file at path for nobody else, or fails with ErrLocked at once.
+func Lock(path string) (unlock func() error, err error) {
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: path, Err: err}

@@ -1,6 +1,6 @@
 //go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
 
-package spool
+package framing
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"syscall"
 )
 
-// lock takes the lock at path, or fails with ErrLocked at once. The kernel gives it
+// Lock takes the lock at path, or fails with ErrLocked at once. The kernel gives it
 // back when the process ends, however that happens.
-func lock(path string) (unlock func() error, err error) {
+func Lock(path string) (unlock func() error, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

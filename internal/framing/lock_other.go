@@ -1,13 +1,13 @@
 //go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd || windows)
 
-package spool
+package framing
 
 import "os"
 
-// lock only sees that the file can be written. These systems have no lock that ends
+// Lock only sees that the file can be written. These systems have no lock that ends
 // with its process, and one that outlives it would keep a restart out: that no two
 // processes share a directory is up to whoever starts them.
-func lock(path string) (unlock func() error, err error) {
+func Lock(path string) (unlock func() error, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
