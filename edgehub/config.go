@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/hubring/hubring/edgehub/internal/journal"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -81,6 +82,16 @@ type Config struct {
 	// series get stale markers; 30 seconds at least, and only after it pushed for four intervals. Default 3;
 	// below 0 for never. It is at least 2.
 	EndsAfter int
+	// StoragePath is a directory in which the log is kept as well, which survives the process: what a push is
+	// answered 200 for is there first. One hub at a time has it. Default none: the log is in memory alone.
+	StoragePath string
+	// StorageSync says what survives a loss of power, besides: "always" loses nothing, and each group of pushes waits for the disk;
+	// "interval:100ms" loses what came in so long at most; "os" what the system had not written by itself.
+	// Default "interval:100ms".
+	StorageSync string
+	// MaxStorageBytes bounds the log on disk. A push beyond it is refused with 503. Default 0, no bound of its own:
+	// MaxSamples bounds it as well, at some 10 bytes a sample and the names of series in each segment of 64 MiB.
+	MaxStorageBytes int64
 	// Cursors names the scrapers; each gets every sample once and asks for
 	// its own with /metrics?cursor=NAME. Default one scraper, which need not
 	// say its name.
@@ -146,6 +157,7 @@ func DefaultConfig() Config {
 		MaxAhead:         10 * time.Minute,
 		IdleSeries:       time.Hour,
 		EndsAfter:        3,
+		StorageSync:      "interval:100ms",
 	}
 }
 
@@ -170,6 +182,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxAhead, d.MaxAhead)
 	setDefault(&c.IdleSeries, d.IdleSeries)
 	setDefault(&c.EndsAfter, d.EndsAfter)
+	setDefault(&c.StorageSync, d.StorageSync)
 	if len(c.Cursors) == 0 {
 		c.Cursors = []string{""}
 	}
@@ -213,6 +226,7 @@ func (c Config) validate() error {
 		{"MaxAge", int64(c.MaxAge)},
 		{"MaxAhead", int64(c.MaxAhead)},
 		{"IdleSeries", int64(c.IdleSeries)},
+		{"MaxStorageBytes", c.MaxStorageBytes},
 	} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is %d, it must not be negative", n.name, n.value))
@@ -236,6 +250,9 @@ func (c Config) validate() error {
 	}
 	if c.EndsAfter == 1 || c.EndsAfter > math.MaxInt16 {
 		errs = append(errs, fmt.Errorf("EndsAfter is %d, it must be from 2 to %d, since a gateway may be a little late, or below 0 for never", c.EndsAfter, math.MaxInt16))
+	}
+	if _, err := journal.ParseSync(c.StorageSync); err != nil {
+		errs = append(errs, fmt.Errorf("StorageSync: %w", err))
 	}
 	if c.MaxBodiesBytes < c.MaxBodyBytes {
 		errs = append(errs, fmt.Errorf("MaxBodiesBytes is %d, which is less than MaxBodyBytes, %d", c.MaxBodiesBytes, c.MaxBodyBytes))

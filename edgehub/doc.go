@@ -10,7 +10,7 @@
 //	GET /metrics  ◄─ write ◄─ arrange by family, series, time ◄─ read from cursor to end
 //
 // What it promises to a sender: an answer of 200 means that every sample of the
-// push is in the log; any other answer means that none is, nor a name of it. What
+// push is in the log; any other answer means that none is, nor a name of it (where a disk fails names may stay). What
 // was wrong is said with the number of the line. A sample without a timestamp gets
 // the time of its arrival. No sender can use up what others need: see Config for
 // the bounds.
@@ -39,7 +39,9 @@
 // like others that only protobuf can carry. When a gateway comes, or comes back, the hub writes the time of
 // its first sample into its own log, as the series edgehub_gateway_first_sample_timestamp_seconds.
 //
-// The log is in memory and ends with the process. Drain stops a hub so that its
+// The log is in memory and ends with the process, unless Config.StoragePath names a directory for it. Then a push is on disk
+// before it is answered, and a hub that starts there goes on where the last one was: until it has read
+// that, and while the disk fails, it is not ready and refuses pushes with 503. Drain stops a hub so that its
 // scrapers have everything before.
 //
 // Each answer has the header Hubring-Hub: edgehub/VERSION NAME, with the name of Config.Name if there is

@@ -14,6 +14,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
+	"github.com/hubring/hubring/edgehub/internal/journal"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
@@ -74,6 +75,16 @@ func New(cfg Config) (*Hub, error) {
 		Reserved:     []string{receipt.Name, firstSample},
 	}, h.store, h.room)
 	pushSeconds, scrapeSeconds := newHistograms()
+	histograms := []prometheus.Collector{pushSeconds, scrapeSeconds}
+	if cfg.StoragePath != "" {
+		flushSeconds := newFlushHistogram()
+		histograms = append(histograms, flushSeconds)
+		sync, _ := journal.ParseSync(cfg.StorageSync) // which validate has read
+		h.store.Keep(store.DiskConfig{
+			Journal: journal.Config{Dir: cfg.StoragePath, Sync: sync, Synced: flushSeconds.Observe},
+			Bytes:   cfg.MaxStorageBytes, Logger: cfg.Logger, Read: in.Reader(),
+		})
+	}
 	h.web = web.New(web.Config{
 		Store: h.store, Intake: in, Room: h.room, Desk: h.desk,
 		Cursors: cfg.Cursors, Servers: servers,
@@ -83,7 +94,7 @@ func New(cfg Config) (*Hub, error) {
 		MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, GatewayLabel: cfg.GatewayLabel,
 		Own: own(cfg.Registerer), PushSeconds: pushSeconds, ReadSeconds: scrapeSeconds, Logger: cfg.Logger,
 	})
-	if err := h.register(in, pushSeconds, scrapeSeconds); err != nil {
+	if err := h.register(in, histograms...); err != nil {
 		h.Close(context.Background())
 		return nil, fmt.Errorf("register the hub's metrics: %w", err)
 	}
@@ -100,7 +111,7 @@ func own(r prometheus.Registerer) http.Handler {
 
 // Close ends what the hub does by itself: it asks servers what they have stored, and
 // waits for the other end of connections that the server has closed, which it does a last
-// time here, until ctx ends. Call it when nothing is served any more.
+// time here, until ctx ends. A log on disk is closed. Call it when nothing is served any more.
 func (h *Hub) Close(ctx context.Context) {
 	h.desk.Close(ctx)
 	h.web.Close()
@@ -155,6 +166,8 @@ type Stats struct {
 	Pending    int // that no scraper has or was handed; what MaxSamples bounds
 	Unsure     int // that a scraper was handed and may not have
 	Behind     int // that the scraper furthest behind has not got for sure
+
+	Stored bool // what waits is on disk (Config.StoragePath), so that it outlives the hub
 }
 
 // Stats returns exact counts.
@@ -174,6 +187,7 @@ func (h *Hub) Stats() Stats {
 		Pending:    pending,
 		Unsure:     h.store.Log.Unsure(),
 		Behind:     h.store.Log.Behind(),
+		Stored:     h.cfg.StoragePath != "",
 	}
 }
 

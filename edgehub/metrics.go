@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/samples"
+	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/edgehub/internal/web"
 )
 
@@ -20,6 +21,34 @@ func newHistograms() (push, scrape prometheus.Histogram) {
 	}
 	return seconds("push_duration_seconds", "Time from the first byte of a push's body to the answer."),
 		seconds("scrape_duration_seconds", "Time that a scrape took to be written.")
+}
+
+func newFlushHistogram() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "edgehub", Name: "storage_flush_duration_seconds", Help: "Time that the disk took to make the log durable (fsync).",
+		Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9), // to 33 s
+	})
+}
+
+// storageCollectors export what is known of the log on disk.
+func (h *Hub) storageCollectors() []prometheus.Collector {
+	disk := func() store.OnDisk { d, _ := h.store.Disk(); return d }
+	ready := func() float64 {
+		if h.store.Refuses() != nil {
+			return 0
+		}
+		return 1
+	}
+	return []prometheus.Collector{
+		gauge("storage_ready", "1 while the log on disk is read and can be written; else pushes are refused, and /-/ready says why.", ready),
+		gauge("storage_bytes", "Size of the log on disk.", func() float64 { return float64(disk().Bytes) }),
+		gauge("limit_storage_bytes", "The most bytes of the log on disk; 0 for no bound.", func() float64 { return float64(h.cfg.MaxStorageBytes) }),
+		gauge("storage_segments", "Files of the log on disk.", func() float64 { return float64(disk().Segments) }),
+		counter("storage_failures_total", "Times that the disk failed to do something.", func() uint64 { return disk().Failures }),
+		counter("storage_replayed_samples_total", "Samples that were read from disk at the start.", func() uint64 { return disk().Replayed }),
+		counter("storage_lost_samples_total", "Samples that were on disk at the start, and could not be read; the log says which.", func() uint64 { return disk().Lost }),
+		counter("storage_torn_tails_total", "Times that the log on disk ended in the middle of a push, which was cut off.", func() uint64 { return disk().Torn }),
+	}
 }
 
 // register exports what the hub's rooms count.
@@ -72,6 +101,9 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		gauge("connections", "Open connections of senders, idle or not.", func() float64 { return float64(h.desk.Senders()) }),
 		gauge("open_connections", "Open connections of senders, scrapers and others.", func() float64 { return float64(h.desk.Open()) }),
 		gauge("limit_connections", "The most connections of senders.", func() float64 { return float64(h.cfg.MaxConnections) }),
+	}
+	if h.cfg.StoragePath != "" {
+		collectors = append(collectors, h.storageCollectors()...)
 	}
 	for _, c := range append(collectors, histograms...) {
 		if err := h.cfg.Registerer.Register(c); err != nil {

@@ -21,6 +21,12 @@ func BenchmarkPush(b *testing.B) {
 		h := newHub(b, Config{})
 		benchmarkPush(b, h.HTTPServer(), h.Listener, body, func() { passAll(h) })
 	})
+	for _, sync := range []string{"interval:100ms", "os", "always"} {
+		b.Run("server=storage/sync="+sync, func(b *testing.B) {
+			h := storing(b, b.TempDir(), Config{StorageSync: sync, NoFirstSamples: true})
+			benchmarkPush(b, h.HTTPServer(), h.Listener, body, func() { passAll(h) })
+		})
+	}
 	b.Run("server=comment", func(b *testing.B) { // the way in without a sample to take
 		h := newHub(b, Config{})
 		benchmarkPush(b, h.HTTPServer(), h.Listener, append([]byte("# a "), bytes.Repeat([]byte("x"), len(body))...), func() {})

@@ -78,6 +78,9 @@ func parse(args []string) (options, error) {
 	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
 	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
+	app.Flag("storage.path", "Directory in which the log is kept as well, so that a hub which is killed goes on where it was: what a push is answered 200 for is there first. One hub at a time has it. Without it the log is in memory and ends with the process.").PlaceHolder("DIR").StringVar(&o.hub.StoragePath)
+	app.Flag("storage.sync", "What survives a loss of power; the end of the process loses nothing. always: everything, each push waits for the disk; interval:100ms: what is older than that; os: what the system had written by itself.").Default(d.StorageSync).StringVar(&o.hub.StorageSync)
+	app.Flag("limit.storage-bytes", "Size of the log on disk; a push beyond is answered 503. In bytes; 0 is no bound, since --limit.samples bounds it as well.").Default("0").Int64Var(&o.hub.MaxStorageBytes)
 	app.Flag("hub.name", "Name of the hub on the exporters' ring, such as edgehub-0.edgehub:9091. Each answer says it (header Hubring-Hub), and an exporter that means another hub complains. Without it answers say only that a hub gives them.").PlaceHolder("NAME").StringVar(&o.hub.Name)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/, at the port where samples are shown.").BoolVar(&o.pprof)
 	app.Flag("web.stop-timeout", "Time for a stop as a whole: after SIGTERM or SIGINT no more pushes are taken, and scrapers get what waits. Give it more than their interval and timeout together. A second signal stops at once. A stop that loses samples ends with status 1.").Default("75s").DurationVar(&o.stopTimeout)
@@ -109,6 +112,9 @@ func (o *options) settle(servers []string) error {
 	}
 	if o.hub.MaxScrapeBytes < 0 {
 		fault("--scrape.max-bytes is %d, it must not be negative; 0 is no bound", o.hub.MaxScrapeBytes)
+	}
+	if o.hub.MaxStorageBytes < 0 {
+		fault("--limit.storage-bytes is %d, it must not be negative; 0 is no bound", o.hub.MaxStorageBytes)
 	}
 	switch {
 	case o.hub.EndsAfter == 0:

@@ -137,6 +137,12 @@ func closeAtOnce(hub *edgehub.Hub) {
 // sayWhatIsLeft says what a hub takes along, and returns errLost if nobody else is known
 // to have it.
 func sayWhatIsLeft(stats edgehub.Stats, logger *slog.Logger) error {
+	if stats.Stored {
+		if stats.Behind > 0 {
+			logger.Info("what waits is on disk, for the next start", "samples", stats.Behind)
+		}
+		return nil
+	}
 	lost := stats.Pending + stats.Unsure
 	switch {
 	case lost > 0:

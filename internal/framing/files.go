@@ -22,6 +22,7 @@ type Disk interface {
 	Create(path string) (File, error) // fails if there is one
 	Open(path string) (File, error)
 	Remove(path string) error
+	Rename(from, to string) error // over what is there
 	SyncDir(dir string) error
 }
 
@@ -48,6 +49,9 @@ func (OS) Open(path string) (File, error) {
 
 // Remove implements Disk.
 func (OS) Remove(path string) error { return os.Remove(path) }
+
+// Rename implements Disk.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
 // SyncDir implements Disk.
 func (OS) SyncDir(dir string) error { return SyncDir(dir) }

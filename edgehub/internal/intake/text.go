@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -290,17 +291,20 @@ func (t *text) growNames() error {
 
 // addSeries checks a series' spelling and notes it.
 func (t *text) addSeries(raw []byte, hash uint32) error {
-	s, err := t.parser.Parse(raw)
+	return t.in.addSeries(t.parser, &t.batch.Names, raw, hash)
+}
+
+func (in *Intake) addSeries(parser *exposition.SeriesParser, names *series.Newcomers, raw []byte, hash uint32) error {
+	s, err := parser.Parse(raw)
 	if err != nil {
 		return err
 	}
-	if t.in.reserves(s.Name) {
+	if in.reserves(s.Name) {
 		return &RefusedError{"reserved_name", fmt.Sprintf("the name %s is the hub's own", s.Name)}
 	}
-	names := &t.batch.Names
 	n := series.Newcomer{Raw: raw, Hash: hash, Odd: s.OddBound, Quoted: s.Quoted, Group: uint32(s.Group >> 32)}
 	n.Name = names.Span(raw, s.Name)
-	if value, ok := t.parser.Label(t.in.cfg.GatewayLabel); ok {
+	if value, ok := parser.Label(in.cfg.GatewayLabel); ok {
 		n.Gateway = names.Span(raw, value)
 	}
 	if len(s.Text) == len(raw) && &s.Text[0] == &raw[0] {
@@ -310,6 +314,15 @@ func (t *text) addSeries(raw []byte, hash uint32) error {
 	}
 	names.List = append(names.List, n)
 	return nil
+}
+
+// Reader returns what reads the canonical text of a series, which it may keep until the newcomers are learned, and
+// notes it as a newcomer to a table. It is for one goroutine.
+func (in *Intake) Reader() func(t *series.Table, names *series.Newcomers, text []byte) error {
+	parser := exposition.NewSeriesParser(exposition.Limits{SeriesBytes: math.MaxInt32, Labels: math.MaxInt32}) // it was measured when it came
+	return func(t *series.Table, names *series.Newcomers, text []byte) error {
+		return in.addSeries(parser, names, text, t.Index.Hash(series.Text, text))
+	}
 }
 
 func (in *Intake) reserves(name []byte) bool {

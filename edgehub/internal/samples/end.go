@@ -9,8 +9,9 @@ import (
 // Ended is what an end of a gateway did.
 type Ended struct {
 	Made
-	Was     bool // it was here
-	Markers int  // that were written
+	Was      bool    // it was here
+	Markers  Columns // that were written
+	Position uint64  // of the first
 }
 
 // EndMoved ends a gateway with these series, whose first sample at another hub has this
@@ -70,6 +71,7 @@ func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64)
 			return Ended{}, err
 		}
 	}
+	e.Position = l.end
 	l.arrivals.note(l.end, now.Sub(l.made))
 	l.copyLocked(&markers, runs, nil)
 	a.first, a.ended = 0, max(a.ended, newest)
@@ -78,7 +80,7 @@ func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64)
 		l.last[id] = -markers.Times[i]
 	}
 	l.markers += uint64(markers.Len())
-	e.Was, e.Markers = true, markers.Len()
+	e.Was, e.Markers = true, markers
 	return e, nil
 }
 

@@ -154,6 +154,14 @@ func (l *Log) arriveLocked(f *follower) {
 	if len(l.coming) == 0 {
 		return
 	}
+	l.welcomeLocked(f)
+	l.copyLocked(&l.extra, l.extraRuns, nil)
+	l.extra.Reset()
+	l.extraRuns = l.extraRuns[:0]
+}
+
+// welcomeLocked puts these samples into the scratch space, and notes that the gateways are here.
+func (l *Log) welcomeLocked(f *follower) {
 	for _, n := range l.coming {
 		account, a := l.accountLocked(n.gateway), l.lifeLocked(n.gateway)
 		a.coming = 0
@@ -180,9 +188,6 @@ func (l *Log) arriveLocked(f *follower) {
 		l.firsts++
 	}
 	l.coming = l.coming[:0]
-	l.copyLocked(&l.extra, l.extraRuns, nil)
-	l.extra.Reset()
-	l.extraRuns = l.extraRuns[:0]
 }
 
 // reportedLocked notes a push of a gateway. Its interval is an average in which a gap weighs by its

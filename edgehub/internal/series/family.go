@@ -107,23 +107,31 @@ func (t *Table) describe(names *Newcomers, n *Newcomer) {
 	switch {
 	case n.Kind == OfHelp:
 		if f.help != string(text) {
-			t.arena.bytes += int64(len(text) - len(f.help))
-			f.help = string(text)
-			t.rank = nil
+			t.setHelp(f, string(text))
 		}
 	case f.kind == "":
-		f.kind = string(text)
-		t.rank = nil
-		for _, s := range suffixes {
-			delete(t.homes, f.name+s)
-			t.bringHome(f, f.name+s)
-		}
+		t.setKind(f, string(text))
 	case f.kind != string(text):
 		names.Conflicts++
 	}
 	if f.metadata < maxSpellings {
 		f.metadata++
 		t.Index.add(n.Format, n.Hash, t.arena.keep(n.Raw), None, 0)
+	}
+}
+
+func (t *Table) setHelp(f *family, help string) {
+	t.arena.bytes += int64(len(help) - len(f.help))
+	f.help = help
+	t.rank = nil
+}
+
+func (t *Table) setKind(f *family, kind string) {
+	f.kind = kind
+	t.rank = nil
+	for _, s := range suffixes {
+		delete(t.homes, f.name+s)
+		t.bringHome(f, f.name+s)
 	}
 }
 

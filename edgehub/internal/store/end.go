@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hubring/hubring/edgehub/internal/journal"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
 )
@@ -25,11 +26,14 @@ type Ended struct {
 // End ends gateways that are here, one after the other; those that are not are no error. Its error is a
 // *FullError where there is no room for the markers of one; those before it are ended.
 func (s *Store) End(ends []End, now time.Time) (Ended, error) {
+	if err := s.Refuses(); err != nil {
+		return Ended{}, err
+	}
 	names := make([]string, len(ends))
 	for i := range ends {
 		names[i] = ends[i].Gateway
 	}
-	return s.end(func(t *series.Table) ([]uint32, ender) {
+	return s.end(now, func(t *series.Table) ([]uint32, ender) {
 		numbers := t.Numbers(names)
 		firsts := map[uint32][]int64{}
 		var here []uint32
@@ -49,10 +53,13 @@ func (s *Store) End(ends []End, now time.Time) (Ended, error) {
 // does nothing for a store that is to end none.
 func (s *Store) EndSilent(now time.Time) (Ended, error) {
 	last := s.lastLook.Load()
+	if s.Refuses() != nil { // then nobody is silent, or it cannot be written down
+		return Ended{}, nil
+	}
 	if s.endsAfter <= 0 || now.UnixMilli()-last < lookEvery.Milliseconds() || !s.lastLook.CompareAndSwap(last, now.UnixMilli()) {
 		return Ended{}, nil
 	}
-	return s.end(func(*series.Table) ([]uint32, ender) {
+	return s.end(now, func(*series.Table) ([]uint32, ender) {
 		return s.Log.Silent(s.endsAfter, now), func(gateway uint32, ids []series.ID) (samples.Ended, error) {
 			return s.Log.EndSilent(gateway, ids, s.endsAfter, now)
 		}
@@ -64,14 +71,28 @@ const lookEvery = 5 * time.Second
 // ender ends a gateway with its series.
 type ender func(gateway uint32, ids []series.ID) (samples.Ended, error)
 
-// end ends those gateways of the table that choose says.
-func (s *Store) end(choose func(*series.Table) ([]uint32, ender)) (all Ended, err error) {
+// end ends those gateways of the table that choose says, on disk as well.
+func (s *Store) end(now time.Time, choose func(*series.Table) ([]uint32, ender)) (all Ended, err error) {
+	s.disk.between(func() {
+		var markers []stretch
+		all, markers, err = s.endNow(choose)
+		if s.disk != nil && len(markers) > 0 {
+			if failed := s.disk.add(markers, now); failed != nil {
+				err = failed
+			}
+		}
+	})
+	return all, err
+}
+
+// endNow does that without the disk, for which it returns what was written.
+func (s *Store) endNow(choose func(*series.Table) ([]uint32, ender)) (all Ended, markers []stretch, err error) {
 	var numbers []uint32
 	for {
 		t := s.Table()
 		chosen, end := choose(t)
 		if len(chosen) == 0 {
-			return all, nil
+			return all, markers, nil
 		}
 		err = t.EachOf(chosen, func(gateway uint32, ids []series.ID) error {
 			e, err := end(gateway, ids)
@@ -79,15 +100,20 @@ func (s *Store) end(choose func(*series.Table) ([]uint32, ender)) (all Ended, er
 			all.Left = append(all.Left, e.Left...)
 			if e.Was {
 				numbers = append(numbers, gateway)
-				all.Markers += e.Markers
+				all.Markers += e.Markers.Len()
+				markers = append(markers, stretch{
+					Stretch: samples.Stretch{Columns: e.Markers, Runs: []samples.Run{{Gateway: gateway, Samples: e.Markers.Len()}}},
+					kind:    journal.Ends, table: t,
+				})
 			}
 			return err
 		})
 		if !errors.Is(err, series.ErrReplaced) {
-			for _, g := range numbers {
+			for i, g := range numbers {
 				all.Gateways = append(all.Gateways, t.GatewayName(g))
+				markers[i].gateway = all.Gateways[i]
 			}
-			return all, full(t, err)
+			return all, markers, full(t, err)
 		}
 	}
 }

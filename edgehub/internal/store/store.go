@@ -36,11 +36,13 @@ type Store struct {
 	conflicts atomic.Uint64
 	sealers   sync.WaitGroup
 	lastFreed atomic.Int64 // when memory was last given back, in Unix seconds
+	limits    series.Limits
+	disk      *disk // nil where the log is in memory alone
 }
 
 // New makes an empty store.
 func New(cfg Config) *Store {
-	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter}
+	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter, limits: cfg.Series}
 	s.Log.Bound(cfg.Times)
 	s.table.Store(series.NewTable(cfg.Series, cfg.Own))
 	s.lastSweep.Store(time.Now().Unix())
@@ -68,15 +70,69 @@ func (e *FullError) Error() string { return e.text }
 // *FullError, or series.ErrReplaced, and then the batch is to be read again. Where samples of
 // other batches have waited for long it has them sealed, and does not wait for that.
 func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (samples.Made, error) {
-	m, err := s.commit(t, b, now)
+	var m samples.Made
+	var err error
+	if s.disk == nil {
+		m, err = s.commit(t, b, now)
+	} else {
+		m, err = s.disk.commit(t, b, now)
+	}
 	if s.Log.ToSeal(now) {
 		s.sealers.Go(func() { s.seal(now) })
 	}
 	return m, err
 }
 
-// Close waits for what Commit has begun. Call it when nobody commits any more.
-func (s *Store) Close() { s.sealers.Wait() }
+// Close waits for what Commit has begun, and closes what is on disk. Call it when nobody commits any more.
+func (s *Store) Close() {
+	s.sealers.Wait()
+	if s.disk != nil {
+		s.disk.stop()
+		s.disk.ended.Wait()
+	}
+}
+
+// Refuses is why pushes are refused because of the disk, a *StorageError, or nil.
+func (s *Store) Refuses() error {
+	if s.disk == nil {
+		return nil
+	}
+	return s.disk.refuses()
+}
+
+// Reads is why nothing can be read yet since it is still to be read from disk, a *StorageError, or nil.
+func (s *Store) Reads() error {
+	if s.disk == nil {
+		return nil
+	}
+	select {
+	case <-s.disk.ready:
+		return nil
+	default:
+		return s.disk.refuses()
+	}
+}
+
+// OnDisk is what is known of the log on disk.
+type OnDisk struct {
+	Segments             int
+	Bytes                int64
+	Failures             uint64
+	Replayed, Lost, Torn uint64 // samples that were read at the start, that could not be, and ends that were cut
+}
+
+// Disk returns what is known of the log on disk, and whether there is one.
+func (s *Store) Disk() (o OnDisk, is bool) {
+	if s.disk == nil {
+		return OnDisk{}, false
+	}
+	o = OnDisk{Replayed: s.disk.replayed.Load(), Lost: s.disk.lost.Load(), Torn: s.disk.torn.Load()}
+	if j := s.disk.open.Load(); j != nil {
+		o.Segments, o.Bytes = j.Size()
+		o.Failures = j.Failures()
+	}
+	return o, true
+}
 
 func (s *Store) commit(t *series.Table, b *Batch, now time.Time) (m samples.Made, err error) {
 	if len(b.Names.List) == 0 {

@@ -138,6 +138,14 @@ func (s *Server) EndSilent(now time.Time) {
 	if s.stopping() {
 		return
 	}
+	if _, is := s.store.Disk(); is { // a scrape does not wait for that
+		s.pursuits.Go(func() { s.endSilent(now) })
+		return
+	}
+	s.endSilent(now)
+}
+
+func (s *Server) endSilent(now time.Time) {
 	e, err := s.store.EndSilent(now)
 	s.hasEnded(e, err, silent)
 }

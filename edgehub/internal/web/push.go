@@ -84,6 +84,11 @@ func (s *Server) mayPush(r *http.Request) error {
 			Text: fmt.Sprintf("senders hold %d connections, which is the limit", s.cfg.MaxConnections),
 		}
 	}
+	if err := s.store.Refuses(); err != nil { // before its body is read
+		refused := s.refusalOf(err)
+		refused.unread = true
+		return refused
+	}
 	return checkContentType(r.Header.Get("Content-Type"))
 }
 

@@ -37,6 +37,9 @@ var reasons = []string{
 	"too_many_samples", "hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }
 
+// storageReasons are those of a hub with a disk, for pushes and for ends.
+var storageReasons = []string{store.Unavailable, store.Replaying, store.Failed, store.Full, store.Slow}
+
 // endReasons are those for which it is not taken that gateways went elsewhere.
 var endReasons = []string{
 	"malformed", "time_unit", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
@@ -60,12 +63,19 @@ func (s *Server) refusalOf(err error) *RefusedError {
 		full     *store.FullError
 		refused  *intake.RefusedError
 		encoding *body.EncodingError
+		storage  *store.StorageError
 	)
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &full):
 		return &RefusedError{Status: statusOf(full.Reason, http.StatusTooManyRequests), Reason: full.Reason, Text: err.Error()}
+	case errors.As(err, &storage):
+		status := http.StatusServiceUnavailable
+		if storage.Reason == store.TooMany {
+			status = http.StatusRequestEntityTooLarge
+		}
+		return &RefusedError{Status: status, Reason: storage.Reason, Text: err.Error()}
 	case errors.As(err, &refused):
 		return &RefusedError{Status: statusOf(refused.Reason, http.StatusBadRequest), Reason: refused.Reason, Text: err.Error()}
 	case errors.As(err, &encoding):

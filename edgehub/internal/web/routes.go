@@ -40,10 +40,10 @@ func (s *Server) Handler(door Door) http.Handler {
 		e.POST(endedPath, s.ended)
 	}
 	if door&ScrapeDoor != 0 {
-		e.GET("/metrics", s.scrape)
-		e.HEAD("/metrics", s.head)
-		e.GET("/gateways", s.gatewayList)
-		e.GET("/debug", s.debug)
+		e.GET("/metrics", s.onceRead(s.scrape))
+		e.HEAD("/metrics", s.onceRead(s.head))
+		e.GET("/gateways", s.onceRead(s.gatewayList))
+		e.GET("/debug", s.onceRead(s.debug))
 		e.GET("/internal", echo.WrapHandler(s.cfg.Own))
 		e.GET("/", s.home)
 	}
@@ -59,7 +59,7 @@ func (s *Server) Handler(door Door) http.Handler {
 func (s *Server) drainOr(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if c.Request().URL.RawQuery != "" && c.QueryParam("drain") == "1" { // a push has none to be taken apart
-			return s.scrape(c)
+			return s.onceRead(s.scrape)(c)
 		}
 		return next(c)
 	}
@@ -87,7 +87,21 @@ func (s *Server) ready(c echo.Context) error {
 	if s.stopping() {
 		return c.String(http.StatusServiceUnavailable, "edgehub is stopping.\n")
 	}
+	if err := s.store.Refuses(); err != nil {
+		return c.String(http.StatusServiceUnavailable, "edgehub is not ready: "+err.Error()+".\n")
+	}
 	return c.String(http.StatusOK, "edgehub is ready.\n")
+}
+
+// onceRead serves what has to know what is on disk, and else answers 503: a scraper that got an empty response would believe
+// that there is nothing. No series ends by that, as samples with times get no stale markers from a scrape that fails.
+func (s *Server) onceRead(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.store.Reads(); err != nil {
+			return s.busy(c, s.refusalOf(err).Reason, err.Error())
+		}
+		return next(c)
+	}
 }
 
 // badRequest answers a GET that asks for what there is not.

@@ -90,6 +90,12 @@ func New(cfg Config) *Server {
 	s.Counts.RejectedPushes.expect(reasons...)
 	s.Counts.RejectedSamples.expect(reasons...)
 	s.Counts.RefusedReads.expect(readReasons...)
+	if _, is := cfg.Store.Disk(); is {
+		for _, words := range []*Words{&s.Counts.RejectedEnds, &s.Counts.RejectedPushes, &s.Counts.RejectedSamples} {
+			words.expect(storageReasons...)
+		}
+		s.Counts.RefusedReads.expect(store.Unavailable, store.Replaying)
+	}
 	for _, words := range []*Words{&s.Counts.ScrapedBy, &s.Counts.Unconfirmed, &s.Counts.Conflicts, &s.Counts.Proxied} {
 		words.expect(cfg.Cursors...)
 	}

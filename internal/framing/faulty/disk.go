@@ -3,6 +3,7 @@ package faulty
 
 import (
 	"errors"
+	"sync"
 
 	"github.com/hubring/hubring/internal/framing"
 )
@@ -10,10 +11,11 @@ import (
 // Err is what a Disk fails with.
 var Err = errors.New("no space left on this device")
 
-// Disk fails as its fields say, which whoever uses it sets between calls. It does not sync, which takes long,
-// and which no process can see.
+// Disk fails as its fields say, which whoever uses it sets between calls, or by Change where it is used
+// meanwhile. It does not sync, which takes long, and which no process can see.
 type Disk struct {
 	framing.OS
+	mu        sync.Mutex
 	Room      int64 // bytes that may still be written; negative: any
 	NoCut     bool  // Truncate fails
 	NoRemove  bool
@@ -21,6 +23,20 @@ type Disk struct {
 	NoSync    bool
 	NoSyncDir bool
 	NoOpen    bool
+}
+
+// Change changes how the disk fails, while others use it.
+func (d *Disk) Change(f func(*Disk)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f(d)
+}
+
+// is reads one of the fields.
+func (d *Disk) is(field *bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return *field
 }
 
 type file struct {
@@ -36,7 +52,7 @@ func (d *Disk) Create(path string) (framing.File, error) {
 
 // Open implements framing.Disk.
 func (d *Disk) Open(path string) (framing.File, error) {
-	if d.NoOpen {
+	if d.is(&d.NoOpen) {
 		return nil, Err
 	}
 	f, err := d.OS.Open(path)
@@ -45,7 +61,7 @@ func (d *Disk) Open(path string) (framing.File, error) {
 
 // Remove implements framing.Disk.
 func (d *Disk) Remove(path string) error {
-	if d.NoRemove {
+	if d.is(&d.NoRemove) {
 		return Err
 	}
 	return d.OS.Remove(path)
@@ -53,7 +69,7 @@ func (d *Disk) Remove(path string) error {
 
 // SyncDir implements framing.Disk.
 func (d *Disk) SyncDir(string) error {
-	if d.NoSyncDir {
+	if d.is(&d.NoSyncDir) {
 		return Err
 	}
 	return nil
@@ -61,6 +77,8 @@ func (d *Disk) SyncDir(string) error {
 
 // WriteAt writes as much as there is room for.
 func (f *file) WriteAt(b []byte, offset int64) (int, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
 	if f.disk.Room < 0 {
 		return f.File.WriteAt(b, offset)
 	}
@@ -75,7 +93,7 @@ func (f *file) WriteAt(b []byte, offset int64) (int, error) {
 
 // ReadAt implements framing.File.
 func (f *file) ReadAt(b []byte, offset int64) (int, error) {
-	if f.disk.NoRead {
+	if f.disk.is(&f.disk.NoRead) {
 		return 0, Err
 	}
 	return f.File.ReadAt(b, offset)
@@ -83,7 +101,7 @@ func (f *file) ReadAt(b []byte, offset int64) (int, error) {
 
 // Truncate implements framing.File.
 func (f *file) Truncate(size int64) error {
-	if f.disk.NoCut {
+	if f.disk.is(&f.disk.NoCut) {
 		return Err
 	}
 	return f.File.Truncate(size)
@@ -91,7 +109,7 @@ func (f *file) Truncate(size int64) error {
 
 // Sync implements framing.File.
 func (f *file) Sync() error {
-	if f.disk.NoSync {
+	if f.disk.is(&f.disk.NoSync) {
 		return Err
 	}
 	return nil

@@ -1,0 +1,191 @@
+package journal
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/hubring/hubring/edgehub/internal/series"
+)
+
+// Kind is what a record is.
+type Kind uint8
+
+// The kinds of records.
+const (
+	begins  Kind = iota + 1 // a segment
+	Names                   // of series, gateways and families
+	Samples                 // of a push
+	Firsts                  // samples that the log wrote itself when gateways came
+	Ends                    // markers of the series of a gateway that ended
+)
+
+// metaBytes is the length of each record's meta.
+const metaBytes = 1 + 8 + 8 + 4 + 8 + 8
+
+// meta is what is said of a record before its body, and with a checksum of its own.
+type meta struct {
+	kind           Kind
+	position       uint64
+	arrival        int64 // milliseconds since the epoch
+	samples        uint32
+	oldest, newest int64 // times of the samples
+}
+
+func (m *meta) append(dst []byte) []byte {
+	dst = append(dst, byte(m.kind))
+	dst = binary.LittleEndian.AppendUint64(dst, m.position)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.arrival))
+	dst = binary.LittleEndian.AppendUint32(dst, m.samples)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.oldest))
+	return binary.LittleEndian.AppendUint64(dst, uint64(m.newest))
+}
+
+func parseMeta(b []byte) (m meta, ok bool) {
+	if len(b) != metaBytes {
+		return meta{}, false
+	}
+	m.kind = Kind(b[0])
+	m.position = binary.LittleEndian.Uint64(b[1:])
+	m.arrival = int64(binary.LittleEndian.Uint64(b[9:]))
+	m.samples = binary.LittleEndian.Uint32(b[17:])
+	m.oldest = int64(binary.LittleEndian.Uint64(b[21:]))
+	m.newest = int64(binary.LittleEndian.Uint64(b[29:]))
+	// So that sums of positions and samples stay what they are.
+	return m, m.kind >= begins && m.kind <= Ends && m.position < 1<<62
+}
+
+// appendColumns appends samples: whose they are, as runs of numbers that follow each other; their times, as
+// runs of one time; and their values. local gives the number of a series in the segment. It
+// returns the least and the greatest time.
+func appendColumns(dst []byte, local []uint32, ids []series.ID, times []int64, values []float64) (out []byte, oldest, newest int64) {
+	for i := 0; i < len(ids); {
+		first, n := local[ids[i]], uint32(1)
+		for i++; i < len(ids) && local[ids[i]] == first+n; i++ {
+			n++
+		}
+		dst = binary.AppendUvarint(dst, uint64(first))
+		dst = binary.AppendUvarint(dst, uint64(n))
+	}
+	before := int64(0)
+	for i := 0; i < len(times); {
+		from, t := i, times[i]
+		for i++; i < len(times) && times[i] == t; i++ {
+		}
+		if from == 0 {
+			oldest, newest = t, t
+		}
+		oldest, newest = min(oldest, t), max(newest, t)
+		dst = binary.AppendVarint(dst, t-before)
+		dst = binary.AppendUvarint(dst, uint64(i-from))
+		before = t
+	}
+	at := len(dst)
+	dst = slices.Grow(dst, 8*len(values))[:at+8*len(values)]
+	for i, v := range values {
+		binary.LittleEndian.PutUint64(dst[at+8*i:], math.Float64bits(v))
+	}
+	return dst, oldest, newest
+}
+
+// reader takes a body apart. Behind what makes no sense it is bad, and yields zeros.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.rest)
+	if n <= 0 {
+		r.rest, r.bad = nil, true
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.rest)
+	if n <= 0 {
+		r.rest, r.bad = nil, true
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.rest, r.bad = nil, true
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if len(r.rest) == 0 {
+		r.bad = true
+		return 0
+	}
+	b := r.rest[0]
+	r.rest = r.rest[1:]
+	return b
+}
+
+func appendBytes[T string | []byte](dst []byte, b T) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+// columns reads so many samples into a record, and nothing must be left.
+func (r *reader) columns(rec *Record, samples uint32) {
+	n := int(samples)
+	if uint64(samples)*8 > uint64(len(r.rest)) { // before anything is allocated
+		r.bad = true
+		return
+	}
+	rec.Locals, rec.Times, rec.Values = resize(rec.Locals, n), resize(rec.Times, n), resize(rec.Values, n)
+	for i := 0; i < n && !r.bad; {
+		first, count := r.uvarint(), r.uvarint()
+		if count == 0 || count > uint64(n-i) || first > math.MaxUint32-count {
+			r.bad = true
+			return
+		}
+		run := rec.Locals[i : i+int(count)]
+		for k := range run {
+			run[k] = uint32(first) + uint32(k)
+		}
+		i += int(count)
+	}
+	before := int64(0)
+	for i := 0; i < n && !r.bad; {
+		t, count := before+r.varint(), r.uvarint()
+		if count == 0 || count > uint64(n-i) {
+			r.bad = true
+			return
+		}
+		run := rec.Times[i : i+int(count)]
+		for k := range run {
+			run[k] = t
+		}
+		i += int(count)
+		before = t
+	}
+	if len(r.rest) != 8*n {
+		r.bad = true
+		return
+	}
+	for i := range rec.Values {
+		rec.Values[i] = math.Float64frombits(binary.LittleEndian.Uint64(r.rest[8*i:]))
+	}
+	r.rest = nil
+}
+
+func resize[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}

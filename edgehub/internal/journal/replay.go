@@ -1,0 +1,233 @@
+package journal
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/hubring/hubring/internal/framing"
+)
+
+// Record is what was added, as it comes back. All that it refers to is good until the next one.
+type Record struct {
+	Kind     Kind
+	Turned   bool      // it is the first of its segment: no number has a name yet
+	Position uint64    // in the log, of the first sample
+	Arrival  time.Time // of the samples
+
+	Entries []Entry // of Names
+
+	Gateway string // of Ends
+	Locals  []uint32
+	Times   []int64
+	Values  []float64
+}
+
+// Report is what Replay found.
+type Report struct {
+	Records  int
+	Samples  uint64 // that were taken
+	Lost     uint64 // that were on disk, and could not be read, or have no name
+	LostByte int64  // that make no sense
+	Torn     int64  // bytes at the end, of what was being written when the process or the machine ended
+	Damage   []error
+}
+
+// replay is the state of Replay.
+type replay struct {
+	j        *Journal
+	f        func(*Record) (taken int, err error)
+	record   Record
+	report   Report
+	expected uint64 // position on disk
+	first    bool   // nothing came yet
+	last     int64  // arrival of the record before
+	err      error
+}
+
+// Replay brings all that is on disk, in the order in which it was committed, to f, which says how many of the samples
+// it could take. It ends with f's error. places is called before each record with how far scrapers are, in the
+// log's positions, as far as that is known then.
+func (j *Journal) Replay(places func([]Place), f func(*Record) (taken int, err error)) (Report, error) {
+	r := &replay{j: j, f: f, first: true}
+	written := j.places()
+	buffer := make([]byte, framing.WindowBytes)
+	last := 0 // that was begun in full: what is torn in it, or behind, is no damage
+	for i, g := range j.segments {
+		if g.intact {
+			last = i
+		}
+	}
+	for i, g := range j.segments {
+		r.segment(g, i >= last, buffer, func() { places(j.placesInLog(written)) })
+		if r.err != nil {
+			return r.report, r.err
+		}
+	}
+	j.leaveOutEmpty()
+	j.written = r.expected
+	places(j.placesInLog(written))
+	return r.report, nil
+}
+
+// leaveOutEmpty leaves out the newest segments that hold nothing: the next one says how much of the one before is good.
+func (j *Journal) leaveOutEmpty() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for n := len(j.segments); n > 0 && j.segments[n-1].empty; n-- {
+		j.leftOver = append(j.leftOver, j.segments[n-1].path)
+		j.segments = j.segments[:n-1]
+	}
+}
+
+// toLog is the log's position of one on disk.
+func (j *Journal) toLog(disk uint64) uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.toLogLocked(disk)
+}
+
+// placesInLog are places on disk in the positions of the log.
+func (j *Journal) placesInLog(places []Place) []Place {
+	in := make([]Place, len(places))
+	for i, p := range places {
+		in[i] = Place{Scraper: p.Scraper, Floor: j.toLog(p.Floor)}
+		for _, at := range p.Parts {
+			in[i].Parts = append(in[i].Parts, j.toLog(at))
+		}
+	}
+	return in
+}
+
+// segment replays one segment.
+func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) {
+	read := r.j.read.Load()
+	defer func() { r.j.read.Store(read + g.size) }()
+	text, err := r.j.readFile(g.path)
+	if err != nil {
+		r.damage(fmt.Errorf("%s: read %d of %d bytes: %w", g.path, len(text), g.size, err))
+		r.report.LostByte += g.size - int64(len(text))
+	}
+	text = text[:min(int64(len(text)), g.size)]
+	_, intact := framing.ParseSegmentHeader(text, magic, g.number)
+	sc := framing.NewScanner(bytes.NewReader(text), int64(len(text)), g.number, buffer)
+	end := int64(framing.SegmentHeader) // of the last record
+	turned := true
+	sc.Visit = func(h framing.Header) {
+		if r.err != nil {
+			return
+		}
+		before()
+		at := int64(h.Ref.Offset) + framing.RecordHeader
+		head, body := text[at:at+int64(h.Ref.Meta)], text[at+int64(h.Ref.Meta):h.Ref.End()]
+		r.visit(g, h.Ref, turned, head, body)
+		turned = false
+		end = h.Ref.End()
+		r.j.read.Store(read + end)
+	}
+	_ = sc.Run() // reading from memory does not fail
+	if len(text) < framing.SegmentHeader && bytes.HasPrefix(framing.NewSegmentHeader(magic, version, g.number), text) {
+		if newest {
+			r.report.Torn += int64(len(text)) // a crash at its beginning
+			g.empty = true
+		}
+		return
+	}
+	if !intact && sc.Good == 0 {
+		r.damage(fmt.Errorf("%s: %w: it has no header and no record", g.path, errDamaged))
+	}
+	lost := sc.Lost.Bytes
+	if tail := int64(len(text)) - max(end, framing.SegmentHeader); newest && tail > 0 && lost > 0 {
+		r.report.Torn += tail
+		lost -= tail
+		g.size, g.empty = end, sc.Good == 0 && intact
+	}
+	if lost > 0 {
+		r.report.LostByte += lost
+		r.damage(fmt.Errorf("%s: %w: %d bytes make no sense, the first at byte %d", g.path, errDamaged, lost, sc.FirstLost))
+	}
+}
+
+// visit replays a record whose checksums are right.
+func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []byte) {
+	m, ok := parseMeta(head)
+	if !ok || m.kind != begins && m.kind != Names && m.samples > MaxSamples {
+		r.damage(fmt.Errorf("%v: %w: what it is", ref, errDamaged))
+		return
+	}
+	if r.first {
+		r.first, r.expected = false, m.position
+	}
+	if m.position < r.expected {
+		r.damage(fmt.Errorf("%v: %w: its position is %d, behind %d", ref, errDamaged, m.position, r.expected))
+		return
+	}
+	if m.kind == begins && g.intact {
+		r.skip(min(g.skipped, m.position-r.expected))
+	}
+	if gone := m.position - r.expected; gone > 0 {
+		r.gone(g, gone, m.arrival)
+	}
+	r.last = m.arrival
+	rec := &r.record
+	rec.Kind, rec.Turned, rec.Position, rec.Arrival = m.kind, turned, r.j.toLog(m.position), time.UnixMilli(m.arrival)
+	rec.Entries, rec.Locals, rec.Times, rec.Values = rec.Entries[:0], rec.Locals[:0], rec.Times[:0], rec.Values[:0]
+	in := reader{rest: body}
+	switch m.kind {
+	case begins:
+		m.samples = 0
+	case Names:
+		rec.Entries = in.entries(rec.Entries)
+		m.samples = 0
+	case Ends:
+		rec.Gateway = string(in.bytes())
+		in.columns(rec, m.samples)
+	case Samples, Firsts:
+		in.columns(rec, m.samples)
+	}
+	taken := 0
+	if in.bad {
+		r.damage(fmt.Errorf("%v: %w: what is in it", ref, errDamaged))
+	} else {
+		r.report.Records++
+		taken, r.err = r.f(rec)
+		r.report.Samples += uint64(taken)
+	}
+	r.expected = m.position + uint64(taken)
+	if missing := uint64(m.samples) - uint64(taken); missing > 0 && r.err == nil {
+		r.report.Lost += missing
+		r.skip(missing)
+		r.damage(fmt.Errorf("%v: %d samples from %v to %v are lost, of series that are not known", ref, missing,
+			time.UnixMilli(m.oldest).UTC(), time.UnixMilli(m.newest).UTC()))
+	}
+}
+
+// skip passes over positions where there are no samples.
+func (r *replay) skip(samples uint64) {
+	if samples > 0 {
+		r.j.mu.Lock()
+		defer r.j.mu.Unlock()
+		r.j.addGapLocked(r.expected, samples)
+		r.expected += samples
+	}
+}
+
+// gone notes that samples before a record are lost, which came between the one before that could be read and it.
+func (r *replay) gone(g *segment, samples uint64, arrival int64) {
+	r.report.Lost += samples
+	r.skip(samples)
+	came := fmt.Sprintf("before %v", time.UnixMilli(arrival).UTC())
+	if r.last != 0 {
+		came = fmt.Sprintf("between %v and %v", time.UnixMilli(r.last).UTC(), time.UnixMilli(arrival).UTC())
+	}
+	r.damage(fmt.Errorf("%s: %w: %d samples are lost, which came %s", g.path, errDamaged, samples, came))
+}
+
+// maxDamage is how many faults are told one by one.
+const maxDamage = 100
+
+func (r *replay) damage(err error) {
+	if len(r.report.Damage) < maxDamage {
+		r.report.Damage = append(r.report.Damage, err)
+	}
+}

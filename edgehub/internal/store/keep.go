@@ -1,0 +1,116 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/hubring/hubring/edgehub/internal/journal"
+)
+
+// Keep begins to keep the store on disk: it is opened and read first, which is tried again until it works. Call it before
+// anything is committed; Close ends it.
+func (s *Store) Keep(cfg DiskConfig) {
+	ctx, stop := context.WithCancel(context.Background())
+	d := &disk{cfg: cfg, store: s, stop: stop, ready: make(chan struct{})}
+	d.refusal.Store(&StorageError{Unavailable, "the hub's disk is being opened"})
+	s.disk = d
+	d.ended.Go(func() { d.run(ctx) })
+}
+
+// run opens and replays the journal, and looks after it.
+func (d *disk) run(ctx context.Context) {
+	j := d.openJournal(ctx)
+	if j == nil {
+		return
+	}
+	if !d.replay(ctx, j) {
+		_ = j.Close() // nothing was written
+		return
+	}
+	d.order.Lock()
+	d.journal = j
+	d.order.Unlock()
+	close(d.ready)
+	d.refusal.Store(nil)
+	every := keepEvery
+	if interval := d.cfg.Journal.Sync.Every; interval > 0 {
+		every = min(every, interval)
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	kept := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			d.close()
+			return
+		case now := <-ticker.C:
+			if d.cfg.Journal.Sync.Every > 0 {
+				d.check("flush the log on disk", j.Sync())
+			}
+			if now.Sub(kept) >= keepEvery {
+				kept = now
+				d.keep()
+			}
+		}
+	}
+}
+
+// openJournal opens the directory, as soon as that works.
+func (d *disk) openJournal(ctx context.Context) *journal.Journal {
+	for {
+		j, err := journal.Open(d.cfg.Journal)
+		if err == nil {
+			d.open.Store(j)
+			return j
+		}
+		d.refusal.Store(&StorageError{Unavailable, "the hub's disk cannot be opened: " + err.Error()})
+		d.cfg.Logger.Error("the disk cannot be opened; the hub takes nothing until it can", "error", err, "again_in", openEvery)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(openEvery):
+		}
+	}
+}
+
+// keep does what is to be done now and then.
+func (d *disk) keep() {
+	j := d.journal
+	if j.Broken() != nil {
+		d.order.Lock()
+		err := j.Probe()
+		d.order.Unlock()
+		if err != nil {
+			return
+		}
+		d.refusal.Store(nil)
+		d.cfg.Logger.Info("the disk is well again; pushes are taken", "dir", d.cfg.Journal.Dir)
+	}
+	d.order.Lock()
+	d.flush()
+	d.order.Unlock()
+	d.check("save cursors", j.SaveCursors(d.places()))
+	d.check("remove segments", j.Release(d.store.Log.Floor()))
+}
+
+// check says that something failed. Where the journal is broken by it pushes are refused.
+func (d *disk) check(what string, err error) {
+	if err == nil {
+		return
+	}
+	if d.journal.Broken() != nil && d.refusal.CompareAndSwap(nil, d.failed(err)) {
+		d.cfg.Logger.Error("the disk has failed; pushes are refused until it is well", "dir", d.cfg.Journal.Dir, "error", err)
+		return
+	}
+	d.cfg.Logger.Warn("the disk has failed", "in", what, "error", err)
+}
+
+// close writes what is to be known at the next start.
+func (d *disk) close() {
+	d.order.Lock()
+	defer d.order.Unlock()
+	d.flush()
+	d.check("save cursors", d.journal.SaveCursors(d.places()))
+	d.check("close the log on disk", d.journal.Close())
+}
