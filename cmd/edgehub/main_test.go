@@ -194,15 +194,22 @@ type process struct {
 // startProcess starts one that holds a sample.
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
+	p := launch(t, args...)
+	answer, err := http.Post("http://"+p.address+"/metrics", "text/plain", strings.NewReader("x 1\n"))
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusOK, answer.StatusCode)
+	return p
+}
+
+// launch starts one.
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
 	p := &process{Cmd: edgehubCommand(append(args, "--web.listen-address=127.0.0.1:0", "--no-gateway.first-samples")...), log: &logged{written: make(chan struct{}, 1)}}
 	p.Stdout, p.Stderr = p.log, p.log
 	require.NoError(t, p.Start())
 	t.Cleanup(func() { _ = p.Process.Kill() }) // it has ended, unless the test failed
 	p.address = p.log.await(t, `msg="Listening on" address=(\S+)`)
-	answer, err := http.Post("http://"+p.address+"/metrics", "text/plain", strings.NewReader("x 1\n"))
-	require.NoError(t, err)
-	require.NoError(t, answer.Body.Close())
-	require.Equal(t, http.StatusOK, answer.StatusCode)
 	return p
 }
 
