@@ -89,7 +89,7 @@ type Config struct {
 	// "interval:100ms" loses what came in so long at most; "os" what the system had not written by itself.
 	// Default "interval:100ms".
 	StorageSync string
-	// MaxStorageBytes bounds the log on disk. A push beyond it is refused with 503. Default 0, no bound of its own:
+	// MaxStorageBytes bounds the log on disk. A push beyond it is refused with 503, or with the policy Newest the oldest samples go. Default 0, no bound of its own:
 	// MaxSamples bounds it as well, at some 10 bytes a sample and the names of series in each segment of 64 MiB.
 	MaxStorageBytes int64
 	// Cursors names the scrapers; each gets every sample once and asks for

@@ -35,7 +35,8 @@ type Hub struct {
 }
 
 // New makes a hub from a config. Its error names every fault
-// of the config, or a metric that the Registerer has already. Close ends it.
+// of the config, or a metric that the Registerer has already. Close ends it. Where there is a disk
+// it is opened and read behind New's back: see Config.StoragePath.
 func New(cfg Config) (*Hub, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -83,6 +84,7 @@ func New(cfg Config) (*Hub, error) {
 		h.store.Keep(store.DiskConfig{
 			Journal: journal.Config{Dir: cfg.StoragePath, Sync: sync, Synced: flushSeconds.Observe},
 			Bytes:   cfg.MaxStorageBytes, Logger: cfg.Logger, Read: in.Reader(),
+			Made: func(m samples.Made) { h.web.Made(m) },
 		})
 	}
 	h.web = web.New(web.Config{
@@ -98,6 +100,7 @@ func New(cfg Config) (*Hub, error) {
 		h.Close(context.Background())
 		return nil, fmt.Errorf("register the hub's metrics: %w", err)
 	}
+	h.store.Open()
 	return h, nil
 }
 

@@ -3,8 +3,12 @@ package edgehub
 import (
 	"fmt"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -59,4 +63,57 @@ func TestRestart(t *testing.T) {
 	w := httptest.NewRecorder()
 	second.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", "/metrics", nil))
 	assert.Contains(t, w.Body.String(), "# HELP x so much\n# TYPE x gauge\n")
+}
+
+// A disk that cannot be opened does not end the hub: it says why it is not ready, refuses what needs the disk, and goes on
+// when the disk can be opened.
+func TestDiskThatCannotBeOpened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "a file")
+		require.NoError(t, os.WriteFile(path, nil, 0o600))
+		h := newHub(t, Config{StoragePath: filepath.Join(path, "hub")})
+		ask := func(method, path, body string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			h.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body)))
+			return w
+		}
+		synctest.Wait()
+		ready := ask("GET", "/-/ready", "")
+		assert.Equal(t, 503, ready.Code)
+		assert.Contains(t, ready.Body.String(), "edgehub is not ready: the hub's disk cannot be opened: create the storage directory: ")
+		assert.Equal(t, 200, ask("GET", "/-/healthy", "").Code)
+		push := ask("POST", "/metrics", "x 1\n")
+		assert.Equal(t, 503, push.Code)
+		assert.Equal(t, "storage_unavailable", push.Header().Get("Hubring-Reason"))
+		for _, path := range []string{"/metrics", "/metrics?drain=1", "/gateways", "/debug"} {
+			assert.Equal(t, 503, ask("GET", path, "").Code, path)
+		}
+		assert.Equal(t, 503, ask("POST", "/gateways/ended", "a 1700000000000\n").Code)
+
+		require.NoError(t, os.Remove(path))
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, 200, ask("GET", "/-/ready", "").Code)
+		assert.Equal(t, 200, ask("POST", "/metrics", "x 1\n").Code)
+		assert.Regexp(t, `^x 1 \d+\n$`, ask("GET", "/metrics", "").Body.String())
+		h.Close(ended())
+	})
+}
+
+// Two hubs on one directory: the second waits until the first has gone.
+func TestDirectoryInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		first := newHub(t, Config{StoragePath: dir})
+		synctest.Wait()
+		require.NoError(t, first.store.Refuses())
+		second := newHub(t, Config{StoragePath: dir})
+		synctest.Wait()
+		require.ErrorContains(t, second.store.Refuses(), "directory is in use")
+		first.Close(ended())
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		require.NoError(t, second.store.Refuses())
+		second.Close(ended())
+	})
 }

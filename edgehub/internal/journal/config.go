@@ -19,7 +19,8 @@ type Config struct {
 }
 
 const (
-	segmentBytes = 64 << 20
+	// SegmentBytes is the default of Config.SegmentBytes.
+	SegmentBytes = 64 << 20
 	// maxSegmentBytes leaves room for the group that makes a segment full.
 	maxSegmentBytes = framing.MaxSegmentBytes / 2
 )

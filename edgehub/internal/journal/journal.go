@@ -84,7 +84,7 @@ func Open(cfg Config) (*Journal, error) {
 		cfg.Disk = framing.OS{}
 	}
 	if cfg.SegmentBytes == 0 {
-		cfg.SegmentBytes = segmentBytes
+		cfg.SegmentBytes = SegmentBytes
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, maxSegmentBytes)
 	if cfg.Synced == nil {

@@ -101,6 +101,16 @@ func (j *Journal) probe() error {
 // kept is how many segments stay though all scrapers have what is in them: they tell which gateways and series there are.
 const kept = 2
 
+// Oldest is the position of the log behind the oldest segment that may go.
+func (j *Journal) Oldest() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.segments) <= kept {
+		return 0
+	}
+	return j.toLogLocked(j.segments[1].base)
+}
+
 // Release removes the segments before a position of the log, but for the newest, and what pushes left that were refused.
 func (j *Journal) Release(floor uint64) error {
 	for {

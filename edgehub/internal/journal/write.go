@@ -118,7 +118,7 @@ func (j *Journal) Commit() error {
 		return errors.Join(err, j.cutLocked(g))
 	}
 	if j.turning {
-		j.closeUnflushedLocked()
+		j.closeLocked(j.active)
 		j.segments = append(j.segments, g)
 		j.newNames = !j.cfg.Sync.Always
 		j.active = g
@@ -139,10 +139,10 @@ func (j *Journal) skipLocked() {
 	}
 }
 
-// closeUnflushedLocked closes the segment that is full, where nobody flushes it.
-func (j *Journal) closeUnflushedLocked() {
-	if g := j.active; g != nil && j.cfg.Sync == (Sync{}) {
-		_ = g.file.Close() // whether it gets written is the system's affair
+// closeLocked closes a segment to which nothing more is added, unless it is to be flushed first, which Sync does.
+func (j *Journal) closeLocked(g *segment) {
+	if g != nil && g.file != nil && j.cfg.Sync.Every == 0 {
+		_ = g.file.Close() // it is flushed, or whether it gets written is the system's affair
 		g.file = nil
 	}
 }
@@ -197,6 +197,7 @@ func (j *Journal) cutLocked(g *segment) error {
 		}
 	} else {
 		err = g.file.Truncate(g.size)
+		j.closeLocked(g)
 	}
 	if err != nil {
 		return fmt.Errorf("cut what a failed write left: %w", err)

@@ -90,19 +90,40 @@ func (l *Log) makeRoomLocked(coming int) (m Made) {
 		if over <= 0 {
 			continue
 		}
-		if spare := min(over, int(lead)-int(handed)); spare > 0 {
-			begins := !s.trails
-			if begins {
-				s.trails, s.trailing = true, s.leftBehind
-				m.Left = append(m.Left, s.name)
-			}
-			s.leftBehind += s.giveUp(handed + uint64(spare))
-			handed += uint64(spare)
-			over -= spare
+		s.leave(handed, handed+uint64(over), lead, &m)
+	}
+	l.dropLocked()
+	l.movedLocked()
+	return m
+}
+
+// leave gives up what lies before a position, those first that another scraper has, which are those before lead.
+func (s *scraper) leave(handed, to, lead uint64, m *Made) {
+	if spare := min(to, lead); spare > handed {
+		if !s.trails {
+			s.trails, s.trailing = true, s.leftBehind
+			m.Left = append(m.Left, s.name)
 		}
-		if over > 0 {
-			s.letGo = handed + uint64(over)
-			m.LetGo = max(m.LetGo, int(math.Round(s.giveUp(s.letGo))))
+		s.leftBehind += s.giveUp(spare)
+	}
+	if to > lead {
+		s.letGo = to
+		m.LetGo = max(m.LetGo, int(math.Round(s.giveUp(to))))
+	}
+}
+
+// MakeWay gives up what lies before a position because it is in the way elsewhere: as much as
+// another scraper has, and the rest where that is the policy.
+func (l *Log) MakeWay(to uint64) (m Made) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lead, _ := l.leadLocked()
+	if to = min(to, l.end); !l.newest {
+		to = min(to, lead)
+	}
+	for _, s := range l.scrapers {
+		if handed := s.handed(l.limit); handed < to {
+			s.leave(handed, to, lead, &m)
 		}
 	}
 	l.dropLocked()

@@ -18,7 +18,8 @@ import (
 // DiskConfig says how a store is kept on disk as well.
 type DiskConfig struct {
 	Journal journal.Config
-	Bytes   int64 // of all segments, beyond which pushes are refused; 0 for no bound
+	Bytes   int64              // of all segments, beyond which pushes are refused, or the oldest samples go where that is the policy; 0 for no bound
+	Made    func(samples.Made) // is told what was given up for that
 	Logger  *slog.Logger
 	// Read notes the canonical text of a series as a newcomer.
 	Read func(t *series.Table, names *series.Newcomers, text []byte) error
@@ -58,7 +59,8 @@ const (
 type disk struct {
 	cfg   DiskConfig
 	store *Store
-	ready chan struct{} // closed once all is replayed
+	ready chan struct{}   // closed once all is replayed
+	ctx   context.Context // ends with Close
 	stop  context.CancelFunc
 	ended sync.WaitGroup
 
@@ -285,7 +287,7 @@ func (d *disk) refuses() error {
 	if busy := j.Busy(); busy > slowAfter {
 		return &StorageError{Slow, fmt.Sprintf("the hub's disk has been busy with one write for %v", busy.Round(time.Second/10))}
 	}
-	if d.cfg.Bytes > 0 {
+	if d.cfg.Bytes > 0 && !d.store.newest {
 		if _, bytes := j.Size(); bytes >= d.cfg.Bytes {
 			return &StorageError{Full, fmt.Sprintf("the hub's log takes %d bytes on disk, and the limit is %d; is the hub being scraped?", bytes, d.cfg.Bytes)}
 		}

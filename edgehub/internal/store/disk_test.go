@@ -71,6 +71,7 @@ func newDiskModel(t *testing.T, seed uint64) *diskModel {
 func keeping(t *testing.T, cfg Config, disk journal.Config) *hub {
 	h := newHub(t, cfg)
 	h.Keep(DiskConfig{Journal: disk, Logger: slog.New(slog.DiscardHandler), Read: readText})
+	h.Open()
 	synctest.Wait()
 	require.NoError(t, h.Refuses())
 	return h

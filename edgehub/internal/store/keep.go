@@ -7,14 +7,23 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/journal"
 )
 
-// Keep begins to keep the store on disk: it is opened and read first, which is tried again until it works. Call it before
-// anything is committed; Close ends it.
+// Keep says that the store is kept on disk. Nothing can be committed until it is opened.
 func (s *Store) Keep(cfg DiskConfig) {
-	ctx, stop := context.WithCancel(context.Background())
-	d := &disk{cfg: cfg, store: s, stop: stop, ready: make(chan struct{})}
+	if cfg.Bytes > 0 && cfg.Journal.SegmentBytes == 0 {
+		cfg.Journal.SegmentBytes = min(journal.SegmentBytes, max(1, cfg.Bytes/8))
+	}
+	d := &disk{cfg: cfg, store: s, ready: make(chan struct{})}
+	d.ctx, d.stop = context.WithCancel(context.Background())
 	d.refusal.Store(&StorageError{Unavailable, "the hub's disk is being opened"})
 	s.disk = d
-	d.ended.Go(func() { d.run(ctx) })
+}
+
+// Open begins to open and read what is on disk, which is tried again until it works, and to look after it. It does nothing for a
+// store that is in memory alone. Close ends it.
+func (s *Store) Open() {
+	if d := s.disk; d != nil {
+		d.ended.Go(func() { d.run(d.ctx) })
+	}
 }
 
 // run opens and replays the journal, and looks after it.
@@ -92,6 +101,23 @@ func (d *disk) keep() {
 	d.order.Unlock()
 	d.check("save cursors", j.SaveCursors(d.places()))
 	d.check("remove segments", j.Release(d.store.Log.Floor()))
+	d.makeWay()
+}
+
+// makeWay gives up the oldest samples while the log takes too much on disk, as far as the policy lets it.
+func (d *disk) makeWay() {
+	for d.cfg.Bytes > 0 {
+		segments, bytes := d.journal.Size()
+		to := d.journal.Oldest()
+		if bytes < d.cfg.Bytes || to == 0 {
+			return
+		}
+		d.cfg.Made(d.store.Log.MakeWay(to))
+		d.check("remove segments", d.journal.Release(d.store.Log.Floor()))
+		if after, _ := d.journal.Size(); after >= segments {
+			return // it may not go, or cannot
+		}
+	}
 }
 
 // check says that something failed. Where the journal is broken by it pushes are refused.

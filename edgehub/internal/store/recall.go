@@ -62,6 +62,9 @@ func (d *disk) replay(ctx context.Context, j *journal.Journal) bool {
 		d.torn.Add(1)
 		d.cfg.Logger.Warn("the log on disk ends in the middle of a push, which is cut off", "dir", d.cfg.Journal.Dir, "bytes", report.Torn)
 	}
+	if now := time.Now(); d.store.Log.ToSeal(now) {
+		d.store.sealers.Go(func() { d.store.Log.Seal(now) })
+	}
 	if report.Records > 0 {
 		d.cfg.Logger.Info("the log was read from disk", "dir", d.cfg.Journal.Dir, "samples", report.Samples, "waiting", d.store.Log.Behind(),
 			"lost", report.Lost, "took", time.Since(began).Round(time.Millisecond))

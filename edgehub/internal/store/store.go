@@ -37,12 +37,13 @@ type Store struct {
 	sealers   sync.WaitGroup
 	lastFreed atomic.Int64 // when memory was last given back, in Unix seconds
 	limits    series.Limits
+	newest    bool
 	disk      *disk // nil where the log is in memory alone
 }
 
 // New makes an empty store.
 func New(cfg Config) *Store {
-	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter, limits: cfg.Series}
+	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter, limits: cfg.Series, newest: cfg.Newest}
 	s.Log.Bound(cfg.Times)
 	s.table.Store(series.NewTable(cfg.Series, cfg.Own))
 	s.lastSweep.Store(time.Now().Unix())
@@ -85,11 +86,11 @@ func (s *Store) Commit(t *series.Table, b *Batch, now time.Time) (samples.Made, 
 
 // Close waits for what Commit has begun, and closes what is on disk. Call it when nobody commits any more.
 func (s *Store) Close() {
-	s.sealers.Wait()
 	if s.disk != nil {
 		s.disk.stop()
 		s.disk.ended.Wait()
 	}
+	s.sealers.Wait()
 }
 
 // Refuses is why pushes are refused because of the disk, a *StorageError, or nil.

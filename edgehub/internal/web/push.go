@@ -121,6 +121,9 @@ func (s *Server) enterIntake() (leave func(), err error) {
 	}
 }
 
+// Made counts and says what was done to make room on disk.
+func (s *Server) Made(m samples.Made) { s.made(m, nil) }
+
 // made counts and says what was done to make room, or that there is none.
 func (s *Server) made(m samples.Made, err error) {
 	s.Counts.LetGo.Add(uint64(m.LetGo))
