@@ -41,7 +41,7 @@ func (c *chaos) run(ctx context.Context, hosts []*host, tell func(format string,
 	if err := h.start(); err != nil {
 		return fmt.Errorf("start a hub again: %w", err)
 	}
-	tell("%s is back, empty, on its old port", h.name)
+	tell("%s is back on its old port, with what it held", h.name)
 	return nil
 }
 

@@ -169,7 +169,7 @@ func (d *demo) startPair(i int) (*host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("query API of shard %d: %w", i, err)
 	}
-	h := newHost(i, "http://"+queries.Addr().String(), d.Logger)
+	h := newHost(i, "http://"+queries.Addr().String(), d.Dir, d.Logger)
 	h.wrap = d.wrapHub
 	if err := h.start(); err != nil {
 		return nil, errors.Join(err, queries.Close())

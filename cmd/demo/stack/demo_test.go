@@ -82,6 +82,7 @@ func TestAKilledHubLosesNothingThatIsNotAccountedFor(t *testing.T) {
 	// 12 × 303 of the fleet; summary 4, histogram 6, counter 1, gauge 1.
 	require.Regexp(t, `count\(\{gatewayID!=""\}\) by the query API +3,648\n`, text)
 	require.Regexp(t, `Who took over its [1-9]`, text)
+	require.Regexp(t, `died with the hub +0\n`, text)
 }
 
 func TestAnInterruptedDemoStillAccounts(t *testing.T) {

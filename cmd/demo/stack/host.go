@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hubring/hubring/cmd/demo/stack/account"
 	"github.com/hubring/hubring/edgehub"
@@ -19,6 +22,7 @@ type host struct {
 	index  int
 	name   string
 	addr   string // host:port, known after the first start
+	dir    string // of its log on disk, which outlives a hub that dies
 	shard  string // URL of the shard that scrapes it
 	logger *slog.Logger
 	wrap   func(http.Handler) http.Handler // nil except in tests of a faulty hub
@@ -32,12 +36,13 @@ type host struct {
 	graves []account.Grave
 }
 
-func newHost(index int, shard string, logger *slog.Logger) *host {
+func newHost(index int, shard, dir string, logger *slog.Logger) *host {
 	name := fmt.Sprintf("edgehub-%d", index)
-	return &host{index: index, name: name, addr: "127.0.0.1:0", shard: shard, logger: logger.With("hub", name)}
+	return &host{index: index, name: name, addr: "127.0.0.1:0", dir: filepath.Join(dir, name), shard: shard, logger: logger.With("hub", name)}
 }
 
-// start makes a new, empty hub and serves it on the host's port.
+// start makes a new hub, which has what the last one left on disk, and serves it on the host's port. It returns when
+// the hub takes pushes.
 func (h *host) start() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -47,6 +52,7 @@ func (h *host) start() error {
 	}
 	hub, err := edgehub.New(edgehub.Config{
 		Logger: h.logger, Servers: map[string]edgehub.Server{"": {URL: h.shard}},
+		StoragePath:    h.dir,
 		NoFirstSamples: true, // the account and the query are of what the gateways submitted
 	})
 	if err != nil {
@@ -67,11 +73,32 @@ func (h *host) start() error {
 			h.logger.Error("Hub stopped serving", "error", err)
 		}
 	}(h.served)
-	return nil
+	h.graves = nil // what they hold is here again
+	return h.awaitReady()
 }
 
+// awaitReady waits until the hub has read what is on disk.
+func (h *host) awaitReady() error {
+	for deadline := time.Now().Add(readTimeout); ; time.Sleep(time.Millisecond) {
+		answer, err := http.Get("http://" + h.addr + "/-/ready")
+		if err != nil {
+			return fmt.Errorf("%s: %w", h.name, err)
+		}
+		_ = answer.Body.Close() // the status says it
+		switch {
+		case answer.StatusCode == http.StatusOK:
+			return nil
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s: it is not ready after %v", h.name, readTimeout)
+		}
+	}
+}
+
+// readTimeout is how long a hub may read what is on disk.
+const readTimeout = 30 * time.Second
+
 // kill ends the hub as a crash would: connections are cut, answers do not get
-// out, and the memory is gone. What it held then is kept for the account only.
+// out, and the memory is gone. What it held then is on disk, and died with the hub unless one starts there again.
 func (h *host) kill() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +129,7 @@ func (h *host) stop(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.hub == nil {
-		return nil
+		return os.RemoveAll(h.dir)
 	}
 	err := h.server.Shutdown(ctx)
 	if err != nil {
@@ -111,7 +138,7 @@ func (h *host) stop(ctx context.Context) error {
 	<-h.served
 	h.hub.Close(ctx)
 	h.hub = nil
-	return err
+	return errors.Join(err, os.RemoveAll(h.dir))
 }
 
 // ended is a context that has ended: nothing is waited for.
