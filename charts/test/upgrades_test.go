@@ -24,7 +24,7 @@ func TestVolumesOutliveTheirPods(t *testing.T) {
 		assert.Equal(t, appsv1.RetainPersistentVolumeClaimRetentionPolicyType, policy.WhenDeleted, set.Name)
 		assert.Equal(t, new(corev1.FSGroupChangeOnRootMismatch), set.Spec.Template.Spec.SecurityContext.FSGroupChangePolicy, set.Name)
 	}
-	assert.Equal(t, 6, kept, "both servers of a pair, Alertmanager, ruler, store gateway, compactor")
+	assert.Equal(t, 7, kept, "the hubs, both servers of a pair, Alertmanager, ruler, store gateway, compactor")
 }
 
 // Alertmanager reads its configuration once, so another one restarts it, and nobody else.

@@ -20,6 +20,7 @@ prometheus_replicas: 2
 create_thanos: true
 query: {replicas: 2}
 placement: {enabled: true}
+edgehub: {persistence: {enabled: true}}
 prometheus: {retired: 1}
 alertmanager: {enabled: true, replicas: 2}
 thanos: {query: {replicas: 2}, queryFrontend: {enabled: true}, ruler: {replicas: 2}, store: {replicas: 2}}
@@ -50,6 +51,7 @@ var others = map[string][]string{
 	"digest":                    {someDigest},
 	"pullPolicy":                {`Always`},
 	"limitPolicy":               {`newest`},
+	"storage.sync":              {`always`},
 	"maxAge":                    {`50m`},
 	"maxAhead":                  {`5m`},
 	"logLevel":                  {`debug`},

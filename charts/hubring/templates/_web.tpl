@@ -156,8 +156,11 @@ scheme: https
 {{- end -}}
 {{- end -}}
 
-{{/* hubring.hubMounts, hubring.hubVolumes: a hub is asked on two ports, and asks its server. */}}
+{{/* hubring.hubMounts, hubring.hubVolumes: a hub is asked on two ports, and asks its server; its log is on disk. */}}
 {{- define "hubring.hubMounts" -}}
+{{- if .Values.edgehub.storage.enabled }}
+- {name: data, mountPath: /edgehub}
+{{- end }}
 {{ include "hubring.webMount" . }}
 {{- if .Values.web.pushConfigSecret }}
 - {name: web-push, mountPath: /etc/hubring/web-push, readOnly: true}
@@ -169,6 +172,9 @@ scheme: https
 {{- end -}}
 
 {{- define "hubring.hubVolumes" -}}
+{{- if and .Values.edgehub.storage.enabled (not .Values.edgehub.persistence.enabled) }}
+- {name: data, emptyDir: {}}
+{{- end }}
 {{ include "hubring.webVolume" . }}
 {{- with .Values.web.pushConfigSecret }}
 - name: web-push
