@@ -38,7 +38,7 @@ func TestHubsWriteTheirLogToAVolume(t *testing.T) {
 			if c.outlives {
 				assert.Equal(t, hub.claims[0].Name, mounts[i].Name)
 				assert.Equal(t, "9Gi", hub.claims[0].Spec.Resources.Requests.Storage().String())
-				assert.Less(t, v, 0, "the claim is the volume")
+				assert.Negative(t, v, "the claim is the volume")
 			} else {
 				require.GreaterOrEqual(t, v, 0)
 				assert.NotNil(t, volumes[v].EmptyDir)

@@ -45,7 +45,7 @@ func (c *beforeCommand) run(ctx context.Context, o options) error {
 		return fmt.Errorf("--rounds=%d and --pending=%d must be positive", c.rounds, slices.Min(c.pending))
 	}
 	o.setPerPush(1)
-	w, err := openWorkshop(ctx)
+	w, err := openWorkshop(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func addEncodings(app *kingpin.Application) (string, func(context.Context, optio
 
 func (c *encodingsCommand) run(ctx context.Context, o options) error {
 	o.setPerPush(10)
-	w, err := openWorkshop(ctx)
+	w, err := openWorkshop(ctx, o)
 	if err != nil {
 		return err
 	}

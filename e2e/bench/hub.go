@@ -77,7 +77,7 @@ func addHub(app *kingpin.Application) (string, func(context.Context, options) er
 
 func (c *hubCommand) run(ctx context.Context, o options) error {
 	o.setPerPush(1)
-	w, err := openWorkshop(ctx)
+	w, err := openWorkshop(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type options struct {
 	connections int
 	check       bool
 	tolerance   float64
+	sync        string // of hubs' logs on disk; empty for none
 }
 
 func main() {
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string) error {
 	app.Flag("series", "Series of one gateway.").Default("303").IntVar(&o.shape.SeriesEach)
 	app.Flag("gateways-per-push", "Gateways whose reports make one push. Default 1, and for sustained 10.").PlaceHolder("N").IntVar(&o.shape.PerPush)
 	app.Flag("connections", "Keep-alive connections that the fleet pushes over.").Default("4").IntVar(&o.connections)
+	app.Flag("storage.sync", "Hubs have their log on disk, and this --storage.sync: always, interval:100ms or os. Without it the log is in memory.").StringVar(&o.sync)
 	app.Flag("check", "End with status 1 when a goal is missed.").BoolVar(&o.check)
 	app.Flag("tolerance", "Factor on every goal, for machines that are noisy or slow.").Default("1").Float64Var(&o.tolerance)
 	commands := map[string]func(context.Context, options) error{}
@@ -132,10 +134,12 @@ type workshop struct {
 	dir      string // for what is built only for this run
 	edgehub  string
 	self     string // this program
+	sync     string // of hubs' logs on disk; empty for none
+	hubs     int    // that were asked for
 }
 
 // openWorkshop builds the hub of the checkout. The caller must close it.
-func openWorkshop(ctx context.Context) (*workshop, error) {
+func openWorkshop(ctx context.Context, o options) (*workshop, error) {
 	checkout, err := realbin.Checkout(".")
 	if err != nil {
 		return nil, err
@@ -144,7 +148,7 @@ func openWorkshop(ctx context.Context) (*workshop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program: %w", err)
 	}
-	w := &workshop{checkout: checkout, self: self}
+	w := &workshop{checkout: checkout, self: self, sync: o.sync}
 	if w.dir, err = os.MkdirTemp("", "hubring-bench-"); err != nil {
 		return nil, fmt.Errorf("make a folder to build in: %w", err)
 	}
@@ -160,6 +164,10 @@ func (w *workshop) close() { _ = os.RemoveAll(w.dir) }
 
 // hub says how to start a hub with flags beside its defaults.
 func (w *workshop) hub(flags ...string) server.Spec {
+	if w.sync != "" {
+		w.hubs++
+		flags = append(flags, "--storage.sync="+w.sync, "--storage.path="+filepath.Join(w.dir, fmt.Sprintf("log-%d", w.hubs)))
+	}
 	return server.Spec{
 		Name: "edgehub", Path: w.edgehub, Ready: "/-/ready",
 		Args: func(address, _ string) []string {

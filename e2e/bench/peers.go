@@ -164,7 +164,7 @@ func addPeers(app *kingpin.Application) (string, func(context.Context, options) 
 
 func (c *peersCommand) run(ctx context.Context, o options) error {
 	o.setPerPush(1)
-	w, err := openWorkshop(ctx)
+	w, err := openWorkshop(ctx, o)
 	if err != nil {
 		return err
 	}

@@ -50,7 +50,7 @@ func addSustained(app *kingpin.Application) (string, func(context.Context, optio
 
 func (c *sustainedCommand) run(ctx context.Context, o options) error {
 	o.setPerPush(10)
-	w, err := openWorkshop(ctx)
+	w, err := openWorkshop(ctx, o)
 	if err != nil {
 		return err
 	}

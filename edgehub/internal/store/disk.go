@@ -183,7 +183,9 @@ func (d *disk) commitGroup() {
 			continue
 		}
 		b := e.batch
-		e.table.FamiliesOf(&b.Names, d.journal.Family)
+		if len(b.Names.List) > 0 {
+			e.table.FamiliesOf(&b.Names, d.journal.Family)
+		}
 		d.define(e.table, b.IDs, b.Runs)
 		if b.Len() > 0 {
 			d.journal.Add(journal.Samples, "", e.now, b.IDs, b.Times, b.Values)
