@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -17,12 +18,18 @@ type receipts struct {
 	missing bool             // though samples are stored; the connection has to do
 	asked   time.Time        // when it was last looked for one while they are missing
 	judged  []receipt.Number // of responses that were found not to be stored, the last few
+	late    int              // of those, how many were stored after all, since one was found in time
 	failing time.Time        // since when the server cannot be asked; zero while it can
 }
 
-// maxJudged is how many responses that were found not to be stored are remembered: if one
-// of them turns up after all, receipts come too late to go by.
+// maxJudged is how many responses that were found not to be stored are remembered: if some
+// of them turn up after all, and none is found in time, receipts come too late to go by.
 const maxJudged = 8
+
+// lateRuns is how many that is. One may be late where all others are not: a hub that was halted hears
+// requests that were given up, and takes them for its scraper's next ones. The connection knows less than receipts
+// that come late once; until it decides samples may come twice, and none is lost.
+const lateRuns = 3
 
 const (
 	askTime      = time.Second     // for a question while a scraper waits
@@ -91,6 +98,7 @@ func (l *line) pursue(resp *response) {
 		case result == receipt.Stored:
 			l.answered("stored", nil)
 			l.sawReceipt()
+			l.late(nil, true)
 			l.taken(resp)
 		case result == receipt.Failed:
 			l.answered("failed", err)
@@ -225,7 +233,7 @@ func (l *line) lookAgain(ctx context.Context) {
 		return
 	}
 	l.mu.Lock()
-	l.receipts.missing, l.receipts.seen, l.receipts.judged = false, true, nil
+	l.receipts.missing, l.receipts.seen, l.receipts.judged, l.receipts.late = false, true, nil, 0
 	l.mu.Unlock()
 	l.s.cfg.Logger.Info("receipts of a cursor arrive again", "cursor", l.name)
 }
@@ -257,7 +265,9 @@ func (l *line) decide(ctx context.Context, resp *response, client string, number
 	if len(numbers) > 0 {
 		l.sawReceipt()
 	}
-	if _, stored := slices.BinarySearch(numbers, resp.number); stored {
+	_, stored := slices.BinarySearch(numbers, resp.number)
+	late := l.late(numbers, stored)
+	if stored {
 		l.answered("stored", nil)
 		l.taken(resp)
 		return
@@ -265,11 +275,10 @@ func (l *line) decide(ctx context.Context, resp *response, client string, number
 	l.mu.Lock()
 	came, seen := resp.came, l.receipts.seen
 	shared := time.Since(l.shared) < sharedSpan
-	late := slices.ContainsFunc(l.receipts.judged, func(n receipt.Number) bool { _, is := slices.BinarySearch(numbers, n); return is })
 	l.mu.Unlock()
 	switch {
-	case late:
-		l.miss("they arrive too late: one was found a scrape after it was missed", resp)
+	case late >= lateRuns:
+		l.miss(fmt.Sprintf("they arrive too late: %d running were found a scrape after they were missed", late), resp)
 	case came == unknown && resp.client != client:
 		// Somebody else's: the pursuit goes on.
 	case came == cutOff || came == unread:
@@ -285,6 +294,20 @@ func (l *line) decide(ctx context.Context, resp *response, client string, number
 		l.answered("missing", nil)
 		l.refused(ctx, resp)
 	}
+}
+
+// late returns how many responses running were found to be stored only after they had been missed. One that is
+// stored in time ends that.
+func (l *line) late(numbers []receipt.Number, inTime bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := len(l.receipts.judged)
+	l.receipts.judged = slices.DeleteFunc(l.receipts.judged, func(n receipt.Number) bool { _, is := slices.BinarySearch(numbers, n); return is })
+	l.receipts.late += before - len(l.receipts.judged)
+	if inTime {
+		l.receipts.late = 0
+	}
+	return l.receipts.late
 }
 
 // witnessed says whether a pushed sample of a response is stored.
