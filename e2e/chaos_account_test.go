@@ -1,15 +1,19 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/e2e/internal/link"
 	"github.com/hubring/hubring/e2e/internal/mortal"
 	"github.com/hubring/hubring/e2e/internal/promapi"
 	"github.com/hubring/hubring/e2e/internal/realbin"
@@ -28,15 +32,19 @@ func (c *chaos) account() {
 	t := c.t
 	t.Helper()
 	offered, taken := map[mortal.Entry]bool{}, map[mortal.Entry]bool{}
+	acked := map[mortal.Entry][]mortal.Ack{}
 	for _, m := range c.controllers {
-		o, k, err := mortal.ReadJournal(m.journal)
+		j, err := mortal.ReadJournal(m.journal)
 		require.NoError(t, err)
-		for _, e := range o {
+		for _, e := range j.Offered {
 			require.False(t, offered[e], "%v was offered twice", e)
 			offered[e] = true
 		}
-		for _, e := range k {
+		for _, e := range j.Taken {
 			taken[e] = true
+		}
+		for _, a := range j.Acked {
+			acked[a.Entry] = append(acked[a.Entry], a)
 		}
 	}
 	require.NotEmpty(t, taken)
@@ -48,18 +56,21 @@ func (c *chaos) account() {
 		if stored, err = c.stored(ctx, offered); err != nil {
 			return err
 		}
+		var missing []chaosSample
 		lost = 0
 		for e := range taken {
 			for n := range chaosSeries {
-				switch {
-				case stored[chaosSample{e.Gateway, n, e.At}] > 0:
-				case c.mayBeLost(time.UnixMilli(e.At)):
+				switch s := (chaosSample{e.Gateway, n, e.At}); {
+				case stored[s] > 0:
+				case c.mayBeLost(acked[e]):
 					lost++
 				default:
-					return fmt.Errorf("series %d of %s lacks the sample of %s, %s after the beginning, which a Submit took",
-						n, e.Gateway, time.UnixMilli(e.At).Format(time.StampMilli), time.UnixMilli(e.At).Sub(c.began))
+					missing = append(missing, s)
 				}
 			}
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("%d samples are missing that a Submit took: %s", len(missing), c.describe(missing, acked))
 		}
 		return nil
 	})
@@ -72,6 +83,30 @@ func (c *chaos) account() {
 	t.Logf("%d samples were taken, %d are stored; %d died with hubs; %d more were offered to a Submit that did not return; %d are on several shards",
 		len(taken)*chaosSeries, len(stored), lost, len(stored)+lost-len(taken)*chaosSeries, twice)
 	c.requireSeenOnce(stored)
+}
+
+// describe says which samples these are, and what failed at the time of the first.
+func (c *chaos) describe(missing []chaosSample, acked map[mortal.Entry][]mortal.Ack) string {
+	byReport := map[mortal.Entry]int{}
+	for _, s := range missing {
+		byReport[mortal.Entry{Gateway: s.gateway, At: s.at}]++
+	}
+	reports := slices.SortedFunc(maps.Keys(byReport), func(a, b mortal.Entry) int { return cmp.Compare(a.At, b.At) })
+	var text strings.Builder
+	for _, r := range reports[:min(10, len(reports))] {
+		fmt.Fprintf(&text, "\n%d of %s, %s after the beginning", byReport[r], r.Gateway, time.UnixMilli(r.At).Sub(c.began))
+		for _, a := range acked[r] {
+			fmt.Fprintf(&text, ", hub %d acknowledged it at %s", c.hubAt(a.Hub), time.UnixMilli(a.When).Sub(c.began))
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.suffered {
+		if d := s.from.Sub(time.UnixMilli(reports[0].At)); d.Abs() < time.Minute {
+			fmt.Fprintf(&text, "\n%s from %s to %s", s, s.from.Sub(c.began), s.to.Sub(c.began))
+		}
+	}
+	return text.String()
 }
 
 // stored returns what all servers have. It must have been offered so.
@@ -102,22 +137,32 @@ func (c *chaos) selector() string {
 	return fmt.Sprintf("%s{networkID=%q}[%s]", mortal.Metric, mortal.Network, model.Duration(time.Since(c.began).Truncate(time.Minute)+2*time.Minute))
 }
 
-// handedOver is how long a sample may be on its way from Submit to a server that works.
-const handedOver = 10 * time.Second
+// handedOver is how long a sample may be on its way from a hub that has acknowledged it to a server that works.
+const handedOver = 5 * time.Second
 
-// mayBeLost says whether a sample of a time may have been on a hub that was killed, and on no server.
-func (c *chaos) mayBeLost(at time.Time) bool {
-	if hubsKeep {
+// aMoment is how long it takes to kill a hub, on a busy machine.
+const aMoment = time.Second
+
+// hubAt returns the number of the hub to which an address leads.
+func (c *chaos) hubAt(address string) int {
+	return slices.IndexFunc(c.pushes, func(l *link.Link) bool { return l.Address == address })
+}
+
+// mayBeLost says whether each of the hubs that acknowledged a sample was killed before its server can have had it.
+func (c *chaos) mayBeLost(acked []mortal.Ack) bool {
+	if hubsKeep || len(acked) == 0 {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.suffered {
-		if isKillOfHub(s.kind) && at.Before(s.from.Add(time.Second)) && at.After(c.scrapedBeforeLocked(s.number, s.from).Add(-handedOver)) {
-			return true
-		}
-	}
-	return false
+	return !slices.ContainsFunc(acked, func(a mortal.Ack) bool { return !c.diedLocked(c.hubAt(a.Hub), time.UnixMilli(a.When)) })
+}
+
+// diedLocked says whether a hub was killed before its server can have had what it acknowledged at a time.
+func (c *chaos) diedLocked(hub int, at time.Time) bool {
+	return slices.ContainsFunc(c.suffered, func(s *suffered) bool {
+		return isKillOfHub(s.kind) && s.number == hub && at.Before(s.from.Add(aMoment)) && at.After(c.scrapedBeforeLocked(hub, s.from).Add(-handedOver))
+	})
 }
 
 // scrapedBeforeLocked returns since when a hub may not have been scraped any more, at a moment.

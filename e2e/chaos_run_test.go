@@ -229,11 +229,11 @@ func (c *chaos) tell(ctx context.Context) {
 		c.mu.Unlock()
 		taken := 0
 		for _, m := range c.controllers {
-			_, t, err := mortal.ReadJournal(m.journal)
+			j, err := mortal.ReadJournal(m.journal)
 			if err != nil {
 				c.t.Logf("progress: %v", err)
 			}
-			taken += len(t)
+			taken += len(j.Taken)
 		}
 		slices.Sort(now)
 		c.t.Logf("%4s  %d samples were taken, %d faults; now: %s", time.Since(c.began).Round(time.Second), taken*chaosSeries, all, strings.Join(now, ", "))

@@ -82,6 +82,18 @@ func TestControllersKilledInAnOutage(t *testing.T) {
 	script.play(c)
 }
 
+// A hub that stood still hears its server's requests of before, which have been given up, and takes what it gave last for
+// not stored. Then the network loses scrapes: that the connection tells nothing of.
+func TestHaltedHubsGoOnByReceipts(t *testing.T) {
+	t.Parallel()
+	var script script
+	for range 4 {
+		script.then(named(t, "hub 0 is halted"), named(t, "hub 1 is halted"), named(t, "hub 2 is halted"))
+		script.then(named(t, "the scrape of hub 0 loses answers"), named(t, "the scrape of hub 1 loses answers"), named(t, "the scrape of hub 2 loses answers"))
+	}
+	script.play(startChaos(t, 1, chaosShards))
+}
+
 // script is what fails, and when.
 type script struct {
 	faults []fault

@@ -1,25 +1,43 @@
 package mortal
 
 import (
-	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/hubring/hubring/e2e/internal/tap"
 )
 
-// What a line of a journal says of a report.
+// What a line of a journal begins with.
 const (
-	Offered = "offered" // it is about to be submitted: it may arrive
-	Taken   = "taken"   // Submit returned nil: it must
+	offered = "offered"
+	taken   = "taken"
+	acked   = "acked"
 )
 
 // Entry is a report of a gateway.
 type Entry struct {
 	Gateway string
 	At      int64 // of its samples, Unix milliseconds
+}
+
+// Ack is a hub's word that it has a report.
+type Ack struct {
+	Entry
+	Hub  string // host and port
+	When int64  // Unix milliseconds
+}
+
+// Journal is what a controller did, in all its lives.
+type Journal struct {
+	Offered []Entry // is about to be submitted: it may arrive
+	Taken   []Entry // Submit returned nil: it must
+	Acked   []Ack   // by a hub
 }
 
 // journal has a line for each word. The kernel has it when write returns, so it outlives the process.
@@ -37,36 +55,72 @@ func openJournal(path string) (*journal, error) {
 }
 
 func (j *journal) write(word, gateway string, at int64) error {
+	return j.append(fmt.Appendf(nil, "%s %s %d\n", word, gateway, at))
+}
+
+func (j *journal) append(lines []byte) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_, err := fmt.Fprintf(j.file, "%s %s %d\n", word, gateway, at)
+	_, err := j.file.Write(lines)
 	return err
+}
+
+// acknowledged notes what a hub took.
+func (j *journal) acknowledged(p *tap.Push) {
+	if !p.Acknowledged() {
+		return
+	}
+	samples, err := p.Lines()
+	if err != nil {
+		panic(err) // an exporter that writes what nobody can read
+	}
+	reports := map[Entry]bool{}
+	var lines bytes.Buffer
+	for _, s := range samples {
+		e := Entry{s.Gateway, s.At}
+		if !reports[e] {
+			fmt.Fprintln(&lines, acked, e.Gateway, e.At, p.Hub, time.Now().UnixMilli())
+		}
+		reports[e] = true
+	}
+	if err := j.append(lines.Bytes()); err != nil {
+		panic(err)
+	}
 }
 
 func (j *journal) close() { _ = j.file.Close() }
 
-// ReadJournal returns what a controller offered and what was taken. There may be no journal yet, and the last
+// ReadJournal reads a controller's journal. There may be none yet, and the last
 // line of one that was killed may be half a line.
-func ReadJournal(path string) (offered, taken []Entry, err error) {
+func ReadJournal(path string) (j Journal, err error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return j, nil
 	}
 	if err != nil {
-		return nil, nil, err
+		return j, err
 	}
-	lines := bufio.NewScanner(strings.NewReader(string(text[:strings.LastIndexByte(string(text), '\n')+1])))
-	for lines.Scan() {
-		var word string
-		var e Entry
-		if _, err := fmt.Sscan(lines.Text(), &word, &e.Gateway, &e.At); err != nil {
-			return nil, nil, fmt.Errorf("journal %s: line %q: %w", path, lines.Text(), err)
+	whole := text[:bytes.LastIndexByte(text, '\n')+1]
+	for line := range bytes.Lines(whole) {
+		var a Ack
+		word, rest, _ := strings.Cut(string(line), " ")
+		var err error
+		switch word {
+		case offered:
+			_, err = fmt.Sscan(rest, &a.Gateway, &a.At)
+			j.Offered = append(j.Offered, a.Entry)
+		case taken:
+			_, err = fmt.Sscan(rest, &a.Gateway, &a.At)
+			j.Taken = append(j.Taken, a.Entry)
+		case acked:
+			_, err = fmt.Sscan(rest, &a.Gateway, &a.At, &a.Hub, &a.When)
+			j.Acked = append(j.Acked, a)
+		default:
+			err = errors.New("no such word")
 		}
-		if word == Taken {
-			taken = append(taken, e)
-		} else {
-			offered = append(offered, e)
+		if err != nil {
+			return j, fmt.Errorf("journal %s: line %q: %w", path, line, err)
 		}
 	}
-	return offered, taken, lines.Err()
+	return j, nil
 }

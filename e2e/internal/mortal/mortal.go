@@ -1,5 +1,5 @@
 // Package mortal is a controller as a process of its own, which can be killed. It embeds the exporter, keeps
-// all samples on disk, and writes into a journal what it submits and what Submit took, so that whoever killed
+// all samples on disk, and writes into a journal what it submits, what Submit took and which hubs acknowledged it, so that whoever killed
 // it can tell what must not be lost.
 //
 // The program is the test's own binary: TestMain calls Main when the first argument is Word.
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/hubring/hubring/e2e/internal/tap"
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/exporter/members"
@@ -76,7 +78,8 @@ func run(config string) error {
 	}
 	defer j.close()
 	e, err := exporter.Start(exporter.Config{
-		Members: members.File{Path: cfg.Hubs}, MembersInterval: 200 * time.Millisecond, MembersHold: 400 * time.Millisecond,
+		Transport: &tap.Tap{Base: http.DefaultTransport, OnPush: j.acknowledged},
+		Members:   members.File{Path: cfg.Hubs}, MembersInterval: 200 * time.Millisecond, MembersHold: 400 * time.Millisecond,
 		SpoolDir: cfg.SpoolDir, SpoolPolicy: exporter.SpoolAll,
 		PushTimeout: 2 * time.Second, FlushTimeout: 2 * time.Minute, MaxBackoff: 2 * time.Second, CatchUp: 20,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
@@ -132,13 +135,13 @@ func report(ctx context.Context, e *exporter.Exporter, j *journal, id string, cf
 		for n, m := range f.Metric {
 			m.TimestampMs, m.Gauge.Value = proto.Int64(at), proto.Float64(Value(at, n))
 		}
-		if err := j.write(Offered, id, at); err != nil {
+		if err := j.write(offered, id, at); err != nil {
 			return err
 		}
 		if err := e.Submit(context.Background(), batch); err != nil {
 			return fmt.Errorf("submit for %s: %w", id, err)
 		}
-		if err := j.write(Taken, id, at); err != nil {
+		if err := j.write(taken, id, at); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,8 @@ import (
 type Tap struct {
 	// Base carries the requests.
 	Base http.RoundTripper
+	// OnPush is called for each push that is over, before its sender learns how it ended, in place of keeping it.
+	OnPush func(*Push)
 
 	mu     sync.Mutex
 	pushes []*Push
@@ -52,6 +54,10 @@ func (t *Tap) RoundTrip(req *http.Request) (*http.Response, error) {
 	p.Ended = time.Now()
 	if err == nil {
 		p.Status = resp.StatusCode
+	}
+	if t.OnPush != nil {
+		t.OnPush(p)
+		return resp, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
