@@ -59,7 +59,7 @@ func startChaos(t *testing.T, seed uint64, shards int) *chaos {
 	b := built(t)
 	var err error
 	c.Stack, err = stack.Start(t.Context(), stack.Config{
-		Programs: b.programs, EdgeHub: b.edgehub, Dir: t.TempDir(), Shards: shards, Protobuf: true,
+		Programs: b.programs, EdgeHub: b.edgehub, Dir: t.TempDir(), Shards: shards, Protobuf: true, HubLogs: true,
 		ScrapeVia: func(hub string) (string, error) {
 			linking.Lock()
 			defer linking.Unlock()

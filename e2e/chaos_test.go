@@ -11,10 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hubsKeep says what hubs promise of samples that they took and no server has yet when they are killed: that
-// they have them when they are back.
-const hubsKeep = false
-
 const (
 	chaosShards      = 3
 	chaosControllers = 2

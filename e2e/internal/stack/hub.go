@@ -105,6 +105,9 @@ func (h *Hub) run(ctx context.Context) error {
 	if h.server != "" {
 		args = append(args, "--scrape.server=http://"+h.server)
 	}
+	if h.stack.cfg.HubLogs {
+		args = append(args, "--storage.path="+filepath.Join(h.stack.cfg.Dir, h.Name+"-log"))
+	}
 	p, err := h.stack.Run(h.Name, h.stack.cfg.EdgeHub, args...)
 	h.Process = p
 	if err != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	HubsOnly bool     // no Prometheus servers, but those of StartServer
 	Protobuf bool     // scrapes, as the chart has them, and not by text
 	HubArgs  []string // more of every hub's arguments
+	HubLogs  bool     // hubs have their log on disk, and go on with it when they are started again
 	// ScrapeVia returns where servers reach the hub of an address; nil for the hub itself.
 	ScrapeVia     func(hub string) (address string, err error)
 	Global        bool // sidecars and a querier, too
