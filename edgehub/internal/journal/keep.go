@@ -111,7 +111,7 @@ func (j *Journal) Oldest() uint64 {
 	return j.toLogLocked(j.segments[1].base)
 }
 
-// Release removes the segments before a position of the log, but for the newest, and what pushes left that were refused.
+// Release removes the segments before a position of the log, but for the newest unless the disk has failed, and what pushes left that were refused.
 func (j *Journal) Release(floor uint64) error {
 	for {
 		path := j.nextToGo(floor)
@@ -135,11 +135,23 @@ func (j *Journal) Release(floor uint64) error {
 func (j *Journal) nextToGo(floor uint64) string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	stay := kept
+	if j.broken != nil { // it may be full of them
+		stay = 0
+	}
 	switch {
 	case len(j.leftOver) > 0:
 		return j.leftOver[0]
-	case len(j.segments) > kept && j.toLogLocked(j.segments[1].base) <= floor && j.segments[0].file == nil:
+	case len(j.segments) > stay && j.toLogLocked(j.endLocked()) <= floor && j.segments[0].file == nil:
 		return j.segments[0].path
 	}
 	return ""
+}
+
+// endLocked is the position on disk behind the oldest segment.
+func (j *Journal) endLocked() uint64 {
+	if len(j.segments) > 1 {
+		return j.segments[1].base
+	}
+	return j.written
 }

@@ -87,6 +87,7 @@ func (d *disk) openJournal(ctx context.Context) *journal.Journal {
 func (d *disk) keep() {
 	j := d.journal
 	if j.Broken() != nil {
+		d.check("remove segments", j.Release(d.store.Log.Floor())) // the disk may be full of what is scraped
 		d.order.Lock()
 		err := j.Probe()
 		d.order.Unlock()

@@ -2,7 +2,9 @@ package store
 
 import (
 	"log/slog"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,14 +146,14 @@ func TestSlowDisk(t *testing.T) {
 // A disk that fails to flush, by itself or for a push, makes the store refuse pushes until it is well. What waits is
 // scraped meanwhile.
 func TestFlushThatFails(t *testing.T) {
-	for _, sync := range []journal.Sync{{Always: true}, {Every: 100 * time.Millisecond}} {
+	for _, flush := range []journal.Sync{{Always: true}, {Every: 100 * time.Millisecond}} {
 		synctest.Test(t, func(t *testing.T) {
 			disk := &faulty.Disk{Room: -1}
-			h := keeping(t, Config{}, journal.Config{Dir: t.TempDir(), Disk: disk, Sync: sync})
+			h := keeping(t, Config{}, journal.Config{Dir: t.TempDir(), Disk: disk, Sync: flush})
 			h.push(at("x", 1, 1))
 			disk.Change(func(d *faulty.Disk) { d.NoSync = true })
 			_, err := h.try(at("x", 2, 2))
-			require.Equal(t, sync.Always, err != nil)
+			require.Equal(t, flush.Always, err != nil)
 			time.Sleep(200 * time.Millisecond)
 			synctest.Wait()
 			var refusal *StorageError
@@ -214,6 +216,72 @@ func TestDiskLimit(t *testing.T) {
 			d, _ = h.Disk()
 			assert.Less(t, d.Bytes, int64(10_000), "though one of the two is dead")
 			h.push(fleet(50, 1000))
+			h.Close()
+		})
+	}
+}
+
+// smallDisk has room for so many bytes.
+type smallDisk struct {
+	framing.OS
+	room int64
+	mu   sync.Mutex
+	held map[string]int64
+}
+
+type smallFile struct {
+	framing.File
+	disk *smallDisk
+	path string
+}
+
+func (d *smallDisk) Create(path string) (framing.File, error) {
+	f, err := d.OS.Create(path)
+	return smallFile{f, d, path}, err
+}
+
+func (d *smallDisk) Remove(path string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.held, path)
+	return d.OS.Remove(path)
+}
+
+func (f smallFile) WriteAt(b []byte, offset int64) (int, error) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	used := max(0, offset+int64(len(b))-f.disk.held[f.path])
+	for _, n := range f.disk.held {
+		used += n
+	}
+	if used > f.disk.room {
+		return 0, syscall.ENOSPC
+	}
+	f.disk.held[f.path] = max(f.disk.held[f.path], offset+int64(len(b)))
+	return f.File.WriteAt(b, offset)
+}
+
+// A disk that is full of the log itself has room again when that is scraped, though it is all in the newest segment.
+func TestDiskThatIsFullOfTheLog(t *testing.T) {
+	for _, flush := range []journal.Sync{{}, {Always: true}, {Every: 100 * time.Millisecond}} {
+		synctest.Test(t, func(t *testing.T) {
+			disk := &smallDisk{room: 3 << 20, held: map[string]int64{}}
+			h := keeping(t, Config{}, journal.Config{Dir: t.TempDir(), Disk: disk, Sync: flush})
+			pushed, err := 0, error(nil)
+			for ; err == nil && pushed < 10_000; pushed++ {
+				_, err = h.try(fleet(1000, int64(pushed)))
+			}
+			var refusal *StorageError
+			require.ErrorAs(t, err, &refusal)
+			require.Equal(t, Full, refusal.Reason)
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			require.Error(t, h.Refuses(), "it is full still")
+			require.Len(t, h.take(0, all), 1000*(pushed-1))
+			time.Sleep(3 * time.Second)
+			synctest.Wait()
+			require.NoError(t, h.Refuses())
+			h.push(fleet(1000, int64(pushed)))
 			h.Close()
 		})
 	}
