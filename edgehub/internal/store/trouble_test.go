@@ -123,7 +123,7 @@ func TestSlowDisk(t *testing.T) {
 	h := newHub(t, Config{})
 	h.Keep(DiskConfig{Journal: journal.Config{Dir: t.TempDir(), Disk: disk, Sync: journal.Sync{Always: true}}, Logger: slog.New(slog.DiscardHandler), Read: readText})
 	h.Open()
-	<-h.disk.ready
+	require.Eventually(t, func() bool { return h.Refuses() == nil }, 20*time.Second, time.Millisecond)
 	pushed := make(chan error)
 	go func() {
 		_, err := h.try(at("x", 1, 1))
