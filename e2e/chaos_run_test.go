@@ -51,7 +51,7 @@ type suffered struct {
 }
 
 // startChaos starts it all.
-func startChaos(t *testing.T, seed uint64, shards int) *chaos {
+func startChaos(t *testing.T, seed uint64, shards int, hubArgs ...string) *chaos {
 	t.Helper()
 	c := &chaos{t: t, dir: t.TempDir()}
 	var linking sync.Mutex
@@ -59,7 +59,7 @@ func startChaos(t *testing.T, seed uint64, shards int) *chaos {
 	b := built(t)
 	var err error
 	c.Stack, err = stack.Start(t.Context(), stack.Config{
-		Programs: b.programs, EdgeHub: b.edgehub, Dir: t.TempDir(), Shards: shards, Protobuf: true, HubLogs: true,
+		Programs: b.programs, EdgeHub: b.edgehub, Dir: t.TempDir(), Shards: shards, Protobuf: true, HubLogs: true, HubArgs: hubArgs,
 		ScrapeVia: func(hub string) (string, error) {
 			linking.Lock()
 			defer linking.Unlock()

@@ -40,6 +40,31 @@ func TestControllersPowerIsLost(t *testing.T) {
 	c.account()
 }
 
+// A hub's machine loses its power, again and again, while its server gets nothing and pushes wait for its disk: what it
+// had acknowledged is stored in the end.
+func TestHubsPowerIsLost(t *testing.T) {
+	t.Parallel()
+	disk := newDisk(t)
+	c := startChaos(t, 1, 2, "--storage.sync=always")
+	hub := c.Shards[0].Hub
+	require.NoError(t, hub.Process.Terminate()) // its server gets what it has
+	require.NoError(t, hub.Process.Wait(patience))
+	disk.mount(t, hub.LogPath())
+	require.NoError(t, hub.Restart(t.Context()))
+	for range 4 {
+		c.scrapes[0].Set(link.HoldsAnswers)
+		sleepUntil(t, time.Now().Add(1500*time.Millisecond))
+		disk.losePower(t)
+		hub.Kill()
+		c.scrapes[0].Set(link.Well)
+		disk.mount(t, hub.LogPath())
+		require.NoError(t, hub.Restart(t.Context()))
+		sleepUntil(t, time.Now().Add(time.Second))
+	}
+	c.finish()
+	c.account()
+}
+
 // disk is a file system of its own, in a file, whose power can be lost.
 type disk struct {
 	image string

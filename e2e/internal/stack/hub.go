@@ -106,7 +106,7 @@ func (h *Hub) run(ctx context.Context) error {
 		args = append(args, "--scrape.server=http://"+h.server)
 	}
 	if h.stack.cfg.HubLogs {
-		args = append(args, "--storage.path="+filepath.Join(h.stack.cfg.Dir, h.Name+"-log"))
+		args = append(args, "--storage.path="+h.LogPath())
 	}
 	p, err := h.stack.Run(h.Name, h.stack.cfg.EdgeHub, args...)
 	h.Process = p
@@ -115,6 +115,9 @@ func (h *Hub) run(ctx context.Context) error {
 	}
 	return p.WaitHTTP(ctx, h.URL()+"/-/ready")
 }
+
+// LogPath is the directory of its log, with Config.HubLogs.
+func (h *Hub) LogPath() string { return filepath.Join(h.stack.cfg.Dir, h.Name+"-log") }
 
 // Kill kills the hub with SIGKILL and returns the moment at which it was
 // known to be dead.
