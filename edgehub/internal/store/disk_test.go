@@ -193,7 +193,7 @@ func (m *diskModel) restart() {
 	m.h.Close()
 	m.open()
 	assert.Equal(m.t, before, m.waiting(), "seed %d", m.seed)
-	if m.cfg.SegmentBytes == 0 {
+	if m.cfg.SegmentBytes == 0 && m.failed == 0 { // or segments have gone, with gateways that pushed nothing since
 		for i, since := range m.here() {
 			assert.True(m.t, here[i] == since || here[i] == 0 && m.expired, "seed %d", m.seed)
 		}
