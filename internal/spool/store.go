@@ -214,7 +214,7 @@ func (s *Store) flushSegment(g *segment) error {
 		if err == nil && s.hasUnsafe(g) { // else only marks are lost
 			err = framing.Named(f, g.path)
 		}
-		if errors.Is(err, os.ErrClosed) {
+		if errors.Is(err, os.ErrClosed) || errors.Is(err, framing.ErrGone) && !s.has(g) { // all of it is done since
 			continue
 		}
 		if err != nil {
@@ -227,6 +227,13 @@ func (s *Store) flushSegment(g *segment) error {
 		s.mu.Unlock()
 		return nil
 	}
+}
+
+// has reports whether a segment is still there, as far as the store knows.
+func (s *Store) has(g *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.segments[g.number] == g
 }
 
 // hasUnsafe reports whether a segment has records that are neither safe nor done.
