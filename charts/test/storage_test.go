@@ -33,6 +33,7 @@ func TestHubsWriteTheirLogToAVolume(t *testing.T) {
 			i := slices.IndexFunc(mounts, func(m corev1.VolumeMount) bool { return m.MountPath == path.Dir(dir) })
 			require.GreaterOrEqual(t, i, 0, "%s is on no volume", dir)
 			assert.False(t, mounts[i].ReadOnly)
+			assert.NotEqual(t, "/edgehub", mounts[i].MountPath, "the image has its program there")
 			volumes := hub.template.Spec.Volumes
 			v := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == mounts[i].Name })
 			if c.outlives {

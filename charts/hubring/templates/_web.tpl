@@ -159,7 +159,7 @@ scheme: https
 {{/* hubring.hubMounts, hubring.hubVolumes: a hub is asked on two ports, and asks its server; its log is on disk. */}}
 {{- define "hubring.hubMounts" -}}
 {{- if .Values.edgehub.storage.enabled }}
-- {name: data, mountPath: /edgehub}
+- {name: data, mountPath: /var/lib/edgehub}
 {{- end }}
 {{ include "hubring.webMount" . }}
 {{- if .Values.web.pushConfigSecret }}
