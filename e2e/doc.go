@@ -36,7 +36,7 @@
 //	vmagent-1.151  1.151.0   e2e/tools/vmagent151
 //	otelcol        0.165.1   e2e/tools/otelcol
 //	telegraf       1.39.0    e2e/tools/telegraf
-//	haproxy, nginx           Debian's
+//	haproxy, nginx Debian's; the tests of what fails have mkfs.ext4 from there, too
 //
 // and for the benchmark:
 //

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hubring/hubring/e2e/internal/link"
+	"github.com/hubring/hubring/e2e/internal/realbin"
 )
 
 // A controller's machine loses its power, again and again, while Submits wait for its disk and hubs hold their answers
@@ -71,7 +72,7 @@ type disk struct {
 	at    string // where it is mounted, or empty
 }
 
-// newDisk makes a disk, or skips the test where nobody may mount one.
+// newDisk makes a disk, or skips the test where nobody may mount one, as in a container without the right to.
 func newDisk(t *testing.T) *disk {
 	t.Helper()
 	if testing.Short() {
@@ -83,9 +84,10 @@ func newDisk(t *testing.T) *disk {
 	d := &disk{image: filepath.Join(t.TempDir(), "disk")}
 	require.NoError(t, os.WriteFile(d.image, nil, 0o600))
 	require.NoError(t, os.Truncate(d.image, 128<<20))
-	if out, err := exec.CommandContext(t.Context(), "mkfs.ext4", "-q", "-F", d.image).CombinedOutput(); err != nil {
-		t.Skipf("mkfs.ext4: %v %s", err, out)
-	}
+	mkfs, err := realbin.Packaged(t.Context(), realbin.MakeExt4, t.Output())
+	require.NoError(t, err)
+	out, err := exec.CommandContext(t.Context(), mkfs, "-q", "-F", d.image).CombinedOutput()
+	require.NoError(t, err, "%s", out)
 	probe := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), "mount", "-o", "loop", d.image, probe).CombinedOutput(); err != nil {
 		t.Skipf("mount: %v %s", err, out)

@@ -65,7 +65,7 @@ func chosen(args []string) (func(context.Context, string, io.Writer) (string, er
 // packaged installs the programs that are Debian's, and returns where they are.
 func packaged(ctx context.Context, _ string, progress io.Writer) (string, error) {
 	var paths []string
-	for _, program := range []string{realbin.HAProxy, realbin.Nginx} {
+	for _, program := range []string{realbin.HAProxy, realbin.Nginx, realbin.MakeExt4} {
 		path, err := realbin.Packaged(ctx, program, progress)
 		if err != nil {
 			return "", err

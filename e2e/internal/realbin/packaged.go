@@ -13,12 +13,13 @@ import (
 
 // The programs that are Debian's.
 const (
-	HAProxy = "haproxy"
-	Nginx   = "nginx"
+	HAProxy  = "haproxy"
+	Nginx    = "nginx"
+	MakeExt4 = "mkfs.ext4"
 )
 
 // packages are the packages that have them.
-var packages = map[string]string{HAProxy: "haproxy", Nginx: "nginx-light"}
+var packages = map[string]string{HAProxy: "haproxy", Nginx: "nginx-light", MakeExt4: "e2fsprogs"}
 
 // systemFolder is where Debian has such programs; not every user's PATH has it.
 const systemFolder = "/usr/sbin"
