@@ -38,14 +38,14 @@ func appendPlaces(dst []byte, places []Place) []byte {
 }
 
 func (r *reader) places() (places []Place) {
-	for n := r.uvarint(); n > 0 && !r.bad; n-- {
-		p := Place{Scraper: string(r.bytes()), Floor: r.uvarint()}
-		parts := r.uvarint()
-		if r.bad = r.bad || parts > maxParts || parts > uint64(len(r.rest)); r.bad {
+	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
+		p := Place{Scraper: string(r.Text()), Floor: r.Uvarint()}
+		parts := r.Uvarint()
+		if r.Bad = r.Bad || parts > maxParts || parts > uint64(len(r.Rest)); r.Bad {
 			return nil
 		}
 		for range parts {
-			p.Parts = append(p.Parts, r.uvarint())
+			p.Parts = append(p.Parts, r.Uvarint())
 		}
 		places = append(places, p)
 	}
@@ -111,8 +111,8 @@ func (j *Journal) loadCursors() (places []Place, segment uint64) {
 	if framing.Sum(body) != h.BodySum {
 		return nil, 0
 	}
-	r := reader{rest: body}
-	if places = r.places(); r.bad {
+	r := reader{framing.Reader{Rest: body}}
+	if places = r.places(); r.Bad {
 		return nil, 0
 	}
 	return places, segment

@@ -171,9 +171,9 @@ func (j *Journal) look(g *segment) error {
 // begin reads a segment's first record.
 func (g *segment) begin(head, body []byte) {
 	m, ok := parseMeta(head)
-	r := reader{rest: body}
-	previous, valid, skipped, places := r.uvarint(), r.uvarint(), r.uvarint(), r.places()
-	if ok && m.kind == begins && !r.bad && len(r.rest) == 0 && previous < g.number && valid <= framing.MaxSegmentBytes {
+	r := reader{framing.Reader{Rest: body}}
+	previous, valid, skipped, places := r.Uvarint(), r.Uvarint(), r.Uvarint(), r.places()
+	if ok && m.kind == begins && !r.Bad && len(r.Rest) == 0 && previous < g.number && valid <= framing.MaxSegmentBytes {
 		g.base, g.previous, g.valid, g.skipped, g.places, g.intact = m.position, previous, int64(valid), skipped, places, true
 	}
 }

@@ -136,21 +136,21 @@ type Entry struct {
 
 // entries reads the entries of a record, which has to be nothing else.
 func (r *reader) entries(dst []Entry) []Entry {
-	for len(r.rest) > 0 && !r.bad {
+	for len(r.Rest) > 0 && !r.Bad {
 		var e Entry
-		switch tag := r.byte(); tag {
+		switch tag := r.Byte(); tag {
 		case ofSeries, ofOwn:
-			local := r.uvarint()
+			local := r.Uvarint()
 			e.Local, e.Own = uint32(local), tag == ofOwn
-			r.bad = r.bad || local == 0 || local > 1<<32-1
-			e.Name = r.bytes()
+			r.Bad = r.Bad || local == 0 || local > 1<<32-1
+			e.Name = r.Text()
 		case ofGateway:
-			e.Gateway, e.Name = true, r.bytes()
-			e.Life = Life{First: r.varint(), Ended: r.varint(), Note: r.varint()}
+			e.Gateway, e.Name = true, r.Text()
+			e.Life = Life{First: r.Varint(), Ended: r.Varint(), Note: r.Varint()}
 		case ofFamily:
-			e.Family, e.Name, e.Kind, e.Help = true, r.bytes(), r.bytes(), r.bytes()
+			e.Family, e.Name, e.Kind, e.Help = true, r.Text(), r.Text(), r.Text()
 		default:
-			r.bad = true
+			r.Bad = true
 		}
 		dst = append(dst, e)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // Kind is what a record is.
@@ -88,52 +89,8 @@ func appendColumns(dst []byte, local []uint32, ids []series.ID, times []int64, v
 	return dst, oldest, newest
 }
 
-// reader takes a body apart. Behind what makes no sense it is bad, and yields zeros.
-type reader struct {
-	rest []byte
-	bad  bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.rest, r.bad = nil, true
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.rest)
-	if n <= 0 {
-		r.rest, r.bad = nil, true
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		r.rest, r.bad = nil, true
-		return nil
-	}
-	b := r.rest[:n:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if len(r.rest) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
-}
+// reader takes a body apart.
+type reader struct{ framing.Reader }
 
 func appendBytes[T string | []byte](dst []byte, b T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
@@ -142,15 +99,15 @@ func appendBytes[T string | []byte](dst []byte, b T) []byte {
 // columns reads so many samples into a record, and nothing must be left.
 func (r *reader) columns(rec *Record, samples uint32) {
 	n := int(samples)
-	if uint64(samples)*8 > uint64(len(r.rest)) { // before anything is allocated
-		r.bad = true
+	if uint64(samples)*8 > uint64(len(r.Rest)) { // before anything is allocated
+		r.Bad = true
 		return
 	}
 	rec.Locals, rec.Times, rec.Values = resize(rec.Locals, n), resize(rec.Times, n), resize(rec.Values, n)
-	for i := 0; i < n && !r.bad; {
-		first, count := r.uvarint(), r.uvarint()
+	for i := 0; i < n && !r.Bad; {
+		first, count := r.Uvarint(), r.Uvarint()
 		if count == 0 || count > uint64(n-i) || first > math.MaxUint32-count {
-			r.bad = true
+			r.Bad = true
 			return
 		}
 		run := rec.Locals[i : i+int(count)]
@@ -160,10 +117,10 @@ func (r *reader) columns(rec *Record, samples uint32) {
 		i += int(count)
 	}
 	before := int64(0)
-	for i := 0; i < n && !r.bad; {
-		t, count := before+r.varint(), r.uvarint()
+	for i := 0; i < n && !r.Bad; {
+		t, count := before+r.Varint(), r.Uvarint()
 		if count == 0 || count > uint64(n-i) {
-			r.bad = true
+			r.Bad = true
 			return
 		}
 		run := rec.Times[i : i+int(count)]
@@ -173,14 +130,14 @@ func (r *reader) columns(rec *Record, samples uint32) {
 		i += int(count)
 		before = t
 	}
-	if len(r.rest) != 8*n {
-		r.bad = true
+	if len(r.Rest) != 8*n {
+		r.Bad = true
 		return
 	}
 	for i := range rec.Values {
-		rec.Values[i] = math.Float64frombits(binary.LittleEndian.Uint64(r.rest[8*i:]))
+		rec.Values[i] = math.Float64frombits(binary.LittleEndian.Uint64(r.Rest[8*i:]))
 	}
-	r.rest = nil
+	r.Rest = nil
 }
 
 func resize[T any](s []T, n int) []T {

@@ -172,7 +172,7 @@ func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []by
 	rec := &r.record
 	rec.Kind, rec.Turned, rec.Position, rec.Arrival = m.kind, turned, r.j.toLog(m.position), time.UnixMilli(m.arrival)
 	rec.Entries, rec.Locals, rec.Times, rec.Values = rec.Entries[:0], rec.Locals[:0], rec.Times[:0], rec.Values[:0]
-	in := reader{rest: body}
+	in := reader{framing.Reader{Rest: body}}
 	switch m.kind {
 	case begins:
 		m.samples = 0
@@ -180,13 +180,13 @@ func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []by
 		rec.Entries = in.entries(rec.Entries)
 		m.samples = 0
 	case Ends:
-		rec.Gateway = string(in.bytes())
+		rec.Gateway = string(in.Text())
 		in.columns(rec, m.samples)
 	case Samples, Firsts:
 		in.columns(rec, m.samples)
 	}
 	taken := 0
-	if in.bad {
+	if in.Bad {
 		r.damage(fmt.Errorf("%v: %w: what is in it", ref, errDamaged))
 	} else {
 		r.report.Records++

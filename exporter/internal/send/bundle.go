@@ -6,6 +6,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/wire"
+	"github.com/hubring/hubring/internal/framing"
 )
 
 // A record of several parcels, which the queue chose, holds them one behind the other.
@@ -24,12 +25,12 @@ func appendBundle(dst []byte, bundle []*queue.Parcel) []byte {
 
 // readBundle returns the parcels of a record, which have what their bodies say.
 func readBundle(record []byte) (bundle []*queue.Parcel, err error) {
-	r := reader{rest: record}
-	for len(r.rest) > 0 {
+	r := framing.Reader{Rest: record}
+	for len(r.Rest) > 0 {
 		p := &queue.Parcel{}
-		p.Samples = int(r.number())
-		body := r.bytes(r.number())
-		if r.bad || p.Samples <= 0 {
+		p.Samples = int(r.Uvarint())
+		body := r.Text()
+		if r.Bad || p.Samples <= 0 {
 			return nil, errRecord
 		}
 		if err := readBody(body, p); err != nil {

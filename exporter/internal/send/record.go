@@ -9,6 +9,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/wire"
+	"github.com/hubring/hubring/internal/framing"
 	"github.com/hubring/hubring/internal/spool"
 )
 
@@ -67,16 +68,16 @@ func appendMeta(dst []byte, h heading) []byte {
 
 // readMeta reads a heading.
 func readMeta(meta []byte) (heading, error) {
-	r := reader{rest: meta}
+	r := framing.Reader{Rest: meta}
 	h := heading{
-		born:    time.UnixMilli(int64(r.number())),
-		samples: int(r.number()),
-		bytes:   int(r.number()),
+		born:    time.UnixMilli(int64(r.Uvarint())),
+		samples: int(r.Uvarint()),
+		bytes:   int(r.Uvarint()),
 	}
-	flags := r.bytes(1)[0]
+	flags := r.Byte()
 	h.composite, h.bundle = flags&1 != 0, flags&bundled != 0
-	h.key = string(r.rest)
-	if r.bad || h.samples <= 0 || h.bytes <= 0 {
+	h.key = string(r.Rest)
+	if r.Bad || h.samples <= 0 || h.bytes <= 0 {
 		return heading{}, errRecord
 	}
 	return h, nil
@@ -103,8 +104,8 @@ func appendBody(dst []byte, p *queue.Parcel) []byte {
 
 // readBody fills in what unload took away.
 func readBody(record []byte, p *queue.Parcel) error {
-	r := reader{rest: record}
-	n := r.number()
+	r := framing.Reader{Rest: record}
+	n := r.Uvarint()
 	if n > uint64(len(record)) {
 		return errRecord
 	}
@@ -112,23 +113,23 @@ func readBody(record []byte, p *queue.Parcel) error {
 	last := 0
 	for i := range families {
 		f := &families[i]
-		f.Kind = wire.Kind(r.bytes(1)[0])
-		f.Name = string(r.bytes(r.number()))
-		f.Help = string(r.bytes(r.number()))
-		ends[i] = int(r.number())
+		f.Kind = wire.Kind(r.Byte())
+		f.Name = string(r.Text())
+		f.Help = string(r.Text())
+		ends[i] = int(r.Uvarint())
 		if !f.Kind.Valid() || ends[i] < last {
 			return errRecord
 		}
 		last = ends[i]
 	}
-	if r.bad || last != len(r.rest) {
+	if r.Bad || last != len(r.Rest) {
 		return errRecord
 	}
 	if p.Oldest == 0 { // an earlier Run wrote it
-		p.Oldest = oldestIn(r.rest)
+		p.Oldest = oldestIn(r.Rest)
 	}
 	p.Body = &wire.Body{
-		Key: p.Key, Text: r.rest, Ends: ends, Shape: wire.NewShape(families),
+		Key: p.Key, Text: r.Rest, Ends: ends, Shape: wire.NewShape(families),
 		Samples: p.Samples, Composite: p.Composite, Oldest: p.Oldest,
 	}
 	return nil
@@ -148,30 +149,3 @@ func oldestIn(text []byte) int64 {
 }
 
 var errRecord = errors.New("the record's contents make no sense")
-
-// reader takes apart what was written. After the first fault all it returns is
-// zero.
-type reader struct {
-	rest []byte
-	bad  bool
-}
-
-func (r *reader) number() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.rest, r.bad = nil, true
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-func (r *reader) bytes(n uint64) []byte {
-	if n > uint64(len(r.rest)) {
-		r.rest, r.bad = nil, true
-		return make([]byte, 1)
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
