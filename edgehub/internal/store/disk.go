@@ -40,7 +40,6 @@ const (
 	Failed      = "storage_failed"
 	Full        = "storage_full"
 	Slow        = "storage_slow"
-	TooMany     = "body_too_large"
 )
 
 const (
@@ -106,7 +105,7 @@ func (d *disk) commit(t *series.Table, b *Batch, now time.Time) (m samples.Made,
 		return samples.Made{}, err
 	}
 	if b.Len() > journal.MaxSamples {
-		return samples.Made{}, &StorageError{TooMany, fmt.Sprintf("the push has %d samples, and a hub with a log on disk takes %d at once; send it in parts", b.Len(), journal.MaxSamples)}
+		return samples.Made{}, &FullError{"too_many_samples", fmt.Sprintf("the push has %d samples, and a hub with a log on disk takes %d at once; send it in parts", b.Len(), journal.MaxSamples)}
 	}
 	log := d.store.Log
 	if len(b.Names.List) == 0 {

@@ -71,11 +71,7 @@ func (s *Server) refusalOf(err error) *RefusedError {
 	case errors.As(err, &full):
 		return &RefusedError{Status: statusOf(full.Reason, http.StatusTooManyRequests), Reason: full.Reason, Text: err.Error()}
 	case errors.As(err, &storage):
-		status := http.StatusServiceUnavailable
-		if storage.Reason == store.TooMany {
-			status = http.StatusRequestEntityTooLarge
-		}
-		return &RefusedError{Status: status, Reason: storage.Reason, Text: err.Error()}
+		return &RefusedError{Status: http.StatusServiceUnavailable, Reason: storage.Reason, Text: err.Error()}
 	case errors.As(err, &refused):
 		return &RefusedError{Status: statusOf(refused.Reason, http.StatusBadRequest), Reason: refused.Reason, Text: err.Error()}
 	case errors.As(err, &encoding):
