@@ -48,11 +48,17 @@ func TestBenchSmoke(t *testing.T) {
 	})
 	t.Run("hub", func(t *testing.T) {
 		t.Parallel()
-		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=10", "--overload=3", "--wait=1ms",
+		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=10", "--overload=3",
 			"--check", "--tolerance=1e-9") // so that all goals are missed
 		require.Equal(t, 1, status, out)
 		require.Contains(t, out, "RSS a sample")
 		require.Contains(t, out, errMissed.Error())
+	})
+	t.Run("outage", func(t *testing.T) {
+		t.Parallel()
+		out, status := run("outage", "--only=ours", "--only=ours-on-disk", "--reports=2", "--wait=1ms")
+		require.Zero(t, status, out)
+		require.Contains(t, out, "6,360 samples that nobody fetched")
 	})
 	t.Run("before", func(t *testing.T) {
 		t.Parallel()

@@ -35,9 +35,6 @@ type hubCommand struct {
 	atLeast  time.Duration
 	scrapes  int // that pushes are measured beside
 	overload int // times the limit
-	reports  int // of the fleet in an outage
-	every    time.Duration
-	wait     time.Duration // behind them
 }
 
 // phase is one part of the command, on hubs of its own.
@@ -52,7 +49,6 @@ var phases = []phase{
 	{"latency", (*hubRun).latency},
 	{"memory", (*hubRun).memory},
 	{"overload", (*hubRun).overload},
-	{"outage", (*hubRun).outage},
 }
 
 func addHub(app *kingpin.Application) (string, func(context.Context, options) error) {
@@ -61,7 +57,7 @@ func addHub(app *kingpin.Application) (string, func(context.Context, options) er
 		names = append(names, p.name)
 	}
 	var c hubCommand
-	cmd := app.Command("hub", "Measure the hub by itself: known and new series, few and many samples pending, pushes during a scrape, memory, overload, an outage.")
+	cmd := app.Command("hub", "Measure the hub by itself: known and new series, few and many samples pending, pushes during a scrape, memory, overload.")
 	cmd.Flag("phase", "Only this part; repeatable. One of "+strings.Join(names, ", ")+".").EnumsVar(&c.phases, names...)
 	cmd.Flag("few", "The least number of samples pending, about.").Default("35000").IntVar(&c.few)
 	cmd.Flag("pending", "The usual number of samples pending, about.").Default("420000").IntVar(&c.some)
@@ -69,9 +65,6 @@ func addHub(app *kingpin.Application) (string, func(context.Context, options) er
 	cmd.Flag("for", "How long each figure is measured, at least.").Default("5s").DurationVar(&c.atLeast)
 	cmd.Flag("scrapes", "Scrapes during which the latency of pushes is measured.").Default("60").IntVar(&c.scrapes)
 	cmd.Flag("overload", "What is pushed to a full hub, in times of its limit.").Default("100").IntVar(&c.overload)
-	cmd.Flag("reports", "How often the fleet reports while nobody scrapes, in an outage.").Default("10").IntVar(&c.reports)
-	cmd.Flag("every", "From one of these reports to the next.").Default("0s").DurationVar(&c.every)
-	cmd.Flag("wait", "How long the outage goes on behind them; a hub packs what has waited for two minutes.").Default("125s").DurationVar(&c.wait)
 	return cmd.FullCommand(), c.run
 }
 
@@ -265,58 +258,4 @@ func (r *hubRun) perSample(ctx context.Context, samples, each int) (bytes float6
 	}
 	rss, err := s.server.RSS()
 	return float64(rss-s.idle) / float64(s.held), s.held, err
-}
-
-// packing is how long a hub may take to pack what has waited.
-const packing = 3 * time.Second
-
-// outage measures what samples take that nobody scrapes for long, and what their scrape costs then. One
-// report more, at the end, is the push that has the last of them packed.
-func (r *hubRun) outage(ctx context.Context) error {
-	s, err := r.start(ctx, r.options.shape.Gateways)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	held := 0
-	var rss, highest int64
-	for i := range r.c.reports + 1 {
-		if err := s.push(ctx, 1, 0); err != nil {
-			return err
-		}
-		held += s.held
-		pause := r.c.every
-		switch i {
-		case r.c.reports - 1:
-			pause = r.c.wait
-		case r.c.reports:
-			pause = packing
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return err
-		}
-		if rss, err = s.server.RSS(); err != nil {
-			return err
-		}
-		highest = max(highest, rss)
-	}
-	s.held = held
-	if err := s.scrapeNew(ctx); err != nil {
-		return err
-	}
-	what := report.Thousands(int64(held)) + " samples, " + report.Thousands(int64(r.options.shape.Series())) + " series"
-	r.goals.Note("outage, "+what+", RSS a sample", float64(rss-s.idle)/float64(held), " B")
-	r.goals.Note("outage, RSS of all", float64(rss)/(1<<20), " MiB")
-	r.goals.Note("outage, highest RSS", float64(highest)/(1<<20), " MiB")
-	r.goals.AtMost("outage, scrape behind it", s.cost.scrapePerM(), scrapeGoal, " CPU-s a M")
-	return nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

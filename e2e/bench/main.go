@@ -3,6 +3,7 @@
 //
 //	go run ./e2e/bench peers
 //	go run ./e2e/bench hub
+//	go run ./e2e/bench outage
 //	go run ./e2e/bench before
 //	go run ./e2e/bench encodings
 //	go run ./e2e/bench sustained --for=3m
@@ -72,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	app.Flag("tolerance", "Factor on every goal, for machines that are noisy or slow.").Default("1").Float64Var(&o.tolerance)
 	commands := map[string]func(context.Context, options) error{}
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, options) error){
-		addPeers, addHub, addBefore, addEncodings, addSustained, addCeiling, addSink, addScrape,
+		addPeers, addHub, addOutage, addBefore, addEncodings, addSustained, addCeiling, addSink, addScrape,
 	} {
 		name, command := add(app)
 		commands[name] = command

@@ -4,11 +4,15 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/hubring/hubring/e2e/internal/process"
 	"github.com/hubring/hubring/e2e/internal/procstat"
@@ -111,6 +115,22 @@ func (s *Server) CPU() (time.Duration, error) { return procstat.CPU(s.PID()) }
 
 // RSS is the server's resident memory, in bytes.
 func (s *Server) RSS() (int64, error) { return procstat.RSS(s.PID()) }
+
+// Disk is how many bytes of the files that it keeps are on disk.
+func (s *Server) Disk() (bytes int64, err error) {
+	err = filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, e fs.DirEntry, err error) error {
+		var stat unix.Stat_t
+		if err == nil && !e.IsDir() {
+			err = unix.Lstat(path, &stat)
+		}
+		if errors.Is(err, fs.ErrNotExist) { // it went meanwhile
+			return nil
+		}
+		bytes += stat.Blocks * 512
+		return err
+	})
+	return bytes, err
+}
 
 // SettledCPU waits at least so long, and until the server has no more work, and
 // returns its CPU time. What is done behind an answer is then counted, too.

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"github.com/hubring/hubring/e2e/bench/internal/server"
+	"github.com/hubring/hubring/e2e/internal/process"
+	"github.com/hubring/hubring/e2e/internal/realbin"
+	"github.com/hubring/hubring/e2e/internal/report"
+)
+
+// packing is how long a server may take to pack what has waited.
+const packing = 3 * time.Second
+
+// queues are the servers that keep what nobody fetches. Each has room for all of it.
+func queues(samples int) []peer {
+	hub := func(key, name string, keep bool) peer {
+		return peer{
+			key: key, name: name, scrape: "/metrics?drain=1", keepsAll: true,
+			start: func(ctx context.Context, p programs) (*server.Server, func(), error) {
+				spec := p.hub(
+					fmt.Sprintf("--limit.samples=%d", 2*samples), fmt.Sprintf("--scrape.max-samples=%d", 2*samples),
+					fmt.Sprintf("--limit.series=%d", 2*samples), "--limit.table-bytes=8589934592",
+				)
+				args := spec.Args
+				spec.Args = func(address, dir string) []string {
+					if keep {
+						return append(args(address, dir), "--storage.path="+dir)
+					}
+					return args(address, dir)
+				}
+				return only(server.Start(ctx, spec))
+			},
+		}
+	}
+	return []peer{
+		hub("ours", nameOurs, false),
+		hub("ours-on-disk", "likewise, with --storage.path", true),
+		{
+			key: "edge-hub", name: nameEdgeHub, scrape: "/metrics", keepsAll: true,
+			start: alone(realbin.PrometheusEdgeHub, "/", func(address, _ string) []string {
+				return []string{"-port=" + address[strings.LastIndexByte(address, ':')+1:]}
+			}),
+		},
+		{
+			key: "vmagent", name: "vmagent 1.110.0, nobody answers it", path: func(int) string { return "/api/v1/import/prometheus" },
+			start: func(ctx context.Context, p programs) (*server.Server, func(), error) {
+				nobody, err := process.FreeAddress()
+				if err != nil {
+					return nil, nil, err
+				}
+				return only(server.Start(ctx, server.Spec{
+					Name: "vmagent", Path: p.program(realbin.VMAgent), Ready: "/health",
+					Args: func(address, dir string) []string {
+						return []string{"-httpListenAddr=" + address, "-remoteWrite.url=http://" + nobody, "-remoteWrite.tmpDataPath=" + dir}
+					},
+				}))
+			},
+		},
+	}
+}
+
+type outageCommand struct {
+	only    []string
+	reports int
+	every   time.Duration
+	wait    time.Duration
+}
+
+func addOutage(app *kingpin.Application) (string, func(context.Context, options) error) {
+	var keys []string
+	for _, p := range queues(0) {
+		keys = append(keys, p.key)
+	}
+	var c outageCommand
+	cmd := app.Command("outage", "Measure what samples take that nobody fetches for long, in the hub and in other servers beside it, and what their scrape costs then.")
+	cmd.Flag("only", "Only this one; repeatable. One of "+strings.Join(keys, ", ")+".").EnumsVar(&c.only, keys...)
+	cmd.Flag("reports", "How often the fleet reports.").Default("10").IntVar(&c.reports)
+	cmd.Flag("every", "From one of these reports to the next.").Default("0s").DurationVar(&c.every)
+	cmd.Flag("wait", "How long the outage goes on behind them; a hub packs what has waited for two minutes.").Default("125s").DurationVar(&c.wait)
+	return cmd.FullCommand(), c.run
+}
+
+// sufferer is a server in an outage, and what it holds.
+type sufferer struct {
+	*trial
+	held      int // samples
+	rss, most int64
+	disk      int64
+}
+
+func (c *outageCommand) run(ctx context.Context, o options) error {
+	o.setPerPush(1)
+	w, err := openWorkshop(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	samples := (c.reports + 1) * o.shape.Series()
+	p := programs{workshop: w, options: o}
+	selected := slices.DeleteFunc(queues(samples), func(p peer) bool { return len(c.only) > 0 && !slices.Contains(c.only, p.key) })
+	if slices.ContainsFunc(selected, func(p peer) bool { return !strings.HasPrefix(p.key, "ours") }) {
+		if p.program, err = w.peers(ctx); err != nil {
+			return err
+		}
+	}
+	var all []*sufferer
+	for _, peer := range selected {
+		s, stop, err := peer.start(ctx, p)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		t, err := newTrial(ctx, peer, s, o.shape, o.connections)
+		if err != nil {
+			return err
+		}
+		defer t.close()
+		all = append(all, &sufferer{trial: t})
+	}
+	if err := c.suffer(ctx, all); err != nil {
+		return err
+	}
+	fmt.Printf("%d gateways of %d series reported %d times, and then again after %s: %s samples that nobody fetched\n\n",
+		o.shape.Gateways, o.shape.SeriesEach, c.reports, c.wait, report.Thousands(int64(samples)))
+	var rows [][]string
+	for _, s := range all {
+		scraped := ""
+		if s.peer.scrape != "" {
+			scraped = report.Figure(s.cost.scrapePerM())
+		}
+		rows = append(rows, []string{
+			s.peer.name, report.Figure(float64(s.rss) / (1 << 20)), report.Figure(float64(s.most) / (1 << 20)), report.Figure(float64(s.rss-s.idle) / float64(s.held)),
+			report.Figure(float64(s.disk) / (1 << 20)), report.Figure(float64(s.disk) / float64(s.held)), scraped,
+		})
+	}
+	report.Table(os.Stdout, []string{"", "RSS, MiB", "highest", "a sample, B", "disk, MiB", "a sample, B", "scrape, CPU-s a M"}, rows)
+	return nil
+}
+
+// suffer has the fleet report to all, with one report more at the end: the push that has a hub pack the last of
+// them. Then they are scraped.
+func (c *outageCommand) suffer(ctx context.Context, all []*sufferer) error {
+	for i := range c.reports + 1 {
+		progress("report %d of %d", i+1, c.reports+1)
+		pause := c.every
+		switch i {
+		case c.reports - 1:
+			pause = c.wait
+		case c.reports:
+			pause = packing
+		}
+		for _, s := range all {
+			if err := s.push(ctx, 1, 0); err != nil {
+				return fmt.Errorf("%s: %w", s.peer.name, err)
+			}
+			s.held += s.trial.held
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		for _, s := range all {
+			if err := s.look(); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range all {
+		progress("scraping %s", s.peer.name)
+		s.trial.held = s.held
+		if err := s.scrapeNew(ctx); err != nil {
+			return fmt.Errorf("%s: %w", s.peer.name, err)
+		}
+	}
+	return nil
+}
+
+// look notes what the server takes now.
+func (s *sufferer) look() (err error) {
+	if s.rss, err = s.server.RSS(); err != nil {
+		return err
+	}
+	s.most = max(s.most, s.rss)
+	s.disk, err = s.server.Disk()
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
