@@ -30,7 +30,7 @@ type scraper struct {
 	name   string
 	splits []*split // the one that came last is the first
 
-	letGo      uint64  // position before which it let samples go, or 0
+	gaveUp     uint64  // position before which it gave samples up, or 0
 	leftBehind float64 // samples that it was left behind, for several parts about
 	trails     bool    // it is left behind now
 	trailing   float64 // leftBehind when that began

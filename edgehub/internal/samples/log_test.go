@@ -249,6 +249,46 @@ func TestOfferedSamplesTakeNoRoom(t *testing.T) {
 	assert.Equal(t, 200, l.read(t, cursors[0]).samples(t).Len(), "all of it comes again")
 }
 
+// What a scraper gave up while several responses with it were on their way counts as let go when none of them arrives:
+// neither a response that began behind it, nor another scraper that gave it up as well because this one was about to have
+// it, makes it anybody's.
+func TestGivenUpWhileOnItsWay(t *testing.T) {
+	start := func(t *testing.T, scrapers int) (l *Log, c *Cursor, shorter, longer *Offer) {
+		l, cursors := testLog(40, true, scrapers)
+		r, c := rand.New(rand.NewPCG(1, 1)), cursors[0]
+		l.append(t, randomBatch(r, 40))
+		shorter = l.Offer(c, 0, 40, Tally{Passed: 40})
+		l.append(t, randomBatch(r, 10))
+		longer = l.Offer(c, 0, 50, Tally{Passed: 50})
+		l.append(t, randomBatch(r, 30))
+		l.append(t, randomBatch(r, 5))
+		require.EqualValues(t, 45, l.At(c))
+		return l, c, shorter, longer
+	}
+	t.Run("and another began behind it", func(t *testing.T) {
+		l, c, shorter, longer := start(t, 1)
+		l.Offer(c, 45, 60, Tally{Passed: 15})
+		assert.Equal(t, 5, l.Withdraw(longer))
+		assert.Equal(t, 40, l.Withdraw(shorter))
+	})
+	t.Run("and another that began behind it arrived", func(t *testing.T) {
+		l, c, shorter, longer := start(t, 1)
+		_, moved := l.take(c, 45, 60)
+		require.True(t, moved)
+		assert.Equal(t, 5, l.Withdraw(longer))
+		passed, _ := l.Take(shorter)
+		assert.Equal(t, 40, passed.Passed)
+	})
+	t.Run("and another scraper relied on it", func(t *testing.T) {
+		l, _, _, longer := start(t, 2)
+		made, err := l.Append(0, randomBatch(rand.New(rand.NewPCG(1, 1)), 5), []Run{{1, 5}}, time.Now())
+		require.NoError(t, err)
+		require.Zero(t, made.LetGo)
+		require.EqualValues(t, 40, l.LeftBehind())
+		assert.Equal(t, 5, l.Withdraw(longer))
+	})
+}
+
 // Under Newest what is on its way counts as let go only if it does not arrive.
 func TestOfferedSamplesAreLetGoOnlyIfLost(t *testing.T) {
 	for _, arrives := range []bool{true, false} {

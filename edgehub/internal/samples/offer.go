@@ -55,6 +55,9 @@ func (l *Log) Take(o *Offer) (passed Tally, moved bool) {
 	for _, other := range o.c.offers {
 		switch {
 		case !other.overlaps(o):
+		case other.from < o.from:
+			// The cursor had to give up what is before: the other may still bring that.
+			other.tally, other.to = other.tally.share(o.from-other.from, other.to-other.from), o.from
 		case other.to > o.to && o.c.position > o.to:
 			// The cursor had to give up more than this: the other may still bring it.
 			other.from, other.tally = o.to, other.tally.less(o.tally)
@@ -78,6 +81,12 @@ func (t Tally) less(u Tally) Tally {
 	return Tally{max(0, t.Passed-u.Passed), max(0, t.TooOld-u.TooOld), max(0, t.Ahead-u.Ahead), max(0, t.SetAside-u.SetAside)}
 }
 
+// share is a part of a tally, about.
+func (t Tally) share(part, of uint64) Tally {
+	scale := func(n int) int { return int(uint64(n) * part / of) }
+	return Tally{scale(t.Passed), scale(t.TooOld), scale(t.Ahead), scale(t.SetAside)}
+}
+
 // Withdraw notes that the scraper has not got what it was offered. It returns how many
 // samples are gone for good, since they had to make room meanwhile and nobody else has
 // them. Those that another scraper has it was left behind.
@@ -90,18 +99,14 @@ func (l *Log) Withdraw(o *Offer) (letGo int) {
 func (l *Log) withdrawLocked(o *Offer) (letGo int) {
 	open := !o.closed && !o.void
 	l.closeLocked(o)
-	from := o.from // what no other response on its way may bring
-	for _, other := range o.c.offers {
-		if other.overlaps(o) {
-			from = max(from, other.to)
-		}
-	}
-	if gone := min(o.c.position, o.to); open && gone > from {
-		lost := int(uint64(o.tally.Passed) * (gone - from) / (o.to - o.from))
-		if of := o.c.part.split.of; l.othersHave(of, from, gone) {
-			of.leftBehind += float64(lost)
-		} else {
-			letGo = lost
+	if gone := min(o.c.position, o.to); open {
+		for from, to := o.alone(o.from, gone); from < to; from, to = o.alone(to, gone) {
+			lost := o.tally.share(to-from, o.to-o.from).Passed
+			if of := o.c.part.split.of; l.othersHave(of, from, to) {
+				of.leftBehind += float64(lost)
+			} else {
+				letGo += lost
+			}
 		}
 	}
 	l.dropLocked()
@@ -109,12 +114,29 @@ func (l *Log) withdrawLocked(o *Offer) (letGo int) {
 	return letGo
 }
 
-// othersHave says whether another scraper has every sample between two positions, as far as
-// is known: one that let samples go may have let these go as well. What one is left
-// behind for another has.
+// alone is the first stretch between two positions that no other response on its way may bring.
+func (o *Offer) alone(from, to uint64) (uint64, uint64) {
+	for moved := true; moved; {
+		moved = false
+		for _, other := range o.c.offers {
+			if other.overlaps(o) && other.from <= from && from < other.to {
+				from, moved = other.to, true
+			}
+		}
+	}
+	for _, other := range o.c.offers {
+		if other.overlaps(o) && from < other.from {
+			to = min(to, other.from)
+		}
+	}
+	return from, to
+}
+
+// othersHave says whether another scraper has every sample between two positions, as far as is
+// known: one that gave samples up, also those that this one was about to get, may have given up these.
 func (l *Log) othersHave(s *scraper, from, to uint64) bool {
 	return slices.ContainsFunc(l.scrapers, func(o *scraper) bool {
-		return o != s && o.floor() >= to && o.letGo <= from
+		return o != s && o.floor() >= to && o.gaveUp <= from
 	})
 }
 

@@ -107,7 +107,6 @@ func (s *scraper) leave(handed, to, lead uint64, m *Made) {
 		s.leftBehind += s.giveUp(spare)
 	}
 	if to > lead {
-		s.letGo = to
 		m.LetGo = max(m.LetGo, int(math.Round(s.giveUp(to))))
 	}
 }
@@ -136,6 +135,7 @@ func (l *Log) MakeWay(to uint64) (m Made) {
 // series have about as many each. Series that have a cursor of their own count with
 // those of the others.
 func (s *scraper) giveUp(to uint64) (samples float64) {
+	s.gaveUp = max(s.gaveUp, to)
 	best := math.Inf(1)
 	for _, sp := range s.splits {
 		passed := 0

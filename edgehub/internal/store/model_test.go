@@ -52,6 +52,7 @@ type model struct {
 	newest bool
 	split  bool     // scrapers come in parts
 	loose  bool     // responses overlap
+	pushes int      // of twenty steps
 	names  []string // of the samples that were taken
 	letGo  int
 	sealed int // times that something was
@@ -78,6 +79,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
 		t: t, seed: seed, rnd: rnd, seals: rand.New(rand.NewPCG(seed, 2)),
 		limit: 20 + rnd.IntN(60), newest: rnd.IntN(3) == 0, split: rnd.IntN(3) == 0, loose: rnd.IntN(2) == 0,
+		pushes: 4 + rnd.IntN(8),
 	}
 	scrapers := []string{"a", "b", "c"}[:1+rnd.IntN(3)]
 	m.h = newHub(t, Config{Scrapers: scrapers, Samples: m.limit, Newest: m.newest})
@@ -91,14 +93,14 @@ func (m *model) step() {
 	if m.seals.IntN(8) == 0 {
 		m.seal()
 	}
-	switch m.rnd.IntN(20) {
-	case 0:
+	switch n := m.rnd.IntN(20); {
+	case n == 0:
 		m.h.Expire(m.h.now.Add(time.Hour), nothing)
-	case 1, 2:
+	case n < 3:
 		for _, s := range m.all {
 			m.settle(s)
 		}
-	case 3, 4, 5, 6, 7, 8, 9:
+	case n < 3+m.pushes:
 		m.push(1 + m.rnd.IntN(1+m.limit/3))
 	default:
 		s := m.all[m.rnd.IntN(len(m.all))]
