@@ -10,7 +10,7 @@ lint: ## format, vet, golangci-lint
 	.ci/run format vet lint
 bench: ## the benchmarks, for real
 	go test -run '^$$' -bench . ./...
-fuzz: ## each fuzz target for 8 s (FUZZ_SECONDS)
+fuzz: ## each fuzz target for 2 s (FUZZ_SECONDS)
 	.ci/run fuzz
 demo: ## the demo for a minute, with a hub killed
 	.ci/run demo

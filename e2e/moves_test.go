@@ -38,6 +38,7 @@ const (
 // and back, hubs hang, stop and crash, a server restarts, and a gateway falls silent. Each second hubquery and the
 // one Prometheus are asked the same, and in the end about all of it.
 func TestMoves(t *testing.T) {
+	t.Parallel()
 	m := startMoves(t)
 	first := m.Shards[:moversFirst]
 	m.steady(t)

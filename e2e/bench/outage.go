@@ -162,6 +162,7 @@ func (c *outageCommand) suffer(ctx context.Context, all []*sufferer) error {
 				return fmt.Errorf("%s: %w", s.peer.name, err)
 			}
 			s.held += s.trial.held
+			s.load.Close() // the server may, where nobody uses them for long
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return err
