@@ -58,7 +58,7 @@ func New(cfg Config) (*Hub, error) {
 			Newest:     cfg.Policy == Newest,
 			IdleSeries: cfg.IdleSeries,
 			Scrapers:   cfg.Cursors,
-			Times:      samples.Times{MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead},
+			Times:      samples.Times{MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, Ahead: ahead(cfg.Cursors, servers)},
 			Own:        ownSeries(cfg),
 			EndsAfter:  cfg.EndsAfter,
 		}),
@@ -102,6 +102,20 @@ func New(cfg Config) (*Hub, error) {
 	}
 	h.store.Open()
 	return h, nil
+}
+
+// ahead is by how much the clock of the servers is ahead of the hub's, as the first says that is known.
+func ahead(cursors []string, servers map[string]*receipt.Asker) func() time.Duration {
+	return func() time.Duration {
+		for _, cursor := range cursors {
+			if asker := servers[cursor]; asker != nil {
+				if by, known := asker.Ahead(); known {
+					return by
+				}
+			}
+		}
+		return 0
+	}
 }
 
 // own serves the hub's own metrics.

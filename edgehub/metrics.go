@@ -164,6 +164,8 @@ func (c droppedCollector) Collect(metrics chan<- prometheus.Metric) {
 var (
 	setAside = prometheus.NewDesc("edgehub_set_aside_series",
 		"Series that a cursor's server refuses and that are left out of its responses; they are tried again now and then.", []string{"cursor"}, nil)
+	clockAhead = prometheus.NewDesc("edgehub_server_clock_ahead_seconds",
+		"By how much the clock of a cursor's server is ahead of the hub's, to a second; which samples are too old or too far ahead is told by the server's.", []string{"cursor"}, nil)
 	receiptsMissing = prometheus.NewDesc("edgehub_receipts_missing",
 		"1 while receipts do not arrive at a cursor's server although samples do, so that its connection has to do.", []string{"cursor"}, nil)
 )
@@ -175,6 +177,7 @@ type doubtCollector struct{ web *web.Server }
 func (c doubtCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- setAside
 	descs <- receiptsMissing
+	descs <- clockAhead
 }
 
 // Collect implements prometheus.Collector.
@@ -186,6 +189,9 @@ func (c doubtCollector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		metrics <- prometheus.MustNewConstMetric(setAside, prometheus.GaugeValue, float64(d.SetAside), cursor)
 		metrics <- prometheus.MustNewConstMetric(receiptsMissing, prometheus.GaugeValue, missing, cursor)
+		if d.Known {
+			metrics <- prometheus.MustNewConstMetric(clockAhead, prometheus.GaugeValue, d.Ahead.Seconds(), cursor)
+		}
 	}
 }
 

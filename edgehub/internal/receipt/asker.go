@@ -36,6 +36,7 @@ type Asker struct {
 	base    *url.URL
 	client  http.Client
 	timeout time.Duration
+	clock   clock
 }
 
 // String is the server's URL, without a password.
@@ -193,6 +194,7 @@ func (a *Asker) get(ctx context.Context, path string, params url.Values, read fu
 		return withoutURL(err)
 	}
 	defer resp.Body.Close()
+	a.clock.note(resp.Header)
 	if resp.StatusCode != http.StatusOK {
 		return refusal(resp)
 	}

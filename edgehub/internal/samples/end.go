@@ -27,7 +27,7 @@ func (l *Log) EndMoved(gateway uint32, ids []series.ID, first int64, now time.Ti
 	}
 	at := first - 1
 	if l.times.MaxAhead > 0 {
-		at = min(at, now.Add(l.times.MaxAhead).UnixMilli())
+		at = min(at, l.times.by(now).Add(l.times.MaxAhead).UnixMilli())
 	}
 	return l.endLocked(gateway, ids, func(last int64) int64 { return max(at, last+1) }, now)
 }

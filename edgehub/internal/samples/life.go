@@ -82,6 +82,7 @@ type follower struct {
 
 func (l *Log) follower(now time.Time) follower {
 	f := follower{pushed: now.UnixMilli(), tick: l.tickOf(now), oldest: 1, span: math.MaxInt64}
+	now = l.times.by(now)
 	if l.times.MaxAge > 0 {
 		f.oldest = uint64(max(1, now.Add(-l.times.MaxAge).UnixMilli()))
 	}

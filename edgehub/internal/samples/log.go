@@ -74,7 +74,18 @@ type Log struct {
 }
 
 // Times bound the samples that a server will take, from when they come; 0 is no bound.
-type Times struct{ MaxAge, MaxAhead time.Duration }
+type Times struct {
+	MaxAge, MaxAhead time.Duration
+	Ahead            func() time.Duration // by how much the server's clock is ahead of the hub's; nil for not at all
+}
+
+// by is a time by the server's clock.
+func (t *Times) by(now time.Time) time.Time {
+	if t.Ahead == nil {
+		return now
+	}
+	return now.Add(t.Ahead())
+}
 
 // Bound sets the times. It is for a log that is not used yet.
 func (l *Log) Bound(t Times) { l.times = t }

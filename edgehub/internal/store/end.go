@@ -52,11 +52,10 @@ func (s *Store) End(ends []End, now time.Time) (Ended, error) {
 // EndSilent ends the gateways that fell silent, at most once in lookEvery, likewise. It
 // does nothing for a store that is to end none.
 func (s *Store) EndSilent(now time.Time) (Ended, error) {
-	last := s.lastLook.Load()
 	if s.Refuses() != nil { // then nobody is silent, or it cannot be written down
 		return Ended{}, nil
 	}
-	if s.endsAfter <= 0 || now.UnixMilli()-last < lookEvery.Milliseconds() || !s.lastLook.CompareAndSwap(last, now.UnixMilli()) {
+	if s.endsAfter <= 0 || !s.due(&s.lastLook, lookEvery, now) {
 		return Ended{}, nil
 	}
 	return s.end(now, func(*series.Table) ([]uint32, ender) {

@@ -14,7 +14,7 @@ func (s *Store) seal(now time.Time) {
 	if !s.Log.Seal(now) {
 		return
 	}
-	if last := s.lastFreed.Load(); now.Unix()-last >= int64(freeEvery/time.Second) && s.lastFreed.CompareAndSwap(last, now.Unix()) {
+	if s.due(&s.lastFreed, freeEvery, now) {
 		debug.FreeOSMemory()
 	}
 }

@@ -29,13 +29,14 @@ type Store struct {
 
 	idle      time.Duration
 	table     atomic.Pointer[series.Table]
-	lastSweep atomic.Int64 // when series were last expired, in Unix seconds
+	made      time.Time
+	lastSweep atomic.Int64 // when series were last expired, a time.Duration since it was made, as the next
 	endsAfter int
-	lastLook  atomic.Int64 // when silent gateways were last looked for, in Unix milliseconds
+	lastLook  atomic.Int64 // when silent gateways were last looked for
 	expired   atomic.Uint64
 	conflicts atomic.Uint64
 	sealers   sync.WaitGroup
-	lastFreed atomic.Int64 // when memory was last given back, in Unix seconds
+	lastFreed atomic.Int64 // when memory was last given back
 	limits    series.Limits
 	newest    bool
 	disk      *disk // nil where the log is in memory alone
@@ -43,11 +44,19 @@ type Store struct {
 
 // New makes an empty store.
 func New(cfg Config) *Store {
-	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter, limits: cfg.Series, newest: cfg.Newest}
+	s := &Store{Log: samples.New(cfg.Samples, cfg.Newest, cfg.Scrapers), idle: cfg.IdleSeries, endsAfter: cfg.EndsAfter, limits: cfg.Series, newest: cfg.Newest, made: time.Now()}
 	s.Log.Bound(cfg.Times)
 	s.table.Store(series.NewTable(cfg.Series, cfg.Own))
-	s.lastSweep.Store(time.Now().Unix())
+	s.lastLook.Store(int64(-lookEvery))
+	s.lastFreed.Store(int64(-freeEvery))
 	return s
+}
+
+// due says whether something that is done now and then is due after so long, and if so that it is done now. It goes by the time
+// that passes, whatever the clock is set to.
+func (s *Store) due(last *atomic.Int64, every time.Duration, now time.Time) bool {
+	was, since := last.Load(), int64(now.Sub(s.made))
+	return since-was >= int64(every) && last.CompareAndSwap(was, since)
 }
 
 // Table is the table that there is now. A batch keeps to one from Reset to Commit.

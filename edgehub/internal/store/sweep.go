@@ -10,8 +10,7 @@ import (
 // as idle. Before their numbers become free it calls forget with the series that
 // stay, by number. It may take as long as a new table of all series takes, or go on by itself where there is a disk to wait for.
 func (s *Store) Sweep(now time.Time, forget func(keep []bool)) {
-	last := s.lastSweep.Load()
-	if now.Unix()-last < int64(s.idle/time.Second)/4 || !s.lastSweep.CompareAndSwap(last, now.Unix()) {
+	if !s.due(&s.lastSweep, s.idle/4, now) {
 		return
 	}
 	if s.disk == nil {

@@ -119,15 +119,21 @@ func (s *Server) conflict(cursor, why string) {
 
 // Doubt is what is to be known of a cursor besides its lag.
 type Doubt struct {
-	SetAside        int  // series that its server refuses
-	ReceiptsMissing bool // though its server stores the samples
+	SetAside        int           // series that its server refuses
+	ReceiptsMissing bool          // though its server stores the samples
+	Ahead           time.Duration // by which its server's clock is ahead of the hub's
+	Known           bool          // that is
 }
 
 // Doubts returns them by cursor.
 func (s *Server) Doubts() map[string]Doubt {
 	doubts := map[string]Doubt{}
 	for _, name := range s.cfg.Cursors {
-		doubts[name] = Doubt{}
+		var d Doubt
+		if asker := s.cfg.Servers[name]; asker != nil {
+			d.Ahead, d.Known = asker.Ahead()
+		}
+		doubts[name] = d
 	}
 	for _, l := range s.lines.all() {
 		d := doubts[l.name]

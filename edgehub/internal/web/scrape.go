@@ -103,6 +103,7 @@ func (s *Server) Settled() {
 
 // choice is what a response may hold, but for its size.
 func (s *Server) choice(q request, now time.Time) arrange.Choice {
+	now = s.serverTime(q, now)
 	return arrange.Choice{
 		Part: q.part, Parts: q.parts,
 		Most:   math.MaxInt,

@@ -62,6 +62,7 @@ type Server struct {
 	full     seldom // that there is no room
 	dropped  seldom // that samples are of the wrong time
 	silent   seldom // that gateways fell silent
+	clocks   seldom // that clocks differ
 	numbers  receipt.Numbers
 	moving   sync.RWMutex // read-locked while a cursor moves and that is counted
 
