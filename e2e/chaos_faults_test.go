@@ -9,6 +9,7 @@ import (
 
 	"github.com/hubring/hubring/e2e/internal/link"
 	"github.com/hubring/hubring/e2e/internal/process"
+	"github.com/hubring/hubring/e2e/internal/wallclock"
 )
 
 // fault is something that fails for a while.
@@ -71,6 +72,12 @@ var chaosKinds = []chaosKind{
 	{aHub, "is halted", 2, func(ctx context.Context, c *chaos, n int, wait func()) error {
 		return halt(ctx, c.Shards[n].Hub.Process, wait)
 	}},
+	{aHub, "has a clock that is an hour ahead", 1, func(_ context.Context, c *chaos, n int, wait func()) error {
+		return setWrong(c.Shards[n].Hub.Clock, time.Hour, wait)
+	}},
+	{aHub, "has a clock that is an hour behind", 1, func(_ context.Context, c *chaos, n int, wait func()) error {
+		return setWrong(c.Shards[n].Hub.Clock, -time.Hour, wait)
+	}},
 	{aServer, "is stopped and started", 1, func(ctx context.Context, c *chaos, n int, wait func()) error {
 		if err := c.Shards[n].Server.Stop(patience); err != nil {
 			return err
@@ -98,6 +105,12 @@ var chaosKinds = []chaosKind{
 		wait()
 		return c.startController(ctx, n)
 	}},
+	{aController, "has a clock that is an hour ahead", 1, func(_ context.Context, c *chaos, n int, wait func()) error {
+		return setWrong(c.controllers[n].clock, time.Hour, wait)
+	}},
+	{aController, "has a clock that is an hour behind", 1, func(_ context.Context, c *chaos, n int, wait func()) error {
+		return setWrong(c.controllers[n].clock, -time.Hour, wait)
+	}},
 	{aPush, link.LosesAnswers.String(), 2, onTheWay(func(c *chaos, n int) *link.Link { return c.pushes[n] }, link.LosesAnswers)},
 	{aPush, link.HoldsAnswers.String(), 2, onTheWay(func(c *chaos, n int) *link.Link { return c.pushes[n] }, link.HoldsAnswers)},
 	{aPush, link.Refuses.String(), 2, onTheWay(func(c *chaos, n int) *link.Link { return c.pushes[n] }, link.Refuses)},
@@ -119,6 +132,15 @@ func halt(ctx context.Context, p *process.Process, wait func()) error {
 	}
 	wait()
 	return p.Resume()
+}
+
+// setWrong sets a clock, and sets it right again.
+func setWrong(clock *wallclock.Clock, ahead time.Duration, wait func()) error {
+	if err := clock.Set(ahead); err != nil {
+		return err
+	}
+	wait()
+	return clock.Set(0)
 }
 
 func onTheWay(which func(c *chaos, n int) *link.Link, m link.Mode) func(context.Context, *chaos, int, func()) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/hubring/hubring/e2e/internal/mortal"
 	"github.com/hubring/hubring/e2e/internal/process"
 	"github.com/hubring/hubring/e2e/internal/stack"
+	"github.com/hubring/hubring/e2e/internal/wallclock"
 )
 
 // chaos is a stack of which everything may fail: between each hub and those who push to it, and between it and its
@@ -31,6 +32,7 @@ type chaos struct {
 	pushes      []*link.Link // by the number of the hub
 	scrapes     []*link.Link
 	controllers []*mortalController
+	controller  string // path of the program
 	began       time.Time
 
 	mu       sync.Mutex
@@ -40,6 +42,7 @@ type chaos struct {
 // mortalController is a controller as a process.
 type mortalController struct {
 	process *process.Process
+	clock   *wallclock.Clock
 	config  string // path
 	journal string // path
 }
@@ -57,9 +60,11 @@ func startChaos(t *testing.T, seed uint64, shards int, hubArgs ...string) *chaos
 	var linking sync.Mutex
 	scrapes := map[string]*link.Link{} // by the hub's address
 	b := built(t)
+	edgehub, controller := clocked(t)
+	c.controller = controller
 	var err error
 	c.Stack, err = stack.Start(t.Context(), stack.Config{
-		Programs: b.programs, EdgeHub: b.edgehub, Dir: t.TempDir(), Shards: shards, Protobuf: true, HubLogs: true, HubArgs: hubArgs,
+		Programs: b.programs, EdgeHub: edgehub, Dir: t.TempDir(), Shards: shards, Protobuf: true, HubLogs: true, HubClock: true, HubArgs: hubArgs,
 		ScrapeVia: func(hub string) (string, error) {
 			linking.Lock()
 			defer linking.Unlock()
@@ -122,6 +127,9 @@ func (c *chaos) addController(n int) {
 	c.t.Helper()
 	at := func(what string) string { return filepath.Join(c.dir, fmt.Sprintf("controller-%d.%s", n, what)) }
 	m := &mortalController{config: at("json"), journal: at("journal")}
+	var err error
+	m.clock, err = wallclock.New(at("clock"))
+	require.NoError(c.t, err)
 	cfg := mortal.Config{Hubs: c.hubs(), SpoolDir: c.spool(n), Journal: m.journal, Every: chaosEvery, Series: chaosSeries}
 	for i := range chaosGateways {
 		cfg.Gateways = append(cfg.Gateways, fmt.Sprintf("chaos-%d-%02d", n, i))
@@ -139,7 +147,7 @@ func (c *chaos) spool(n int) string {
 
 // startController starts a controller, anew after it was killed, and waits until it reports.
 func (c *chaos) startController(ctx context.Context, n int) error {
-	p, err := c.Run(fmt.Sprintf("controller-%d", n), os.Args[0], mortal.Word, c.controllers[n].config)
+	p, err := c.RunIn([]string{c.controllers[n].clock.Env()}, fmt.Sprintf("controller-%d", n), c.controller, c.controllers[n].config)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@
 //	exporter_kill_test.go  hubs die and hang under load and come back: Submit's time, who takes over, no flood
 //	exporter_keep_test.go  a spool over a restart, a gateway that floods, hubs that join and leave
 //	exporter_load_test.go  the load and what arrived of it; exporter_traffic_test.go: what went over the wire when
-//	faults_test.go    each program and each way between them fails, alone and two at once; rolling restarts, rescales
+//	faults_test.go    each program and each way between them fails, alone and two at once; rolling restarts, rescales, wrong clocks
 //	powerloss_linux_test.go  a controller's disk forgets what was not synced; root only
 //	chaos_test.go     they fail at random, by a seed; chaos_faults_test.go: what fails; chaos_run_test.go, chaos_account_test.go
 //	moves_test.go     queries over shards are right while gateways move: rescales, hubs that hang, stop and crash; hubquery, a ruler, Thanos

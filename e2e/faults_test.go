@@ -95,6 +95,25 @@ func TestHaltedHubsGoOnByReceipts(t *testing.T) {
 	script.play(startChaos(t, 1, chaosShards))
 }
 
+// Clocks are set forward and back by an hour, alone and all at once; one hub is started with a wrong one that stays so.
+func TestWrongClocksLoseNothing(t *testing.T) {
+	t.Parallel()
+	c := startChaos(t, 1, chaosShards)
+	hub := c.Shards[2].Hub
+	require.NoError(t, hub.Clock.Set(-time.Hour))
+	hub.Kill()
+	require.NoError(t, hub.Restart(t.Context()))
+	var script script
+	script.then(named(t, "hub 0 has a clock that is an hour ahead"))
+	script.then(named(t, "hub 1 has a clock that is an hour behind"), named(t, "server 0 is killed"))
+	script.then(named(t, "hub 0 has a clock that is an hour behind"), named(t, "hub 1 has a clock that is an hour ahead"),
+		named(t, "controller 0 has a clock that is an hour ahead"), named(t, "controller 1 has a clock that is an hour behind"))
+	script.play(c)
+	for _, sh := range c.Shards {
+		require.Contains(t, sh.Hub.Process.Log(), "the clocks of the hub and of a server differ", "%s", sh.Hub.Name)
+	}
+}
+
 // script is what fails, and when.
 type script struct {
 	faults []fault

@@ -15,10 +15,10 @@ import (
 	// So that go test's cache notices when the hub has changed.
 	_ "github.com/hubring/hubring/edgehub"
 
-	"github.com/hubring/hubring/e2e/internal/mortal"
 	"github.com/hubring/hubring/e2e/internal/process"
 	"github.com/hubring/hubring/e2e/internal/realbin"
 	"github.com/hubring/hubring/e2e/internal/stack"
+	"github.com/hubring/hubring/e2e/internal/wallclock"
 )
 
 // loggedBytes is how much of each program's log a failed test prints.
@@ -36,6 +36,11 @@ var fixture struct {
 		binaries
 		err error
 	}
+	clocked struct {
+		once                sync.Once
+		edgehub, controller string
+		err                 error
+	}
 	global struct {
 		once  sync.Once
 		stack *stack.Stack
@@ -51,9 +56,6 @@ type binaries struct {
 }
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == mortal.Word {
-		os.Exit(mortal.Main(os.Args[2]))
-	}
 	os.Exit(run(m))
 }
 
@@ -107,6 +109,34 @@ func build(t *testing.T) (binaries, error) {
 	}
 	edgehub, err := stack.BuildHub(ctx, checkout, fixture.dir, raceEnabled)
 	return binaries{programs: programs, edgehub: edgehub}, err
+}
+
+// clocked returns a hub and a controller that can be killed, each built for a clock of its own.
+func clocked(t *testing.T) (edgehub, controller string) {
+	t.Helper()
+	f := &fixture.clocked
+	f.once.Do(func() {
+		flag, err := wallclock.Overlay(fixture.dir)
+		if err != nil {
+			f.err = err
+			return
+		}
+		flags := []string{flag}
+		if raceEnabled {
+			flags = append(flags, "-race")
+		}
+		checkout, err := realbin.Checkout(".")
+		if err != nil {
+			f.err = err
+			return
+		}
+		if f.edgehub, f.err = stack.Build(t.Context(), checkout, filepath.Join(fixture.dir, "clocked-edgehub"), "./cmd/edgehub", flags...); f.err != nil {
+			return
+		}
+		f.controller, f.err = stack.Build(t.Context(), filepath.Join(checkout, "e2e"), filepath.Join(fixture.dir, "controller"), "./internal/mortal/controller", flags...)
+	})
+	require.NoError(t, f.err)
+	return f.edgehub, f.controller
 }
 
 // globalStack returns the stack of three shards below one querier, which all

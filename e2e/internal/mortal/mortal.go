@@ -1,8 +1,6 @@
-// Package mortal is a controller as a process of its own, which can be killed. It embeds the exporter, keeps
+// Package mortal is a controller as a process of its own (mortal/controller), which can be killed. It embeds the exporter, keeps
 // all samples on disk, and writes into a journal what it submits, what Submit took and which hubs acknowledged it, so that whoever killed
 // it can tell what must not be lost.
-//
-// The program is the test's own binary: TestMain calls Main when the first argument is Word.
 package mortal
 
 import (
@@ -20,6 +18,7 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/hubring/hubring/e2e/internal/tap"
@@ -27,9 +26,6 @@ import (
 	"github.com/hubring/hubring/exporter/magma"
 	"github.com/hubring/hubring/exporter/members"
 )
-
-// Word is the first argument of a controller. The second one is the path of its Config, as JSON.
-const Word = "be-a-controller"
 
 // Config says what a controller does.
 type Config struct {
@@ -113,6 +109,15 @@ func run(config string) error {
 	return errors.Join(errs...)
 }
 
+// machineTime is what the gateways' clocks say, in milliseconds since the epoch: that of the controller may be wrong.
+func machineTime() int64 {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
+		panic(err)
+	}
+	return now.Nano() / 1e6
+}
+
 // report submits the samples of a gateway until ctx ends.
 func report(ctx context.Context, e *exporter.Exporter, j *journal, id string, cfg Config, first time.Duration) error {
 	f := &dto.MetricFamily{Name: proto.String(Metric), Type: dto.MetricType_GAUGE.Enum()}
@@ -131,7 +136,7 @@ func report(ctx context.Context, e *exporter.Exporter, j *journal, id string, cf
 		case <-timer.C:
 		}
 		timer.Reset(cfg.Every)
-		at := time.Now().UnixMilli()
+		at := machineTime()
 		for n, m := range f.Metric {
 			m.TimestampMs, m.Gauge.Value = proto.Int64(at), proto.Float64(Value(at, n))
 		}

@@ -21,6 +21,7 @@ type Spec struct {
 	Name   string   // for messages, and the log file's name
 	Path   string   // the binary
 	Args   []string // without the program's name
+	Env    []string // NAME=VALUE, beside the test's own
 	LogDir string   // where NAME.log goes; a restarted program appends to it
 }
 
@@ -50,6 +51,9 @@ func Start(spec Spec) (*Process, error) {
 
 	cmd := exec.Command(spec.Path, spec.Args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	if len(spec.Env) > 0 {
+		cmd.Env = append(os.Environ(), spec.Env...)
+	}
 	cmd.SysProcAttr = attributes()
 	p := &Process{
 		name: spec.Name, logPath: logPath, logFrom: info.Size(),

@@ -9,26 +9,31 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/e2e/internal/process"
+	"github.com/hubring/hubring/e2e/internal/wallclock"
 )
 
 // BuildHub builds the edgehub binary of the checkout into dir and returns its
 // path, with the race detector if asked. The workspace is left out, so that
 // the hub has the dependencies that its release has.
 func BuildHub(ctx context.Context, checkout, dir string, race bool) (string, error) {
-	return build(ctx, checkout, filepath.Join(dir, "edgehub"), "./cmd/edgehub", race)
+	return Build(ctx, checkout, filepath.Join(dir, "edgehub"), "./cmd/edgehub", raceFlag(race)...)
 }
 
 // BuildHubctl builds the checkout's hubctl into dir and returns its path.
 func BuildHubctl(ctx context.Context, checkout, dir string) (string, error) {
-	return build(ctx, checkout, filepath.Join(dir, "hubctl"), "./cmd/hubctl", false)
+	return Build(ctx, checkout, filepath.Join(dir, "hubctl"), "./cmd/hubctl")
 }
 
-// build builds the package in a folder.
-func build(ctx context.Context, folder, path, pkg string, race bool) (string, error) {
-	args := []string{"build", "-o", path}
+func raceFlag(race bool) []string {
 	if race {
-		args = append(args, "-race")
+		return []string{"-race"}
 	}
+	return nil
+}
+
+// Build builds a package of the module in a folder as path, which it returns.
+func Build(ctx context.Context, folder, path, pkg string, flags ...string) (string, error) {
+	args := append([]string{"build", "-o", path}, flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "GOWORK=off")
@@ -43,6 +48,7 @@ type Hub struct {
 	Name    string // stable, as the ring knows it
 	Address string // stays the same when the hub is started again
 	Process *process.Process
+	Clock   *wallclock.Clock // its own, with Config.HubClock
 
 	stack  *Stack
 	server string // address of its Prometheus server, empty without one
@@ -108,7 +114,17 @@ func (h *Hub) run(ctx context.Context) error {
 	if h.stack.cfg.HubLogs {
 		args = append(args, "--storage.path="+h.LogPath())
 	}
-	p, err := h.stack.Run(h.Name, h.stack.cfg.EdgeHub, args...)
+	var env []string
+	if h.stack.cfg.HubClock {
+		if h.Clock == nil {
+			var err error
+			if h.Clock, err = wallclock.New(filepath.Join(h.stack.cfg.Dir, h.Name+"-clock")); err != nil {
+				return err
+			}
+		}
+		env = append(env, h.Clock.Env())
+	}
+	p, err := h.stack.RunIn(env, h.Name, h.stack.cfg.EdgeHub, args...)
 	h.Process = p
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 // BuildHubquery builds the checkout's hubquery into dir and returns its path. It is a
 // module of its own.
 func BuildHubquery(ctx context.Context, checkout, dir string) (string, error) {
-	return build(ctx, filepath.Join(checkout, "cmd", "hubquery"), filepath.Join(dir, "hubquery"), ".", false)
+	return Build(ctx, filepath.Join(checkout, "cmd", "hubquery"), filepath.Join(dir, "hubquery"), ".")
 }
 
 // Hubquery answers queries over shards.

@@ -41,6 +41,7 @@ type Config struct {
 	Protobuf bool     // scrapes, as the chart has them, and not by text
 	HubArgs  []string // more of every hub's arguments
 	HubLogs  bool     // hubs have their log on disk, and go on with it when they are started again
+	HubClock bool     // hubs were built for a clock of their own, see package wallclock
 	// ScrapeVia returns where servers reach the hub of an address; nil for the hub itself.
 	ScrapeVia     func(hub string) (address string, err error)
 	Global        bool // sidecars and a querier, too
@@ -142,7 +143,12 @@ func dataDir(cfg Config) string { return filepath.Join(cfg.Dir, "data") }
 
 // Run starts a program. It ends with the stack, and DumpLogs has its log.
 func (s *Stack) Run(name, path string, args ...string) (*process.Process, error) {
-	p, err := process.Start(process.Spec{Name: name, Path: path, Args: args, LogDir: logDir(s.cfg)})
+	return s.RunIn(nil, name, path, args...)
+}
+
+// RunIn does so with more in the program's environment, NAME=VALUE each.
+func (s *Stack) RunIn(env []string, name, path string, args ...string) (*process.Process, error) {
+	p, err := process.Start(process.Spec{Name: name, Path: path, Args: args, Env: env, LogDir: logDir(s.cfg)})
 	if err != nil {
 		return nil, err
 	}
