@@ -116,7 +116,7 @@ func clocked(t *testing.T) (edgehub, controller string) {
 	t.Helper()
 	f := &fixture.clocked
 	f.once.Do(func() {
-		flag, err := wallclock.Overlay(fixture.dir)
+		flag, err := wallclock.Overlay(t.Context(), fixture.dir)
 		if err != nil {
 			f.err = err
 			return

@@ -3,13 +3,14 @@
 package wallclock
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -48,8 +49,12 @@ func secondsAhead() int64 { return atomic.LoadInt64(ahead) }
 `
 
 // Overlay writes into a folder what go build needs for such a program, and returns the flag for it.
-func Overlay(dir string) (flag string, err error) {
-	original := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
+func Overlay(ctx context.Context, dir string) (flag string, err error) {
+	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("find Go's sources: %w", err)
+	}
+	original := filepath.Join(strings.TrimSpace(string(root)), "src", "time", "time.go")
 	text, err := os.ReadFile(original)
 	if err != nil {
 		return "", fmt.Errorf("read the source of time.Now: %w", err)

@@ -30,7 +30,7 @@ func (a *Asker) Ahead() (by time.Duration, ok bool) {
 	if r == nil {
 		return 0, false
 	}
-	return r.server.Add(time.Since(r.here)).Sub(time.Now()), true
+	return time.Until(r.server.Add(time.Since(r.here))), true
 }
 
 // LookAtClock asks the server for anything, so that its clock is known.
