@@ -12,7 +12,7 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	Truncate(size int64) error
-	Sync() error
+	Sync() error // makes durable what was written
 	Stat() (os.FileInfo, error)
 	Close() error
 }
@@ -29,13 +29,18 @@ type Disk interface {
 // OS is the real one.
 type OS struct{}
 
+type osFile struct{ *os.File }
+
+// Sync implements File.
+func (f osFile) Sync() error { return flush(f.File) }
+
 // Create implements Disk.
 func (OS) Create(path string) (File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, err // not f, which would be a file that is not nil
+		return nil, err
 	}
-	return f, nil
+	return osFile{f}, nil
 }
 
 // Open implements Disk.
@@ -44,7 +49,7 @@ func (OS) Open(path string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	return osFile{f}, nil
 }
 
 // Remove implements Disk.
