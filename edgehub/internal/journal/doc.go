@@ -27,8 +27,10 @@
 // # Format
 //
 // A directory has a file "lock", locked while a Journal is open, a file "cursors", and segments of records as package
-// framing has them, with the magic "hubsampl" and version 1. A newer version is refused, an older one is read. A
-// segment that an earlier process wrote is never appended to. Integers are little-endian; uvarint and varint are those of encoding/binary,
+// framing has them, with the magic "hubsampl" and version 2. A newer version is refused, an older one is read. A
+// segment that an earlier process wrote is never appended to. Since version 2 a segment may be written over another one that nobody needs any more: then
+// zeros stand behind its last record, up to a multiple of 4096 bytes and at least one, and what is behind them is the other one's. What
+// is left of such a file is "spare", and a file whose header has another number than its name holds nothing. Integers are little-endian; uvarint and varint are those of encoding/binary,
 // a string is a uvarint of its length and its bytes.
 //
 // Each record has a meta of 37 bytes:
@@ -60,6 +62,6 @@
 // and the number of the segment that was begun last, and a record of that number with cursors as its body. It counts unless a newer segment
 // begins with others.
 //
-// Where to read on: journal.go (Open, Close), write.go (Start to Commit), keep.go (Sync, Probe, Release), replay.go, record.go
+// Where to read on: journal.go (Open, Close), write.go (Start to Commit), worn.go (files that are written over), keep.go (Sync, Probe, Release), replay.go, record.go
 // and names.go (the format), cursors.go, gaps.go (positions when samples are gone).
 package journal

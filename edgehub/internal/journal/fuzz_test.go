@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,6 +56,22 @@ func goodSegment(t testing.TB) []byte {
 	return b
 }
 
+// worn is a segment that was written over another one.
+func worn(t testing.TB, segment []byte) []byte {
+	cfg := Config{Dir: t.TempDir(), SegmentBytes: 1}
+	j := mustOpen(t, cfg)
+	for i := range 2 {
+		_, err := j.Start(time.UnixMilli(1), nobody)
+		require.NoError(t, err)
+		push(j, 0, []series.ID{1, 2, 3}, []float64{float64(i), 8, 9})
+		require.NoError(t, j.Commit())
+	}
+	require.NoError(t, j.Close())
+	other, err := os.ReadFile(segmentFiles(t, cfg.Dir)[1])
+	require.NoError(t, err)
+	return slices.Concat(segment, make([]byte, pageBytes-len(segment)%pageBytes), other[framing.SegmentHeader:])
+}
+
 // Whatever a segment holds, reading it does no harm, allocates no more than it has, and brings no more samples than fit
 // it; what is committed behind it comes back whole.
 func FuzzReplay(f *testing.F) {
@@ -62,6 +79,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(good, []byte{}, false)
 	f.Add(good[:len(good)-5], []byte("x"), true)
 	f.Add(append([]byte("xxx"), good...), good[:60], true)
+	f.Add(worn(f, good), []byte{}, false)
 	f.Add([]byte{}, []byte{}, false)
 	f.Fuzz(func(t *testing.T, segment, cursors []byte, sealed bool) {
 		segment = bytes.Clone(segment)
@@ -127,8 +145,19 @@ func TestEveryBit(t *testing.T) {
 	for _, s := range all {
 		want[s] = true
 	}
-	for bit := range 8 * len(good) {
-		segment := bytes.Clone(good)
+	over := worn(t, good)
+	if all, report, err := read(over); true {
+		require.NoError(t, err)
+		require.Len(t, all, 6)
+		require.Equal(t, []uint64{1, 0}, []uint64{report.Lost, uint64(report.LostByte)})
+		require.False(t, report.Torn)
+	}
+	for bit := range 2 * 8 * (len(good) + 8) {
+		segment := bytes.Clone(over) // and then one that stands alone
+		if bit/2 < 8*len(good) && bit%2 == 0 {
+			segment = bytes.Clone(good)
+		}
+		bit /= 2
 		segment[bit/8] ^= 1 << (bit % 8)
 		got, report, err := read(segment)
 		if err != nil {
@@ -138,7 +167,7 @@ func TestEveryBit(t *testing.T) {
 		for _, s := range got {
 			require.True(t, want[s], "bit %d: %v", bit, s)
 		}
-		if len(got) < len(all) && report.Torn == 0 {
+		if len(got) < len(all) && !report.Torn {
 			require.EqualValues(t, 1+len(all)-len(got), report.Lost, "bit %d", bit)
 			require.NotEmpty(t, report.Damage, "bit %d", bit)
 		}

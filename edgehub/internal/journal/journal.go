@@ -15,7 +15,7 @@ import (
 
 const (
 	magic    = "hubsampl"
-	version  = 1
+	version  = 2
 	lockName = "lock"
 )
 
@@ -49,6 +49,7 @@ type Journal struct {
 	newNames bool       // segments came since the last flush
 	broken   error      // why nothing is written until Probe finds the disk well
 	leftOver []string   // files of pushes that were refused, which are to be removed
+	spare    bool       // there is a file to write the next segment over
 	failures uint64
 	closed   bool
 	gaps     []gap
@@ -68,6 +69,7 @@ type segment struct {
 	size     int64  // of what is good, in bytes
 	places   []Place
 	file     framing.File // until it is flushed, and another one is the newest
+	worn     int64        // of the file, in bytes, up to which another segment's stand behind size; 0 for a fresh one
 	dirty    bool
 	previous uint64 // the segment before it, or 0, and
 	valid    int64  // how much of that is good
@@ -111,6 +113,9 @@ func (j *Journal) list() error {
 		return err
 	}
 	for _, e := range entries {
+		if e.Name() == spareName {
+			j.leftOver = append(j.leftOver, filepath.Join(j.cfg.Dir, spareName))
+		}
 		number, ok := framing.ParseSegmentName(e.Name())
 		if !ok || !e.Type().IsRegular() { // a pipe would keep its reader waiting
 			continue

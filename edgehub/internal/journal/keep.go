@@ -111,14 +111,21 @@ func (j *Journal) Oldest() uint64 {
 	return j.toLogLocked(j.segments[1].base)
 }
 
-// Release removes the segments before a position of the log, but for the newest unless the disk has failed, and what pushes left that were refused.
+// Release removes the segments before a position of the log, but for the newest unless the disk has failed, and what pushes left
+// that were refused. The file of one of them is kept for the next segment.
 func (j *Journal) Release(floor uint64) error {
 	for {
-		path := j.nextToGo(floor)
+		path, worn := j.nextToGo(floor)
 		if path == "" {
 			return nil
 		}
-		if err := j.disk.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		var err error
+		if worn {
+			err = j.disk.Rename(path, j.sparePath())
+		} else {
+			err = j.disk.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return j.fail(fmt.Errorf("remove a segment that is not needed any more: %w", err))
 		}
 		j.mu.Lock()
@@ -127,25 +134,27 @@ func (j *Journal) Release(floor uint64) error {
 		} else {
 			j.segments = j.segments[1:]
 		}
+		j.spare = j.spare || worn && err == nil
 		j.mu.Unlock()
 	}
 }
 
-// nextToGo is the next file to be removed, or "".
-func (j *Journal) nextToGo(floor uint64) string {
+// nextToGo is the next file to be removed, or "", and whether it is worn only: it will do for another segment.
+func (j *Journal) nextToGo(floor uint64) (path string, worn bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	stay := kept
 	if j.broken != nil { // it may be full of them
 		stay = 0
+		j.dropSpareLocked()
 	}
 	switch {
 	case len(j.leftOver) > 0:
-		return j.leftOver[0]
+		return j.leftOver[0], false
 	case len(j.segments) > stay && j.toLogLocked(j.endLocked()) <= floor && j.segments[0].file == nil:
-		return j.segments[0].path
+		return j.segments[0].path, !j.spare && j.broken == nil && j.segments[0].size >= j.cfg.SegmentBytes
 	}
-	return ""
+	return "", false
 }
 
 // endLocked is the position on disk behind the oldest segment.

@@ -29,7 +29,7 @@ type Report struct {
 	Samples  uint64 // that were taken
 	Lost     uint64 // that were on disk, and could not be read, or have no name
 	LostByte int64  // that make no sense
-	Torn     int64  // bytes at the end, of what was being written when the process or the machine ended
+	Torn     bool   // it ends in the middle of what was being written when the process or the machine ended
 	Damage   []error
 }
 
@@ -109,7 +109,7 @@ func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) 
 		r.report.LostByte += g.size - int64(len(text))
 	}
 	text = text[:min(int64(len(text)), g.size)]
-	_, intact := framing.ParseSegmentHeader(text, magic, g.number)
+	v, intact := framing.ParseSegmentHeader(text, magic, g.number)
 	sc := framing.NewScanner(bytes.NewReader(text), int64(len(text)), g.number, buffer)
 	end := int64(framing.SegmentHeader) // of the last record
 	turned := true
@@ -128,19 +128,26 @@ func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) 
 	_ = sc.Run() // reading from memory does not fail
 	if len(text) < framing.SegmentHeader && bytes.HasPrefix(framing.NewSegmentHeader(magic, version, g.number), text) {
 		if newest {
-			r.report.Torn += int64(len(text)) // a crash at its beginning
+			r.report.Torn = r.report.Torn || len(text) > 0 // a crash at its beginning
 			g.empty = true
 		}
+		return
+	}
+	if sc.Good == 0 && isAnothers(text, g.number) {
+		g.empty = newest
 		return
 	}
 	if !intact && sc.Good == 0 {
 		r.damage(fmt.Errorf("%s: %w: it has no header and no record", g.path, errDamaged))
 	}
 	lost := sc.Lost.Bytes
-	if tail := int64(len(text)) - max(end, framing.SegmentHeader); newest && tail > 0 && lost > 0 {
-		r.report.Torn += tail
-		lost -= tail
-		g.size, g.empty = end, sc.Good == 0 && intact
+	if tail := int64(len(text)) - end; tail > 0 && lost > 0 {
+		whole := v > 1 && endsClean(text, end)
+		if newest || whole {
+			r.report.Torn = r.report.Torn || !whole
+			lost -= tail
+			g.size, g.empty = end, newest && sc.Good == 0 && intact
+		}
 	}
 	if lost > 0 {
 		r.report.LostByte += lost

@@ -154,11 +154,11 @@ func (j *Journal) write() (g *segment, err error) {
 	j.mu.Unlock()
 	if j.turning {
 		g = &segment{number: j.number, path: filepath.Join(j.cfg.Dir, framing.SegmentName(j.number)), base: j.written}
-		if g.file, err = j.disk.Create(g.path); err != nil {
+		if err = j.create(g); err != nil {
 			return nil, fmt.Errorf("begin a segment: %w", err)
 		}
 	}
-	if _, err = g.file.WriteAt(j.buffer, j.offset); err != nil {
+	if _, err = g.file.WriteAt(j.padded(g.worn), j.offset); err != nil {
 		return g, fmt.Errorf("append to %s: %w", g.path, err)
 	}
 	return g, nil

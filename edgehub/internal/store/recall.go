@@ -58,9 +58,9 @@ func (d *disk) replay(ctx context.Context, j *journal.Journal) bool {
 	for _, damage := range report.Damage {
 		d.cfg.Logger.Warn("something on disk is damaged", "error", damage)
 	}
-	if report.Torn > 0 {
+	if report.Torn {
 		d.torn.Add(1)
-		d.cfg.Logger.Warn("the log on disk ends in the middle of a push, which is cut off", "dir", d.cfg.Journal.Dir, "bytes", report.Torn)
+		d.cfg.Logger.Warn("the log on disk ends in the middle of a push, which is cut off", "dir", d.cfg.Journal.Dir)
 	}
 	if now := time.Now(); d.store.Log.ToSeal(now) {
 		d.store.sealers.Go(func() { d.store.Log.Seal(now) })

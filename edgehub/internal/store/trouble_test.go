@@ -240,6 +240,19 @@ func (d *smallDisk) Create(path string) (framing.File, error) {
 	return smallFile{f, d, path}, err
 }
 
+func (d *smallDisk) Open(path string) (framing.File, error) {
+	f, err := d.OS.Open(path)
+	return smallFile{f, d, path}, err
+}
+
+func (d *smallDisk) Rename(from, to string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.held[to] = d.held[from]
+	delete(d.held, from)
+	return d.OS.Rename(from, to)
+}
+
 func (d *smallDisk) Remove(path string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
