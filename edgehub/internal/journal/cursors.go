@@ -22,6 +22,7 @@ const (
 	cursorsName  = "cursors"
 	cursorsMagic = "hubplace"
 	maxParts     = 1 << 16
+	freshSuffix  = ".new" // of a file that is to take another one's place
 )
 
 func appendPlaces(dst []byte, places []Place) []byte {
@@ -74,7 +75,7 @@ func (j *Journal) SaveCursors(places []Place) error {
 
 // replaceFile puts a file in another one's place, whole.
 func (j *Journal) replaceFile(path string, text []byte) error {
-	fresh := path + ".new"
+	fresh := path + freshSuffix
 	if err := j.disk.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -13,6 +13,8 @@
 // What Commit confirmed is there after the process was killed, whatever Config.Sync says. After a loss of power there is
 // what Sync says. What Commit did not confirm may be there or not: it may come again, as whoever pushed it was told to
 // repeat it. Where the disk failed and the process went on, it is not there: the next segment says how much of the one before is good.
+// Where a flush of what was confirmed fails, nothing more is confirmed until all of that is written anew, or all scrapers have it. Open flushes what a process that
+// was killed has left; but where that one had met a flush that failed, the system may have told it alone, and a loss of power may take what it had not written anew.
 //
 // Cursors are written down late, at most a second after they moved, and when the journal is closed. So after a
 // crash scrapers get what they had in the last second again.

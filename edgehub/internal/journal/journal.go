@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,11 +72,20 @@ type segment struct {
 	file     framing.File // until it is flushed, and another one is the newest
 	worn     int64        // of the file, in bytes, up to which another segment's stand behind size; 0 for a fresh one
 	dirty    bool
+	unsafe   bool   // a flush of it has failed; it has its file, and nothing is added to it
 	previous uint64 // the segment before it, or 0, and
 	valid    int64  // how much of that is good
 	skipped  uint64 // samples that were refused between the two
 	intact   bool   // its first record says all that
 	empty    bool   // it was not begun in full
+}
+
+// shut closes the file of a segment; whether it is written somebody else has found out.
+func (g *segment) shut() {
+	if g.file != nil {
+		_ = g.file.Close()
+		g.file = nil
+	}
 }
 
 // Open creates the directory if need be, takes it for this Journal and looks what is there. It fails with
@@ -113,8 +123,8 @@ func (j *Journal) list() error {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == spareName {
-			j.leftOver = append(j.leftOver, filepath.Join(j.cfg.Dir, spareName))
+		if e.Name() == spareName || strings.HasSuffix(e.Name(), framing.SegmentSuffix+freshSuffix) {
+			j.leftOver = append(j.leftOver, filepath.Join(j.cfg.Dir, e.Name()))
 		}
 		number, ok := framing.ParseSegmentName(e.Name())
 		if !ok || !e.Type().IsRegular() { // a pipe would keep its reader waiting
@@ -295,10 +305,7 @@ func (j *Journal) Close() error {
 	j.closed = true
 	j.active = nil
 	for _, g := range j.segments {
-		if g.file != nil {
-			_ = g.file.Close() // whether it is written Sync has found out
-			g.file = nil
-		}
+		g.shut()
 	}
 	return errors.Join(err, j.unlock())
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,12 +12,12 @@ import (
 )
 
 // Sync makes all that was committed before durable. It keeps nobody from adding more. When it fails, what was
-// written since the last one may be lost with the power, and the journal is broken until Probe.
+// written since the last one may be lost with the power until Probe, and the journal is broken until then.
 func (j *Journal) Sync() error {
 	j.mu.Lock()
 	var dirty []*segment
 	for _, g := range j.segments {
-		if g.file != nil && (g.dirty || g != j.active) {
+		if g.file != nil && !g.unsafe && (g.dirty || g != j.active) {
 			g.dirty = false
 			dirty = append(dirty, g)
 		}
@@ -31,6 +32,7 @@ func (j *Journal) Sync() error {
 	j.since.Store(began.UnixNano())
 	defer j.since.Store(0)
 	var errs []error
+	var failed []*segment
 	for _, g := range dirty {
 		err := g.file.Sync()
 		if err == nil {
@@ -38,6 +40,7 @@ func (j *Journal) Sync() error {
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("flush %s: %w", g.path, err))
+			failed = append(failed, g)
 		}
 	}
 	if names {
@@ -54,9 +57,15 @@ func (j *Journal) Sync() error {
 		j.broken = err
 		j.newNames = j.newNames || names
 	}
+	for _, g := range failed {
+		g.unsafe = true
+		if g == j.active {
+			j.active = nil
+		}
+	}
 	for _, g := range dirty {
-		if g != active && g != j.active {
-			_ = g.file.Close() // it is written, or that failed
+		if g != active && g != j.active && !g.unsafe {
+			_ = g.file.Close() // it is written
 			g.file = nil
 		}
 	}
@@ -66,7 +75,8 @@ func (j *Journal) Sync() error {
 // probeBytes are written to see whether the disk is well.
 const probeBytes = 1 << 20
 
-// Probe looks whether a disk that failed is well again. Then the next group begins a segment.
+// Probe looks whether a disk that failed is well again, and writes what could not be flushed once more. Then the next
+// group begins a segment.
 func (j *Journal) Probe() error {
 	if j.Broken() == nil {
 		return nil
@@ -75,6 +85,9 @@ func (j *Journal) Probe() error {
 	defer j.begun.Store(0)
 	if err := j.probe(); err != nil {
 		return fmt.Errorf("try the disk: %w", err)
+	}
+	if err := j.renew(); err != nil {
+		return fmt.Errorf("write what could not be flushed once more: %w", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -96,6 +109,55 @@ func (j *Journal) probe() error {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close(), j.disk.Remove(path))
+}
+
+// renew writes segments anew whose flush has failed, to files of their own: the system may have dropped what it
+// could not write, and would say that a second flush of the same file went well. It still has the bytes as long as it needs the memory for nothing else, which
+// the records' checksums tell. Where it has not, the journal stays broken until all scrapers have what is in the segment, and Release removes it.
+func (j *Journal) renew() error {
+	for _, g := range j.unsafeSegments() {
+		text, err := j.reread(g)
+		if err == nil {
+			err = j.replaceFile(g.path, text)
+		}
+		if err == nil {
+			err = j.disk.SyncDir(j.cfg.Dir)
+		}
+		if err != nil {
+			return err
+		}
+		j.mu.Lock()
+		g.shut()
+		g.unsafe, g.dirty, g.worn = false, false, 0
+		j.mu.Unlock()
+	}
+	return nil
+}
+
+func (j *Journal) unsafeSegments() (unsafe []*segment) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, g := range j.segments {
+		if g.unsafe {
+			unsafe = append(unsafe, g)
+		}
+	}
+	return unsafe
+}
+
+// reread reads what was written to a segment, all of it.
+func (j *Journal) reread(g *segment) ([]byte, error) {
+	text := make([]byte, g.size)
+	if _, err := g.file.ReadAt(text, 0); err != nil {
+		return nil, fmt.Errorf("read %s: %w", g.path, err)
+	}
+	_, intact := framing.ParseSegmentHeader(text, magic, g.number)
+	sc := framing.NewScanner(bytes.NewReader(text), g.size, g.number, make([]byte, framing.WindowBytes))
+	sc.Visit = func(framing.Header) {}
+	if err := sc.Run(); err != nil || !intact || sc.Lost.Bytes > 0 {
+		return nil, fmt.Errorf("%w: %d bytes of %s are not what was written", errDamaged, sc.Lost.Bytes, g.path)
+	}
+	return text, nil
 }
 
 // kept is how many segments stay though all scrapers have what is in them: they tell which gateways and series there are.
@@ -132,6 +194,7 @@ func (j *Journal) Release(floor uint64) error {
 		if len(j.leftOver) > 0 && path == j.leftOver[0] {
 			j.leftOver = j.leftOver[1:]
 		} else {
+			j.segments[0].shut()
 			j.segments = j.segments[1:]
 		}
 		j.spare = j.spare || worn && err == nil
@@ -151,7 +214,7 @@ func (j *Journal) nextToGo(floor uint64) (path string, worn bool) {
 	switch {
 	case len(j.leftOver) > 0:
 		return j.leftOver[0], false
-	case len(j.segments) > stay && j.toLogLocked(j.endLocked()) <= floor && j.segments[0].file == nil:
+	case len(j.segments) > stay && j.toLogLocked(j.endLocked()) <= floor && (j.segments[0].file == nil || j.segments[0].unsafe):
 		return j.segments[0].path, !j.spare && j.broken == nil && j.segments[0].size >= j.cfg.SegmentBytes
 	}
 	return "", false

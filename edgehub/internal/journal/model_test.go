@@ -26,9 +26,12 @@ type model struct {
 	sure     []sample         // was committed, from position on
 	position uint64           // of the log
 	refused  map[float64]bool // by value
+	back     map[float64]bool // was refused, and came back after a crash: nobody was promised that
 	scraped  float64          // the value of the first sample that the scraper has not got
 	saved    float64          // what of that was written down
 	damaged  bool
+	flushed  float64 // the value up to which a loss of power leaves everything
+	power    bool    // was lost
 }
 
 // TestModel: whatever fails and whenever, what was committed comes back in its order, nothing else does but
@@ -37,7 +40,7 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
 		require.NoError(rt, err)
-		m := &model{t: t, disk: &faulty.Disk{Room: -1}, refused: map[float64]bool{}}
+		m := &model{t: t, disk: &faulty.Disk{Room: -1}, refused: map[float64]bool{}, back: map[float64]bool{}}
 		m.cfg = Config{
 			Dir: dir, Disk: m.disk,
 			SegmentBytes: rapid.Int64Range(1, 3000).Draw(rt, "SegmentBytes"),
@@ -55,6 +58,7 @@ func TestModel(t *testing.T) {
 			"crash":   m.crash,
 			"tear":    m.tear,
 			"rot":     m.rot,
+			"power":   m.losePower,
 		})
 	})
 }
@@ -78,6 +82,8 @@ func (m *model) open(t *rapid.T) {
 		switch {
 		case got[s.value]:
 			sure = append(sure, s)
+		case m.power && (s.value > m.flushed || m.back[s.value]): // was not promised
+			continue
 		case len(all) > 0 && s.value > all[0].value:
 			missing++
 		}
@@ -91,6 +97,11 @@ func (m *model) open(t *rapid.T) {
 	}
 	slices.SortFunc(sure, func(a, b sample) int { return cmp.Compare(a.value, b.value) })
 	require.Equal(t, sure, all, "what came has its name, time and value")
+	if m.power {
+		require.Zero(t, missing)
+		m.startAnew(t)
+		return
+	}
 	if m.damaged {
 		require.True(t, report.Torn || missing == 0 || len(report.Damage) > 0)
 		require.True(t, report.Torn || report.Lost >= uint64(missing))
@@ -103,6 +114,7 @@ func (m *model) open(t *rapid.T) {
 	refused := m.refused
 	m.sure, m.refused = all, maps.Clone(m.refused)
 	for _, s := range all { // it counts as committed from here on
+		m.back[s.value] = m.back[s.value] || m.refused[s.value]
 		delete(m.refused, s.value)
 	}
 	m.position = m.j.toLog(m.j.written) - uint64(len(all))
@@ -117,6 +129,9 @@ func (m *model) open(t *rapid.T) {
 		}
 	}
 	m.saved = m.scraped
+	if m.cfg.Sync != (Sync{}) {
+		m.flushed = m.next
+	}
 }
 
 // valueAt is the value of the sample at a position, or the next one.
@@ -138,7 +153,7 @@ func (m *model) startAnew(t *rapid.T) {
 	var err error
 	m.cfg.Dir, err = os.MkdirTemp(m.t.TempDir(), "")
 	require.NoError(t, err)
-	m.damaged = false
+	m.damaged, m.power = false, false
 	m.sure, m.position, m.scraped, m.saved = nil, 0, 0, 0
 	m.open(t)
 }
@@ -177,6 +192,9 @@ func (m *model) commit(t *rapid.T) {
 	if !failing {
 		require.NoError(t, err)
 		m.sure = append(m.sure, added...)
+		if m.cfg.Sync.Always {
+			m.flushed = m.next
+		}
 		if turned {
 			m.saved = m.scraped
 		}
@@ -193,6 +211,39 @@ func (m *model) commit(t *rapid.T) {
 	require.NoError(t, m.j.Probe())
 }
 
+// flush flushes, which may fail; then what was to be flushed is once the disk is well.
+func (m *model) flush(t *rapid.T) {
+	if m.cfg.Sync.Every == 0 {
+		return
+	}
+	m.disk.NoSync = rapid.IntRange(0, 2).Draw(t, "no sync") == 0
+	err := m.j.Sync()
+	if m.disk.NoSync && err != nil {
+		require.ErrorIs(t, err, faulty.Err)
+		_, err = m.j.Start(time.Now(), m.places)
+		require.ErrorIs(t, err, faulty.Err)
+		m.disk.NoSync = false
+		err = m.j.Probe()
+		if rapid.Bool().Draw(t, "flush again") {
+			require.NoError(t, m.j.Sync())
+		}
+	}
+	m.disk.NoSync = false
+	require.NoError(t, err)
+	m.flushed = m.next
+}
+
+// losePower leaves what was flushed.
+func (m *model) losePower(t *rapid.T) {
+	if m.cfg.Sync == (Sync{}) {
+		t.Skip("nothing is promised")
+	}
+	crash(m.j)
+	require.NoError(t, m.disk.LosePower())
+	m.power = true
+	m.open(t)
+}
+
 // forget makes all numbers mean other series.
 func (m *model) forget(*rapid.T) {
 	m.life++
@@ -205,9 +256,7 @@ func (m *model) scrape(t *rapid.T) {
 }
 
 func (m *model) keep(t *rapid.T) {
-	if m.cfg.Sync.Every > 0 {
-		require.NoError(t, m.j.Sync())
-	}
+	m.flush(t)
 	require.NoError(t, m.j.SaveCursors(m.places()))
 	m.saved = m.scraped
 	require.NoError(t, m.j.Release(m.positionOf(m.scraped)))
@@ -254,6 +303,7 @@ func (m *model) tear(t *rapid.T) {
 		at := rapid.IntRange(from, to-1).Draw(t, "torn")
 		return append(b[:at], before[min(at, len(before)):]...)
 	})
+	m.disk.Settle()
 	m.open(t)
 }
 
@@ -268,6 +318,7 @@ func (m *model) rot(t *rapid.T) {
 			}
 			return b
 		})
+		m.disk.Settle()
 		m.damaged = true
 	}
 	m.open(t)

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hubring/hubring/internal/framing"
@@ -66,6 +67,7 @@ func (j *Journal) Replay(places func([]Place), f func(*Record) (taken int, err e
 	}
 	j.leaveOutEmpty()
 	j.written = r.expected
+	j.flushFound()
 	places(j.placesInLog(written))
 	return r.report, nil
 }
@@ -77,6 +79,29 @@ func (j *Journal) leaveOutEmpty() {
 	for n := len(j.segments); n > 0 && j.segments[n-1].empty; n-- {
 		j.leftOver = append(j.leftOver, j.segments[n-1].path)
 		j.segments = j.segments[:n-1]
+	}
+}
+
+// flushFound flushes what a process has left that was killed before it did, unless no flushes are wanted: from here on it counts as what was flushed.
+func (j *Journal) flushFound() {
+	if j.cfg.Sync == (Sync{}) {
+		return
+	}
+	j.mu.Lock()
+	j.newNames = len(j.segments) > 0
+	segments := slices.Clone(j.segments)
+	j.mu.Unlock()
+	for _, g := range segments {
+		f, err := j.disk.Open(g.path)
+		if err != nil {
+			continue // Replay has told that
+		}
+		j.mu.Lock()
+		g.file, g.dirty = f, true
+		j.mu.Unlock()
+		if j.Sync() != nil {
+			return // it is broken until Probe
+		}
 	}
 }
 

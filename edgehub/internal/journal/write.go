@@ -141,9 +141,8 @@ func (j *Journal) skipLocked() {
 
 // closeLocked closes a segment to which nothing more is added, unless it is to be flushed first, which Sync does.
 func (j *Journal) closeLocked(g *segment) {
-	if g != nil && g.file != nil && j.cfg.Sync.Every == 0 {
-		_ = g.file.Close() // it is flushed, or whether it gets written is the system's affair
-		g.file = nil
+	if g != nil && j.cfg.Sync.Every == 0 {
+		g.shut() // it is flushed, or whether it gets written is the system's affair
 	}
 }
 
@@ -157,6 +156,9 @@ func (j *Journal) write() (g *segment, err error) {
 		if err = j.create(g); err != nil {
 			return nil, fmt.Errorf("begin a segment: %w", err)
 		}
+	}
+	if g == nil {
+		return nil, fmt.Errorf("%w: %w", errBroken, j.Broken()) // by a flush meanwhile
 	}
 	if _, err = g.file.WriteAt(j.padded(g.worn), j.offset); err != nil {
 		return g, fmt.Errorf("append to %s: %w", g.path, err)
@@ -188,8 +190,7 @@ func (j *Journal) cutLocked(g *segment) error {
 	}
 	var err error
 	if j.turning {
-		_ = g.file.Close() // it goes
-		g.file = nil
+		g.shut()
 		if err = j.disk.Remove(g.path); errors.Is(err, fs.ErrNotExist) {
 			err = nil
 		} else if err != nil {

@@ -87,11 +87,12 @@ func (d *disk) openJournal(ctx context.Context) *journal.Journal {
 func (d *disk) keep() {
 	j := d.journal
 	if j.Broken() != nil {
-		d.check("remove segments", j.Release(d.store.Log.Floor())) // the disk may be full of what is scraped
 		d.order.Lock()
+		d.check("remove segments", j.Release(d.store.Log.Floor())) // the disk may be full of what is scraped
 		err := j.Probe()
 		d.order.Unlock()
 		if err != nil {
+			d.refusal.Store(d.failed(err)) // which may have another reason by now
 			return
 		}
 		d.refusal.Store(nil)

@@ -3,6 +3,7 @@ package faulty
 
 import (
 	"errors"
+	"os"
 	"sync"
 
 	"github.com/hubring/hubring/internal/framing"
@@ -12,12 +13,15 @@ import (
 var Err = errors.New("no space left on this device")
 
 // Disk fails as its fields say, which whoever uses it sets between calls, or by Change where it is used
-// meanwhile. It does not sync, which takes long, and which no process can see.
+// meanwhile. It does not sync, which takes long, and which no process can see, but remembers what it would have had
+// of each file: LosePower leaves that, and of names all. Where a flush failed nothing more of that file gets there, though later ones go well, as
+// with a system that drops what it cannot write.
 type Disk struct {
 	framing.OS
 	mu        sync.Mutex
-	Room      int64 // bytes that may still be written; negative: any
-	NoCut     bool  // Truncate fails
+	nodes     map[string]*node // by path
+	Room      int64            // bytes that may still be written; negative: any
+	NoCut     bool             // Truncate fails
 	NoRemove  bool
 	NoRead    bool
 	NoSync    bool
@@ -42,12 +46,61 @@ func (d *Disk) is(field *bool) bool {
 type file struct {
 	framing.File
 	disk *Disk
+	node *node
+}
+
+// node is what was flushed of a file.
+type node struct {
+	durable []byte
+	is      bool // anything was
+	failed  bool
+}
+
+// node returns that of a path. What was there before this disk is durable.
+func (d *Disk) node(path string) *node {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.nodes == nil {
+		d.nodes = map[string]*node{}
+	}
+	n := d.nodes[path]
+	if n == nil {
+		n = &node{}
+		if text, err := os.ReadFile(path); err == nil {
+			n.durable, n.is = text, true
+		}
+		d.nodes[path] = n
+	}
+	return n
+}
+
+// LosePower leaves of the files what was flushed. Nobody uses them meanwhile.
+func (d *Disk) LosePower() error {
+	for path, n := range d.nodes {
+		err := os.Remove(path)
+		if n.is {
+			err = os.WriteFile(path, n.durable, 0o600)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	d.nodes = nil
+	return nil
+}
+
+// Settle makes durable what is in the files now.
+func (d *Disk) Settle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.nodes = nil
 }
 
 // Create implements framing.Disk.
 func (d *Disk) Create(path string) (framing.File, error) {
+	n := d.node(path)
 	f, err := d.OS.Create(path)
-	return &file{f, d}, err
+	return &file{f, d, n}, err
 }
 
 // Open implements framing.Disk.
@@ -55,8 +108,9 @@ func (d *Disk) Open(path string) (framing.File, error) {
 	if d.is(&d.NoOpen) {
 		return nil, Err
 	}
+	n := d.node(path)
 	f, err := d.OS.Open(path)
-	return &file{f, d}, err
+	return &file{f, d, n}, err
 }
 
 // Remove implements framing.Disk.
@@ -64,7 +118,26 @@ func (d *Disk) Remove(path string) error {
 	if d.is(&d.NoRemove) {
 		return Err
 	}
-	return d.OS.Remove(path)
+	err := d.OS.Remove(path)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		delete(d.nodes, path)
+	}
+	return err
+}
+
+// Rename implements framing.Disk.
+func (d *Disk) Rename(from, to string) error {
+	n := d.node(from)
+	err := d.OS.Rename(from, to)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		delete(d.nodes, from)
+		d.nodes[to] = n
+	}
+	return err
 }
 
 // SyncDir implements framing.Disk.
@@ -109,8 +182,20 @@ func (f *file) Truncate(size int64) error {
 
 // Sync implements framing.File.
 func (f *file) Sync() error {
-	if f.disk.is(&f.disk.NoSync) {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	if f.disk.NoSync {
+		f.node.failed = true
 		return Err
 	}
-	return nil
+	if f.node.failed {
+		return nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	f.node.durable, f.node.is = make([]byte, info.Size()), true
+	_, err = f.File.ReadAt(f.node.durable, 0)
+	return err
 }

@@ -1,0 +1,82 @@
+package journal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/internal/framing/faulty"
+)
+
+// flushing is a journal with three samples that were flushed, and three whose flush has failed.
+func flushing(t *testing.T) (Config, *faulty.Disk, *Journal) {
+	disk := &faulty.Disk{Room: -1}
+	cfg := Config{Dir: t.TempDir(), Disk: disk, Sync: Sync{Every: time.Second}}
+	j := mustOpen(t, cfg)
+	group(t, j, 0)
+	require.NoError(t, j.Sync())
+	group(t, j, 10)
+	disk.NoSync = true
+	require.ErrorIs(t, j.Sync(), faulty.Err)
+	disk.NoSync = false
+	return cfg, disk, j
+}
+
+// What could not be flushed is there after a loss of power, once the disk is well again; a second flush alone would not do.
+func TestFlushThatFailsIsRepeated(t *testing.T) {
+	for _, probed := range []bool{false, true} {
+		cfg, disk, j := flushing(t)
+		if require.NoError(t, j.Sync()); probed {
+			require.NoError(t, j.Probe())
+			group(t, j, 20)
+			require.NoError(t, j.Sync())
+		}
+		crash(j)
+		require.NoError(t, disk.LosePower())
+		all, _, report := replayed(t, mustOpen(t, cfg))
+		assert.Len(t, all, map[bool]int{false: 3, true: 9}[probed])
+		assert.Empty(t, report.Damage)
+	}
+}
+
+// Where the system has not kept what it could not write, the journal stays broken until all of it was scraped.
+func TestFlushThatCannotBeRepeated(t *testing.T) {
+	cfg, disk, j := flushing(t)
+	path := segmentFiles(t, cfg.Dir)[0]
+	edit(t, path, func(b []byte) []byte {
+		clear(b[len(b)-20:])
+		return b
+	})
+	require.ErrorIs(t, j.Probe(), errDamaged)
+	require.NoError(t, j.Release(5))
+	require.ErrorIs(t, j.Probe(), errDamaged)
+	require.Error(t, j.Broken())
+	require.NoError(t, j.Release(6))
+	require.NoFileExists(t, path)
+	require.NoError(t, j.Probe())
+	group(t, j, 20)
+	require.NoError(t, j.Close())
+	require.NoError(t, disk.LosePower())
+	all, _, _ := replayed(t, mustOpen(t, cfg))
+	assert.Len(t, all, 3)
+}
+
+// What a process has left that was killed before it flushed that is flushed by the next one.
+func TestWhatIsFoundIsFlushed(t *testing.T) {
+	for _, sync := range []Sync{{Always: true}, {Every: time.Second}} {
+		disk := &faulty.Disk{Room: -1}
+		cfg := Config{Dir: t.TempDir(), Disk: disk, Sync: Sync{}}
+		j := mustOpen(t, cfg)
+		group(t, j, 0)
+		crash(j)
+		cfg.Sync = sync
+		j = mustOpen(t, cfg)
+		replayed(t, j)
+		crash(j)
+		require.NoError(t, disk.LosePower())
+		all, _, _ := replayed(t, mustOpen(t, cfg))
+		assert.Len(t, all, 3)
+	}
+}
