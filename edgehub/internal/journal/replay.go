@@ -126,6 +126,9 @@ func (j *Journal) placesInLog(places []Place) []Place {
 
 // segment replays one segment.
 func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) {
+	if !g.intact {
+		g.base = r.expected
+	}
 	read := r.j.read.Load()
 	defer func() { r.j.read.Store(read + g.size) }()
 	text, err := r.j.readFile(g.path)
@@ -165,13 +168,14 @@ func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) 
 	if !intact && sc.Good == 0 {
 		r.damage(fmt.Errorf("%s: %w: it has no header and no record", g.path, errDamaged))
 	}
+	g.empty = newest && intact && sc.Good == 0
 	lost := sc.Lost.Bytes
 	if tail := int64(len(text)) - end; tail > 0 && lost > 0 {
 		whole := v > 1 && endsClean(text, end)
 		if newest || whole {
 			r.report.Torn = r.report.Torn || !whole
 			lost -= tail
-			g.size, g.empty = end, newest && sc.Good == 0 && intact
+			g.size = end
 		}
 	}
 	if lost > 0 {

@@ -107,3 +107,28 @@ func TestSpareGoes(t *testing.T) {
 	require.NoError(t, j.Release(0))
 	require.NoFileExists(t, j.sparePath())
 }
+
+// A segment whose beginning is damaged, or was not written, keeps the one before it no less than any other does.
+func TestSegmentWithoutABeginning(t *testing.T) {
+	damage := func(b []byte) []byte {
+		b[framing.SegmentHeader+framing.RecordHeader]++
+		return b
+	}
+	cut := func(b []byte) []byte { return b[:framing.SegmentHeader] }
+	for _, change := range []func([]byte) []byte{damage, cut} {
+		cfg := Config{Dir: t.TempDir(), SegmentBytes: 1}
+		j := mustOpen(t, cfg)
+		group(t, j, 0)
+		group(t, j, 10)
+		require.NoError(t, j.Close())
+		edit(t, segmentFiles(t, cfg.Dir)[1], change)
+		j = mustOpen(t, cfg)
+		replayed(t, j)
+		group(t, j, 20)
+		require.NoError(t, j.Release(1))
+		require.NoError(t, j.Close())
+		all, _, _ := replayed(t, mustOpen(t, cfg))
+		require.NotEmpty(t, all)
+		assert.InDelta(t, 0, all[0].value, 0)
+	}
+}
