@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
@@ -17,7 +18,7 @@ const Stretch = 8192
 // Block is some samples. It does not change, and may be read by any number of goroutines.
 type Block struct {
 	samples, count               int // count of series
-	size                         int
+	data                         []byte
 	series, order, times, values []byte
 }
 
@@ -25,14 +26,17 @@ type Block struct {
 func (b *Block) Len() int { return b.samples }
 
 // Size is the number of bytes.
-func (b *Block) Size() int { return b.size }
+func (b *Block) Size() int { return len(b.data) }
+
+// Data is the bytes, of which Open makes the block again.
+func (b *Block) Data() []byte { return b.data }
 
 var errDamaged = errors.New("damaged block")
 
 // Open reads a block, which keeps the bytes. It checks all that there is to check, so that
 // reading the samples cannot fail.
 func Open(data []byte) (*Block, error) {
-	b := &Block{size: len(data)}
+	b := &Block{data: data}
 	var sizes [5]int
 	for i := range sizes {
 		size, n := binary.Uvarint(data)
@@ -197,6 +201,41 @@ func (b *Block) Keys(from, to int) iter.Seq[Samples] {
 			yield(Samples{IDs: s.ids[:n], Times: s.times[:n]})
 		}
 	}
+}
+
+// Append appends all samples to columns, as they came.
+func (b *Block) Append(dst Samples) Samples {
+	s := scratches.Get().(*scratch)
+	defer scratches.Put(s)
+	s.numbers = b.numbers(s.numbers)
+	s.all = b.counts(s.all, 0, b.samples)
+	s.values = room(s.values, b.samples)
+	s.ends = room(s.ends, b.count)
+	n, data := 0, b.values
+	for place, all := range s.all {
+		s.ends[place] = uint32(n)
+		for end := n + int(all); n < end; {
+			out := s.values[n:min(n+chunkSize, end)]
+			data = data[readChunk(out, data):]
+			n += len(out)
+		}
+	}
+	at := len(dst.IDs)
+	dst.IDs = slices.Grow(dst.IDs, b.samples)[:at+b.samples]
+	dst.Times = slices.Grow(dst.Times, b.samples)[:at+b.samples]
+	dst.Values = slices.Grow(dst.Values, b.samples)[:at+b.samples]
+	b.spans(0, b.samples, func(place, count int, time int64) bool {
+		copy(dst.IDs[at:], s.numbers[place:place+count])
+		next, times, values := s.ends[place:place+count], dst.Times[at:at+count], dst.Values[at:at+count]
+		for i := range next {
+			times[i] = time
+			values[i] = s.values[next[i]]
+			next[i]++
+		}
+		at += count
+		return true
+	})
+	return dst
 }
 
 // nowhere is in the place of a series that is not wanted.

@@ -35,6 +35,12 @@ func requireSame(t *testing.T, want Samples, b *Block, from, to int, wanted func
 		require.True(t, at == to || at%Stretch == 0, at)
 	}
 	require.Equal(t, to, at)
+	again := b.Append(Samples{})
+	require.Equal(t, want.IDs, again.IDs)
+	require.Equal(t, want.Times, again.Times)
+	for i, v := range again.Values {
+		require.Equal(t, math.Float64bits(want.Values[i]), math.Float64bits(v))
+	}
 
 	left := map[series.ID][]sample{}
 	for i, id := range want.IDs[from:to] {

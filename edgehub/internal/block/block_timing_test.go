@@ -32,6 +32,8 @@ func BenchmarkBlock(b *testing.B) {
 			for range block.Keys(0, block.Len()) {
 			}
 		})
+		var again Samples
+		run("append", func() { again = block.Append(Samples{again.IDs[:0], again.Times[:0], again.Values[:0]}) })
 		for _, parts := range []int{1, 10} {
 			run(fmt.Sprintf("series/parts=%d", parts), func() {
 				for range block.Series(0, block.Len(), func(id series.ID) bool { return int(id)%parts == 0 }) {
