@@ -14,6 +14,11 @@ type Config struct {
 	Sync         Sync
 	SegmentBytes int64        // at which the next segment is begun; a larger push has one of its own. 0 means 64 MiB
 	Disk         framing.Disk // nil means the real one
+	// PackAfter is how long the samples of a segment wait before Pack packs it. 0 means two minutes.
+	PackAfter time.Duration
+	// PackShare is how much of the time Pack works, and otherwise rests, for each segment that waits to be packed: it is in no hurry, and
+	// pushes need the processor. 0 means a hundredth.
+	PackShare float64
 	// Synced is told how long each flush took, in seconds; nil for nobody.
 	Synced func(seconds float64)
 }

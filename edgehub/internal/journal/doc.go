@@ -8,6 +8,9 @@
 //	                   restart ─► Open ─► Replay: entries, samples, cursors ─► the log     every scraper has all of a segment:
 //	                                                                                       Release removes the file
 //
+// A segment of which something has waited for two minutes is packed meanwhile (Pack): another file takes its place, which says
+// the same in a quarter of the bytes.
+//
 // # Promises
 //
 // What Commit confirmed is there after the process was killed, whatever Config.Sync says. After a loss of power there is
@@ -22,6 +25,7 @@
 // A segment reads on its own: it has the names of all its series. A damaged record is never handed out and takes no
 // other with it. Since records have positions it is known how many samples are gone (Report); one that has no
 // name because its entry is damaged is gone as well, and never somebody else's.
+// What is packed is lost in larger pieces: some hundred thousand samples, a million at most.
 //
 // What is lost with a crash beside samples: how often gateways report, so that after a restart one has to push four times
 // before it can count as silent; that series are set aside; and what is known of gateways of which nothing was pushed in the last two segments.
@@ -31,8 +35,9 @@
 // A directory has a file "lock", locked while a Journal is open, a file "cursors", and segments of records as package
 // framing has them, with the magic "hubsampl" and version 2. A newer version is refused, an older one is read. A
 // segment that an earlier process wrote is never appended to. Since version 2 a segment may be written over another one that nobody needs any more: then
-// zeros stand behind its last record, up to a multiple of 4096 bytes and at least one, and what is behind them is the other one's. What
-// is left of such a file is "spare", and a file whose header has another number than its name holds nothing. Integers are little-endian; uvarint and varint are those of encoding/binary,
+// zeros stand behind its last record, up to a multiple of 4096 bytes and at least one, and what is behind them is the other one's. Such a file is
+// called "spare" meanwhile, and a file whose header has another number than its name holds nothing. What is to take the place of a file has its
+// name and ".new", and is worth nothing until it has. Integers are little-endian; uvarint and varint are those of encoding/binary,
 // a string is a uvarint of its length and its bytes.
 //
 // Each record has a meta of 37 bytes:
@@ -58,12 +63,15 @@
 //	   time less the one before, and a uvarint of a count; the values, 8 bytes each
 //	4  samples that the hub wrote when gateways came, likewise
 //	5  markers of a gateway that ended: string of its name; likewise
+//	6  samples of several pushes, since version 2: uvarint of the pushes, and of each a uvarint of its samples and a varint of the
+//	   milliseconds that it came after the one before, the first after the record's time; a block (package block) of all
+//	   samples with the series' numbers in the segment
 //
 // Cursors are a uvarint of their number, and of each the string of its name and uvarints of the position before which its scraper has
 // everything, of the number of parts, and of the position of each. The file "cursors" has the header of a segment, with the magic "hubplace"
 // and the number of the segment that was begun last, and a record of that number with cursors as its body. It counts unless a newer segment
 // begins with others.
 //
-// Where to read on: journal.go (Open, Close), write.go (Start to Commit), worn.go (files that are written over), keep.go (Sync, Probe, Release), replay.go, record.go
+// Where to read on: journal.go (Open, Close), write.go (Start to Commit), worn.go (files that are written over), pack.go, keep.go (Sync, Probe, Release), replay.go, record.go
 // and names.go (the format), cursors.go, gaps.go (positions when samples are gone).
 package journal

@@ -45,11 +45,28 @@ func goodSegment(t testing.TB) []byte {
 	require.NoError(t, err)
 	j.Family("x", "gauge", "so much")
 	push(j, 0, []series.ID{1, 2, 3, 2}, []float64{1, 2, 3, 4})
+	push(j, 0, []series.ID{1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3}, []float64{11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22})
 	j.Unknown(nil, []series.ID{9})
 	j.Own(9, "g")
 	j.Add(Firsts, "", time.UnixMilli(2), []series.ID{9}, []int64{7}, []float64{7})
 	j.Add(Ends, "g", time.UnixMilli(3), []series.ID{1, 2}, []int64{8, 9}, []float64{1, 1})
 	require.NoError(t, j.Commit())
+	require.NoError(t, j.Close())
+	b, err := os.ReadFile(segmentFiles(t, cfg.Dir)[0])
+	require.NoError(t, err)
+	return b
+}
+
+// goodPacked is one likewise, whose samples are packed.
+func goodPacked(t testing.TB) []byte {
+	cfg := Config{Dir: t.TempDir(), SegmentBytes: 1}
+	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, framing.SegmentName(1)), goodSegment(t), 0o600))
+	j := mustOpen(t, cfg)
+	replayed(t, j)
+	group(t, j, 0)
+	did, err := j.Pack(t.Context(), time.Now(), at(0))
+	require.NoError(t, err)
+	require.True(t, did)
 	require.NoError(t, j.Close())
 	b, err := os.ReadFile(segmentFiles(t, cfg.Dir)[0])
 	require.NoError(t, err)
@@ -80,6 +97,7 @@ func FuzzReplay(f *testing.F) {
 	f.Add(good[:len(good)-5], []byte("x"), true)
 	f.Add(append([]byte("xxx"), good...), good[:60], true)
 	f.Add(worn(f, good), []byte{}, false)
+	f.Add(goodPacked(f), []byte{}, true)
 	f.Add([]byte{}, []byte{}, false)
 	f.Fuzz(func(t *testing.T, segment, cursors []byte, sealed bool) {
 		segment = bytes.Clone(segment)
@@ -108,7 +126,7 @@ func FuzzReplay(f *testing.F) {
 			return all
 		}
 		found := count(j)
-		require.LessOrEqual(t, 8*len(found), len(segment))
+		require.LessOrEqual(t, len(found), 64*len(segment))
 		_, err = j.Start(time.Now(), nobody)
 		require.NoError(t, err)
 		push(j, 1, []series.ID{1, 2}, []float64{5, 6})
@@ -140,7 +158,7 @@ func TestEveryBit(t *testing.T) {
 	}
 	all, report, err := read(good)
 	require.NoError(t, err)
-	require.Len(t, all, 6, "the hub's own sample has no name here")
+	require.Len(t, all, 18, "the hub's own sample has no name here")
 	require.EqualValues(t, 1, report.Lost)
 	for _, s := range all {
 		want[s] = true
@@ -164,10 +182,20 @@ func TestEveryBit(t *testing.T) {
 	for bit := range 8 * len(good) {
 		check(good, bit)
 	}
+	packed := goodPacked(t)
+	require.Less(t, len(packed), len(good))
+	same, report, err := read(packed)
+	require.NoError(t, err)
+	require.Equal(t, all, same)
+	require.EqualValues(t, 1, report.Lost)
+	require.Len(t, report.Damage, 1)
+	for bit := range 8 * len(packed) {
+		check(packed, bit)
+	}
 	over := worn(t, good)
 	all, report, err = read(over)
 	require.NoError(t, err)
-	require.Len(t, all, 6)
+	require.Len(t, all, 18)
 	require.Equal(t, []uint64{1, 0}, []uint64{report.Lost, uint64(report.LostByte)})
 	require.False(t, report.Torn)
 	for bit := 8 * (len(good) - 100); bit < 8*(len(good)+4); bit++ {

@@ -72,12 +72,16 @@ type segment struct {
 	file     framing.File // until it is flushed, and another one is the newest
 	worn     int64        // of the file, in bytes, up to which another segment's stand behind size; 0 for a fresh one
 	dirty    bool
-	unsafe   bool   // a flush of it has failed; it has its file, and nothing is added to it
-	previous uint64 // the segment before it, or 0, and
-	valid    int64  // how much of that is good
-	skipped  uint64 // samples that were refused between the two
-	intact   bool   // its first record says all that
-	empty    bool   // it was not begun in full
+	unsafe   bool      // a flush of it has failed; it has its file, and nothing is added to it
+	arrived  int64     // when its newest samples came, in milliseconds since the epoch
+	packing  bool      // somebody packs it, and it stays
+	packed   bool      // it is, or cannot be
+	packNext time.Time // when that is tried again
+	previous uint64    // the segment before it, or 0, and
+	valid    int64     // how much of that is good
+	skipped  uint64    // samples that were refused between the two
+	intact   bool      // its first record says all that
+	empty    bool      // it was not begun in full
 }
 
 // shut closes the file of a segment; whether it is written somebody else has found out.
@@ -99,6 +103,12 @@ func Open(cfg Config) (*Journal, error) {
 		cfg.SegmentBytes = SegmentBytes
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, maxSegmentBytes)
+	if cfg.PackAfter == 0 {
+		cfg.PackAfter = packAfter
+	}
+	if cfg.PackShare == 0 {
+		cfg.PackShare = packShare
+	}
 	if cfg.Synced == nil {
 		cfg.Synced = func(float64) {}
 	}

@@ -214,7 +214,7 @@ func (j *Journal) nextToGo(floor uint64) (path string, worn bool) {
 	switch {
 	case len(j.leftOver) > 0:
 		return j.leftOver[0], false
-	case len(j.segments) > stay && j.toLogLocked(j.endLocked()) <= floor && (j.segments[0].file == nil || j.segments[0].unsafe):
+	case len(j.segments) > stay && j.toLogLocked(j.endLocked()) <= floor && (j.segments[0].file == nil || j.segments[0].unsafe) && !j.segments[0].packing:
 		return j.segments[0].path, !j.spare && j.broken == nil && j.segments[0].size >= j.cfg.SegmentBytes
 	}
 	return "", false

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"os"
 	"slices"
@@ -59,6 +60,7 @@ func TestModel(t *testing.T) {
 			"tear":    m.tear,
 			"rot":     m.rot,
 			"power":   m.losePower,
+			"pack":    m.pack,
 		})
 	})
 }
@@ -231,6 +233,44 @@ func (m *model) flush(t *rapid.T) {
 	m.disk.NoSync = false
 	require.NoError(t, err)
 	m.flushed = m.next
+}
+
+// pack packs a segment, or meets a disk that fails anywhere, or is broken off.
+func (m *model) pack(t *rapid.T) {
+	ctx, cancel := context.WithCancel(m.t.Context())
+	defer cancel()
+	fails := rapid.SampledFrom([]string{"", "", "", "full", "no sync", "no rename", "no sync of names", "a crash", "broken off"}).Draw(t, "fails")
+	m.disk.Change(func(d *faulty.Disk) {
+		switch fails {
+		case "full":
+			d.Room = rapid.Int64Range(0, 300).Draw(t, "room")
+		case "no sync":
+			d.NoSync = true
+		case "no sync of names":
+			d.NoSyncDir = true
+		case "no rename":
+			d.NoRename = true
+		case "a crash":
+			d.NoRename, d.NoRemove = true, true
+		case "broken off":
+			cancel()
+		}
+	})
+	_, before := m.j.Size()
+	did, err := m.j.Pack(ctx, time.Now().Add(time.Hour), at(m.positionOf(m.scraped)))
+	_, after := m.j.Size()
+	m.disk.Change(func(d *faulty.Disk) {
+		d.Room, d.NoSync, d.NoSyncDir, d.NoRename, d.NoRemove = -1, false, false, false, false
+	})
+	if err != nil {
+		require.NotEmpty(t, fails, err)
+		require.False(t, did)
+	}
+	require.LessOrEqual(t, after, before)
+	require.NoError(t, m.j.Broken())
+	if fails == "a crash" {
+		m.crash(t)
+	}
 }
 
 // losePower leaves what was flushed.

@@ -14,11 +14,12 @@ type Kind uint8
 
 // The kinds of records.
 const (
-	begins  Kind = iota + 1 // a segment
-	Names                   // of series, gateways and families
-	Samples                 // of a push
-	Firsts                  // samples that the log wrote itself when gateways came
-	Ends                    // markers of the series of a gateway that ended
+	begins       Kind = iota + 1 // a segment
+	Names                        // of series, gateways and families
+	Samples                      // of a push
+	Firsts                       // samples that the log wrote itself when gateways came
+	Ends                         // markers of the series of a gateway that ended
+	packedPushes                 // Samples of many, which Replay brings one by one
 )
 
 // metaBytes is the length of each record's meta.
@@ -53,7 +54,7 @@ func parseMeta(b []byte) (m meta, ok bool) {
 	m.oldest = int64(binary.LittleEndian.Uint64(b[21:]))
 	m.newest = int64(binary.LittleEndian.Uint64(b[29:]))
 	// So that sums of positions and samples stay what they are.
-	return m, m.kind >= begins && m.kind <= Ends && m.position < 1<<62
+	return m, m.kind >= begins && m.kind <= packedPushes && m.position < 1<<62
 }
 
 // appendColumns appends samples: whose they are, as runs of numbers that follow each other; their times, as

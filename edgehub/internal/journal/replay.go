@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hubring/hubring/edgehub/internal/block"
 	"github.com/hubring/hubring/internal/framing"
 )
 
@@ -43,6 +44,8 @@ type replay struct {
 	expected uint64 // position on disk
 	first    bool   // nothing came yet
 	last     int64  // arrival of the record before
+	pushes   []pushed
+	unpacked block.Samples
 	err      error
 }
 
@@ -187,7 +190,7 @@ func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) 
 // visit replays a record whose checksums are right.
 func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []byte) {
 	m, ok := parseMeta(head)
-	if !ok || m.kind != begins && m.kind != Names && m.samples > MaxSamples {
+	if !ok || m.kind != begins && m.kind != Names && m.samples > MaxSamples || m.kind == packedPushes && m.samples > mostPacked {
 		r.damage(fmt.Errorf("%v: %w: what it is", ref, errDamaged))
 		return
 	}
@@ -204,9 +207,10 @@ func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []by
 	if gone := m.position - r.expected; gone > 0 {
 		r.gone(g, gone, m.arrival)
 	}
+	g.arrived = m.arrival
 	r.last = m.arrival
 	rec := &r.record
-	rec.Kind, rec.Turned, rec.Position, rec.Arrival = m.kind, turned, r.j.toLog(m.position), time.UnixMilli(m.arrival)
+	rec.Kind, rec.Turned = m.kind, turned
 	rec.Entries, rec.Locals, rec.Times, rec.Values = rec.Entries[:0], rec.Locals[:0], rec.Times[:0], rec.Values[:0]
 	in := reader{framing.Reader{Rest: body}}
 	switch m.kind {
@@ -220,22 +224,63 @@ func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []by
 		in.columns(rec, m.samples)
 	case Samples, Firsts:
 		in.columns(rec, m.samples)
+	case packedPushes:
+		r.unpack(&in, &m)
 	}
-	taken := 0
-	if in.Bad {
+	switch {
+	case in.Bad:
 		r.damage(fmt.Errorf("%v: %w: what is in it", ref, errDamaged))
-	} else {
-		r.report.Records++
-		taken, r.err = r.f(rec)
-		r.report.Samples += uint64(taken)
+		r.lose(ref, &m, uint64(m.samples))
+	case m.kind == packedPushes:
+		g.packed = true
+		r.bringPushes(g, ref, &m)
+	default:
+		r.bring(ref, &m)
 	}
+}
+
+// bringPushes brings the pushes of a packed record.
+func (r *replay) bringPushes(g *segment, ref framing.Ref, m *meta) {
+	rec, locals, from := &r.record, r.record.Locals, 0
+	rec.Kind = Samples
+	for _, p := range r.pushes {
+		if r.err != nil {
+			return
+		}
+		to := from + p.samples
+		rec.Locals, rec.Times, rec.Values = locals[from:to], r.unpacked.Times[from:to], r.unpacked.Values[from:to]
+		part := *m
+		part.position, part.samples, part.arrival = m.position+uint64(from), uint32(p.samples), p.arrival
+		r.bring(ref, &part)
+		rec.Turned = false
+		from, g.arrived, r.last = to, p.arrival, p.arrival
+	}
+	rec.Locals, rec.Times, rec.Values = locals[:0], nil, nil
+}
+
+// bring brings a record.
+func (r *replay) bring(ref framing.Ref, m *meta) {
+	r.record.Position, r.record.Arrival = r.j.toLog(m.position), time.UnixMilli(m.arrival)
+	r.report.Records++
+	taken, err := r.f(&r.record)
+	r.err = err
+	r.report.Samples += uint64(taken)
 	r.expected = m.position + uint64(taken)
 	if missing := uint64(m.samples) - uint64(taken); missing > 0 && r.err == nil {
-		r.report.Lost += missing
-		r.skip(missing)
-		r.damage(fmt.Errorf("%v: %d samples from %v to %v are lost, of series that are not known", ref, missing,
-			time.UnixMilli(m.oldest).UTC(), time.UnixMilli(m.newest).UTC()))
+		r.lose(ref, m, missing)
 	}
+}
+
+// lose notes that samples of a record are lost, the last ones.
+func (r *replay) lose(ref framing.Ref, m *meta, missing uint64) {
+	r.expected = m.position + uint64(m.samples) - missing
+	if missing == 0 {
+		return
+	}
+	r.report.Lost += missing
+	r.skip(missing)
+	r.damage(fmt.Errorf("%v: %d samples from %v to %v are lost, of series that are not known", ref, missing,
+		time.UnixMilli(m.oldest).UTC(), time.UnixMilli(m.newest).UTC()))
 }
 
 // skip passes over positions where there are no samples.

@@ -70,8 +70,10 @@ func (j *Journal) padded(worn int64) []byte {
 	if end >= worn {
 		return j.buffer
 	}
-	text := append(j.buffer, make([]byte, pageBytes-end%pageBytes)...)
-	j.buffer = text[:len(j.buffer)]
+	n := len(j.buffer)
+	j.buffer = append(j.buffer, make([]byte, pageBytes-end%pageBytes)...)
+	text := j.buffer
+	j.buffer = text[:n]
 	return text
 }
 

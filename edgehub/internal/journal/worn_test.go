@@ -29,7 +29,7 @@ func TestVersion1(t *testing.T) {
 }
 
 // group commits a push of three samples.
-func group(t *testing.T, j *Journal, value float64) {
+func group(t testing.TB, j *Journal, value float64) {
 	t.Helper()
 	_, err := j.Start(time.Now(), nobody)
 	require.NoError(t, err)

@@ -124,7 +124,7 @@ func (j *Journal) Commit() error {
 		j.active = g
 		j.skipped = 0
 	}
-	g.size = j.offset + int64(len(j.buffer))
+	g.size, g.arrived, g.intact = j.offset+int64(len(j.buffer)), j.arrival, true
 	g.dirty = !j.cfg.Sync.Always
 	j.written = j.position
 	return nil

@@ -73,6 +73,10 @@ type disk struct {
 	group   []*entry         // likewise
 	arrived []samples.Arrived
 
+	packers    sync.WaitGroup // one at a time
+	packing    atomic.Bool
+	packFailed bool // of whoever packs: it was said
+
 	refusal  atomic.Pointer[StorageError] // why pushes are refused, or nil
 	open     atomic.Pointer[journal.Journal]
 	replayed atomic.Uint64 // samples

@@ -62,6 +62,7 @@ func newDiskModel(t *testing.T, seed uint64) *diskModel {
 	rnd := rand.New(rand.NewPCG(seed, 3))
 	m := &diskModel{t: t, seed: seed, rnd: rnd, disk: &faulty.Disk{Room: -1}, acked: map[int]bool{}, taken: map[int]bool{}}
 	m.cfg = journal.Config{Dir: t.TempDir(), Disk: m.disk, SegmentBytes: []int64{1, 2000, 20_000, 0}[rnd.IntN(4)]}
+	m.cfg.PackAfter = []time.Duration{0, time.Millisecond}[rnd.IntN(2)]
 	m.cfg.Sync = []journal.Sync{{}, {Always: true}, {Every: 100 * time.Millisecond}}[rnd.IntN(3)]
 	m.open()
 	return m
@@ -108,9 +109,12 @@ func (m *diskModel) step() {
 		require.NoError(m.t, err)
 	case 4, 5, 6, 7:
 		m.scrape()
-	case 8:
+	case 8: // segments are packed, or that ends before they take the others' place
+		ends := m.rnd.IntN(3) == 0
+		m.disk.Change(func(d *faulty.Disk) { d.NoRename, d.NoRemove = ends, ends })
 		time.Sleep(1100 * time.Millisecond)
 		synctest.Wait()
+		m.disk.Change(func(d *faulty.Disk) { d.NoRename, d.NoRemove = false, false })
 	default:
 		m.push()
 	}

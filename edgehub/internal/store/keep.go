@@ -51,6 +51,7 @@ func (d *disk) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			d.packers.Wait()
 			d.close()
 			return
 		case now := <-ticker.C:
@@ -104,6 +105,29 @@ func (d *disk) keep() {
 	d.check("save cursors", j.SaveCursors(d.places()))
 	d.check("remove segments", j.Release(d.store.Log.Floor()))
 	d.makeWay()
+	if d.packing.CompareAndSwap(false, true) {
+		d.packers.Go(d.pack)
+	}
+}
+
+// pack packs the segments that have waited for long, one after the other.
+func (d *disk) pack() {
+	defer d.packing.Store(false)
+	for {
+		did, err := d.journal.Pack(d.ctx, time.Now(), d.store.Log.Floor)
+		switch {
+		case d.ctx.Err() != nil || err == nil && !did:
+			return
+		case err == nil:
+			d.packFailed = false
+		default:
+			if !d.packFailed {
+				d.packFailed = true
+				d.cfg.Logger.Warn("what waits on disk cannot be packed, and is tried again; pushes are taken", "error", err)
+			}
+			return
+		}
+	}
 }
 
 // makeWay gives up the oldest samples while the log takes too much on disk, as far as the policy lets it.

@@ -23,6 +23,7 @@ type Disk struct {
 	Room      int64            // bytes that may still be written; negative: any
 	NoCut     bool             // Truncate fails
 	NoRemove  bool
+	NoRename  bool
 	NoRead    bool
 	NoSync    bool
 	NoSyncDir bool
@@ -129,6 +130,9 @@ func (d *Disk) Remove(path string) error {
 
 // Rename implements framing.Disk.
 func (d *Disk) Rename(from, to string) error {
+	if d.is(&d.NoRename) {
+		return Err
+	}
 	n := d.node(from)
 	err := d.OS.Rename(from, to)
 	d.mu.Lock()
