@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/internal/verdict"
 )
 
 // ledger is the simulation's own account of every report: what the exporter was
@@ -262,7 +262,7 @@ func (l *ledger) depart(hub string, text []byte, batchBytes int) []*report {
 }
 
 // land notes how a request ended.
-func (l *ledger) land(hub string, reports []*report, outcome push.Outcome) {
+func (l *ledger) land(hub string, reports []*report, outcome verdict.Outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	landed := map[*gatewayBook]bool{}
@@ -274,17 +274,17 @@ func (l *ledger) land(hub string, reports []*report, outcome push.Outcome) {
 		}
 		r.flying = false
 		switch {
-		case outcome == push.Delivered:
+		case outcome == verdict.Delivered:
 			r.acked, r.ackedBy = true, hub
 			b.home = hub
 			l.acked += r.samples
 			if len(r.arrived) == 0 {
 				l.breaksLocked("report %d of %q was acknowledged, and no hub took it in", r.id, r.gateway)
 			}
-		case outcome == push.Refused && len(reports) == 1:
+		case outcome == verdict.Refused && len(reports) == 1:
 			r.rejected = true
 			l.rejected += r.samples
-		case outcome == push.Cut: // no answer
+		case outcome == verdict.Cut: // no answer
 			r.ghost = true
 			continue
 		default:
@@ -292,7 +292,7 @@ func (l *ledger) land(hub string, reports []*report, outcome push.Outcome) {
 		}
 		b.settled = max(b.settled, r.id)
 	}
-	if outcome == push.Refused && len(reports) > 1 {
+	if outcome == verdict.Refused && len(reports) > 1 {
 		l.seen["halved"]++
 	}
 }

@@ -13,9 +13,9 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/hashring"
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/verdict"
 )
 
 // watchedTransport carries the requests of a simulated exporter to the hubs of a
@@ -223,7 +223,7 @@ func (w *watchedTransport) homeLocked(host string, r *report, now time.Time) {
 
 // lands tells the ledger of an outcome, and notes what it says of the hub.
 func (w *watchedTransport) lands(host string, life int, reports []*report, resp *http.Response, err error, zipped bool) {
-	outcome := push.Cut
+	outcome := verdict.Cut
 	if err == nil {
 		outcome = mustBecome(resp, zipped)
 	}
@@ -236,12 +236,12 @@ func (w *watchedTransport) lands(host string, life int, reports []*report, resp 
 		v.young--
 	}
 	switch outcome {
-	case push.Delivered:
+	case verdict.Delivered:
 		v.chained = now
 		if !v.down {
 			v.failures, v.trial = 0, false
 		}
-	case push.Refused, push.Crowded, push.ResendPlain:
+	case verdict.Refused, verdict.Crowded, verdict.ResendPlain:
 		v.chained = now
 	default:
 		if life == v.life { // or it says nothing of the hub that returned
@@ -252,31 +252,31 @@ func (w *watchedTransport) lands(host string, life int, reports []*report, resp 
 }
 
 // mustBecome is what an answer has to mean to the exporter.
-func mustBecome(resp *http.Response, zipped bool) push.Outcome {
+func mustBecome(resp *http.Response, zipped bool) verdict.Outcome {
 	if resp.Header.Get(exposition.HubHeader) == "" {
-		return push.TryNext
+		return verdict.TryNext
 	}
 	readsGzip := resp.Header.Get("Accept-Encoding") == "gzip"
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return push.Delivered
+		return verdict.Delivered
 	case http.StatusBadRequest:
 		if zipped && !readsGzip {
-			return push.ResendPlain
+			return verdict.ResendPlain
 		}
-		return push.Refused
+		return verdict.Refused
 	case http.StatusUnsupportedMediaType:
 		if zipped {
-			return push.ResendPlain
+			return verdict.ResendPlain
 		}
 	case http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
-		return push.Refused
+		return verdict.Refused
 	case http.StatusTooManyRequests:
 		if resp.Header.Get(exposition.ReasonHeader) != "" {
-			return push.Crowded
+			return verdict.Crowded
 		}
 	}
-	return push.TryNext
+	return verdict.TryNext
 }
 
 // failedLocked notes that a hub is down now, if it was not before.
@@ -370,7 +370,7 @@ func (w *watchedTransport) stillDownLocked(v *hubView) {
 }
 
 // tell logs and counts an outcome.
-func (w *watchedTransport) tell(host string, resp *http.Response, err error, outcome push.Outcome, zipped bool, reports int) {
+func (w *watchedTransport) tell(host string, resp *http.Response, err error, outcome verdict.Outcome, zipped bool, reports int) {
 	l := w.ledger
 	answer := fmt.Sprint(err)
 	if err == nil {
@@ -380,7 +380,7 @@ func (w *watchedTransport) tell(host string, resp *http.Response, err error, out
 		l.reached("no answer")
 	}
 	l.reachedIf(zipped, "gzip")
-	l.reachedIf(outcome == push.Crowded, "gateway refused by its hub")
-	l.reachedIf(outcome == push.ResendPlain, "gzip taken back")
+	l.reachedIf(outcome == verdict.Crowded, "gateway refused by its hub")
+	l.reachedIf(outcome == verdict.ResendPlain, "gzip taken back")
 	l.note("push to %s: %d reports, %s", host, reports, answer)
 }

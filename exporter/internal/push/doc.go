@@ -3,7 +3,7 @@
 //
 //	[]*wire.Body ──► Push ──► text, gzip if the hub reads it ──► POST /metrics
 //	                                                                 │
-//	            Result ◄── judge: once, by status and reason ◄── answer, or none
+//	    verdict.Result ◄── Judge: once, by status and reason ◄── answer, or none
 //
 // Only a hub's answer says something about samples; that of anybody else at its address
 // means TryNext, but for what Settings.Others lets in. A request is bounded by
@@ -12,9 +12,8 @@
 // # Map of files
 //
 //	push.go     one push, one probe, one telling
-//	answer.go   who answered, and what
-//	outcome.go  what becomes of a request
 //	others.go   answers of receivers that are no hubs
-//	retry.go    Retry-After
 //	agent.go    User-Agent
+//
+// What an answer means is internal/verdict's to say.
 package push

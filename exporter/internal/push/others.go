@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/verdict"
 )
 
 // Others are receivers that are no hubs, for Settings.Others: prometheus-edge-hub 1.1.0. It
@@ -15,35 +16,35 @@ import (
 
 // otherTakes reports whether it has taken a push: its answer has no body and no
 // type, which a page or a proxy's word has.
-func otherTakes(a *answer) bool {
-	return a.status == http.StatusOK && a.length == 0 && a.text == "" && a.header.Get("Content-Type") == ""
+func otherTakes(a *verdict.Answer) bool {
+	return a.Status == http.StatusOK && a.Length == 0 && a.Text == "" && a.Header.Get("Content-Type") == ""
 }
 
 // otherRefuses reports whether it finds a push wrong.
-func otherRefuses(a *answer) bool {
-	return a.status == http.StatusBadRequest && strings.EqualFold(a.header.Get("Content-Type"), "text/plain; charset=utf-8") &&
-		strings.HasPrefix(a.text, "error parsing metrics: ")
+func otherRefuses(a *verdict.Answer) bool {
+	return a.Status == http.StatusBadRequest && strings.EqualFold(a.Header.Get("Content-Type"), "text/plain; charset=utf-8") &&
+		strings.HasPrefix(a.Text, "error parsing metrics: ")
 }
 
 // otherLacks reports whether it is what it says to a path that it does not have, which
 // /-/ready is, too.
-func otherLacks(a *answer) bool {
-	return a.status == http.StatusNotFound && a.header.Get("Content-Type") == "application/json; charset=UTF-8" && a.text == `{"message":"Not Found"}`
+func otherLacks(a *verdict.Answer) bool {
+	return a.Status == http.StatusNotFound && a.Header.Get("Content-Type") == "application/json; charset=UTF-8" && a.Text == `{"message":"Not Found"}`
 }
 
 // judgeOther decides about an answer that is no hub's, if it is one of its.
-func judgeOther(a *answer, isProbe, compressed bool) (Result, bool) {
-	res := Result{Status: a.status, Known: true, Outcome: Delivered}
+func judgeOther(a *verdict.Answer, isProbe, compressed bool) (verdict.Result, bool) {
+	res := verdict.Result{Status: a.Status, Known: true, Outcome: verdict.Delivered}
 	switch {
 	case isProbe && otherLacks(a), !isProbe && otherTakes(a):
-	case otherRefuses(a) && compressed && !exposition.AcceptsGzip(a.header): // taken for text
-		res.Outcome = ResendPlain
+	case otherRefuses(a) && compressed && !exposition.AcceptsGzip(a.Header): // taken for text
+		res.Outcome = verdict.ResendPlain
 	case otherRefuses(a):
-		res.Outcome, res.Detail = Refused, a.detail()
+		res.Outcome, res.Detail = verdict.Refused, a.Detail()
 	case otherLacks(a): // it is not told of gateways that left
-		res.Outcome, res.Status, res.Detail = TryNext, http.StatusNotFound, a.detail()
+		res.Outcome, res.Status, res.Detail = verdict.TryNext, http.StatusNotFound, a.Detail()
 	default:
-		return Result{}, false
+		return verdict.Result{}, false
 	}
 	return res, true
 }

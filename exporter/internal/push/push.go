@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +16,12 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/wire"
 	"github.com/hubring/hubring/internal/exposition"
+	"github.com/hubring/hubring/internal/verdict"
 )
+
+// maxProbeTime bounds the question whether a hub is ready, which asks for a few
+// bytes: a hub that is back must not wait for one whose packets were lost.
+const maxProbeTime = 2 * time.Second
 
 var errPushTimeout = errors.New("no answer within PushTimeout")
 
@@ -89,7 +92,7 @@ var drafts = sync.Pool{New: func() any {
 
 // Push sends the bodies as one request and decides what becomes of them. Nothing of them
 // is read any more when it has returned.
-func (p *Pusher) Push(ctx context.Context, batch []*wire.Body) Result {
+func (p *Pusher) Push(ctx context.Context, batch []*wire.Body) verdict.Result {
 	d := drafts.Get().(*draft)
 	d.body = d.joiner.Join(d.body[:0], batch)
 	payload, compressed := d.body, p.coding.gzip.Load() && !p.coding.plain.Load()
@@ -100,7 +103,7 @@ func (p *Pusher) Push(ctx context.Context, batch []*wire.Body) Result {
 	body := &requestBody{payload: payload}
 	req, err := http.NewRequest(http.MethodPost, p.pushURL, nil)
 	if err != nil {
-		return Result{Outcome: TryNext, Detail: err.Error()}
+		return verdict.Result{Outcome: verdict.TryNext, Detail: err.Error()}
 	}
 	req.Body, req.GetBody, req.ContentLength = body.open(), body.get, int64(len(payload))
 	req.Header.Set("Content-Type", exposition.ContentType)
@@ -113,20 +116,20 @@ func (p *Pusher) Push(ctx context.Context, batch []*wire.Body) Result {
 	req.Header["Idempotency-Key"] = nil
 
 	res, header := p.do(ctx, req, p.timeout, compressed)
-	if res.Outcome == Delivered && !body.whole() { // or the hub would not have seen all
-		res.Outcome, res.Doubt = TryNext, true
+	if res.Outcome == verdict.Delivered && !body.whole() { // or the hub would not have seen all
+		res.Outcome, res.Doubt = verdict.TryNext, true
 		res.Detail = fmt.Sprintf("answered with status %d before all of the request was sent", res.Status)
 	}
-	if res.Outcome != Delivered && body.opened.Load() > 1 {
+	if res.Outcome != verdict.Delivered && body.opened.Load() > 1 {
 		res.Doubt = true // net/http has sent it again: the answer is to that, and the first may have arrived
 	}
 	if header != nil {
 		p.coding.gzip.Store(exposition.AcceptsGzip(header))
 	}
-	if res.Outcome == ResendPlain {
+	if res.Outcome == verdict.ResendPlain {
 		p.coding.plain.Store(true)
 	}
-	if res.Outcome == TryNext { // another program may answer next time
+	if res.Outcome == verdict.TryNext { // another program may answer next time
 		p.coding.gzip.Store(false)
 		p.coding.plain.Store(false)
 	}
@@ -156,23 +159,23 @@ func (d *draft) release() {
 
 // Probe asks whether the hub is ready, and then whether it takes a push, of nothing: one that
 // says that it is ready may hang or refuse whatever is sent to it.
-func (p *Pusher) Probe(ctx context.Context) Result {
+func (p *Pusher) Probe(ctx context.Context) verdict.Result {
 	res := p.ask(ctx, http.MethodGet, p.probeAt, min(p.timeout, maxProbeTime))
-	if res.Outcome != Delivered {
+	if res.Outcome != verdict.Delivered {
 		return res
 	}
 	res = p.ask(ctx, http.MethodPost, p.pushURL, p.timeout) // a slow hub takes pushes, too
-	if res.Outcome != Delivered && res.Outcome != Cut {
+	if res.Outcome != verdict.Delivered && res.Outcome != verdict.Cut {
 		res.Detail = "an empty push: " + res.Detail
 	}
 	return res
 }
 
 // ask sends a request without a body.
-func (p *Pusher) ask(ctx context.Context, method, url string, timeout time.Duration) Result {
+func (p *Pusher) ask(ctx context.Context, method, url string, timeout time.Duration) verdict.Result {
 	req, err := http.NewRequest(method, url, nil)
 	if err != nil {
-		return Result{Outcome: TryNext, Detail: err.Error()}
+		return verdict.Result{Outcome: verdict.TryNext, Detail: err.Error()}
 	}
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", exposition.ContentType)
@@ -187,10 +190,10 @@ func (p *Pusher) ask(ctx context.Context, method, url string, timeout time.Durat
 
 // Tell tells the hub which gateways left it, and when: lines as POST /gateways/ended takes
 // them. They may be read still when it has returned.
-func (p *Pusher) Tell(ctx context.Context, lines []byte) Result {
+func (p *Pusher) Tell(ctx context.Context, lines []byte) verdict.Result {
 	req, err := http.NewRequest(http.MethodPost, p.endedAt, bytes.NewReader(lines))
 	if err != nil {
-		return Result{Outcome: TryNext, Detail: err.Error()}
+		return verdict.Result{Outcome: verdict.TryNext, Detail: err.Error()}
 	}
 	req.Header.Set("Content-Type", "text/plain; charset=utf-8")
 	req.Header["Idempotency-Key"] = nil // as in Push
@@ -200,25 +203,25 @@ func (p *Pusher) Tell(ctx context.Context, lines []byte) Result {
 
 // do sends a request within the timeout. The header is nil if there was no
 // answer.
-func (p *Pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (Result, http.Header) {
+func (p *Pusher) do(ctx context.Context, req *http.Request, timeout time.Duration, compressed bool) (verdict.Result, http.Header) {
 	req.Header["User-Agent"] = userAgent
 	bounded, cancel := context.WithTimeoutCause(ctx, timeout, errPushTimeout)
 	defer cancel()
 	resp, err := p.client.Do(req.WithContext(bounded))
 	if err != nil {
 		if ctx.Err() != nil {
-			return Result{Outcome: Cut}, nil
+			return verdict.Result{Outcome: verdict.Cut}, nil
 		}
-		return Result{Outcome: TryNext, Detail: reasonOf(bounded, err), Doubt: !neverSent(err)}, nil
+		return verdict.Result{Outcome: verdict.TryNext, Detail: reasonOf(bounded, err), Doubt: !neverSent(err)}, nil
 	}
 	defer resp.Body.Close()
-	a := answerOf(resp)
-	if _, ok := a.hub(); p.others && !ok {
+	a := verdict.Read(resp)
+	if _, ok := a.Hub(); p.others && !ok {
 		if res, ok := judgeOther(a, req.Method == http.MethodGet, compressed); ok {
 			return res, resp.Header
 		}
 	}
-	return judge(a, compressed, time.Now()), resp.Header
+	return verdict.Judge(a, compressed, time.Now()), resp.Header
 }
 
 // neverSent reports whether there was no connection.
@@ -227,16 +230,12 @@ func neverSent(err error) bool {
 	return ok && op.Op == "dial"
 }
 
-// reasonOf is the error without the URL, which the hub's name stands for.
+// reasonOf is why there is no answer.
 func reasonOf(ctx context.Context, err error) string {
 	if cause := context.Cause(ctx); errors.Is(cause, errPushTimeout) {
 		return cause.Error()
 	}
-	if u, ok := errors.AsType[*url.Error](err); ok {
-		err = u.Err
-	}
-	text := err.Error() // it may have in it what the hub said, at length
-	return strings.ToValidUTF8(text[:min(len(text), detailBytes)], "?")
+	return verdict.NoAnswer(err)
 }
 
 // requestBody is a payload that can be read several times. It counts who reads

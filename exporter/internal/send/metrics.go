@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/hubring/hubring/exporter/internal/push"
+	"github.com/hubring/hubring/internal/verdict"
 )
 
 // Metrics are of requests and of the disk.
@@ -42,13 +42,13 @@ func (m *Metrics) Collectors() []prometheus.Collector {
 // Know makes the series of a hub: a rate needs the zero before the first event.
 func (m *Metrics) Know(hub string) {
 	m.pushSeconds.WithLabelValues(hub)
-	for outcome := range push.NumOutcomes {
+	for outcome := range verdict.NumOutcomes {
 		m.pushes.WithLabelValues(hub, outcome.String())
 	}
 }
 
 // pushed notes how a push to a hub ended, and how long it took.
-func (m *Metrics) pushed(hub string, outcome push.Outcome, took time.Duration) {
+func (m *Metrics) pushed(hub string, outcome verdict.Outcome, took time.Duration) {
 	m.pushSeconds.WithLabelValues(hub).Observe(took.Seconds())
 	m.pushes.WithLabelValues(hub, outcome.String()).Inc()
 }

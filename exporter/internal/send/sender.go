@@ -11,6 +11,7 @@ import (
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
 	"github.com/hubring/hubring/exporter/internal/wire"
+	"github.com/hubring/hubring/internal/verdict"
 )
 
 // settledAtOnce is how many parcels are settled before the queue's mutex is let go
@@ -92,24 +93,24 @@ func (s *Sender) push(ctx context.Context, f *queue.Flight) {
 			}
 		}
 		switch half := len(part) / 2; {
-		case res.Outcome == push.Delivered:
+		case res.Outcome == verdict.Delivered:
 			for some := range slices.Chunk(part, settledAtOnce) { // Submit may come in between
 				s.Queue.Delivered(s.outbox, some, time.Now())
 			}
 			s.Spool.done(part)
-		case res.Outcome == push.ResendPlain:
+		case res.Outcome == verdict.ResendPlain:
 			parts = append(parts, part)
-		case (res.Outcome == push.Refused || res.Outcome == push.Crowded) && half > 0:
+		case (res.Outcome == verdict.Refused || res.Outcome == verdict.Crowded) && half > 0:
 			parts = append(parts, part[half:], part[:half])
-		case res.Outcome == push.Refused && isBundle(part[0]):
+		case res.Outcome == verdict.Refused && isBundle(part[0]):
 			parts = append(parts, s.apart(part[0])...)
-		case res.Outcome == push.Refused:
+		case res.Outcome == verdict.Refused:
 			s.reject(part[0], res)
-		case res.Outcome == push.Crowded:
+		case res.Outcome == verdict.Crowded:
 			held, wait = append(held, part[0]), max(wait, res.Wait, s.MinBackoff)
 			s.Limits.Log("crowded", slog.LevelWarn, "A hub takes no more of a gateway for now, its samples wait",
 				"hub", s.outbox.Hub.Name, "gateway", part[0].Key, "answer", res.Detail, "retry_in", wait)
-		case res.Outcome == push.Cut:
+		case res.Outcome == verdict.Cut:
 			s.Queue.Cut(s.rest(held, part, parts))
 			return
 		default:
@@ -128,7 +129,7 @@ func (s *Sender) push(ctx context.Context, f *queue.Flight) {
 }
 
 // request sends the bodies of a part.
-func (s *Sender) request(ctx context.Context, part []*queue.Parcel) push.Result {
+func (s *Sender) request(ctx context.Context, part []*queue.Parcel) verdict.Result {
 	s.bodies = s.bodies[:0]
 	for _, p := range part {
 		s.bodies = append(s.bodies, p.Body)
@@ -223,7 +224,7 @@ func (s *Sender) damaged(p *queue.Parcel, err error) {
 }
 
 // reject drops a parcel that the hub refuses.
-func (s *Sender) reject(p *queue.Parcel, res push.Result) {
+func (s *Sender) reject(p *queue.Parcel, res verdict.Result) {
 	key, samples := p.Key, p.Samples
 	why := reason.Refused(res.Status)
 	s.Queue.Rejected(s.outbox, p, why, res.Detail, time.Now())
@@ -233,7 +234,7 @@ func (s *Sender) reject(p *queue.Parcel, res push.Result) {
 }
 
 // fail gives back what is left of a batch, since the hub is at fault.
-func (s *Sender) fail(life int, left []*queue.Parcel, res push.Result) {
+func (s *Sender) fail(life int, left []*queue.Parcel, res verdict.Result) {
 	wait, moved, news := s.Queue.Failed(s.outbox, life, left, res.Detail, res.Wait, time.Now())
 	if !news {
 		return
@@ -249,7 +250,7 @@ func (s *Sender) fail(life int, left []*queue.Parcel, res push.Result) {
 // checkName notes whether the hub calls itself as we do. One that does not is sent samples all
 // the same: it has them. But a Service or a DNS entry leads to the wrong one, and gateways have
 // two homes.
-func (s *Sender) checkName(res push.Result) {
+func (s *Sender) checkName(res verdict.Result) {
 	o := s.outbox
 	before := o.Calls.Load()
 	switch {
@@ -273,9 +274,9 @@ func (s *Sender) probe(ctx context.Context) {
 	res := s.pusher.Probe(ctx)
 	s.checkName(res)
 	switch res.Outcome {
-	case push.Cut:
+	case verdict.Cut:
 		s.Queue.ProbeCut(s.outbox)
-	case push.Delivered:
+	case verdict.Delivered:
 		since, moved := s.Queue.Alive(s.outbox, time.Now())
 		if s.hub.down.Swap(false) && moved != nil { // the log's last word must not be that it is down
 			s.Limits.Logger.Info("Hub is up, its gateways come home", "hub", s.outbox.Hub.Name,

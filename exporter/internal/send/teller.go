@@ -10,6 +10,7 @@ import (
 
 	"github.com/hubring/hubring/exporter/internal/push"
 	"github.com/hubring/hubring/exporter/internal/queue"
+	"github.com/hubring/hubring/internal/verdict"
 )
 
 // Teller is the goroutine that tells one hub which gateways left it. It is none of the
@@ -78,15 +79,15 @@ func (t *Teller) tell(ctx context.Context, hub queue.Hub, lines []queue.Line) {
 }
 
 // heardIn decides about an answer.
-func heardIn(res push.Result) queue.Heard {
+func heardIn(res verdict.Result) queue.Heard {
 	switch {
-	case res.Outcome == push.Delivered:
+	case res.Outcome == verdict.Delivered:
 		return queue.HeardAll
-	case res.Outcome == push.Cut:
+	case res.Outcome == verdict.Cut:
 		return queue.HeardCut
 	case res.Known && (res.Status == http.StatusNotFound || res.Status == http.StatusMethodNotAllowed || res.Status == http.StatusNotImplemented):
 		return queue.HeardUnknown
-	case res.Outcome == push.Refused:
+	case res.Outcome == verdict.Refused:
 		return queue.HeardNothing
 	}
 	return queue.HeardFailure

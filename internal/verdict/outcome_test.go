@@ -1,4 +1,4 @@
-package push
+package verdict
 
 import (
 	"maps"
@@ -20,14 +20,14 @@ func TestJudge(t *testing.T) {
 		t.Helper()
 		ofHub := maps.Clone(h)
 		ofHub[exposition.HubHeader] = []string{"edgehub/1 hub-0"}
-		res := judge(&answer{status: status, header: ofHub}, compressed, time.Time{})
+		res := Judge(&Answer{Status: status, Header: ofHub}, compressed, time.Time{})
 		assert.Equal(t, want, res.Outcome, "status %d", status)
 		assert.True(t, res.Known)
 		assert.Equal(t, "hub-0", res.Name)
 		assert.Equal(t, status, res.Status)
 
 		// Whatever somebody else says, it is nothing about the samples.
-		res = judge(&answer{status: status, header: h}, compressed, time.Time{})
+		res = Judge(&Answer{Status: status, Header: h}, compressed, time.Time{})
 		assert.Equal(t, TryNext, res.Outcome, "status %d of somebody else", status)
 		assert.False(t, res.Known)
 	}
@@ -59,7 +59,7 @@ func TestJudgeDoubts(t *testing.T) {
 		for i := 0; i < len(headers); i += 2 {
 			h.Set(headers[i], headers[i+1])
 		}
-		return judge(&answer{status: status, header: h}, false, time.Time{}).Doubt
+		return Judge(&Answer{Status: status, Header: h}, false, time.Time{}).Doubt
 	}
 	const hub, why = exposition.HubHeader, exposition.ReasonHeader
 	assert.True(t, doubt(200), "of a hub that does not say so")
@@ -74,9 +74,9 @@ func TestJudgeDoubts(t *testing.T) {
 
 // A log line says what helps to find out who answered, within bounds.
 func TestStrangersInWords(t *testing.T) {
-	a := &answer{status: 200, text: "<html>Log in", header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Server": {"nginx"}}}
+	a := &Answer{Status: 200, Text: "<html>Log in", Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Server": {"nginx"}}}
 	assert.Equal(t, `not a hub's answer: status 200, Content-Type "text/html; charset=utf-8", Server "nginx": <html>Log in`, a.strange())
-	assert.Equal(t, "not a hub's answer: status 204", (&answer{status: 204}).strange())
-	a.header.Set("Server", strings.Repeat("x", 10_000))
+	assert.Equal(t, "not a hub's answer: status 204", (&Answer{Status: 204}).strange())
+	a.Header.Set("Server", strings.Repeat("x", 10_000))
 	assert.Less(t, len(a.strange()), 300)
 }

@@ -1,4 +1,4 @@
-package push
+package verdict
 
 import (
 	"net/http"
@@ -49,36 +49,36 @@ type Result struct {
 	Doubt   bool          // not delivered, and the hub may have taken the samples in all the same
 }
 
-// judge decides about an answered request.
-func judge(a *answer, compressed bool, now time.Time) Result {
-	res := Result{Status: a.status}
-	id, ok := a.hub()
+// Judge decides about an answered request.
+func Judge(a *Answer, compressed bool, now time.Time) Result {
+	res := Result{Status: a.Status}
+	id, ok := a.Hub()
 	if !ok { // whatever it says, it says nothing about the samples
-		res.Outcome, res.Detail, res.Wait = TryNext, a.strange(), retryAfter(a.header, now)
+		res.Outcome, res.Detail, res.Wait = TryNext, a.strange(), retryAfter(a.Header, now)
 		// An older hub took them. A proxy that lost a hub's answer says 502 to 504.
-		res.Doubt = a.success() || a.status >= 500
+		res.Doubt = a.Success() || a.Status >= 500
 		return res
 	}
 	res.Known, res.Name = true, id.Name
-	if a.success() {
+	if a.Success() {
 		res.Outcome = Delivered
 		return res
 	}
 	// A hub that was replaced by one that cannot read gzip says 415, or takes it for
 	// text and says 400. Whoever can read it advertises it.
-	if compressed && (a.status == http.StatusUnsupportedMediaType ||
-		a.status == http.StatusBadRequest && !exposition.AcceptsGzip(a.header)) {
+	if compressed && (a.Status == http.StatusUnsupportedMediaType ||
+		a.Status == http.StatusBadRequest && !exposition.AcceptsGzip(a.Header)) {
 		res.Outcome = ResendPlain
 		return res
 	}
-	res.Detail = a.detail()
-	why := a.header.Get(exposition.ReasonHeader)
-	if blames(a.status) && why != "" {
+	res.Detail = a.Detail()
+	why := a.Header.Get(exposition.ReasonHeader)
+	if blames(a.Status) && why != "" {
 		res.Outcome = Refused
 		return res
 	}
-	res.Wait = retryAfter(a.header, now)
-	if a.status == http.StatusTooManyRequests && strings.HasPrefix(why, "gateway_") {
+	res.Wait = retryAfter(a.Header, now)
+	if a.Status == http.StatusTooManyRequests && strings.HasPrefix(why, "gateway_") {
 		res.Outcome = Crowded
 		return res
 	}
@@ -87,7 +87,7 @@ func judge(a *answer, compressed bool, now time.Time) Result {
 	// meant, or not for us; another one may be. 5xx: its fault, and it gives its
 	// reason where it knows what became of the samples.
 	res.Outcome = TryNext
-	res.Doubt = a.status >= 500 && why == ""
+	res.Doubt = a.Status >= 500 && why == ""
 	return res
 }
 

@@ -1,4 +1,4 @@
-package push
+package verdict
 
 import (
 	"errors"
@@ -8,14 +8,9 @@ import (
 	"time"
 )
 
-const (
-	// maxRetryAfter bounds what a hub may ask for, so that a wrong clock or a
-	// typing error does not put it out of use.
-	maxRetryAfter = time.Minute
-	// maxProbeTime bounds the question whether a hub is ready, which asks for a few
-	// bytes: a hub that is back must not wait for one whose packets were lost.
-	maxProbeTime = 2 * time.Second
-)
+// maxRetryAfter bounds what a hub may ask for, so that a wrong clock or a
+// typing error does not put it out of use.
+const maxRetryAfter = time.Minute
 
 // retryAfter reads the header of that name, in seconds or as a date. It returns
 // 0 if there is none, it makes no sense or has passed, and at most

@@ -1,4 +1,4 @@
-package push
+package verdict
 
 import (
 	"net/http"
