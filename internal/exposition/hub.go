@@ -6,6 +6,10 @@ import "strings"
 // answers, so that a sender does not take another program's 200 for a hub's.
 const HubHeader = "Hubring-Hub"
 
+// HandoverHeader is the header of each push of a hub that hands over what its own server has not got, and has the hub's name,
+// or "a hub". Its samples are no report of their gateways, which may be elsewhere now.
+const HandoverHeader = "Hubring-Handover"
+
 // MaxHubName bounds the name in a HubHeader, in bytes. It is as long as one on the ring.
 const MaxHubName = 253
 

@@ -83,6 +83,15 @@ const (
 // many there are and what was done to make room for them. The body is read to its end
 // before anything is kept of it.
 func (in *Intake) Text(body []byte, now time.Time) (int, samples.Made, error) {
+	return in.text(body, now, false)
+}
+
+// Handed does so with what another hub hands over, see samples.Arrived.
+func (in *Intake) Handed(body []byte, now time.Time) (int, samples.Made, error) {
+	return in.text(body, now, true)
+}
+
+func (in *Intake) text(body []byte, now time.Time, handed bool) (int, samples.Made, error) {
 	t := in.texts.Get().(*text)
 	defer func() {
 		t.reset(nil)
@@ -92,6 +101,7 @@ func (in *Intake) Text(body []byte, now time.Time) (int, samples.Made, error) {
 	}()
 	for {
 		t.reset(body)
+		t.batch.Handed = handed
 		table := in.store.Table()
 		err := t.read(table, now.UnixMilli())
 		var m samples.Made

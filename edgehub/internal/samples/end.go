@@ -1,6 +1,7 @@
 package samples
 
 import (
+	"slices"
 	"time"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
@@ -32,6 +33,32 @@ func (l *Log) EndMoved(gateway uint32, ids []series.ID, first int64, now time.Ti
 	return l.endLocked(gateway, ids, func(last int64) int64 { return max(at, last+1) }, now)
 }
 
+// EndHanded ends, likewise, what another hub has handed over of a gateway that had ended there right before a time: series
+// that have a sample of that time or a newer one go on here, and where there are some the gateway does.
+func (l *Log) EndHanded(gateway uint32, ids []series.ID, first int64, now time.Time) (Ended, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a := l.lifeLocked(gateway)
+	if a.first == 0 || first <= a.first {
+		return Ended{}, nil
+	}
+	at := func(int64) int64 { return first - 1 }
+	var over []series.ID
+	for _, id := range ids {
+		if int(id) < len(l.last) && l.last[id] < first-1 && a.own != uint32(id)+1 {
+			over = append(over, id)
+		}
+	}
+	stays := slices.ContainsFunc(ids, func(id series.ID) bool {
+		return int(id) < len(l.last) && l.last[id] >= first-1 && a.own != uint32(id)+1
+	})
+	if !stays {
+		return l.endLocked(gateway, ids, at, now)
+	}
+	e, _, err := l.markLocked(gateway, over, at, now)
+	return e, err
+}
+
 // EndSilent ends a gateway if it is silent, likewise: half an interval behind the last
 // sample of each series, so that a next one which is late is no older.
 func (l *Log) EndSilent(gateway uint32, ids []series.ID, after int, now time.Time) (Ended, error) {
@@ -47,10 +74,23 @@ func (l *Log) EndSilent(gateway uint32, ids []series.ID, after int, now time.Tim
 
 // endLocked writes a marker for each series that had a sample since its last one. The log's own
 // series is as old as the gateway, and ends with the series that ends last.
-func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64) int64, now time.Time) (e Ended, err error) {
+func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64) int64, now time.Time) (Ended, error) {
+	e, newest, err := l.markLocked(gateway, ids, marker, now)
+	if err != nil {
+		return Ended{}, err
+	}
+	a := l.lifeLocked(gateway)
+	a.first, a.ended = 0, max(a.ended, newest)
+	l.accountLocked(gateway).due = 0
+	e.Was = true
+	return e, nil
+}
+
+// markLocked writes the markers, and returns the time of the newest.
+func (l *Log) markLocked(gateway uint32, ids []series.ID, marker func(last int64) int64, now time.Time) (e Ended, newest int64, err error) {
 	a := l.lifeLocked(gateway)
 	var markers Columns
-	own, newest := -1, int64(0)
+	own := -1
 	for _, id := range ids {
 		if int(id) >= len(l.last) || l.last[id] <= 0 {
 			continue
@@ -68,20 +108,18 @@ func (l *Log) endLocked(gateway uint32, ids []series.ID, marker func(last int64)
 	if markers.Len() > 0 {
 		runs = []Run{{gateway, markers.Len()}}
 		if e.Made, err = l.admitLocked(l.generation, markers.Len(), runs); err != nil {
-			return Ended{}, err
+			return Ended{}, 0, err
 		}
 	}
 	e.Position = l.end
 	l.arrivals.note(l.end, now.Sub(l.made))
 	l.copyLocked(&markers, runs, nil)
-	a.first, a.ended = 0, max(a.ended, newest)
-	l.accountLocked(gateway).due = 0
 	for i, id := range markers.IDs {
 		l.last[id] = -markers.Times[i]
 	}
 	l.markers += uint64(markers.Len())
-	e.Was, e.Markers = true, markers
-	return e, nil
+	e.Markers = markers
+	return e, newest, nil
 }
 
 // Silent returns the gateways that were here and did not push for so many of their own

@@ -50,6 +50,7 @@ func (l *Log) tickOf(now time.Time) uint32 { return uint32(max(0, now.Sub(l.made
 type newcomer struct {
 	gateway       uint32
 	least, newest int64 // of the samples that a server will take
+	handed        bool  // another hub hands some of them over
 }
 
 // Arrive notes gateways whose first series the table learns.
@@ -78,6 +79,7 @@ type follower struct {
 	pushed       int64 // milliseconds
 	tick         uint32
 	oldest, span uint64 // times that a server will take
+	handed       bool   // another hub hands it over
 }
 
 func (l *Log) follower(now time.Time) follower {
@@ -129,10 +131,11 @@ func (l *Log) followDueLocked(gateway uint32, ids []series.ID, times []int64, f 
 		}
 		l.last[id] = max(was, t)
 		if a.coming == 0 {
-			l.coming = append(l.coming, newcomer{gateway: gateway, least: math.MaxInt64})
+			l.coming = append(l.coming, newcomer{gateway: gateway, least: math.MaxInt64, handed: f.handed})
 			a.coming = int32(len(l.coming))
 		}
 		n := &l.coming[a.coming-1]
+		n.handed = n.handed || f.handed
 		n.least, n.newest = min(n.least, t), max(n.newest, t)
 	}
 }
@@ -171,10 +174,14 @@ func (l *Log) welcomeLocked(f *follower) {
 			*a = life{first: n.least, own: a.own, seen: f.tick, report: f.tick, reports: 1}
 			account.spacing = math.MaxUint32
 			at = n.least
-		} else if at <= a.note {
+			account.due = f.tick + hour
+		} else if n.least < a.first && n.handed {
+			a.first, at = n.least, n.least // a query has to look for it from then on
+		} else if at <= a.note || n.handed {
 			continue // the next push may have a newer one
+		} else {
+			account.due = f.tick + hour
 		}
-		account.due = f.tick + hour
 		if a.own == 0 {
 			continue
 		}
@@ -183,7 +190,7 @@ func (l *Log) welcomeLocked(f *follower) {
 			l.growLastLocked(own)
 		}
 		at = max(at, 1-l.last[own])
-		a.note, l.last[own] = at, at
+		a.note, l.last[own] = max(a.note, at), max(l.last[own], at)
 		l.extra.Add(own, at, float64(a.first)/1000)
 		l.extraRuns = append(l.extraRuns, Run{n.gateway, 1})
 		l.firsts++

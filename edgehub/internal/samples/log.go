@@ -166,6 +166,8 @@ func (l *Log) copyLocked(batch *Columns, runs []Run, f *follower) {
 			a := l.holdLocked(tail, rest.Gateway, part)
 			switch {
 			case f == nil:
+			case f.handed:
+				l.followDueLocked(rest.Gateway, tail.IDs[at:at+part], tail.Times[at:at+part], f)
 			case a.pushed == f.pushed && a.due > f.tick && part == 1 && int(tail.IDs[at]) < len(l.last):
 				// As followLocked does; the samples of many gateways come by turns.
 				if t, last := tail.Times[at], &l.last[tail.IDs[at]]; t > *last && f.takes(t) {

@@ -12,8 +12,9 @@ import (
 // Arrived is a batch for which room was reserved, and when it came.
 type Arrived struct {
 	*Columns
-	Runs []Run
-	Time time.Time
+	Runs   []Run
+	Time   time.Time
+	Handed bool // another hub hands it over: it is no report of its gateways, and may be older than their first ones here
 }
 
 // Stretch is samples that the log wrote itself.
@@ -36,6 +37,7 @@ func (l *Log) Publish(generation uint64, batches []Arrived) (firsts Stretch, err
 		l.reserved -= b.Len()
 		l.arrivals.note(l.end, b.Time.Sub(l.made))
 		f = l.follower(b.Time)
+		f.handed = b.Handed
 		l.copyLocked(b.Columns, b.Runs, &f)
 	}
 	if len(l.coming) == 0 {

@@ -11,6 +11,8 @@ type Batch struct {
 	Runs  []samples.Run // of gateway 0 where the series is a newcomer
 	Names series.Newcomers
 
+	Handed bool // another hub hands it over
+
 	unknown []int // places of the samples whose series is a newcomer, in order
 }
 
@@ -19,6 +21,7 @@ func (b *Batch) Reset() {
 	b.Columns.Reset()
 	b.Names.Reset()
 	b.Runs, b.unknown = b.Runs[:0], b.unknown[:0]
+	b.Handed = false
 }
 
 // AddRun counts samples of a gateway that were added.

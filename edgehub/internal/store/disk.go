@@ -194,7 +194,7 @@ func (d *disk) commitGroup() {
 			d.journal.Add(journal.Samples, "", e.now, b.IDs, b.Times, b.Values)
 		}
 		d.group = append(d.group, e)
-		d.arrived = append(d.arrived, samples.Arrived{Columns: &b.Columns, Runs: b.Runs, Time: e.now})
+		d.arrived = append(d.arrived, samples.Arrived{Columns: &b.Columns, Runs: b.Runs, Time: e.now, Handed: b.Handed})
 	}
 	if len(d.group) == 0 && len(d.pending) == 0 {
 		return

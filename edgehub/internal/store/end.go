@@ -14,6 +14,7 @@ import (
 type End struct {
 	Gateway string // empty for what is of no gateway
 	First   int64  // time of its first sample there, in milliseconds since the epoch
+	Handed  bool   // another hub says when it had ended there, and has handed over samples of before
 }
 
 // Ended is what ends did.
@@ -35,15 +36,18 @@ func (s *Store) End(ends []End, now time.Time) (Ended, error) {
 	}
 	return s.end(now, func(t *series.Table) ([]uint32, ender) {
 		numbers := t.Numbers(names)
-		firsts := map[uint32][]int64{}
+		firsts, handed := map[uint32][]int64{}, map[uint32]bool{}
 		var here []uint32
 		for i, came := range s.Log.Here(numbers) {
 			if g := numbers[i]; came != 0 && ends[i].First >= came {
-				firsts[g] = append(firsts[g], ends[i].First)
+				firsts[g], handed[g] = append(firsts[g], ends[i].First), ends[i].Handed
 				here = append(here, g)
 			}
 		}
 		return here, func(gateway uint32, ids []series.ID) (samples.Ended, error) {
+			if handed[gateway] {
+				return s.Log.EndHanded(gateway, ids, slices.Min(firsts[gateway]), now)
+			}
 			return s.Log.EndMoved(gateway, ids, slices.Min(firsts[gateway]), now)
 		}
 	})
@@ -97,20 +101,25 @@ func (s *Store) endNow(choose func(*series.Table) ([]uint32, ender)) (all Ended,
 			e, err := end(gateway, ids)
 			all.LetGo += e.LetGo
 			all.Left = append(all.Left, e.Left...)
-			if e.Was {
-				numbers = append(numbers, gateway)
-				all.Markers += e.Markers.Len()
-				markers = append(markers, stretch{
-					Stretch: samples.Stretch{Columns: e.Markers, Runs: []samples.Run{{Gateway: gateway, Samples: e.Markers.Len()}}},
-					kind:    journal.Ends, table: t,
-				})
+			all.Markers += e.Markers.Len()
+			m := stretch{
+				Stretch: samples.Stretch{Columns: e.Markers, Runs: []samples.Run{{Gateway: gateway, Samples: e.Markers.Len()}}},
+				kind:    journal.Ends, table: t,
+			}
+			if !e.Was { // it is here still
+				m.kind = journal.Samples
+			}
+			if e.Was || e.Markers.Len() > 0 {
+				numbers, markers = append(numbers, gateway), append(markers, m)
 			}
 			return err
 		})
 		if !errors.Is(err, series.ErrReplaced) {
-			for i, g := range numbers {
-				all.Gateways = append(all.Gateways, t.GatewayName(g))
-				markers[i].gateway = all.Gateways[i]
+			for i := range markers {
+				if m := &markers[i]; m.kind == journal.Ends {
+					m.gateway = t.GatewayName(numbers[i])
+					all.Gateways = append(all.Gateways, m.gateway)
+				}
 			}
 			return all, markers, full(t, err)
 		}

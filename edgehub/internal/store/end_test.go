@@ -161,7 +161,7 @@ func (m *endModel) expect(name, value string, ms int64) {
 func (m *endModel) end(n int) {
 	var ends []End
 	for range n {
-		ends = append(ends, End{strconv.Itoa(m.rnd.IntN(5)), m.clock + 20 - m.rnd.Int64N(1+m.rnd.Int64N(200))})
+		ends = append(ends, End{Gateway: strconv.Itoa(m.rnd.IntN(5)), First: m.clock + 20 - m.rnd.Int64N(1+m.rnd.Int64N(200))})
 	}
 	e, err := m.h.End(ends, m.h.now)
 	require.NoError(m.t, err)
@@ -316,7 +316,7 @@ func endsBesidePushes(t *testing.T, forget bool) {
 		})
 	}
 	until(func() {
-		_, err := h.End([]End{{strconv.Itoa(int(tick()) % gateways), tick()}, {"unknown", 5}}, h.now)
+		_, err := h.End([]End{{Gateway: strconv.Itoa(int(tick()) % gateways), First: tick()}, {Gateway: "unknown", First: 5}}, h.now)
 		assert.NoError(t, err)
 	})
 	var got []string // in the order of the log, as far as one series goes
@@ -333,7 +333,7 @@ func endsBesidePushes(t *testing.T, forget bool) {
 	close(done)
 	others.Wait()
 	for g := range gateways {
-		_, err := h.End([]End{{strconv.Itoa(g), tick()}}, h.now)
+		_, err := h.End([]End{{Gateway: strconv.Itoa(g), First: tick()}}, h.now)
 		require.NoError(t, err)
 	}
 	read()

@@ -145,7 +145,7 @@ func (s *Store) Disk() (o OnDisk, is bool) {
 }
 
 func (s *Store) commit(t *series.Table, b *Batch, now time.Time) (m samples.Made, err error) {
-	if len(b.Names.List) == 0 {
+	if len(b.Names.List) == 0 && !b.Handed {
 		m, err = s.Log.Append(t.Generation, &b.Columns, b.Runs, now)
 		return m, full(t, err)
 	}
@@ -157,9 +157,21 @@ func (s *Store) commit(t *series.Table, b *Batch, now time.Time) (m samples.Made
 	if err == nil {
 		s.conflicts.Add(uint64(b.Names.Conflicts))
 		b.assignNumbers()
-		err = s.Log.Write(t.Generation, &b.Columns, b.Runs, now)
+		err = s.write(t, b, now)
 	}
 	return m, full(t, err)
+}
+
+// write takes a batch for which room was reserved.
+func (s *Store) write(t *series.Table, b *Batch, now time.Time) error {
+	if !b.Handed {
+		return s.Log.Write(t.Generation, &b.Columns, b.Runs, now)
+	}
+	_, err := s.Log.Publish(t.Generation, []samples.Arrived{{Columns: &b.Columns, Runs: b.Runs, Time: now, Handed: true}})
+	if err != nil {
+		s.Log.GiveBack(b.Len())
+	}
+	return err
 }
 
 // full says in one way what names and samples say in two.

@@ -63,6 +63,9 @@ func (s *Server) takeEnds(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	for i := range ends {
+		ends[i].Handed = handed(c.Request())
+	}
 	return s.endMoved(ends)
 }
 

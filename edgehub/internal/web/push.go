@@ -45,14 +45,18 @@ func (s *Server) take(c echo.Context) (samples int, err error) {
 	if err := s.mayPush(c.Request()); err != nil {
 		return 0, err
 	}
-	b, read, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout})
+	b, whole, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout})
 	defer func() { b.Release() }()
 	if err != nil {
 		r := s.unreadable(err)
-		r.unread = r.unread || !read
+		r.unread = r.unread || !whole
 		return samplesIn(b.Bytes()), r
 	}
-	if samples, err = s.takeIn(b.Bytes()); err != nil {
+	read := s.cfg.Intake.Text
+	if handed(c.Request()) {
+		read = s.cfg.Intake.Handed
+	}
+	if samples, err = s.takeIn(b.Bytes(), read); err != nil {
 		return samplesIn(b.Bytes()), err
 	}
 	return samples, nil
@@ -66,7 +70,7 @@ func (s *Server) Push(text []byte) (samples int, refused *RefusedError) {
 		err = errStopping
 	} else {
 		defer s.entrance.leave()
-		samples, err = s.takeIn(text)
+		samples, err = s.takeIn(text, s.cfg.Intake.Text)
 	}
 	if err != nil {
 		r := s.refusalOf(err)
@@ -92,14 +96,17 @@ func (s *Server) mayPush(r *http.Request) error {
 	return checkContentType(r.Header.Get("Content-Type"))
 }
 
+// handed says whether another hub hands over what is in a request.
+func handed(r *http.Request) bool { return r.Header.Get(exposition.HandoverHeader) != "" }
+
 // takeIn takes a text into the store if there is a place for one more.
-func (s *Server) takeIn(text []byte) (int, error) {
+func (s *Server) takeIn(text []byte, read func([]byte, time.Time) (int, samples.Made, error)) (int, error) {
 	leave, err := s.enterIntake()
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	n, made, err := s.cfg.Intake.Text(text, time.Now())
+	n, made, err := read(text, time.Now())
 	s.made(made, err)
 	if err == nil {
 		s.Counts.Pushes.Add(1)
