@@ -101,6 +101,12 @@ type Config struct {
 	// one a scraper's connection tells whether it has read a response, which is not
 	// whether it has stored it. Default none.
 	Servers map[string]Server
+	// EnableLifecycle lets whoever may take samples have the hub hand over what it has (POST /-/handover), which ends its taking pushes and
+	// sends samples to any URL. Default false.
+	EnableLifecycle bool
+	// HandoverClient is how another hub is reached to which this one hands over, for TLS and passwords. It follows no redirects. Default one
+	// with http.DefaultTransport.
+	HandoverClient *http.Client
 	// Name is the hub's name on the exporters' ring, which each answer says beside the version
 	// (header Hubring-Hub), so that an exporter notices that it talks to another hub than it means.
 	// Printable ASCII. Default none.
@@ -188,6 +194,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Registerer == nil {
 		c.Registerer = prometheus.NewRegistry()
+	}
+	if c.HandoverClient == nil {
+		c.HandoverClient = &http.Client{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

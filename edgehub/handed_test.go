@@ -89,3 +89,25 @@ func TestHandedOverOnDisk(t *testing.T) {
 	assert.NotZero(t, here[0])
 	assert.Zero(t, here[1])
 }
+
+// A hub that handed over only some takes pushes again. Its gateways were at the other hub meanwhile, so they come anew.
+func TestGatewaysComeBackAfterAHandoverThatFailed(t *testing.T) {
+	far := &far{handler: newHub(t, Config{Name: "far"}).Handler()}
+	far.before = func(_, body string) (int, string) {
+		if strings.Contains(body, "bad") {
+			return http.StatusBadRequest, "malformed"
+		}
+		return 0, ""
+	}
+	s := endHub(t, Config{Name: "near", HandoverClient: &http.Client{Transport: far}})
+	s.push(at(`x{gatewayID="good"}`, 1, 1000) + at(`x{gatewayID="bad"}`, 1, 1000))
+	_, err := s.Handover(t.Context(), "http://far", nil)
+	require.Error(t, err)
+	assert.Equal(t, []string{`first{gatewayID="bad"} 1000 @1000`, `x{gatewayID="bad"} 1 @1000`}, s.took())
+	s.push(at(`x{gatewayID="good"}`, 2, 2000) + at(`x{gatewayID="bad"}`, 2, 1500))
+	s.push(at(`x{gatewayID="good"}`, 3, 3000))
+	assert.Equal(t, []string{
+		`first{gatewayID="bad"} 1500 @1500`, `first{gatewayID="good"} 2000 @2000`,
+		`x{gatewayID="bad"} 2 @1500`, `x{gatewayID="good"} 2 @2000`, `x{gatewayID="good"} 3 @3000`,
+	}, s.took())
+}

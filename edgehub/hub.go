@@ -94,6 +94,7 @@ func New(cfg Config) (*Hub, error) {
 		MaxBodyBytes: cfg.MaxBodyBytes, BodyTimeout: cfg.BodyTimeout, MaxPushes: cfg.MaxPushes,
 		MaxScrapeSamples: cfg.MaxScrapeSamples, MaxScrapeBytes: cfg.MaxScrapeBytes,
 		MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, GatewayLabel: cfg.GatewayLabel,
+		Name: cfg.Name, Client: cfg.HandoverClient, Lifecycle: cfg.EnableLifecycle,
 		Own: own(cfg.Registerer), PushSeconds: pushSeconds, ReadSeconds: scrapeSeconds, Logger: cfg.Logger,
 	})
 	if err := h.register(in, histograms...); err != nil {
@@ -172,6 +173,7 @@ type Stats struct {
 	Received     uint64 // taken into the log
 	Scraped      uint64 // passed by a cursor, each scraper counted
 	Dropped      uint64 // passed by a cursor, but too old, too far ahead or set aside, and not written
+	HandedOver   uint64 // passed by a cursor since another hub has them (Handover), each scraper counted
 	LetGo        uint64 // given up under the policy Newest, to make room
 	Series       int    // known, but for the hub's own
 	FirstSamples uint64 // written by the hub itself: the times of gateways' first samples
@@ -196,6 +198,7 @@ func (h *Hub) Stats() Stats {
 		Received:     counts.Received.Load(),
 		Scraped:      counts.Scraped.Load(),
 		Dropped:      counts.Dropped(),
+		HandedOver:   counts.HandedOver.Sum(),
 		LetGo:        counts.LetGo.Load(),
 		Series:       h.store.Table().Size(),
 		FirstSamples: firsts, Markers: markers,

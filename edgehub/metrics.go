@@ -75,6 +75,8 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		words(&counts.RejectedPushes, "pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
 		words(&counts.RejectedSamples, "samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
 		words(&counts.ScrapedBy, "samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
+		words(&counts.HandedOver, "samples_handed_over_total", "Samples that a scraper's cursor passed since another hub has taken them; those that the hub itself writes count, too.", "cursor"),
+		words(&counts.Handovers, "handovers_total", "Times that the hub was to hand over what it had to another hub, by what became of it.", "result"),
 		words(&counts.RefusedReads, "reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
 		words(&counts.Unconfirmed, "handovers_unconfirmed_total", "Responses to scrapes that were written and are not known to be stored; their samples come again.", "cursor"),
 		words(&counts.Conflicts, "scraper_conflicts_total", "Times that two scrapers were seen to share a cursor.", "cursor"),

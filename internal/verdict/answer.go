@@ -58,8 +58,8 @@ func (a *Answer) Detail() string {
 	return fmt.Sprintf("status %d: %s", a.Status, a.Text)
 }
 
-// strange is somebody else's answer for a log line. It says what helps to find out who it is.
-func (a *Answer) strange() string {
+// Strange is somebody else's answer for a log line. It says what helps to find out who it is.
+func (a *Answer) Strange() string {
 	var said strings.Builder
 	fmt.Fprintf(&said, "not a hub's answer: status %d", a.Status)
 	for _, name := range []string{"Content-Type", "Server"} {

@@ -54,7 +54,7 @@ func Judge(a *Answer, compressed bool, now time.Time) Result {
 	res := Result{Status: a.Status}
 	id, ok := a.Hub()
 	if !ok { // whatever it says, it says nothing about the samples
-		res.Outcome, res.Detail, res.Wait = TryNext, a.strange(), retryAfter(a.Header, now)
+		res.Outcome, res.Detail, res.Wait = TryNext, a.Strange(), retryAfter(a.Header, now)
 		// An older hub took them. A proxy that lost a hub's answer says 502 to 504.
 		res.Doubt = a.Success() || a.Status >= 500
 		return res

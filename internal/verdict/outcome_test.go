@@ -75,8 +75,8 @@ func TestJudgeDoubts(t *testing.T) {
 // A log line says what helps to find out who answered, within bounds.
 func TestStrangersInWords(t *testing.T) {
 	a := &Answer{Status: 200, Text: "<html>Log in", Header: http.Header{"Content-Type": {"text/html; charset=utf-8"}, "Server": {"nginx"}}}
-	assert.Equal(t, `not a hub's answer: status 200, Content-Type "text/html; charset=utf-8", Server "nginx": <html>Log in`, a.strange())
-	assert.Equal(t, "not a hub's answer: status 204", (&Answer{Status: 204}).strange())
+	assert.Equal(t, `not a hub's answer: status 200, Content-Type "text/html; charset=utf-8", Server "nginx": <html>Log in`, a.Strange())
+	assert.Equal(t, "not a hub's answer: status 204", (&Answer{Status: 204}).Strange())
 	a.Header.Set("Server", strings.Repeat("x", 10_000))
-	assert.Less(t, len(a.strange()), 300)
+	assert.Less(t, len(a.Strange()), 300)
 }

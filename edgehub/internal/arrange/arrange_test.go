@@ -479,7 +479,7 @@ func TestArrangementIsASortedList(t *testing.T) {
 		to := len(log)
 		for i, s := range log {
 			id := w.learn(s.name)
-			if partOf(rank.Group(id), c.Parts) != c.Part || verdicts[s.name] == Leave {
+			if PartOf(rank.Group(id), c.Parts) != c.Part || verdicts[s.name] == Leave {
 				continue
 			}
 			if verdicts[s.name] == Drop {

@@ -35,7 +35,7 @@ var Everything = Choice{Parts: 1, Most: math.MaxInt, Oldest: math.MinInt64, Newe
 func (c *Choice) mark(rank *series.Ranking, place []uint32) {
 	if c.Parts > 1 {
 		for _, id := range rank.Order {
-			if partOf(rank.Group(id), c.Parts) != c.Part {
+			if PartOf(rank.Group(id), c.Parts) != c.Part {
 				place[id] = elsewhere
 			}
 		}
@@ -57,8 +57,8 @@ func (c *Choice) mark(rank *series.Ranking, place []uint32) {
 	}
 }
 
-// partOf maps a series' group onto the parts, without a division.
-func partOf(group uint32, parts int) int { return int(uint64(group) * uint64(parts) >> 32) }
+// PartOf maps a series' group onto the parts, without a division.
+func PartOf(group uint32, parts int) int { return int(uint64(group) * uint64(parts) >> 32) }
 
 // onlyOne ends the view for receivers that keep one sample of a series in a response:
 // before the series that would come a second time, and before a sample of a histogram

@@ -101,12 +101,12 @@ func (w *lineWriter) describe(f *series.Family) {
 	if w.escapes {
 		name = string(w.escaping.AppendName(nil, name))
 	}
-	w.buf = appendMetadata(w.buf, name, f.Type, f.Help)
+	w.buf = AppendMetadata(w.buf, name, f.Type, f.Help)
 }
 
 // own writes a gauge of the hub's own.
 func (w *lineWriter) own(o *Own) {
-	buf := append(appendMetadata(w.buf, o.Name, "gauge", o.Help), o.Name...)
+	buf := append(AppendMetadata(w.buf, o.Name, "gauge", o.Help), o.Name...)
 	separator := byte('{')
 	for _, l := range o.Labels {
 		buf = append(append(append(buf, separator), l[0]...), `="`...)
@@ -119,8 +119,8 @@ func (w *lineWriter) own(o *Own) {
 	w.buf = append(exposition.AppendFloat(append(buf, ' '), o.Value), '\n')
 }
 
-// appendMetadata appends the HELP and TYPE lines of a family, as far as they say something.
-func appendMetadata(dst []byte, name, kind, help string) []byte {
+// AppendMetadata appends the HELP and TYPE lines of a family, as far as they say something.
+func AppendMetadata(dst []byte, name, kind, help string) []byte {
 	if help != "" {
 		dst = append(dst, "# HELP "...)
 		dst = exposition.AppendName(dst, name)

@@ -25,6 +25,7 @@ type life struct {
 	report   uint32 // tick of its last push that began a report
 	interval uint32 // ticks between reports, about
 	reports  uint8  // up to enoughReports
+	anew     bool   // it was at another hub meanwhile: its next sample is a first one
 	coming   int32  // place in Log.coming, and 1; 0 outside of writeLocked
 }
 
@@ -170,7 +171,11 @@ func (l *Log) welcomeLocked(f *follower) {
 		account, a := l.accountLocked(n.gateway), l.lifeLocked(n.gateway)
 		a.coming = 0
 		at := n.newest
-		if a.first == 0 {
+		if a.anew && !n.handed {
+			at = max(n.least, a.note+1)
+			a.first, a.anew = at, false
+			account.due = f.tick + hour
+		} else if a.first == 0 {
 			*a = life{first: n.least, own: a.own, seen: f.tick, report: f.tick, reports: 1}
 			account.spacing = math.MaxUint32
 			at = n.least

@@ -107,9 +107,13 @@ type Place struct {
 }
 
 // Places returns how far each scraper is.
-func (l *Log) Places() (places []Place) {
+func (l *Log) Places() []Place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.placesLocked()
+}
+
+func (l *Log) placesLocked() (places []Place) {
 	for _, s := range l.scrapers {
 		p := Place{Scraper: s.name, Floor: s.floor()}
 		for _, part := range s.splits[0].parts {

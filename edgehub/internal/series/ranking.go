@@ -43,6 +43,9 @@ func (r *Ranking) Group(id ID) uint32 { return r.traits[id].group }
 // Gateway is the number of a series' gateway.
 func (r *Ranking) Gateway(id ID) uint32 { return At(r.chunks, r.traits[id].canonical).Gateway() }
 
+// Own says whether the hub itself writes a series.
+func (r *Ranking) Own(id ID) bool { return r.traits[id].own }
+
 // Ranked returns the ranking of all series that the table holds now.
 func (t *Table) Ranked() *Ranking {
 	t.mu.Lock()

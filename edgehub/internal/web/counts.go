@@ -22,6 +22,8 @@ type Counts struct {
 	RejectedSamples  Words // by reason
 	RefusedReads     Words // by reason
 	ScrapedBy        Words // samples by cursor
+	HandedOver       Words // samples by cursor, which it passed since another hub has them
+	Handovers        Words // by result
 	Unconfirmed      Words // responses by cursor that were written, are not known to have arrived, and come again
 	Conflicts        Words // by cursor: two scrapers share it
 	Proxied          Words // scrapes by cursor that came through a proxy
@@ -78,6 +80,12 @@ func (w *Words) expect(words ...string) {
 	for _, word := range words {
 		w.add(word, 0)
 	}
+}
+
+// Sum is the sum of all counts.
+func (w *Words) Sum() (sum uint64) {
+	w.Each(func(_ string, n uint64) { sum += n })
+	return sum
 }
 
 // Each calls f with each word and its count.

@@ -7,7 +7,8 @@ import "sync"
 type entrance struct {
 	mu     sync.Mutex
 	inside int
-	empty  chan struct{} // made by close; closed once nobody is in
+	shut   bool          // for good
+	empty  chan struct{} // made when it is closed; closed once nobody is in
 }
 
 // enter says whether a push may begin. Whoever is let in calls leave.
@@ -33,6 +34,27 @@ func (e *entrance) leave() {
 func (e *entrance) close() <-chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.shut = true
+	return e.closeLocked()
+}
+
+// hold does so until letGo.
+func (e *entrance) hold() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closeLocked()
+}
+
+// letGo lets pushes in again, unless the entrance was closed for good.
+func (e *entrance) letGo() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.shut {
+		e.empty = nil
+	}
+}
+
+func (e *entrance) closeLocked() <-chan struct{} {
 	if e.empty == nil {
 		e.empty = make(chan struct{})
 		if e.inside == 0 {
@@ -42,7 +64,7 @@ func (e *entrance) close() <-chan struct{} {
 	return e.empty
 }
 
-// closed says whether close was called.
+// closed says whether nobody is let in.
 func (e *entrance) closed() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

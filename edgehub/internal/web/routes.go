@@ -24,6 +24,7 @@ func (s *Server) Handler(door Door) http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.failed
 	if door == PushDoor {
+		e.POST(handoverPath, s.otherDoor("this port takes pushes and nothing else; a hub is told to hand over at the port of --scrape.listen-address"))
 		for _, path := range []string{"/metrics", "/gateways", "/debug", "/internal", "/"} {
 			e.GET(path, s.otherDoor("this port takes pushes and nothing else; samples are taken and shown at the port of --scrape.listen-address"))
 		}
@@ -46,6 +47,7 @@ func (s *Server) Handler(door Door) http.Handler {
 		e.GET("/debug", s.onceRead(s.debug))
 		e.GET("/internal", echo.WrapHandler(s.cfg.Own))
 		e.GET("/", s.home)
+		e.POST(handoverPath, s.handover)
 	}
 	for path, handler := range map[string]echo.HandlerFunc{"/-/healthy": s.healthy, "/-/ready": s.ready} {
 		e.GET(path, handler)
@@ -85,6 +87,9 @@ func (s *Server) healthy(c echo.Context) error {
 
 func (s *Server) ready(c echo.Context) error {
 	if s.stopping() {
+		if r := s.handing.Load(); r != nil {
+			return c.String(http.StatusServiceUnavailable, "edgehub is stopping and hands over what it has: "+sayAccount(r.Account())+".\n")
+		}
 		return c.String(http.StatusServiceUnavailable, "edgehub is stopping.\n")
 	}
 	if err := s.store.Refuses(); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
+	"github.com/hubring/hubring/edgehub/internal/relay"
 	"github.com/hubring/hubring/edgehub/internal/store"
 )
 
@@ -36,6 +37,9 @@ type Config struct {
 	MaxScrapeBytes        int64 // 0 for no bound
 	MaxAge, MaxAhead      time.Duration
 	GatewayLabel          string
+	Name                  string       // of the hub
+	Client                *http.Client // by which another hub is reached
+	Lifecycle             bool         // whoever may ask it may have the hub hand over what it has
 
 	Own         http.Handler // the hub's own metrics
 	PushSeconds Observer
@@ -64,7 +68,8 @@ type Server struct {
 	silent   seldom // that gateways fell silent
 	clocks   seldom // that clocks differ
 	numbers  receipt.Numbers
-	moving   sync.RWMutex // read-locked while a cursor moves and that is counted
+	handing  atomic.Pointer[relay.Relay] // nil while nothing is handed over
+	moving   sync.RWMutex                // read-locked while a cursor moves and that is counted
 
 	lastScrape atomic.Int64 // when a scraper last came, in milliseconds; 0 before
 	retired    atomic.Bool
@@ -91,13 +96,14 @@ func New(cfg Config) *Server {
 	s.Counts.RejectedPushes.expect(reasons...)
 	s.Counts.RejectedSamples.expect(reasons...)
 	s.Counts.RefusedReads.expect(readReasons...)
+	s.Counts.Handovers.expect(handoverResults...)
 	if _, is := cfg.Store.Disk(); is {
 		for _, words := range []*Words{&s.Counts.RejectedEnds, &s.Counts.RejectedPushes, &s.Counts.RejectedSamples} {
 			words.expect(storageReasons...)
 		}
 		s.Counts.RefusedReads.expect(store.Unavailable, store.Replaying)
 	}
-	for _, words := range []*Words{&s.Counts.ScrapedBy, &s.Counts.Unconfirmed, &s.Counts.Conflicts, &s.Counts.Proxied} {
+	for _, words := range []*Words{&s.Counts.ScrapedBy, &s.Counts.HandedOver, &s.Counts.Unconfirmed, &s.Counts.Conflicts, &s.Counts.Proxied} {
 		words.expect(cfg.Cursors...)
 	}
 	for cursor := range cfg.Servers {
