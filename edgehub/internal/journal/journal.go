@@ -56,8 +56,8 @@ type Journal struct {
 	gaps     []gap
 	skipped  uint64 // samples before written that were refused since the newest segment
 
-	begun atomic.Int64 // when what the disk is doing began, in Unix nanoseconds; 0 while it does nothing
-	since atomic.Int64 // likewise of a flush beside it
+	begun atomic.Pointer[time.Time] // when what the disk is doing began; nil while it does nothing
+	since atomic.Pointer[time.Time] // likewise of a flush beside it
 
 	read, toRead atomic.Int64 // bytes, by Replay
 }
@@ -279,11 +279,18 @@ func (j *Journal) Broken() error {
 	return j.broken
 }
 
+// begin notes that the disk begins to do something, and returns what is to be called when that is done.
+func (j *Journal) begin() (done func()) {
+	now := time.Now()
+	j.begun.Store(&now)
+	return func() { j.begun.Store(nil) }
+}
+
 // Busy is how long the disk has been at what it does now.
 func (j *Journal) Busy() (longest time.Duration) {
-	for _, begun := range []*atomic.Int64{&j.begun, &j.since} {
-		if at := begun.Load(); at != 0 {
-			longest = max(longest, time.Since(time.Unix(0, at)))
+	for _, begun := range []*atomic.Pointer[time.Time]{&j.begun, &j.since} {
+		if at := begun.Load(); at != nil {
+			longest = max(longest, time.Since(*at))
 		}
 	}
 	return longest

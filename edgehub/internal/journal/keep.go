@@ -29,8 +29,8 @@ func (j *Journal) Sync() error {
 		return nil
 	}
 	began := time.Now()
-	j.since.Store(began.UnixNano())
-	defer j.since.Store(0)
+	j.since.Store(&began)
+	defer j.since.Store(nil)
 	var errs []error
 	var failed []*segment
 	for _, g := range dirty {
@@ -81,8 +81,7 @@ func (j *Journal) Probe() error {
 	if j.Broken() == nil {
 		return nil
 	}
-	j.begun.Store(time.Now().UnixNano())
-	defer j.begun.Store(0)
+	defer j.begin()()
 	if err := j.probe(); err != nil {
 		return fmt.Errorf("try the disk: %w", err)
 	}

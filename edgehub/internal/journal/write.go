@@ -102,8 +102,7 @@ func (j *Journal) Add(kind Kind, gateway string, arrival time.Time, ids []series
 // over once another segment has begun, and nothing else is written until Probe finds the disk well.
 func (j *Journal) Commit() error {
 	j.addNames()
-	j.begun.Store(time.Now().UnixNano())
-	defer j.begun.Store(0)
+	defer j.begin()()
 	g, err := j.write()
 	if err == nil && j.cfg.Sync.Always {
 		err = j.flush(g)
