@@ -60,7 +60,7 @@ func (c *checker) check(text []byte) (samples int, err error) {
 	c.scanner.Reset(text)
 	defer c.scanner.Reset(nil)
 	for {
-		switch c.scanner.Next("") {
+		switch c.scanner.Next(0) {
 		case exposition.End, exposition.Repeated: // Repeated needs a guess
 			if err := c.scanner.Err(); err != nil {
 				return 0, &refusal{http.StatusBadRequest, err.Error()}

@@ -19,7 +19,7 @@ const (
 	Type
 	// Help is a HELP line.
 	Help
-	// Repeated is a TYPE or HELP line that is the guess, to the letter.
+	// Repeated is a TYPE or HELP line that the caller knew, to the letter.
 	Repeated
 )
 
@@ -33,7 +33,7 @@ type Scanner struct {
 	line int // number of the line that was read last, from 1
 	err  error
 
-	spelling  []byte
+	from, to  int // where the spelling lies
 	guessed   bool
 	value     float64
 	timestamp int64
@@ -56,9 +56,12 @@ func (s *Scanner) Line() int { return s.line }
 
 // Spelling returns the series of a Sample, or the whole line of a Type or Help,
 // as the sender wrote it.
-func (s *Scanner) Spelling() []byte { return s.spelling }
+func (s *Scanner) Spelling() []byte { return s.body[s.from:s.to] }
 
-// Guessed says whether the series of a Sample is the guess.
+// Rest returns what was not read yet.
+func (s *Scanner) Rest() []byte { return s.body[min(s.pos, len(s.body)):] }
+
+// Guessed says whether the series of a Sample is the one that the caller knew.
 func (s *Scanner) Guessed() bool { return s.guessed }
 
 // Value returns the number of a Sample.
@@ -79,16 +82,17 @@ func (s *Scanner) Text() []byte { return s.text }
 // UnknownTypes is how many Types were read whose word is no type.
 func (s *Scanner) UnknownTypes() int { return s.unknownTypes }
 
-// Next reads the next line that says something. The guess is a spelling that the
-// caller expects to be next, or empty: a hit saves the search for the end of the
-// series. After End, Err tells whether the whole body was read.
-func (s *Scanner) Next(guess string) Kind {
+// Next reads the next line that says something. A caller who knows that the rest begins
+// with a certain spelling gives its length, which saves the search for the end of the
+// series; others give 0. After End, Err tells whether the whole body was read.
+func (s *Scanner) Next(known int) Kind {
 	for s.err == nil && s.pos < len(s.body) {
 		s.line++
-		if guess != "" && len(s.body)-s.pos >= len(guess) && string(s.body[s.pos:s.pos+len(guess)]) == guess {
-			if kind := s.scanGuessed(guess); kind != End || s.err != nil {
+		if known > 0 {
+			if kind := s.scanGuessed(s.pos + known); kind != End || s.err != nil {
 				return kind
 			}
+			known = 0 // it was about this line
 		}
 		switch s.body[s.pos] {
 		case '\n':
@@ -104,25 +108,24 @@ func (s *Scanner) Next(guess string) Kind {
 	return End
 }
 
-// scanGuessed reads a line that begins with the guess, and returns End when it
-// only began so.
-func (s *Scanner) scanGuessed(guess string) Kind {
-	after := s.pos + len(guess)
-	if guess[0] == '#' {
+// scanGuessed reads a line that begins with a spelling, up to a place, and returns End
+// when it only began so.
+func (s *Scanner) scanGuessed(after int) Kind {
+	if s.body[s.pos] == '#' {
 		if after < len(s.body) && s.body[after] != '\n' {
 			return End
 		}
 		s.pos = min(after+1, len(s.body))
 		return Repeated
 	}
-	if guess[len(guess)-1] != '}' {
+	if s.body[after-1] != '}' {
 		// A name alone: one blank and no labels must follow.
 		next := after + 1
 		if next >= len(s.body) || s.body[after] != ' ' || s.body[next] <= ' ' || s.body[next] == '{' {
 			return End
 		}
 	}
-	s.spelling = s.body[s.pos:after]
+	s.from, s.to = s.pos, after
 	s.guessed = true
 	s.pos = after
 	return s.scanNumbers()
@@ -134,7 +137,7 @@ func (s *Scanner) scanSample() Kind {
 	if err != nil {
 		return s.fail(err)
 	}
-	s.spelling = s.body[s.pos : s.pos+n]
+	s.from, s.to = s.pos, s.pos+n
 	s.guessed = false
 	s.pos += n
 	return s.scanNumbers()
@@ -182,18 +185,18 @@ func (s *Scanner) scanNumbers() Kind {
 	value, err := ParseFloat(number)
 	if err != nil {
 		if len(number) == 0 {
-			return s.fail(fmt.Errorf("series %.100q has no value", s.spelling))
+			return s.fail(fmt.Errorf("series %.100q has no value", s.Spelling()))
 		}
-		return s.fail(fmt.Errorf("value %.40q of series %.100q is %w", number, s.spelling, err))
+		return s.fail(fmt.Errorf("value %.40q of series %.100q is %w", number, s.Spelling(), err))
 	}
 	s.value, s.stamped, s.timestamp = value, false, 0
 	if stamp := s.token(); len(stamp) > 0 {
 		if s.timestamp, err = ParseTimestamp(stamp); err != nil {
-			return s.fail(fmt.Errorf("timestamp %.40q of series %.100q is %w", stamp, s.spelling, err))
+			return s.fail(fmt.Errorf("timestamp %.40q of series %.100q is %w", stamp, s.Spelling(), err))
 		}
 		s.stamped = true
 		if rest := s.token(); len(rest) > 0 {
-			return s.fail(fmt.Errorf("series %.100q: %.40q follows the timestamp", s.spelling, rest))
+			return s.fail(fmt.Errorf("series %.100q: %.40q follows the timestamp", s.Spelling(), rest))
 		}
 	}
 	s.pos++ // the line feed; past the end of a body that lacks the last one
@@ -289,6 +292,7 @@ func (s *Scanner) scanUnusual() Kind {
 		s.pos = start
 		return s.scanSample()
 	}
+	s.from, s.to = start, start+len(line)
 	s.pos = min(end+1, len(s.body))
 	return s.scanComment(line)
 }
@@ -305,15 +309,15 @@ func (s *Scanner) scanComment(line []byte) Kind {
 	}
 	switch string(keyword) {
 	case "TYPE":
-		return s.scanMetadata(Type, "TYPE", line, rest)
+		return s.scanMetadata(Type, "TYPE", rest)
 	case "HELP":
-		return s.scanMetadata(Help, "HELP", line, rest)
+		return s.scanMetadata(Help, "HELP", rest)
 	}
 	return End
 }
 
 // scanMetadata reads what follows TYPE or HELP.
-func (s *Scanner) scanMetadata(kind Kind, keyword string, line, rest []byte) Kind {
+func (s *Scanner) scanMetadata(kind Kind, keyword string, rest []byte) Kind {
 	var err error
 	if s.name, s.text, err = s.cutName(rest); err != nil {
 		return s.fail(fmt.Errorf("%s line: %w", keyword, err))
@@ -325,7 +329,6 @@ func (s *Scanner) scanMetadata(kind Kind, keyword string, line, rest []byte) Kin
 	} else if err := checkText(s.text); err != nil {
 		return s.fail(fmt.Errorf("HELP line of %s: %w", s.name, err))
 	}
-	s.spelling = line
 	return kind
 }
 

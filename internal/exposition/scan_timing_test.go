@@ -40,7 +40,7 @@ func BenchmarkScanGuessed(b *testing.B) {
 			for b.Loop() {
 				s.Reset(body)
 				for _, guess := range spellings {
-					if s.Next(guess) != Sample || !s.Guessed() {
+					if s.Next(begins(s.Rest(), guess)) != Sample || !s.Guessed() {
 						b.Fatal(s.Err())
 					}
 				}
@@ -61,7 +61,7 @@ func BenchmarkScanUnknown(b *testing.B) {
 	for b.Loop() {
 		s.Reset(body)
 		for range timedSamples {
-			if s.Next("") != Sample {
+			if s.Next(0) != Sample {
 				b.Fatal(s.Err())
 			}
 		}
@@ -116,4 +116,12 @@ func BenchmarkAppendTimestamp(b *testing.B) {
 		buf = AppendTimestamp(buf[:0], ms)
 		ms += 1009
 	}
+}
+
+// begins returns the length of a spelling where a text begins with it, or 0.
+func begins(text []byte, spelling string) int {
+	if len(text) < len(spelling) || string(text[:len(spelling)]) != spelling {
+		return 0
+	}
+	return len(spelling)
 }

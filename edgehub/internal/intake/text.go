@@ -128,22 +128,19 @@ func (t *text) reset(body []byte) {
 // know are noted as newcomers.
 func (t *text) read(table *series.Table, arrival int64) error {
 	var lines series.Chain
-	chunks := table.Index.Chunks()
+	spellings := table.Index.Reader()
 	owner, n := uint32(0), 0 // samples since the last run
 	batch, most := &t.batch, t.in.cfg.MaxSamples
 	room := min(batch.Len()+batch.Room(), most)
 	for {
-		expected, guess := "", lines.Guess()
+		guess, known := lines.Guess(), 0
 		var current *series.Spelling
 		if guess != 0 {
-			if !series.Reaches(chunks, guess) {
-				chunks = table.Index.Chunks() // others add to it
-			}
-			current = series.At(chunks, guess)
-			expected = current.Raw
+			current = spellings.At(guess)
+			known = spellings.Begins(t.scanner.Rest(), current)
 		}
 		number, guessed := guess, true
-		switch kind := t.scanner.Next(expected); kind {
+		switch kind := t.scanner.Next(known); kind {
 		case exposition.End:
 			batch.AddRun(owner, n)
 			return t.scanner.Err()
@@ -157,7 +154,7 @@ func (t *text) read(table *series.Table, arrival int64) error {
 			}
 			if guessed = t.scanner.Guessed(); !guessed {
 				var err error
-				if number, err = t.find(table, lines.NextSeries()); err != nil {
+				if number, err = t.find(table, &spellings, lines.NextSeries()); err != nil {
 					return fmt.Errorf("line %d: %w", t.scanner.Line(), err)
 				}
 			}
@@ -174,7 +171,7 @@ func (t *text) read(table *series.Table, arrival int64) error {
 				break
 			}
 			if !guessed {
-				current = table.Index.At(number)
+				current = spellings.At(number)
 			}
 			if gateway := current.Gateway(); gateway != owner {
 				batch.AddRun(owner, n)
@@ -189,13 +186,13 @@ func (t *text) read(table *series.Table, arrival int64) error {
 				return fmt.Errorf("line %d: %w", t.scanner.Line(), err)
 			}
 			if number != 0 {
-				current = table.Index.At(number)
+				current = spellings.At(number)
 			}
 		}
 		if number == 0 {
-			lines.Broken()
+			lines = series.Chain{}
 		} else {
-			lines.Follow(number, current, guessed)
+			lines = lines.Follow(number, current, guessed)
 		}
 	}
 }
@@ -261,9 +258,9 @@ func (t *text) use(bytes int) error {
 // find looks up the series of a line, which may be the one that was expected
 // behind a comment that did not come. It returns 0 for one that is not known,
 // and notes it.
-func (t *text) find(table *series.Table, expected uint32) (number uint32, err error) {
+func (t *text) find(table *series.Table, spellings *series.Reader, expected uint32) (number uint32, err error) {
 	raw := t.scanner.Spelling()
-	if expected != 0 && table.Index.At(expected).Raw == string(raw) {
+	if expected != 0 && spellings.Begins(raw, spellings.At(expected)) == len(raw) {
 		return expected, nil
 	}
 	hash := table.Index.Hash(series.Text, raw)

@@ -42,13 +42,13 @@ type run struct {
 	parts  []part
 	labels []byte // that all have, but for the bound
 	// The text of a member before and behind its bound; before is empty where there is none.
-	before, behind string
+	before, behind []byte
 	bounds         []bound // seen at each place, for the next runs
 }
 
 // bound is how a bound was spelled, and what it means.
 type bound struct {
-	text  string
+	text  []byte
 	value float64
 }
 
@@ -70,10 +70,10 @@ func (w *protoWriter) collect(id series.ID, text string) error {
 		if err := w.finishRun(); err != nil {
 			return err
 		}
-		r.labels, r.before = append(r.labels[:0], w.labels...), ""
+		r.labels, r.before = append(r.labels[:0], w.labels...), r.before[:0]
 	}
 	if p.role == member {
-		r.before, r.behind = before, behind
+		r.before, r.behind = append(r.before[:0], before...), append(r.behind[:0], behind...)
 	}
 	r.parts = append(r.parts, p)
 	if p.role == stray {
@@ -85,8 +85,8 @@ func (w *protoWriter) collect(id series.ID, text string) error {
 // goesOn says whether a series is a member like the one before, as far as its text tells
 // but for the bound.
 func (r *run) goesOn(text string) bool {
-	return r.before != "" && len(r.parts) > 0 && len(text) >= len(r.before)+len(r.behind) &&
-		text[:len(r.before)] == r.before && text[len(text)-len(r.behind):] == r.behind
+	return len(r.before) > 0 && len(r.parts) > 0 && len(text) >= len(r.before)+len(r.behind) &&
+		text[:len(r.before)] == string(r.before) && text[len(text)-len(r.behind):] == string(r.behind)
 }
 
 // classify says what a series is of the family, and puts its labels but for the bound
@@ -132,12 +132,12 @@ func (r *run) member(p *part, spelling string) bool {
 		r.bounds = append(r.bounds, bound{})
 	}
 	b := &r.bounds[place]
-	if b.text != spelling || spelling == "" {
+	if string(b.text) != spelling || spelling == "" {
 		v, err := strconv.ParseFloat(spelling, 64) // with a quote it is none
 		if err != nil {
 			return false
 		}
-		*b = bound{spelling, v}
+		b.text, b.value = append(b.text[:0], spelling...), v
 	}
 	p.role, p.bound = member, b.value
 	return b.value == b.value

@@ -68,7 +68,7 @@ func plain(s string) string {
 // have labels of the same names, and values of the same length: what differs is overwritten.
 type labelSet struct {
 	bytes  []byte
-	text   string  // that it was made from; empty where that has escapes, too
+	text   []byte  // that it was made from; empty where that has escapes, too
 	values []value // in the text; none has escapes
 }
 
@@ -77,7 +77,7 @@ type value struct{ from, to, at int }
 
 // set makes it the set of other labels.
 func (s *labelSet) set(labels string) {
-	if s.text == "" || len(labels) != len(s.text) || !s.overwrite(labels) {
+	if len(s.text) == 0 || len(labels) != len(s.text) || !s.overwrite(labels) {
 		s.read(labels)
 	}
 }
@@ -87,28 +87,25 @@ func (s *labelSet) set(labels string) {
 func (s *labelSet) overwrite(labels string) bool {
 	done := 0
 	for _, v := range s.values {
-		if labels[done:v.from] != s.text[done:v.from] {
+		if labels[done:v.from] != string(s.text[done:v.from]) {
 			return false
 		}
 		done = v.to
 		now := labels[v.from:v.to]
-		if now == s.text[v.from:v.to] {
+		if now == string(s.text[v.from:v.to]) {
 			continue
 		}
 		if strings.IndexByte(now, '"') >= 0 || strings.IndexByte(now, '\\') >= 0 {
 			return false
 		}
 		copy(s.bytes[v.at:], now)
+		copy(s.text[v.from:], now)
 	}
-	if labels[done:] != s.text[done:] {
-		return false
-	}
-	s.text = labels
-	return true
+	return labels[done:] == string(s.text[done:])
 }
 
 func (s *labelSet) read(labels string) {
-	s.bytes, s.text, s.values = s.bytes[:0], "", s.values[:0]
+	s.bytes, s.text, s.values = s.bytes[:0], s.text[:0], s.values[:0]
 	if strings.IndexByte(labels, '\\') >= 0 {
 		s.bytes = appendLabels(s.bytes, labels)
 		return
@@ -123,7 +120,7 @@ func (s *labelSet) read(labels string) {
 		}
 		s.values = append(s.values, value{to - len(l.value), to, len(s.bytes) - len(l.value)})
 	}
-	s.text = labels
+	s.text = append(s.text, labels...)
 }
 
 // appendLabels appends all labels of a metric.

@@ -89,7 +89,7 @@ func (w *protoWriter) join() {
 		from := len(series)
 		series = append(series, w.loose.series[g.first:g.last]...)
 		if !alone {
-			w.classify(w.text(series[from].id))
+			w.classify(w.textOf(series[from].id))
 			if n := len(groups) - 1; n >= 0 && groups[n].hash == g.hash && !groups[n].stray && bytes.Equal(labels, w.labels) {
 				groups[n].last = len(series)
 				continue
@@ -126,7 +126,7 @@ func (w *protoWriter) moments(g *group) iter.Seq2[int64, *compound] {
 		w.run.parts = w.run.parts[:0]
 		for _, s := range w.loose.series[g.first:g.last] {
 			p := part{id: s.id, points: w.a.Of(s.id)[s.from:]}
-			text := w.text(s.id)
+			text := w.textOf(s.id)
 			var before, behind string
 			p.role, before, behind = w.classify(text)
 			if p.role == member {
@@ -211,7 +211,7 @@ func at(points []arrange.Point, t int64) int {
 func (w *protoWriter) writeApart(g *group, some func([]arrange.Point) []arrange.Point) error {
 	for _, s := range w.loose.series[g.first:g.last] {
 		if points := some(w.a.Of(s.id)[s.from:]); len(points) > 0 {
-			if err := w.apart(w.text(s.id), points); err != nil {
+			if err := w.apart(w.textOf(s.id), points); err != nil {
 				return err
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"runtime"
+	"unsafe"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/samples"
@@ -36,7 +37,7 @@ func Proto(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, 
 			w.beginFamily(&a.Rank.Families[s.family])
 			current = s.family
 		}
-		if err := w.series(s.id, s.text); err != nil {
+		if err := w.series(s.id, w.text(s.spelling)); err != nil {
 			return err
 		}
 	}
@@ -79,7 +80,9 @@ type protoWriter struct {
 	run    run
 	loose  leftovers
 	labels []byte // scratch space
-	set    labelSet
+	// written is the text of the series that is written.
+	written []byte
+	set     labelSet
 }
 
 // beginFamily begins a family. What is to be assembled are histograms and summaries; their
@@ -107,7 +110,6 @@ func (w *protoWriter) finishFamily() error {
 // series writes a series of the family, or keeps it until the others of its histogram
 // or summary are there.
 func (w *protoWriter) series(id series.ID, text string) error {
-	text = w.escaped(text)
 	switch {
 	case w.mixed:
 		return w.apart(text, w.a.Of(id))
@@ -119,15 +121,17 @@ func (w *protoWriter) series(id series.ID, text string) error {
 	return w.points(w.kind, w.set.bytes, w.a.Of(id))
 }
 
-// text is the text of a series with its names escaped.
-func (w *protoWriter) text(id series.ID) string { return w.escaped(w.a.Rank.Text(id)) }
-
-func (w *protoWriter) escaped(text string) string {
-	if !w.escapes {
-		return text
+// text is the text of a series with its names escaped. It is valid until the next one is asked for.
+func (w *protoWriter) text(sp *series.Spelling) string {
+	w.written = w.a.Rank.AppendText(w.written[:0], sp)
+	if w.escapes {
+		w.written = w.escaping.AppendSeries(nil, w.written)
 	}
-	return string(w.escaping.AppendSeries(nil, []byte(text)))
+	return unsafe.String(unsafe.SliceData(w.written), len(w.written))
 }
+
+// textOf is likewise the text of the series with a number.
+func (w *protoWriter) textOf(id series.ID) string { return w.text(w.a.Rank.Spelling(id)) }
 
 // points writes the points of a series with these labels, as metrics of the family that was
 // entered.
@@ -197,7 +201,7 @@ type messages struct {
 	out    io.Writer
 	buf    []byte
 	header []byte // of the family that was entered
-	name   string // likewise
+	name   []byte // likewise
 	kind   kind
 	from   int  // where its message begins
 	begun  bool // its message has a metric
@@ -210,11 +214,11 @@ const sizeRoom = 3
 // enter makes the metrics that follow those of a family. A family without any is not
 // written.
 func (m *messages) enter(name, help string, k kind) {
-	if m.header != nil && m.name == name && m.kind == k {
+	if m.header != nil && string(m.name) == name && m.kind == k {
 		return
 	}
 	m.close()
-	m.name, m.kind = name, k
+	m.name, m.kind = append(m.name[:0], name...), k
 	m.header = appendString(m.header[:0], familyName, name)
 	if help != "" {
 		m.header = appendString(m.header, familyHelp, help)

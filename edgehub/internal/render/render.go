@@ -65,12 +65,12 @@ func eachSeries(a *arrange.Arrangement) iter.Seq[found] {
 
 // found is a series that has points, and the number of its family.
 type found struct {
-	id     series.ID
-	family int
-	text   string
+	id       series.ID
+	family   int
+	spelling *series.Spelling
 }
 
-// ahead finds the series that are written next. Their texts lie all over the memory; fetched
+// ahead finds the series that are written next. Their spellings lie all over the memory; fetched
 // one after the other each would be waited for, here many are on their way at the same
 // time.
 type ahead struct {
@@ -78,7 +78,7 @@ type ahead struct {
 	len     int
 	from    int // where to look on
 	family  int
-	touched byte
+	touched series.ID
 }
 
 func (h *ahead) look(a *arrange.Arrangement) {
@@ -92,8 +92,8 @@ func (h *ahead) look(a *arrange.Arrangement) {
 			h.family++
 		}
 		s := &h.series[h.len]
-		s.id, s.family, s.text = id, h.family, a.Rank.Text(id)
-		h.touched ^= s.text[0] ^ s.text[len(s.text)-1]
+		s.id, s.family, s.spelling = id, h.family, a.Rank.Spelling(id)
+		h.touched ^= s.spelling.ID
 		h.len++
 	}
 }

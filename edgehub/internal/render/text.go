@@ -25,7 +25,7 @@ func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, o
 			w.describe(&a.Rank.Families[s.family])
 			described = s.family
 		}
-		if err := w.series(s.text, points); err != nil {
+		if err := w.series(a.Rank, s.spelling, points); err != nil {
 			return err
 		}
 	}
@@ -50,7 +50,7 @@ func TextBytes(a *arrange.Arrangement) (bytes int64) {
 		for _, id := range a.Rank.Order[f.From:f.To] {
 			if n := a.Count(id); n > 0 {
 				held = true
-				bytes += int64(n) * int64(len(a.Rank.Text(id))+usualLineBytes)
+				bytes += int64(n) * int64(a.Rank.TextBytes(id)+usualLineBytes)
 			}
 		}
 		if held {
@@ -70,29 +70,38 @@ type lineWriter struct {
 }
 
 // series writes the points of a series.
-func (w *lineWriter) series(text string, points []arrange.Point) error {
-	if w.escapes {
-		text = string(w.escaping.AppendSeries(nil, []byte(text)))
-	}
+func (w *lineWriter) series(rank *series.Ranking, sp *series.Spelling, points []arrange.Point) error {
 	buf := w.buf
+	from, to := 0, 0 // where the buffer has the series, with a blank
 	for _, p := range points {
 		if samples.IsMarker(p.Value) {
 			continue
 		}
-		buf = append(buf, text...)
-		buf = append(buf, ' ')
+		if begin := len(buf); to > 0 {
+			buf = append(buf, buf[from:to]...)
+		} else {
+			buf = append(w.appendSeries(buf, rank, sp), ' ')
+			from, to = begin, len(buf)
+		}
 		buf = exposition.AppendFloat(buf, p.Value)
 		buf = w.stamp.append(buf, p.Time)
 		if len(buf) >= flushBytes {
 			if _, err := w.out.Write(buf); err != nil {
 				return err
 			}
-			buf = buf[:0]
+			buf, to = buf[:0], 0
 			runtime.Gosched() // pushes first
 		}
 	}
 	w.buf = buf
 	return nil
+}
+
+func (w *lineWriter) appendSeries(dst []byte, rank *series.Ranking, sp *series.Spelling) []byte {
+	if w.escapes {
+		return w.escaping.AppendSeries(dst, rank.AppendText(nil, sp))
+	}
+	return rank.AppendText(dst, sp)
 }
 
 // describe writes the HELP and TYPE lines of a family.

@@ -7,5 +7,8 @@
 // in all of its newcomers or none; a Ranking puts the series in the order in which
 // they are written; Expire makes a table without those that are idle.
 //
+// What a series is called is kept once for the whole fleet: a spelling is the number of its
+// frame and that of its gateway, whose name stands in the frame (frame.go).
+//
 // It knows nothing of samples, of formats or of text.
 package series

@@ -39,8 +39,8 @@ func (t *Table) Expire(before time.Time, w Waiting) int {
 
 // seenSince marks the series that were seen since a time, by number.
 func (t *Table) seenSince(before time.Time) []bool {
-	keep := make([]bool, len(t.traits))
-	for id, s := range t.traits {
+	keep := make([]bool, t.traits.len)
+	for id, s := range t.traits.all {
 		keep[id] = s.canonical != 0 && int64(s.seen) >= before.Unix() && !s.own
 	}
 	return keep
@@ -48,7 +48,7 @@ func (t *Table) seenSince(before time.Time) []bool {
 
 // count is the number of series that are not to be kept, and of the hub's own likewise.
 func (t *Table) count(keep []bool) (others, own int) {
-	for id, s := range t.traits {
+	for id, s := range t.traits.all {
 		switch {
 		case keep[id] || s.canonical == 0:
 		case s.own:
@@ -66,14 +66,17 @@ func (t *Table) count(keep []bool) (others, own int) {
 func (t *Table) rebuild(keep []bool, holds func(gateway uint32) bool) *Table {
 	n := newTable(t.limits, t.own, t.series)
 	n.Generation = t.Generation + 1
-	n.traits, n.quoted = make([]traits, len(keep)), t.quoted
+	n.quoted = t.quoted
+	n.traits.extend(len(keep))
 	n.carryMembers(t.enlisted, keep)
 	for name, f := range t.families {
 		n.carryFamily(name, f, keep)
 	}
+	var text []byte
 	for number, sp := range t.Index.all {
 		if sp.ID != None && keep[sp.ID] {
-			n.carrySpelling(number, sp, t)
+			text = t.Index.pages.Load().appendText(text[:0], sp)
+			n.carrySpelling(number, sp, text, t)
 		}
 	}
 	for id, o := range t.odd {
@@ -105,11 +108,13 @@ func (t *Table) carryMembers(enlisted []*member, keep []bool) {
 			t.vacant = append(t.vacant, uint32(i+1))
 			continue
 		}
-		c := &member{name: m.name, number: m.number, own: None}
+		c := newMember(m.name)
+		c.number = m.number
 		if m.own != None && keep[m.own] {
 			c.own = m.own
 		}
 		t.enlisted[i], t.members[c.name] = c, c
+		t.Index.call(c.number, c.name)
 	}
 }
 
@@ -120,14 +125,14 @@ func (t *Table) carryFamily(name string, f *family, keep []bool) {
 			c.members = append(c.members, id)
 		}
 	}
-	t.arena.bytes += int64(len(c.help))
+	t.bytes += int64(len(c.help))
 	t.families[name] = c
 }
 
-// carrySpelling takes in a spelling of another table. The canonical one comes before
-// the others, as it did there.
-func (t *Table) carrySpelling(number uint32, sp *Spelling, from *Table) {
-	known, old := &t.traits[sp.ID], from.traits[sp.ID]
+// carrySpelling takes in a spelling of another table, of which this is the text. The
+// canonical one comes before the others, as it did there.
+func (t *Table) carrySpelling(number uint32, sp *Spelling, text []byte, from *Table) {
+	known, old := t.traits.at(sp.ID), from.traits.at(sp.ID)
 	if number == old.canonical {
 		if !old.own {
 			t.enlisted[sp.Gateway()-1].series++
@@ -137,8 +142,7 @@ func (t *Table) carrySpelling(number uint32, sp *Spelling, from *Table) {
 	} else {
 		known.aliases++
 	}
-	raw := t.arena.keep([]byte(sp.Raw))
-	added := t.Index.add(sp.format(), t.Index.Hash(sp.format(), []byte(raw)), raw, sp.ID, sp.Gateway())
+	added := t.add(sp.format(), t.Index.Hash(sp.format(), text), from.Index.pages.Load().pieces(sp), sp.ID, sp.Gateway())
 	if number == old.canonical {
 		known.canonical = added
 	}
@@ -169,9 +173,9 @@ func (t *Table) dropFamilies() {
 func (t *Table) Touch(now time.Time, written func(ID) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range t.traits {
-		if written(ID(id)) {
-			t.traits[id].seen = uint32(now.Unix())
+	for id, s := range t.traits.all {
+		if written(id) {
+			s.seen = uint32(now.Unix())
 		}
 	}
 }

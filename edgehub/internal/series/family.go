@@ -116,12 +116,12 @@ func (t *Table) describe(names *Newcomers, n *Newcomer) {
 	}
 	if f.metadata < maxSpellings {
 		f.metadata++
-		t.Index.add(n.Format, n.Hash, t.arena.keep(n.Raw), None, 0)
+		t.add(n.Format, n.Hash, whole(n.Raw), None, 0)
 	}
 }
 
 func (t *Table) setHelp(f *family, help string) {
-	t.arena.bytes += int64(len(help) - len(f.help))
+	t.bytes += int64(len(help) - len(f.help))
 	f.help = help
 	t.rank = nil
 }

@@ -1,11 +1,15 @@
 package series
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // member is a gateway in a table, whose lock guards it. It gets a number when a push
 // brings its first series and keeps it until it is forgotten; then others may have it.
 type member struct {
 	name   string // empty for all series of no gateway
+	plain  bool   // a text of the name has no escapes
 	number uint32 // from 1
 	series int    // in the table, but for own
 	own    ID     // the series that the hub itself writes of it, or None
@@ -17,11 +21,16 @@ type member struct {
 func (t *Table) member(name []byte) *member {
 	m, ok := t.members[string(name)]
 	if !ok {
-		m = &member{name: string(name), own: None, fresh: true}
+		m = newMember(string(name))
+		m.fresh = true
 		t.members[m.name] = m
 		t.enlist(m)
 	}
 	return m
+}
+
+func newMember(name string) *member {
+	return &member{name: name, plain: !strings.ContainsAny(name, `"\`), own: None}
 }
 
 // enlist gives a gateway a number that no other has.

@@ -21,10 +21,10 @@ const (
 // Spelling is how a sender writes a series, or a whole TYPE or HELP line, then
 // ID is None. Only what followed it last time (chain.go) changes once a
 // spelling is in an index. It refers to others by their numbers, so that the
-// garbage collector has little to follow.
+// garbage collector has nothing to follow.
 type Spelling struct {
-	Raw     string
 	ID      ID
+	frame   ref           // what is written, but for the name of the gateway
 	owner   uint32        // number of its gateway, and above that its format
 	comment atomic.Uint32 // the TYPE or HELP line that came right behind it
 	series  atomic.Uint32 // the series that came next behind it; only a series has one
@@ -35,37 +35,26 @@ func (sp *Spelling) Gateway() uint32 { return sp.owner & maxGateways }
 
 func (sp *Spelling) format() Format { return Format(sp.owner >> (32 - formatBits)) }
 
-// chunkSize is the number of spellings that are allocated together.
-const chunkSize = 256
-
-// Chunk is a stretch of spellings.
-type Chunk [chunkSize]Spelling
-
 // Index finds spellings by their bytes, and numbers them from 1. Readers take no
 // lock and may miss what is being added; whoever adds holds the table's lock.
-// Nothing is ever taken out.
-//
-// It is a hash table with linear probing (D. Knuth, The Art of Computer
-// Programming, vol. 3, 6.4). A slot holds the hash in its upper half and the
-// spelling's number in the lower, so that a slot of another hash costs no look at
-// its spelling and the table grows without hashing anything again. The hash is
-// seeded, so that no sender can choose names that collide.
+// Nothing is ever taken out. Hashes are seeded, so that no sender can choose names
+// that collide.
 type Index struct {
-	seed   maphash.Seed
-	slots  atomic.Pointer[[]atomic.Uint64]
-	chunks atomic.Pointer[[]*Chunk]
-	count  uint32
+	seed  maphash.Seed
+	slots *slots // of the numbers, by the hash of the bytes
+	pages atomic.Pointer[pages]
+	count uint32
+
+	// For whoever adds.
+	arena     arena
+	frames    *slots            // of refs, by the hash of the frame
+	followers [1 << 10]follower // by the frame before
+	last      ref               // frame that was added
 }
 
 func newIndex(room int) *Index {
-	size := 1024
-	for size*3 < room*4 {
-		size *= 2
-	}
-	x := &Index{seed: maphash.MakeSeed()}
-	slots := make([]atomic.Uint64, size)
-	x.slots.Store(&slots)
-	x.chunks.Store(new([]*Chunk))
+	x := &Index{seed: maphash.MakeSeed(), slots: newSlots(room), frames: newSlots(0)}
+	x.pages.Store(new(pages))
 	return x
 }
 
@@ -77,19 +66,17 @@ func (x *Index) Hash(f Format, raw []byte) uint32 {
 // Find returns the number of the spelling with these bytes, whose hash it is
 // given, or 0.
 func (x *Index) Find(f Format, hash uint32, raw []byte) uint32 {
-	slots := *x.slots.Load()
-	mask := uint32(len(slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		slot := slots[i].Load()
-		if slot == 0 {
+	for found := x.slots.probe(hash); ; {
+		number := found.next()
+		if number == 0 {
 			return 0
 		}
-		if uint32(slot>>32) != hash {
-			continue
-		}
-		// Its chunk was stored before the slot was.
-		if sp := x.At(uint32(slot)); sp.Raw == string(raw) && sp.format() == f {
-			return uint32(slot)
+		// Its pages were stored before the slot was.
+		pages := x.pages.Load()
+		if sp := pages.at(number); sp.format() == f {
+			if n, _ := pages.begins(raw, sp); n == len(raw) {
+				return number
+			}
 		}
 	}
 }
@@ -98,66 +85,51 @@ func (x *Index) Find(f Format, hash uint32, raw []byte) uint32 {
 const reachSize = 32
 
 // reach loads the slots where the searches for some newcomers begin. They lie all
-// over the memory; loaded one after the other each would be waited for.
+// over the memory; loaded one after the other each would be waited for. Those for frames
+// do where fleets do not share them.
 func (x *Index) reach(names []Newcomer) {
-	slots := *x.slots.Load()
-	mask := uint32(len(slots) - 1)
 	for i := range names {
-		slots[names[i].Hash&mask].Load()
+		x.slots.reach(names[i].Hash)
+	}
+	if x.frames.count < manyFrames {
+		return
+	}
+	for i := range names {
+		if n := &names[i]; n.Kind == OfSeries {
+			x.frames.reach(x.frameHash(n.cut(n.Raw)))
+		}
 	}
 }
 
+// manyFrames have slots that no cache of a processor's core holds.
+const manyFrames = 1 << 16
+
 // At returns the spelling with a number.
-func (x *Index) At(number uint32) *Spelling { return At(*x.chunks.Load(), number) }
+func (x *Index) At(number uint32) *Spelling { return x.pages.Load().at(number) }
 
-// Chunks returns the spellings that there are now, for At: a reader of many saves a
-// look.
-func (x *Index) Chunks() []*Chunk { return *x.chunks.Load() }
-
-// Reaches says whether the spelling with a number is in chunks.
-func Reaches(chunks []*Chunk, number uint32) bool { return int(number) <= len(chunks)*chunkSize }
-
-// At returns the spelling with a number that chunks reach.
-func At(chunks []*Chunk, number uint32) *Spelling {
-	number--
-	return &chunks[number/chunkSize][number%chunkSize]
+// call says how a gateway is called. It has its name before it has a spelling.
+func (x *Index) call(gateway uint32, name string) {
+	for int(gateway/namePage) >= len(x.pages.Load().names) {
+		next := *x.pages.Load()
+		next.names = append(next.names, new([namePage]ref))
+		x.pages.Store(&next)
+	}
+	x.pages.Load().names[gateway/namePage][gateway%namePage] = x.keep([]byte(name), nil)
 }
 
 // add puts in a spelling that is not there yet, and returns its number.
-func (x *Index) add(f Format, hash uint32, raw string, id ID, gateway uint32) uint32 {
-	if x.count%chunkSize == 0 {
-		chunks := append(*x.chunks.Load(), new(Chunk))
-		x.chunks.Store(&chunks)
+func (x *Index) add(f Format, hash uint32, p pieces, id ID, gateway uint32) uint32 {
+	if x.count%spellingPage == 0 {
+		next := *x.pages.Load()
+		next.spellings = append(next.spellings, new([spellingPage]Spelling))
+		x.pages.Store(&next)
 	}
+	frame := x.frame(p)
 	x.count++
 	sp := x.At(x.count)
-	sp.Raw, sp.ID, sp.owner = raw, id, gateway|uint32(f)<<(32-formatBits)
-	slots := *x.slots.Load()
-	if int(x.count)*4 > len(slots)*3 {
-		slots = x.grow(slots)
-	}
-	place(slots, uint64(hash)<<32|uint64(x.count))
+	sp.ID, sp.frame, sp.owner = id, frame, gateway|uint32(f)<<(32-formatBits)
+	x.slots.add(hash, x.count)
 	return x.count
-}
-
-func (x *Index) grow(old []atomic.Uint64) []atomic.Uint64 {
-	slots := make([]atomic.Uint64, 2*len(old))
-	for i := range old {
-		if slot := old[i].Load(); slot != 0 {
-			place(slots, slot)
-		}
-	}
-	x.slots.Store(&slots)
-	return slots
-}
-
-func place(slots []atomic.Uint64, slot uint64) {
-	mask := uint32(len(slots) - 1)
-	i := uint32(slot>>32) & mask
-	for slots[i].Load() != 0 {
-		i = (i + 1) & mask
-	}
-	slots[i].Store(slot)
 }
 
 // all yields every spelling and its number. Nothing may be added meanwhile.

@@ -11,6 +11,8 @@ import (
 
 func key(i int) string { return fmt.Sprintf(`x{n="%d"}`, i) }
 
+func (x *Index) text(sp *Spelling) string { return string(x.pages.Load().appendText(nil, sp)) }
+
 // Readers find what was there before they looked, and nothing wrong, while the
 // index grows.
 func TestIndexIsReadWhileItGrows(t *testing.T) {
@@ -35,7 +37,7 @@ func TestIndexIsReadWhileItGrows(t *testing.T) {
 	}
 	for i := range n {
 		raw := key(i)
-		x.add(Text, x.Hash(Text, []byte(raw)), raw, ID(i), 0)
+		x.add(Text, x.Hash(Text, []byte(raw)), whole([]byte(raw)), ID(i), 0)
 		added <- i
 	}
 	close(added)
@@ -43,7 +45,7 @@ func TestIndexIsReadWhileItGrows(t *testing.T) {
 	i := 0
 	for number, sp := range x.all {
 		require.EqualValues(t, i+1, number)
-		require.Equal(t, key(i), sp.Raw)
+		require.Equal(t, key(i), x.text(sp))
 		i++
 	}
 	assert.Equal(t, n, i)
@@ -51,15 +53,18 @@ func TestIndexIsReadWhileItGrows(t *testing.T) {
 
 // Names whose hashes are equal are told apart.
 func TestIndexTellsCollisionsApart(t *testing.T) {
-	x := newIndex(0)
-	for i := range 100 {
-		x.add(Text, 7, key(i), ID(i), 0)
+	const last = 1<<32 - 1 // its place is at the end of the table
+	for _, hash := range []uint32{7, last} {
+		x := newIndex(0)
+		for i := range 2000 {
+			x.add(Text, hash, whole([]byte(key(i))), ID(i), 0)
+		}
+		for i := range 2000 {
+			assert.Equal(t, ID(i), x.At(x.Find(Text, hash, []byte(key(i)))).ID)
+		}
+		assert.Zero(t, x.Find(Text, hash, []byte("absent")))
+		assert.Zero(t, x.Find(Text, hash-1, []byte(key(1))))
 	}
-	for i := range 100 {
-		assert.Equal(t, ID(i), x.At(x.Find(Text, 7, []byte(key(i)))).ID)
-	}
-	assert.Zero(t, x.Find(Text, 7, []byte("absent")))
-	assert.Zero(t, x.Find(Text, 8, []byte(key(1))))
 }
 
 // The same bytes in another format are another spelling.
@@ -67,10 +72,10 @@ func TestIndexTellsFormatsApart(t *testing.T) {
 	x := newIndex(0)
 	const other Format = 3
 	raw := []byte(key(1))
-	x.add(Text, x.Hash(Text, raw), string(raw), 1, 5)
+	x.add(Text, x.Hash(Text, raw), whole(raw), 1, 5)
 	assert.Zero(t, x.Find(other, x.Hash(other, raw), raw))
 	assert.Zero(t, x.Find(other, x.Hash(Text, raw), raw), "by the hash alone")
-	x.add(other, x.Hash(other, raw), string(raw), 2, maxGateways)
+	x.add(other, x.Hash(other, raw), whole(raw), 2, maxGateways)
 	one, two := x.At(x.Find(Text, x.Hash(Text, raw), raw)), x.At(x.Find(other, x.Hash(other, raw), raw))
 	assert.Equal(t, []any{ID(1), uint32(5), ID(2), uint32(maxGateways)}, []any{one.ID, one.Gateway(), two.ID, two.Gateway()})
 }

@@ -38,6 +38,9 @@ func (n *Newcomer) Owner() uint32 { return n.owner.number }
 // canonical says whether a series was written as the table keeps it.
 func (n *Newcomer) canonical() bool { return n.Text.from == 0 && int(n.Text.len) == len(n.Raw) }
 
+// cut cuts the gateway's name out of one of the newcomer's texts.
+func (n *Newcomer) cut(text []byte) pieces { return n.owner.cut(text, int(n.Gateway.from)) }
+
 // Span is a part of a newcomer's raw bytes, or of the scratch space when from is
 // negative: then it begins at ^from.
 type Span struct{ from, len int32 }

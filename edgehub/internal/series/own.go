@@ -29,7 +29,10 @@ func (t *Table) arrive(names *Newcomers, now time.Time) (arrivals []Arrival) {
 			continue
 		}
 		a := Arrival{Gateway: m.number, Own: None, Fresh: m.fresh}
-		m.fresh = false
+		if m.fresh {
+			t.Index.call(m.number, m.name)
+			m.fresh = false
+		}
 		if t.own != nil {
 			m.own = t.addOwn(m, now)
 			a.Own = m.own
@@ -42,8 +45,8 @@ func (t *Table) arrive(names *Newcomers, now time.Time) (arrivals []Arrival) {
 func (t *Table) addOwn(m *member, now time.Time) ID {
 	text, group, quoted := t.own.Text(m.name)
 	id := t.number()
-	t.traits[id] = traits{
-		canonical: t.Index.add(Text, t.Index.Hash(Text, text), t.arena.keep(text), id, m.number),
+	*t.traits.at(id) = traits{
+		canonical: t.add(Text, t.Index.Hash(Text, text), m.cut(text, 0), id, m.number),
 		group:     group,
 		seen:      uint32(now.Unix()),
 		own:       true,
@@ -51,7 +54,7 @@ func (t *Table) addOwn(m *member, now time.Time) ID {
 	f := t.familyNamed(t.own.Name)
 	if f.kind == "" {
 		f.kind, f.help = t.own.Kind, t.own.Help
-		t.arena.bytes += int64(len(f.help))
+		t.bytes += int64(len(f.help))
 	}
 	f.members = append(f.members, id)
 	if quoted {
@@ -64,10 +67,10 @@ func (t *Table) addOwn(m *member, now time.Time) ID {
 // keepOwn keeps the series that the hub writes of the gateways that keep others.
 func (t *Table) keepOwn(keep []bool) {
 	stays := make([]bool, len(t.enlisted)+1)
-	chunks := t.Index.Chunks()
-	for id := range keep {
-		if keep[id] && !t.traits[id].own {
-			stays[At(chunks, t.traits[id].canonical).Gateway()] = true
+	pages := t.Index.pages.Load()
+	for id, s := range t.traits.all {
+		if keep[id] && !s.own {
+			stays[pages.at(s.canonical).Gateway()] = true
 		}
 	}
 	for _, m := range t.enlisted {
@@ -96,17 +99,17 @@ func (t *Table) EachOf(gateways []uint32, f func(gateway uint32, ids []ID) error
 			place[g] = 0
 		}
 	}
-	chunks := t.Index.Chunks()
+	pages := t.Index.pages.Load()
 	type owned struct {
 		gateway uint32
 		id      ID
 	}
 	var found []owned
-	for id := range t.traits {
-		if canonical := t.traits[id].canonical; canonical != 0 {
-			if g := At(chunks, canonical).Gateway(); place[g] != unwanted {
+	for id, s := range t.traits.all {
+		if s.canonical != 0 {
+			if g := pages.at(s.canonical).Gateway(); place[g] != unwanted {
 				place[g]++
-				found = append(found, owned{g, ID(id)})
+				found = append(found, owned{g, id})
 			}
 		}
 	}

@@ -1,7 +1,5 @@
 package series
 
-import "slices"
-
 // Ranking is the order in which series are written: family by family, those without a
 // type first, in the order of their names, and within a family as they were first seen,
 // which keeps the buckets of a histogram as their sender sorted them. It does not change
@@ -15,8 +13,8 @@ type Ranking struct {
 	Order    []ID
 	Quoted   bool // some series have a name that is not a classic one
 
-	traits []traits // by series number
-	chunks []*Chunk
+	traits register
+	pages  pages
 }
 
 // Family is a stretch of the order.
@@ -29,19 +27,31 @@ type Family struct {
 }
 
 // Numbers is one more than the highest number of a series.
-func (r *Ranking) Numbers() int { return len(r.traits) }
+func (r *Ranking) Numbers() int { return r.traits.len }
 
 // Knows says whether there is a series with a number.
-func (r *Ranking) Knows(id ID) bool { return int(id) < len(r.traits) && r.traits[id].canonical != 0 }
+func (r *Ranking) Knows(id ID) bool { return int(id) < r.traits.len && r.traits.at(id).canonical != 0 }
 
-// Text is the canonical text of a series.
-func (r *Ranking) Text(id ID) string { return At(r.chunks, r.traits[id].canonical).Raw }
+// Text is the canonical text of a series. It is put together for whoever asks.
+func (r *Ranking) Text(id ID) string { return string(r.AppendText(nil, r.Spelling(id))) }
+
+// Spelling is the canonical spelling of a series.
+func (r *Ranking) Spelling(id ID) *Spelling { return r.pages.at(r.traits.at(id).canonical) }
+
+// AppendText appends the text of a series' spelling.
+func (r *Ranking) AppendText(dst []byte, sp *Spelling) []byte { return r.pages.appendText(dst, sp) }
+
+// TextBytes is how long the text of a series is.
+func (r *Ranking) TextBytes(id ID) int {
+	frame, name := r.pages.parts(r.Spelling(id))
+	return frame.len + name.len
+}
 
 // Group is equal for the series of one histogram or summary.
-func (r *Ranking) Group(id ID) uint32 { return r.traits[id].group }
+func (r *Ranking) Group(id ID) uint32 { return r.traits.at(id).group }
 
 // Gateway is the number of a series' gateway.
-func (r *Ranking) Gateway(id ID) uint32 { return At(r.chunks, r.traits[id].canonical).Gateway() }
+func (r *Ranking) Gateway(id ID) uint32 { return r.Spelling(id).Gateway() }
 
 // Own says whether the hub itself writes a series.
 func (r *Ranking) Own(id ID) bool { return r.traits[id].own }
@@ -53,7 +63,7 @@ func (t *Table) Ranked() *Ranking {
 	if t.rank != nil {
 		return t.rank
 	}
-	r := &Ranking{Order: make([]ID, 0, t.series), traits: slices.Clip(t.traits), chunks: t.Index.Chunks(), Quoted: t.quoted > 0}
+	r := &Ranking{Order: make([]ID, 0, t.series), traits: t.traits, pages: *t.Index.pages.Load(), Quoted: t.quoted > 0}
 	families := t.sortFamilies()
 	for _, typed := range []bool{false, true} {
 		for _, f := range families {

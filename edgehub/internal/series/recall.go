@@ -1,5 +1,7 @@
 package series
 
+import "unsafe"
+
 // What a table is written down by, and made from again.
 
 // Limit sets other limits, by which newcomers are measured from then on.
@@ -9,19 +11,22 @@ func (t *Table) Limit(l Limits) {
 	t.limits = l
 }
 
-// Spell calls f for each of these series, with its canonical text and the name of its gateway. Own says that the hub writes it.
+// Spell calls f for each of these series, with its canonical text, which is valid until f returns, or the name of
+// its gateway where own says that the hub writes it.
 func (t *Table) Spell(ids []ID, f func(id ID, text, gateway string, own bool)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	chunks := t.Index.Chunks()
+	pages := t.Index.pages.Load()
+	var text []byte
 	for _, id := range ids {
-		known := &t.traits[id]
-		sp := At(chunks, known.canonical)
+		known := t.traits.at(id)
+		sp := pages.at(known.canonical)
 		gateway := ""
 		if known.own {
 			gateway = t.enlisted[sp.Gateway()-1].name
 		}
-		f(id, sp.Raw, gateway, known.own)
+		text = pages.appendText(text[:0], sp)
+		f(id, unsafe.String(&text[0], len(text)), gateway, known.own)
 	}
 }
 
@@ -80,9 +85,9 @@ func (t *Table) OwnOf(gateway string) (own ID, number uint32) {
 func (t *Table) Saw(seconds []uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for id := range min(len(seconds), len(t.traits)) {
+	for id := range min(len(seconds), t.traits.len) {
 		if seconds[id] != 0 {
-			t.traits[id].seen = seconds[id]
+			t.traits.at(ID(id)).seen = seconds[id]
 		}
 	}
 }

@@ -3,7 +3,6 @@ package series
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 )
@@ -27,6 +26,33 @@ type traits struct {
 	own       bool   // the hub itself writes it
 }
 
+// traitsPage is how many traits are allocated together.
+const traitsPage = 256
+
+// register has the traits of series by their numbers. Its pages are not moved.
+type register struct {
+	pages []*[traitsPage]traits
+	len   int
+}
+
+func (r *register) at(id ID) *traits { return &r.pages[id/traitsPage][id%traitsPage] }
+
+// extend makes it so long.
+func (r *register) extend(length int) {
+	for r.len = length; len(r.pages)*traitsPage < length; {
+		r.pages = append(r.pages, new([traitsPage]traits))
+	}
+}
+
+// all yields the traits of each number.
+func (r *register) all(yield func(ID, *traits) bool) {
+	for id := range ID(r.len) {
+		if !yield(id, r.at(id)) {
+			return
+		}
+	}
+}
+
 // Table interns series. A lookup takes no lock. New names wait in a push until it
 // is read to its end and then come in together, under the lock. What expires goes
 // by a new table taking the place of the old, with the same numbers for what
@@ -39,9 +65,9 @@ type Table struct {
 	limits   Limits
 	own      *Own // nil for none
 	mu       sync.Mutex
-	arena    arena
-	traits   []traits // by series number
-	series   int      // but for the hub's own
+	bytes    int64 // the text of all spellings, as if each were written down, and of HELP lines
+	traits   register
+	series   int // but for the hub's own
 	free     []ID
 	odd      map[ID]oddity // the series with a bound that is no number
 	quoted   int           // series with a name that only a scraper for UTF-8 names reads
@@ -138,9 +164,9 @@ func (t *Table) addSpelling(names *Newcomers, n *Newcomer, now time.Time) ID {
 	}
 	// After a few, other ways to write a series are not remembered; such a
 	// spelling is parsed each time.
-	if known := &t.traits[id]; known.aliases < maxSpellings-1 {
+	if known := t.traits.at(id); known.aliases < maxSpellings-1 {
 		known.aliases++
-		t.Index.add(n.Format, n.Hash, t.arena.keep(n.Raw), id, n.owner.number)
+		t.add(n.Format, n.Hash, n.cut(n.Raw), id, n.owner.number)
 	}
 	return id
 }
@@ -149,8 +175,8 @@ func (t *Table) addSpelling(names *Newcomers, n *Newcomer, now time.Time) ID {
 func (t *Table) addSeries(names *Newcomers, n *Newcomer, hash uint32, text []byte, now time.Time) ID {
 	n.owner.series++
 	id := t.number()
-	t.traits[id] = traits{
-		canonical: t.Index.add(Text, hash, t.arena.keep(text), id, n.owner.number),
+	*t.traits.at(id) = traits{
+		canonical: t.add(Text, hash, n.cut(text), id, n.owner.number),
 		group:     n.Group,
 		seen:      uint32(now.Unix()),
 	}
@@ -176,11 +202,14 @@ func (t *Table) number() ID {
 		t.free = t.free[:n-1]
 		return id
 	}
-	if len(t.traits) == cap(t.traits) {
-		t.traits = slices.Grow(t.traits, len(t.traits)+1)
-	}
-	t.traits = append(t.traits, traits{})
-	return ID(len(t.traits) - 1)
+	t.traits.extend(t.traits.len + 1)
+	return ID(t.traits.len - 1)
+}
+
+// add adds a spelling to the index.
+func (t *Table) add(f Format, hash uint32, p pieces, id ID, gateway uint32) uint32 {
+	t.bytes += int64(len(p.before) + len(p.name) + len(p.behind))
+	return t.Index.add(f, hash, p, id, gateway)
 }
 
 // Size is the number of series, but for the hub's own.
@@ -194,7 +223,7 @@ func (t *Table) Size() int {
 func (t *Table) Bytes() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.arena.bytes
+	return t.bytes
 }
 
 // checkRoom checks that all of a push's new names fit. It counts too much where a name
@@ -218,7 +247,7 @@ func (t *Table) checkRoom(names *Newcomers) error {
 // fits counts the series that are new, as isNew says by their text, and what all
 // the names take, and compares with the limits. It sets the newcomers' owners.
 func (t *Table) fits(names *Newcomers, isNew func(text []byte) bool) error {
-	series, bytes := t.series, t.arena.bytes
+	series, bytes := t.series, t.bytes
 	var touched []*member
 	var last *member
 	for i := range names.List {
@@ -252,7 +281,9 @@ func (t *Table) fits(names *Newcomers, isNew func(text []byte) bool) error {
 			"the hub knows %d series, with this push it were %d, and the limit is %d", t.series, series, t.limits.Series)}
 	case bytes > t.limits.TableBytes:
 		err = &FullError{"table_bytes", fmt.Sprintf(
-			"the names of the hub's series take %d bytes, with this push it were %d, and the limit is %d", t.arena.bytes, bytes, t.limits.TableBytes)}
+			"the names of the hub's series take %d bytes, with this push it were %d, and the limit is %d", t.bytes, bytes, t.limits.TableBytes)}
+	case !t.Index.arena.has(len(names.List), bytes-t.bytes):
+		err = &FullError{"table_bytes", fmt.Sprintf("the names of the hub's series take %d bytes, and with this push there might be no numbers left for them", t.bytes)}
 	case t.othersFamilies()+len(names.List) > t.limits.Series && t.familiesWith(names) > t.limits.Series:
 		err = &FullError{"series_limit", fmt.Sprintf("the hub knows %d families, and the limit is %d", t.othersFamilies(), t.limits.Series)}
 	}

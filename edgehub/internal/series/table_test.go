@@ -156,7 +156,7 @@ func TestNumbersOfNoSeriesStayFree(t *testing.T) {
 	assert.ElementsMatch(t, []ID{0, 1}, l.free)
 	l.learn("new", "newer")
 	assert.ElementsMatch(t, []ID{0, 1}, []ID{l.id("new"), l.id("newer")})
-	assert.Len(t, l.traits, 2)
+	assert.Equal(t, 2, l.traits.len)
 }
 
 // A series that was written to a scraper is seen then.
@@ -183,7 +183,7 @@ func TestExpiryThatIsGivenUpLeavesTheGateways(t *testing.T) {
 	assert.ErrorContains(t, l.try(`z{gatewayID="a"}`), `gateway "a" has 2 series`)
 	l.learn(`z{gatewayID="b"}`)
 	for _, sp := range l.Index.all {
-		assert.Contains(t, sp.Raw, fmt.Sprintf(`gatewayID=%q`, l.GatewayName(sp.Gateway())))
+		assert.Contains(t, l.Index.text(sp), fmt.Sprintf(`gatewayID=%q`, l.GatewayName(sp.Gateway())))
 	}
 }
 

@@ -102,7 +102,7 @@ func readSamples(t testing.TB, body string) (samples int, oldest int64) {
 	var s exposition.Scanner
 	s.Reset([]byte(body))
 	series := exposition.NewSeriesParser(exposition.DefaultLimits)
-	for kind := s.Next(""); kind != exposition.End; kind = s.Next("") {
+	for kind := s.Next(0); kind != exposition.End; kind = s.Next(0) {
 		if kind != exposition.Sample {
 			continue
 		}

@@ -187,7 +187,7 @@ func TestHubsReadWhatIsSent(t *testing.T) {
 			assert.Contains(t, got, `beside{gatewayID="g",networkID="n"} 1 1000`)
 			var s exposition.Scanner
 			s.Reset([]byte(got))
-			for kind := s.Next(""); kind != exposition.End; kind = s.Next("") {
+			for kind := s.Next(0); kind != exposition.End; kind = s.Next(0) {
 				assert.LessOrEqual(t, len(s.Spelling()), exposition.DefaultLimits.SeriesBytes)
 				if kind == exposition.Sample {
 					_, err := exposition.NewSeriesParser(exposition.DefaultLimits).Parse(s.Spelling())

@@ -37,7 +37,7 @@ func ours(body []byte) (samples []sample, texts []string, err error) {
 	var s exposition.Scanner
 	s.Reset(body)
 	p := exposition.NewSeriesParser(exposition.Limits{})
-	for kind := s.Next(""); kind != exposition.End; kind = s.Next("") {
+	for kind := s.Next(0); kind != exposition.End; kind = s.Next(0) {
 		if kind != exposition.Sample {
 			one, text := described(&s, kind)
 			samples, texts = append(samples, one), append(texts, text)

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -51,7 +52,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("hubring-known-series", func(b *testing.B) {
 		perSample(b, func() (n int) {
 			s.Reset(body)
-			for n < len(spellings) && s.Next(spellings[n]) == exposition.Sample && s.Guessed() {
+			for n < len(spellings) && s.Next(begins(s.Rest(), spellings[n])) == exposition.Sample && s.Guessed() {
 				n++
 			}
 			return n
@@ -60,7 +61,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("hubring-new-series", func(b *testing.B) {
 		perSample(b, func() (n int) {
 			s.Reset(body)
-			for s.Next("") == exposition.Sample {
+			for s.Next(0) == exposition.Sample {
 				if _, err := p.Parse(s.Spelling()); err != nil {
 					b.Fatal(err)
 				}
@@ -102,4 +103,12 @@ func BenchmarkRead(b *testing.B) {
 			return len(rows.Rows)
 		})
 	})
+}
+
+// begins returns the length of a spelling where a text begins with it, or 0.
+func begins(text []byte, spelling string) int {
+	if !bytes.HasPrefix(text, []byte(spelling)) {
+		return 0
+	}
+	return len(spelling)
 }
