@@ -17,12 +17,12 @@ const (
 
 	smallBlocks = 6 // that come first, each half as large as the next
 	headerSize  = 8 // how long a text is, and where it is split
-	wide        = 16
+	wide        = 8 // bytes that are read at once
 )
 
 // arena keeps texts that live and go together, each in two parts. A block is not moved, and what
 // is written stays, so a reader needs the blocks that there were when it got the ref. The garbage
-// collector has nothing to follow. Behind the last text of a block there is room to read some bytes
+// collector has nothing to follow. Behind each text there are bytes that nobody writes, to read some
 // too many.
 type arena struct {
 	blocks []unsafe.Pointer
@@ -32,13 +32,13 @@ type arena struct {
 
 // keep copies a text into the arena.
 func (a *arena) keep(before, behind []byte) ref {
-	size := headerSize + len(before) + len(behind)
-	if a.size-a.used < size+wide {
+	size := headerSize + len(before) + len(behind) + wide
+	if a.size-a.used < size {
 		a.used = 0
 		if len(a.blocks) == 0 {
 			a.used = 1 << wordBits // so that no ref is 0
 		}
-		a.size = max(blockSize>>max(0, smallBlocks-len(a.blocks)), a.used+size+wide)
+		a.size = max(blockSize>>max(0, smallBlocks-len(a.blocks)), a.used+size)
 		a.blocks = append(a.blocks, unsafe.Pointer(unsafe.SliceData(make([]byte, a.size))))
 	}
 	last := len(a.blocks) - 1

@@ -48,7 +48,7 @@ func TestArena(t *testing.T) {
 	var a arena
 	r := rand.New(rand.NewPCG(1, 2))
 	kept := map[ref][2]string{}
-	for _, n := range []int{0, 1, 5, 10_000, 2 * blockSize, 1, blockSize - headerSize, blockSize/2 + 1} {
+	for _, n := range []int{0, 1, 5, 10_000, 2 * blockSize, 1, blockSize - headerSize - wide, blockSize/2 + 1} {
 		for range 300 {
 			before, behind := strings.Repeat("a", r.IntN(n+1)), strings.Repeat("b", n/2)
 			at := a.keep([]byte(before), []byte(behind))
@@ -80,7 +80,7 @@ func TestAFleetSharesItsFrames(t *testing.T) {
 		l.learn(fleet(fmt.Sprintf("gw-%d", i))...)
 	}
 	assert.Equal(t, frames, l.Index.frames.count)
-	assert.LessOrEqual(t, l.Index.arena.used, used+100*20, "the names of the gateways")
+	assert.LessOrEqual(t, l.Index.arena.used, used+100*24, "the names of the gateways")
 	l.learn(`x{core="2",gatewayID="gw-1"}`)
 	assert.Equal(t, frames+1, l.Index.frames.count)
 

@@ -77,11 +77,11 @@ func (p *pages) begins(text []byte, sp *Spelling) (n int, known bool) {
 // differ returns 0 for texts that are the same. Both have at least 8 bytes more. It does not stop at
 // the first difference, since there is hardly ever one.
 func differ(a, b unsafe.Pointer, n int) (bits uint64) {
-	for ; n > 8; n -= 8 {
+	for ; n > wide; n -= wide {
 		bits |= *(*uint64)(a) ^ *(*uint64)(b)
-		a, b = unsafe.Add(a, 8), unsafe.Add(b, 8)
+		a, b = unsafe.Add(a, wide), unsafe.Add(b, wide)
 	}
-	return bits | (*(*uint64)(a)^*(*uint64)(b))<<uint(64-8*n)
+	return bits | (*(*uint64)(a)^*(*uint64)(b))<<uint(8*(wide-n))
 }
 
 // appendText appends a spelling.
@@ -101,9 +101,12 @@ func (p *pages) appendText(dst []byte, sp *Spelling) []byte {
 
 // copyWide copies a text where some bytes too many, which both have, do no harm.
 func copyWide(dst, src unsafe.Pointer, n int) {
-	for ; n > 0; n -= wide {
+	for ; n > wide; n -= 2 * wide {
+		*(*[2 * wide]byte)(dst) = *(*[2 * wide]byte)(src)
+		dst, src = unsafe.Add(dst, 2*wide), unsafe.Add(src, 2*wide)
+	}
+	if n > 0 {
 		*(*[wide]byte)(dst) = *(*[wide]byte)(src)
-		dst, src = unsafe.Add(dst, wide), unsafe.Add(src, wide)
 	}
 }
 
