@@ -44,13 +44,14 @@ func (f *filled) misses(body string) int {
 			return missed
 		}
 		if kind == exposition.Repeated || kind == exposition.Sample && scanner.Guessed() {
-			lines = lines.Follow(guess, index.At(guess), true)
+			lines = lines.Follow(index.At(guess))
 			continue
 		}
 		missed++
 		number := index.Find(series.Text, index.Hash(series.Text, scanner.Spelling()), scanner.Spelling())
 		require.NotZero(f.t, number)
-		lines = lines.Follow(number, index.At(number), false)
+		lines.Learn(number, index.At(number))
+		lines = lines.Follow(index.At(number))
 	}
 }
 

@@ -191,9 +191,12 @@ func (t *text) read(table *series.Table, arrival int64) error {
 		}
 		if number == 0 {
 			lines = series.Chain{}
-		} else {
-			lines = lines.Follow(number, current, guessed)
+			continue
 		}
+		if !guessed {
+			lines.Learn(number, current)
+		}
+		lines = lines.Follow(current)
 	}
 }
 

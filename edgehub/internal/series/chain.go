@@ -33,29 +33,27 @@ func (c Chain) NextSeries() uint32 {
 	return c.series.series.Load()
 }
 
-// Follow is the chain behind a line's spelling. If it is not what was guessed, the table
-// learns that it came here. Behind a line that the table does not know, or does not remember,
-// the chain begins anew.
-func (c Chain) Follow(number uint32, current *Spelling, guessed bool) Chain {
+// Follow is the chain behind a line's spelling. Behind a line that the table does not know, or does
+// not remember, the chain begins anew.
+func (c Chain) Follow(current *Spelling) Chain {
 	if current.ID == None {
-		if !guessed {
-			c.learnComment(number)
-		}
 		return Chain{c.series, current}
-	}
-	if !guessed && c.series != nil {
-		c.series.series.Store(number)
-		if c.comment == nil {
-			c.series.comment.Store(0)
-		}
 	}
 	return Chain{current, nil}
 }
 
-func (c Chain) learnComment(number uint32) {
-	if c.comment != nil {
+// Learn notes that a line's spelling came here, which was not what was guessed.
+func (c Chain) Learn(number uint32, current *Spelling) {
+	switch {
+	case current.ID == None && c.comment != nil:
 		c.comment.comment.Store(number)
-	} else if c.series != nil {
+	case c.series == nil:
+	case current.ID == None:
 		c.series.comment.Store(number)
+	default:
+		c.series.series.Store(number)
+		if c.comment == nil {
+			c.series.comment.Store(0)
+		}
 	}
 }

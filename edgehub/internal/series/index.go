@@ -72,11 +72,9 @@ func (x *Index) Find(f Format, hash uint32, raw []byte) uint32 {
 			return 0
 		}
 		// Its pages were stored before the slot was.
-		pages := x.pages.Load()
-		if sp := pages.at(number); sp.format() == f {
-			if n, _ := pages.begins(raw, sp); n == len(raw) {
-				return number
-			}
+		r := x.Reader()
+		if sp := r.pages.at(number); sp.format() == f && r.Begins(raw, sp) == len(raw) {
+			return number
 		}
 	}
 }

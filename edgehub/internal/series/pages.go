@@ -35,45 +35,6 @@ func (p *pages) parts(sp *Spelling) (frame, name kept) {
 	return frame, name
 }
 
-// begins returns the length of a spelling where a text begins with it, or 0. It returns false where
-// the spelling came later than the pages.
-func (p *pages) begins(text []byte, sp *Spelling) (n int, known bool) {
-	if int(sp.frame>>placeBits) >= len(p.blocks) {
-		return 0, false
-	}
-	frame := textAt(p.blocks, sp.frame)
-	name := kept{at: frame.at} // empty
-	if frame.split < frame.len {
-		gateway := sp.Gateway()
-		if int(gateway/namePage) >= len(p.names) {
-			return 0, false
-		}
-		at := p.names[gateway/namePage][gateway%namePage]
-		if int(at>>placeBits) >= len(p.blocks) {
-			return 0, false
-		}
-		name = textAt(p.blocks, at)
-	}
-	n = frame.len + name.len
-	if len(text) < n {
-		return 0, true
-	}
-	behind := frame.split + name.len
-	if len(text) < n+wide {
-		if string(text[:frame.split]) != string(frame.before()) || string(text[frame.split:behind]) != string(name.bytes()) || string(text[behind:n]) != string(frame.behind()) {
-			return 0, true
-		}
-		return n, true
-	}
-	at := unsafe.Pointer(unsafe.SliceData(text))
-	if differ(at, frame.at, frame.split)|
-		differ(unsafe.Add(at, frame.split), name.at, name.len)|
-		differ(unsafe.Add(at, behind), unsafe.Add(frame.at, frame.split), frame.len-frame.split) != 0 {
-		return 0, true
-	}
-	return n, true
-}
-
 // differ returns 0 for texts that are the same. Both have at least 8 bytes more. It does not stop at
 // the first difference, since there is hardly ever one.
 func differ(a, b unsafe.Pointer, n int) (bits uint64) {
@@ -136,10 +97,37 @@ func (r *Reader) At(number uint32) *Spelling {
 
 // Begins returns the length of a spelling where a text begins with it, or 0.
 func (r *Reader) Begins(text []byte, sp *Spelling) int {
-	n, known := r.pages.begins(text, sp)
-	if !known {
+	if int(sp.frame>>placeBits) >= len(r.pages.blocks) {
 		r.pages = *r.index.pages.Load()
-		n, _ = r.pages.begins(text, sp)
+	}
+	frame := textAt(r.pages.blocks, sp.frame)
+	name := kept{at: frame.at} // empty
+	if frame.split < frame.len {
+		gateway := sp.Gateway()
+		if int(gateway/namePage) >= len(r.pages.names) || int(r.pages.names[gateway/namePage][gateway%namePage]>>placeBits) >= len(r.pages.blocks) {
+			r.pages = *r.index.pages.Load()
+		}
+		name = textAt(r.pages.blocks, r.pages.names[gateway/namePage][gateway%namePage])
+	}
+	n, behind := frame.len+name.len, frame.split+name.len
+	if len(text) < n+wide {
+		return exactly(text, frame, name)
+	}
+	at := unsafe.Pointer(unsafe.SliceData(text))
+	if differ(at, frame.at, frame.split)|
+		differ(unsafe.Add(at, frame.split), name.at, name.len)|
+		differ(unsafe.Add(at, behind), unsafe.Add(frame.at, frame.split), frame.len-frame.split) != 0 {
+		return 0
+	}
+	return n
+}
+
+// exactly is Begins for a text behind which there may be nothing to read.
+func exactly(text []byte, frame, name kept) int {
+	n, behind := frame.len+name.len, frame.split+name.len
+	if len(text) < n || string(text[:frame.split]) != string(frame.before()) ||
+		string(text[frame.split:behind]) != string(name.bytes()) || string(text[behind:n]) != string(frame.behind()) {
+		return 0
 	}
 	return n
 }
