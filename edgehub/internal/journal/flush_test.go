@@ -1,6 +1,8 @@
 package journal
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -65,13 +67,13 @@ func TestFlushThatCannotBeRepeated(t *testing.T) {
 
 // What a process has left that was killed before it flushed that is flushed by the next one.
 func TestWhatIsFoundIsFlushed(t *testing.T) {
-	for _, sync := range []Sync{{Always: true}, {Every: time.Second}} {
+	for _, flush := range []Sync{{Always: true}, {Every: time.Second}} {
 		disk := &faulty.Disk{Room: -1}
 		cfg := Config{Dir: t.TempDir(), Disk: disk, Sync: Sync{}}
 		j := mustOpen(t, cfg)
 		group(t, j, 0)
 		crash(j)
-		cfg.Sync = sync
+		cfg.Sync = flush
 		j = mustOpen(t, cfg)
 		replayed(t, j)
 		crash(j)
@@ -79,4 +81,25 @@ func TestWhatIsFoundIsFlushed(t *testing.T) {
 		all, _, _ := replayed(t, mustOpen(t, cfg))
 		assert.Len(t, all, 3)
 	}
+}
+
+// How large a journal is may be asked while it is read.
+func TestSizeWhileReplaying(t *testing.T) {
+	cfg := Config{Dir: t.TempDir()}
+	j := mustOpen(t, cfg)
+	group(t, j, 0)
+	crash(j)
+	edit(t, segmentFiles(t, cfg.Dir)[0], func(b []byte) []byte { return b[:len(b)-1] })
+	j = mustOpen(t, cfg)
+	var asker sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	asker.Go(func() {
+		for ctx.Err() == nil {
+			j.Size()
+		}
+	})
+	_, _, report := replayed(t, j)
+	cancel()
+	asker.Wait()
+	require.True(t, report.Torn)
 }

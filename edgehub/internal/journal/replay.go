@@ -178,7 +178,9 @@ func (r *replay) segment(g *segment, newest bool, buffer []byte, before func()) 
 		if newest || whole {
 			r.report.Torn = r.report.Torn || !whole
 			lost -= tail
+			r.j.mu.Lock()
 			g.size = end
+			r.j.mu.Unlock()
 		}
 	}
 	if lost > 0 {
