@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/internal/framing/faulty"
 )
 
@@ -102,4 +103,25 @@ func TestSizeWhileReplaying(t *testing.T) {
 	cancel()
 	asker.Wait()
 	require.True(t, report.Torn)
+}
+
+// A segment after which another one could not be begun goes as any other does when it is scraped.
+func TestSegmentBeforeOneThatFailed(t *testing.T) {
+	for _, flush := range []Sync{{}, {Always: true}} {
+		disk := &faulty.Disk{Room: -1}
+		j := mustOpen(t, Config{Dir: t.TempDir(), Disk: disk, SegmentBytes: 1, Sync: flush})
+		group(t, j, 0)
+		disk.Room = 0
+		_, err := j.Start(time.Now(), nobody)
+		require.NoError(t, err)
+		push(j, 0, []series.ID{1}, []float64{10})
+		require.ErrorIs(t, j.Commit(), faulty.Err)
+		disk.Room = -1
+		require.NoError(t, j.Probe())
+		group(t, j, 20)
+		group(t, j, 30)
+		require.NoError(t, j.Release(9))
+		n, _ := j.Size()
+		assert.Equal(t, kept, n)
+	}
 }

@@ -112,6 +112,9 @@ func (j *Journal) Commit() error {
 	if err != nil {
 		j.failures++
 		j.broken = err
+		if j.turning {
+			j.closeLocked(j.active)
+		}
 		j.active = nil
 		j.skipLocked()
 		return errors.Join(err, j.cutLocked(g))
