@@ -44,6 +44,9 @@
 // that, and while the disk fails, it is not ready and refuses pushes with 503. Drain stops a hub so that its
 // scrapers have everything before.
 //
+// A hub that goes away for good while its servers are down gives what none of them has to another hub: see
+// Hub.Handover.
+//
 // Each answer has the header Hubring-Hub: edgehub/VERSION NAME, with the name of Config.Name if there is
 // one. Exporters believe no answer without it.
 //

@@ -217,7 +217,7 @@ func TestHandover(t *testing.T) {
 				want = maps.Clone(all)
 				maps.DeleteFunc(want, func(s sample, _ int) bool { return s.time < base+10_000 })
 			}
-			require.Equal(t, 840-c.had, len(want))
+			require.Len(t, want, 840-c.had)
 
 			done, err := h.Handover(t.Context(), "http://far", nil)
 			require.NoError(t, err)
@@ -353,7 +353,7 @@ func TestHandoverWaits(t *testing.T) {
 // Of a gateway that the other hub refuses the samples stay, in their order; all others are handed over, and the hub goes on as before.
 func TestHandoverOfARefusedGateway(t *testing.T) {
 	for status, reason := range map[int]string{400: "malformed", 422: "some", 413: "too_many_samples"} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
+		t.Run(reason, func(t *testing.T) {
 			inTime(t, Config{}, func(t *testing.T, h, other *Hub, way *far) {
 				pushAll(t, h, threeGateways(10))
 				way.before = func(_, body string) (int, string) {
@@ -615,7 +615,7 @@ func TestHandoverRequests(t *testing.T) {
 		defer close(gone)
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/-/handover"+to, http.NoBody)
 		if assert.NoError(t, err) {
-			_, err = client.Do(r) //nolint:bodyclose // there is none
+			_, err = client.Do(r)
 			assert.ErrorIs(t, err, context.Canceled)
 		}
 	}()

@@ -28,7 +28,15 @@ type options struct {
 	scrapeWeb    *web.FlagConfig // without addresses where one door is for all
 	log          *promslog.Config
 	stopTimeout  time.Duration
+	handover     handoverOptions
 	pprof        bool
+}
+
+// handoverOptions say what a hub that stops does with what its scrapers do not come for.
+type handoverOptions struct {
+	to    string        // URL of another hub; empty for nothing
+	after time.Duration // of the time for a stop; 0 for half of it
+	file  string        // that says how another hub is reached; empty for none
 }
 
 // twoDoors says whether pushes have a port of their own.
@@ -82,6 +90,10 @@ func parse(args []string) (options, error) {
 	app.Flag("storage.sync", "What survives a loss of power; the end of the process loses nothing. always: everything, each push waits for the disk; interval:100ms: what is older than that; os: what the system had written by itself.").Default(d.StorageSync).StringVar(&o.hub.StorageSync)
 	app.Flag("limit.storage-bytes", "Size of the log on disk; beyond, a push is answered 503, or with --limit.policy=newest the oldest samples go. In bytes; 0 is no bound, since --limit.samples bounds it as well.").Default("0").Int64Var(&o.hub.MaxStorageBytes)
 	app.Flag("hub.name", "Name of the hub on the exporters' ring, such as edgehub-0.edgehub:9091. Each answer says it (header Hubring-Hub), and an exporter that means another hub complains. Without it answers say only that a hub gives them.").PlaceHolder("NAME").StringVar(&o.hub.Name)
+	app.Flag("web.enable-lifecycle", "Take POST /-/handover?to=URL, at the port where samples are shown: whoever may ask it has the hub stop taking pushes and hand over what no server has to the hub at any URL.").BoolVar(&o.hub.EnableLifecycle)
+	app.Flag("handover.to", "URL of another hub. A hub that stops hands over to it what its scrapers have not come for in time, since nobody would have it then. For a hub whose log is in memory, or on a volume that goes away; a stop that leaves samples ends with status 1 then, disk or not.").PlaceHolder("URL").StringVar(&o.handover.to)
+	app.Flag("handover.after", "How long a hub that stops waits for its scrapers before it hands over; 0 for half of --web.stop-timeout.").Default("0s").DurationVar(&o.handover.after)
+	app.Flag("handover.config.file", "How another hub is reached: TLS, passwords and more, as --scrape.server-config.file says how servers are.").PlaceHolder("FILE").StringVar(&o.handover.file)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/, at the port where samples are shown.").BoolVar(&o.pprof)
 	app.Flag("web.stop-timeout", "Time for a stop as a whole: after SIGTERM or SIGINT no more pushes are taken, and scrapers get what waits. Give it more than their interval and timeout together. A second signal stops at once. A stop that loses samples ends with status 1.").Default("75s").DurationVar(&o.stopTimeout)
 	promslogflag.AddFlags(app, o.log)
@@ -125,6 +137,12 @@ func (o *options) settle(servers []string) error {
 	if o.stopTimeout < 0 {
 		fault("--web.stop-timeout is %v, it must not be negative; 0 stops at once", o.stopTimeout)
 	}
+	if err := o.handover.settle(o.stopTimeout); err != nil {
+		errs = append(errs, err)
+	}
+	if o.handover.file != "" && o.handover.to == "" && !o.hub.EnableLifecycle {
+		fault("--handover.config.file says how another hub is reached, and none is to be; name one with --handover.to, or set --web.enable-lifecycle")
+	}
 	if o.serverConfig != "" && len(servers) == 0 {
 		fault("--scrape.server-config.file says how servers are asked, and none is named; name one with --scrape.server")
 	}
@@ -132,6 +150,23 @@ func (o *options) settle(servers []string) error {
 		fault("--scrape.web.config.file is for a second port, which there is not; give it an address with --scrape.listen-address")
 	}
 	return errors.Join(errs...)
+}
+
+// settle checks where it goes, and when.
+func (h *handoverOptions) settle(stopTimeout time.Duration) error {
+	if h.to != "" {
+		u, err := url.Parse(h.to)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("--handover.to has the URL %q, it must be like http://HOST:PORT or https://HOST:PORT", redacted(h.to))
+		}
+	}
+	if stopTimeout >= 0 && (h.after < 0 || h.after > stopTimeout) {
+		return fmt.Errorf("--handover.after is %v, it must be part of --web.stop-timeout, which is %v", h.after, stopTimeout)
+	}
+	if h.after == 0 {
+		h.after = stopTimeout / 2
+	}
+	return nil
 }
 
 // addServer reads one --scrape.server, URL or NAME=URL.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -82,11 +83,9 @@ func run(told told, o options, logger *slog.Logger) error {
 	)
 	o.hub.Registerer, o.hub.Logger, o.hub.Version = registry, logger, version.Version
 	r := reloader{webFiles: webFiles(o), logger: logger}
-	if o.serverConfig != "" {
-		var err error
-		if r.asking, err = newAsking(o.serverConfig, o.hub.Servers); err != nil {
-			return err
-		}
+	var err error
+	if r.asking, err = newAsking(&o); err != nil {
+		return err
 	}
 	hub, err := edgehub.New(o.hub)
 	if err != nil {
@@ -113,7 +112,7 @@ func run(told told, o options, logger *slog.Logger) error {
 	defer cancel()
 	drained, cancel := context.WithTimeout(deadline, o.stopTimeout-min(lastWords, o.stopTimeout/5))
 	defer cancel()
-	if err := hub.Drain(drained); err != nil {
+	if err := drain(drained, hub, o.handover, logger); err != nil {
 		logger.Warn("stopping without the rest", "error", err)
 	}
 	cut, err := serving.shutdown(deadline)
@@ -124,7 +123,54 @@ func run(told told, o options, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	return sayWhatIsLeft(hub.Stats(), logger)
+	return sayWhatIsLeft(hub.Stats(), o.handover.to == "", logger)
+}
+
+// drain lets scrapers take what waits, and where they have not after a while hands it over, if there is somebody to take it.
+func drain(ctx context.Context, hub *edgehub.Hub, o handoverOptions, logger *slog.Logger) error {
+	drained, cancel := context.WithCancel(ctx)
+	var handing sync.WaitGroup
+	if o.to != "" {
+		handing.Go(func() {
+			for wait := o.after; sleep(drained, wait); wait = againAfter {
+				if s := hub.Stats(); s.Pending+s.Unsure > 0 && handOver(drained, hub, o.to, logger) {
+					return
+				}
+			}
+		})
+	}
+	err := hub.Drain(ctx)
+	cancel()
+	handing.Wait()
+	return err
+}
+
+// againAfter is how long after it failed a hub that stops tries again to hand over.
+const againAfter = 5 * time.Second
+
+// sleep says whether so much time has passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// handOver hands over what waits, and says what became of it and whether that is all.
+func handOver(ctx context.Context, hub *edgehub.Hub, to string, logger *slog.Logger) bool {
+	logger.Info("scrapers have not come for what waits; it is handed over to another hub")
+	h, err := hub.Handover(ctx, to, nil)
+	args := []any{"to", h.To, "taken", h.Taken, "ended", h.Ended, "refused", h.Refused, "left", h.Left}
+	if s := hub.Stats(); err != nil && s.Pending+s.Unsure > 0 {
+		logger.Warn("not all was handed over", append(args, "error", err)...)
+		return false
+	}
+	logger.Info("handed over what waited", args...)
+	return true
 }
 
 // closeAtOnce ends a hub that nothing is asked of any more.
@@ -135,9 +181,9 @@ func closeAtOnce(hub *edgehub.Hub) {
 }
 
 // sayWhatIsLeft says what a hub takes along, and returns errLost if nobody else is known
-// to have it.
-func sayWhatIsLeft(stats edgehub.Stats, logger *slog.Logger) error {
-	if stats.Stored {
+// to have it: a disk that does not stay keeps nothing.
+func sayWhatIsLeft(stats edgehub.Stats, diskStays bool, logger *slog.Logger) error {
+	if stats.Stored && diskStays {
 		if stats.Behind > 0 {
 			logger.Info("what waits is on disk, for the next start", "samples", stats.Behind)
 		}
@@ -150,6 +196,8 @@ func sayWhatIsLeft(stats edgehub.Stats, logger *slog.Logger) error {
 		return errLost
 	case stats.Behind > 0:
 		logger.Warn("stopped with samples that not every scraper had taken; another one has them", "samples", stats.Behind)
+	case stats.HandedOver > 0:
+		logger.Info("stopped; every sample was scraped or handed over", "samples", stats.Received)
 	default:
 		logger.Info("stopped; every sample was scraped", "samples", stats.Received)
 	}

@@ -11,7 +11,7 @@ import (
 // reloader does what SIGHUP asks for. What is wrong in a file is logged, and the hub goes on
 // as before.
 type reloader struct {
-	asking   *asking  // nil without a file for it
+	asking   []*asking
 	webFiles []string // which the toolkit reads anew by itself, passwords for each request
 	logger   *slog.Logger
 }
@@ -45,9 +45,9 @@ func (r reloader) start(signals <-chan os.Signal) (stop func()) {
 
 func (r reloader) reload() {
 	good := true
-	if r.asking != nil {
-		if err := r.asking.load(); err != nil {
-			r.logger.Error("told to reload; servers are asked as before", "error", err)
+	for _, a := range r.asking {
+		if err := a.load(); err != nil {
+			r.logger.Error("told to reload; "+a.what+" as before", "error", err)
 			good = false
 		}
 	}

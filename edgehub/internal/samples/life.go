@@ -171,20 +171,21 @@ func (l *Log) welcomeLocked(f *follower) {
 		account, a := l.accountLocked(n.gateway), l.lifeLocked(n.gateway)
 		a.coming = 0
 		at := n.newest
-		if a.anew && !n.handed {
+		switch {
+		case a.anew && !n.handed:
 			at = max(n.least, a.note+1)
 			a.first, a.anew = at, false
 			account.due = f.tick + hour
-		} else if a.first == 0 {
+		case a.first == 0:
 			*a = life{first: n.least, own: a.own, seen: f.tick, report: f.tick, reports: 1}
 			account.spacing = math.MaxUint32
 			at = n.least
 			account.due = f.tick + hour
-		} else if n.least < a.first && n.handed {
+		case n.least < a.first && n.handed:
 			a.first, at = n.least, n.least // a query has to look for it from then on
-		} else if at <= a.note || n.handed {
+		case at <= a.note || n.handed:
 			continue // the next push may have a newer one
-		} else {
+		default:
 			account.due = f.tick + hour
 		}
 		if a.own == 0 {
