@@ -34,7 +34,7 @@ type options struct {
 
 // handoverOptions say what a hub that stops does with what its scrapers do not come for.
 type handoverOptions struct {
-	to    string        // URL of another hub; empty for nothing
+	to    []string      // URLs of other hubs, the first that takes it gets it; none for nothing
 	after time.Duration // of the time for a stop; 0 for half of it
 	file  string        // that says how another hub is reached; empty for none
 }
@@ -91,7 +91,7 @@ func parse(args []string) (options, error) {
 	app.Flag("limit.storage-bytes", "Size of the log on disk; beyond, a push is answered 503, or with --limit.policy=newest the oldest samples go. In bytes; 0 is no bound, since --limit.samples bounds it as well.").Default("0").Int64Var(&o.hub.MaxStorageBytes)
 	app.Flag("hub.name", "Name of the hub on the exporters' ring, such as edgehub-0.edgehub:9091. Each answer says it (header Hubring-Hub), and an exporter that means another hub complains. Without it answers say only that a hub gives them.").PlaceHolder("NAME").StringVar(&o.hub.Name)
 	app.Flag("web.enable-lifecycle", "Take POST /-/handover?to=URL, at the port where samples are shown: whoever may ask it has the hub stop taking pushes and hand over what no server has to the hub at any URL.").BoolVar(&o.hub.EnableLifecycle)
-	app.Flag("handover.to", "URL of another hub. A hub that stops hands over to it what its scrapers have not come for in time, since nobody would have it then. For a hub whose log is in memory, or on a volume that goes away; a stop that leaves samples ends with status 1 then, disk or not.").PlaceHolder("URL").StringVar(&o.handover.to)
+	app.Flag("handover.to", "URL of another hub; repeat it for some that are asked in turn. A hub that stops hands over to it what its scrapers have not come for in time, since nobody would have it then. For a hub whose log is in memory, or on a volume that goes away; a stop that leaves samples ends with status 1 then, disk or not.").PlaceHolder("URL").StringsVar(&o.handover.to)
 	app.Flag("handover.after", "How long a hub that stops waits for its scrapers before it hands over; 0 for half of --web.stop-timeout.").Default("0s").DurationVar(&o.handover.after)
 	app.Flag("handover.config.file", "How another hub is reached: TLS, passwords and more, as --scrape.server-config.file says how servers are.").PlaceHolder("FILE").StringVar(&o.handover.file)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/, at the port where samples are shown.").BoolVar(&o.pprof)
@@ -140,7 +140,7 @@ func (o *options) settle(servers []string) error {
 	if err := o.handover.settle(o.stopTimeout); err != nil {
 		errs = append(errs, err)
 	}
-	if o.handover.file != "" && o.handover.to == "" && !o.hub.EnableLifecycle {
+	if o.handover.file != "" && len(o.handover.to) == 0 && !o.hub.EnableLifecycle {
 		fault("--handover.config.file says how another hub is reached, and none is to be; name one with --handover.to, or set --web.enable-lifecycle")
 	}
 	if o.serverConfig != "" && len(servers) == 0 {
@@ -154,10 +154,10 @@ func (o *options) settle(servers []string) error {
 
 // settle checks where it goes, and when.
 func (h *handoverOptions) settle(stopTimeout time.Duration) error {
-	if h.to != "" {
-		u, err := url.Parse(h.to)
+	for _, to := range h.to {
+		u, err := url.Parse(to)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("--handover.to has the URL %q, it must be like http://HOST:PORT or https://HOST:PORT", redacted(h.to))
+			return fmt.Errorf("--handover.to has the URL %q, it must be like http://HOST:PORT or https://HOST:PORT", redacted(to))
 		}
 	}
 	if stopTimeout >= 0 && (h.after < 0 || h.after > stopTimeout) {

@@ -31,7 +31,7 @@ func TestStopHandsOver(t *testing.T) {
 	require.NoError(t, os.WriteFile(client, []byte("basic_auth: {username: hub, password: secret}\n"), 0o600))
 	stays := start(t, "--hub.name=stays", "--web.stop-timeout=0s", "--web.config.file="+web)
 	for _, args := range [][]string{
-		{"--handover.to=http://hub:secret@" + stays.address, "--web.stop-timeout=40s", "--handover.after=50ms"},
+		{"--handover.to=http://127.0.0.1:1", "--handover.to=http://hub:secret@" + stays.address, "--web.stop-timeout=40s", "--handover.after=50ms"},
 		{"--handover.to=http://" + stays.address, "--handover.config.file=" + client, "--web.stop-timeout=2s", "--storage.path=" + t.TempDir()},
 	} {
 		hub := startOnDisk(t, append(args, "--hub.name=goes")...)

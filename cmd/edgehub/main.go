@@ -123,18 +123,20 @@ func run(told told, o options, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
-	return sayWhatIsLeft(hub.Stats(), o.handover.to == "", logger)
+	return sayWhatIsLeft(hub.Stats(), len(o.handover.to) == 0, logger)
 }
 
 // drain lets scrapers take what waits, and where they have not after a while hands it over, if there is somebody to take it.
 func drain(ctx context.Context, hub *edgehub.Hub, o handoverOptions, logger *slog.Logger) error {
 	drained, cancel := context.WithCancel(ctx)
 	var handing sync.WaitGroup
-	if o.to != "" {
+	if len(o.to) > 0 {
 		handing.Go(func() {
 			for wait := o.after; sleep(drained, wait); wait = againAfter {
-				if s := hub.Stats(); s.Pending+s.Unsure > 0 && handOver(drained, hub, o.to, logger) {
-					return
+				for _, to := range o.to {
+					if s := hub.Stats(); s.Pending+s.Unsure > 0 {
+						handOver(drained, hub, to, logger)
+					}
 				}
 			}
 		})
@@ -160,17 +162,16 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// handOver hands over what waits, and says what became of it and whether that is all.
-func handOver(ctx context.Context, hub *edgehub.Hub, to string, logger *slog.Logger) bool {
+// handOver hands over what waits, and says what became of it.
+func handOver(ctx context.Context, hub *edgehub.Hub, to string, logger *slog.Logger) {
 	logger.Info("scrapers have not come for what waits; it is handed over to another hub")
 	h, err := hub.Handover(ctx, to, nil)
 	args := []any{"to", h.To, "taken", h.Taken, "ended", h.Ended, "refused", h.Refused, "left", h.Left}
 	if s := hub.Stats(); err != nil && s.Pending+s.Unsure > 0 {
 		logger.Warn("not all was handed over", append(args, "error", err)...)
-		return false
+		return
 	}
 	logger.Info("handed over what waited", args...)
-	return true
 }
 
 // closeAtOnce ends a hub that nothing is asked of any more.
