@@ -149,7 +149,7 @@ func (m *moves) one() *promapi.Client       { return promapi.New(m.hubquery.Addr
 func (m *moves) reference() *promapi.Client { return promapi.New(m.single.Prometheus) }
 
 // startMoves starts it all but for the asking.
-func startMoves(t *testing.T) *moves {
+func startMoves(t *testing.T, hubArgs ...string) *moves {
 	t.Helper()
 	built(t)
 	checkout, err := realbin.Checkout(".")
@@ -157,7 +157,7 @@ func startMoves(t *testing.T) *moves {
 	program, err := stack.BuildHubquery(t.Context(), checkout, fixture.dir)
 	require.NoError(t, err)
 	m := &moves{t: t, ring: &ring{}, alerts: newAlerts(alertRules(moversGateways))}
-	m.Stack = ownStack(t, stack.Config{Shards: moversShards, Global: true, Protobuf: true})
+	m.Stack = ownStack(t, stack.Config{Shards: moversShards, Global: true, Protobuf: true, HubArgs: hubArgs})
 	m.single, err = m.StartShard(t.Context(), "one")
 	require.NoError(t, err)
 	m.chained, err = m.StartQuerier(t.Context(), "querier-chain", "--deduplication.func=chain")
@@ -175,9 +175,9 @@ func startMoves(t *testing.T) *moves {
 	return m
 }
 
-// steady waits until everything has been asked about a time when all gateways had reported for longer than any rate
-// looks back, and starts the asking and the ruler then.
-func (m *moves) steady(t *testing.T) {
+// complete waits until everything can be asked about a time when all gateways had reported for longer than any rate
+// looks back.
+func (m *moves) complete(t *testing.T) {
 	t.Helper()
 	m.began = m.fleet.began.Add(16 * moversReports)
 	eventually(t, patience, func(ctx context.Context) error {
@@ -196,6 +196,12 @@ func (m *moves) steady(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// steady waits for that, and starts the asking and the ruler then.
+func (m *moves) steady(t *testing.T) {
+	t.Helper()
+	m.complete(t)
 	m.asker = startAsker(t, m.one(), m.reference(), m.alerts)
 	m.ruled = startNotified(t)
 	require.NoError(t, m.StartRuler(t.Context(), m.hubquery.Address, m.ruled.URL, rulesFile(m.alerts.rules),

@@ -107,7 +107,7 @@ func (s *Stack) target(hub string) (string, error) {
 
 // run starts the process and waits until the hub is ready.
 func (h *Hub) run(ctx context.Context) error {
-	args := append([]string{"--web.listen-address=" + h.Address}, h.stack.cfg.HubArgs...)
+	args := append([]string{"--web.listen-address=" + h.Address, "--hub.name=" + h.Name}, h.stack.cfg.HubArgs...)
 	if h.server != "" {
 		args = append(args, "--scrape.server=http://"+h.server)
 	}
