@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -65,6 +66,21 @@ func TestStopThatCannotHandOver(t *testing.T) {
 	assert.Contains(t, hub.log.String(), "the other hub does not answer: dial tcp 127.0.0.1:1: connect: connection refused")
 	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scraper is known to have; they are gone" samples=1`)
 	assert.NotContains(t, hub.log.String(), "secret")
+}
+
+// A scraper that is dead, and behind another one, is not waited for any longer.
+func TestStopThatHasNothingToHandOver(t *testing.T) {
+	hub := startProcess(t, "--handover.to=http://127.0.0.1:1", "--web.stop-timeout=1h", "--handover.after=1s", "--scrape.cursor=a", "--scrape.cursor=b")
+	answer, err := http.Get("http://" + hub.address + "/metrics?drain=1&cursor=a")
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, answer.Body)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	http.DefaultClient.CloseIdleConnections()
+	hub.tell(t, syscall.SIGTERM)
+	hub.requireStatus(t, 0)
+	assert.Contains(t, hub.log.String(), "a scraper has not come in the time of --handover.after")
+	assert.NotContains(t, hub.log.String(), "another hub")
 }
 
 func TestHandoverFlags(t *testing.T) {

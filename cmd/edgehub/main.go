@@ -65,6 +65,8 @@ func signals() told {
 var (
 	errHurry = errors.New("told a second time to stop")
 	errLost  = errors.New("samples are lost") // it was logged
+
+	errNotCome = errors.New("a scraper has not come in the time of --handover.after; another one has what it lacks")
 )
 
 // lastWords is how much of the time for a stop is kept for the end of connections, which
@@ -128,15 +130,19 @@ func run(told told, o options, logger *slog.Logger) error {
 
 // drain lets scrapers take what waits, and where they have not after a while hands it over, if there is somebody to take it.
 func drain(ctx context.Context, hub *edgehub.Hub, o handoverOptions, logger *slog.Logger) error {
+	ctx, enough := context.WithCancelCause(ctx)
+	defer enough(nil)
 	drained, cancel := context.WithCancel(ctx)
 	var handing sync.WaitGroup
 	if len(o.to) > 0 {
 		handing.Go(func() {
 			for wait := o.after; sleep(drained, wait); wait = againAfter {
 				for _, to := range o.to {
-					if s := hub.Stats(); s.Pending+s.Unsure > 0 {
-						handOver(drained, hub, to, logger)
+					if s := hub.Stats(); s.Pending+s.Unsure == 0 { // who is behind goes without
+						enough(errNotCome)
+						return
 					}
+					handOver(drained, hub, to, logger)
 				}
 			}
 		})

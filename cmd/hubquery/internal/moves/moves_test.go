@@ -12,6 +12,7 @@ func TestMarkersOfMoves(t *testing.T) {
 		"moved":    {{"0", 1000}, {"1", 5000}},
 		"returned": {{"0", 1000}, {"1", 5000}, {"0", 9000}},
 		"hung":     {{"0", 1000}, {"1", 5000}, {"0", 5000}, {"0", 9000}}, // it took something in again
+		"handed":   {{"0", 1000}, {"2", 3000}, {"1", 5000}},              // what hub 0 still had of it went to hub 2, which was told when it left
 	}}
 	for _, c := range []struct {
 		gateway, on string
@@ -29,6 +30,9 @@ func TestMarkersOfMoves(t *testing.T) {
 		{"hung", "0", 5001, true},
 		{"hung", "1", 8999, true},
 		{"hung", "0", 12_500, false},
+		{"handed", "0", 4999, true},
+		{"handed", "2", 4999, true},
+		{"handed", "2", 4500, false}, // it had fallen silent
 		{"stayed", "0", 4999, false},
 	} {
 		require.Equal(t, c.want, k.OfMove(c.gateway, c.on, c.at), "%+v", c)
