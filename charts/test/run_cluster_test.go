@@ -71,6 +71,13 @@ func newPods(t *testing.T) *kubelet.Cluster {
 // upgrade makes the release one of other values, and waits until all of its pods are ready.
 func (r *liveRelease) upgrade(t *testing.T, values ...string) {
 	t.Helper()
+	r.become(t, values...)
+	r.settle(t)
+}
+
+// become does not wait for that.
+func (r *liveRelease) become(t *testing.T, values ...string) {
+	t.Helper()
 	r.release = mustRender(t, values...)
 	var objects []kubelet.Object
 	for _, o := range r.release.objects {
@@ -79,7 +86,6 @@ func (r *liveRelease) upgrade(t *testing.T, values ...string) {
 		}
 	}
 	require.NoError(t, r.Apply(objects))
-	r.settle(t)
 }
 
 // turnsPorts tells whether a Service is the other name of who answers for all servers, with another port than the pods'.

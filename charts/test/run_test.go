@@ -5,6 +5,7 @@ package charttest
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"testing"
 	"time"
 
@@ -114,6 +115,41 @@ func TestRunRescale(t *testing.T) {
 		// What the servers with the highest numbers had is on their volumes.
 		fleet.stop()
 		r.upgrade(t, five...)
+		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
+	})
+}
+
+// The number shrinks while a server is down: its hub, whose volume goes with it, hands over what that server has not got, and nothing that hubs
+// have taken is lost.
+func TestRunScaleDownWithoutTheServer(t *testing.T) {
+	values := []string{quick, threeServers}
+	inCluster(t, values, func(t *testing.T, r *liveRelease) {
+		fleet := startFleet(t, r, fleetSize)
+		global := queriesTo(t, r.queryAddress(), "")
+		eventually(t, soon, func(ctx context.Context) error { return global.countsAll(ctx, fleetSize) })
+		everyHubTakesPart(t, r, 3)
+		const last = releaseName + "-hubring-prometheus-2"
+		require.NoError(t, r.Fail(last))
+		before := len(fleet.acknowledged())
+		eventually(t, soon, func(context.Context) error {
+			if n := len(fleet.acknowledged()) - before; n < 5 {
+				return fmt.Errorf("%d reports since the server is down", n)
+			}
+			return nil
+		})
+		r.become(t, join(values, `{prometheus_servers_count: 2}`)...)
+		handed := regexp.MustCompile(`msg="handed over what waited" to=\S+-edgehub-0\.\S+ taken=[1-9]\d* ended=\d+ refused=0 left=0`)
+		eventually(t, soon, func(context.Context) error {
+			if said := r.Log(releaseName+"-hubring-edgehub-2", "edgehub"); !handed.MatchString(said) {
+				return fmt.Errorf("the hub has not handed over what it had:\n%s", said)
+			}
+			return nil
+		})
+		require.NoError(t, r.Recover(last)) // Kubernetes would wait for its machine
+		r.settle(t)
+		fleet.stop()
+
+		r.upgrade(t, values...) // what the last server had is on its volume
 		eventually(t, soon, func(ctx context.Context) error { return everything(t, r).hasAll(ctx, fleet) })
 	})
 }

@@ -2,6 +2,7 @@ package charttest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,14 @@ import (
 func (h hub) stopTimeout(t *testing.T) time.Duration {
 	t.Helper()
 	d, err := time.ParseDuration(flagValue(t, h.args, "web.stop-timeout", ""))
+	require.NoError(t, err)
+	return d
+}
+
+// scrapeTime returns how much of that it waits before it hands over to another hub.
+func (h hub) scrapeTime(t *testing.T) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(flagValue(t, h.args, "handover.after", flagValue(t, h.args, "web.stop-timeout", "")))
 	require.NoError(t, err)
 	return d
 }
@@ -40,7 +49,7 @@ func TestHubsHaveTimeForALastScrape(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, _ scenario, r *release) {
 		global := r.servers(t)[0].Global
 		for _, h := range r.hubs(t) {
-			assert.Greater(t, h.stopTimeout(t), time.Duration(global.ScrapeInterval+global.ScrapeTimeout), "--web.stop-timeout")
+			assert.Greater(t, h.scrapeTime(t), time.Duration(global.ScrapeInterval+global.ScrapeTimeout), "--handover.after")
 			assert.Greater(t, h.grace(t), h.stopTimeout(t), "terminationGracePeriodSeconds")
 		}
 	})
@@ -53,9 +62,32 @@ func TestHubsHaveTimeForALastScrape(t *testing.T) {
 		{"a time of one's own", `{edgehub: {stopTimeout: 300}}`, 5 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			assert.Equal(t, c.want, mustRender(t, c.values).hubs(t)[0].stopTimeout(t))
+			h := mustRender(t, c.values).hubs(t)[0]
+			assert.Equal(t, c.want, h.scrapeTime(t))
+			assert.Equal(t, c.want+time.Minute, h.stopTimeout(t), "with what it takes to hand over")
 		})
 	}
+}
+
+// A hub hands over to hubs that stay, where its volume goes with its pod, and to nobody where it does not.
+func TestHubsHandOver(t *testing.T) {
+	to := func(values ...string) (to []string) {
+		for _, arg := range mustRender(t, values...).hubs(t)[0].args {
+			if url, is := strings.CutPrefix(arg, "--handover.to="); is {
+				to = append(to, url)
+			}
+		}
+		return to
+	}
+	hubs := []string{"http://edge-hubring-edgehub-0.edge-hubring-edgehub.metrics.svc.cluster.local:9091", "http://edge-hubring-edgehub-1.edge-hubring-edgehub.metrics.svc.cluster.local:9091"}
+	assert.Equal(t, hubs, to(`{}`))
+	assert.Equal(t, hubs, to(fiveShards))
+	assert.Equal(t, hubs, to(`{edgehub: {storage: {enabled: false}, persistence: {enabled: true}}}`))
+	assert.Empty(t, to(`{edgehub: {persistence: {enabled: true}}}`))
+	assert.Empty(t, to(`{edgehub: {handover: {enabled: false}}}`))
+	stays := mustRender(t, `{edgehub: {persistence: {enabled: true}}}`).hubs(t)[0]
+	assert.Equal(t, 34*time.Second, stays.stopTimeout(t))
+	assert.Equal(t, stays.scrapeTime(t)+10*time.Second, stays.grace(t))
 }
 
 // When a hub and its Prometheus are told to stop at the same moment, Prometheus goes on for as
@@ -69,7 +101,7 @@ func TestServersOutliveTheirHub(t *testing.T) {
 				continue
 			}
 			for _, h := range r.hubs(t) {
-				assert.GreaterOrEqual(t, sleep, h.stopTimeout(t), "%s: preStop", s.name)
+				assert.GreaterOrEqual(t, sleep, h.scrapeTime(t), "%s: preStop", s.name)
 			}
 			assert.Equal(t, 300*time.Second, s.grace(t)-sleep, "%s: what is left of terminationGracePeriodSeconds", s.name)
 			for _, c := range s.template.Spec.Containers {

@@ -43,6 +43,8 @@ var others = map[string][]string{
 	"archiveAfter":              {`36h`},
 	"placement.base":            {`consistent`},
 	"query.timeout":             {`61s`},
+	"handover.enabled":          {`{edgehub: {handover: {enabled: false}}}`, `{}`},
+	"handover.seconds":          {`{}`, `{edgehub: {handover: {seconds: 61}}}`},
 	"distributed.enabled":       {`{create_thanos: true}`, distributed},
 	"distributed.resources":     {distributed, join2(distributed, `{thanos: {query: {distributed: {resources: {requests: {cpu: 7m}}}}}}`)},
 	"ruler.retention":           {join2(fiveShards, withQuerier), join2(join2(fiveShards, withQuerier), `{thanos: {ruler: {retention: 9d}}}`)},

@@ -252,6 +252,20 @@ volumeClaimTemplates:
 {{- default $scraped (int .Values.edgehub.stopTimeout) -}}
 {{- end -}}
 
+{{/* hubring.handsOver: whether a hub that stops and is not scraped hands over what it has, to a hub that stays: where its volume
+     goes with its pod. Senders' passwords the hubs do not have. */}}
+{{- define "hubring.handsOver" -}}
+{{- $hub := .Values.edgehub -}}
+{{- if and $hub.handover.enabled (not (and $hub.storage.enabled $hub.persistence.enabled)) (not .Values.web.pushConfigSecret) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* hubring.hubStop: seconds that a stop of a hub may take. */}}
+{{- define "hubring.hubStop" -}}
+{{- add (include "hubring.stopTimeout" .) (ternary .Values.edgehub.handover.seconds 0 (eq (include "hubring.handsOver" .) "true")) -}}
+{{- end -}}
+
 {{/* hubring.handoverSleep: seconds for which a stopping Prometheus goes on scraping, since its hub may be
      stopping, too: the number shrinks, or an upgrade changes both. None where nothing would keep the samples. An
      upgrade also takes both servers of a pair at once, so the second stays until the first should be back.

@@ -6,8 +6,8 @@
 {{- $leaves := ternary "thanos-query-shard, thanos-query-global" "thanos-query, thanos-query-archive" $distributed -}}
 edgehub:
   # What a hub has is for its own Prometheus, which a policy for each hub lets in. On one port with pushes
-  # who may push could scrape, too. The placement is made by the lists of gateways, which are there.
-  - {ports: [http], from: [pushers]}
+  # who may push could scrape, too. One that stops may hand over what it has to another. The placement is made by the lists of gateways, which are there.
+  - {ports: [http], from: [pushers{{ if include "hubring.handsOver" . }}, edgehub{{ end }}]}
   - {ports: [{{ include "hubring.scrapePort" . }}], from: [placement, monitors]}
 # It is asked nothing.
 placement: []

@@ -156,6 +156,13 @@ scheme: https
 {{- end -}}
 {{- end -}}
 
+{{/* hubring.hubAsks: whether a hub needs to know how others are asked: its server, or a hub to which it hands over. */}}
+{{- define "hubring.hubAsks" -}}
+{{- if and (include "hubring.clientConfig" .) (or (not (include "hubring.victoria" .)) (include "hubring.handsOver" .)) -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* hubring.hubMounts, hubring.hubVolumes: a hub is asked on two ports, and asks its server; its log is on disk. */}}
 {{- define "hubring.hubMounts" -}}
 {{- if .Values.edgehub.storage.enabled }}
@@ -165,7 +172,7 @@ scheme: https
 {{- if .Values.web.pushConfigSecret }}
 - {name: web-push, mountPath: /etc/hubring/web-push, readOnly: true}
 {{- end }}
-{{- if and (include "hubring.clientConfig" .) (not (include "hubring.victoria" .)) }}
+{{- if include "hubring.hubAsks" . }}
 - {name: server, mountPath: /etc/hubring/server, readOnly: true}
 {{ include "hubring.webClientMount" . }}
 {{- end }}
@@ -180,7 +187,7 @@ scheme: https
 - name: web-push
   secret: {secretName: {{ . }}}
 {{- end }}
-{{- if and (include "hubring.clientConfig" .) (not (include "hubring.victoria" .)) }}
+{{- if include "hubring.hubAsks" . }}
 - name: server
   configMap: {name: {{ include "hubring.fullname" . }}-edgehub-server}
 {{ include "hubring.webClientVolume" . }}
