@@ -217,6 +217,23 @@ func TestEqual(t *testing.T) {
 	}
 }
 
+// TestHandedOver has a hub hand over what waited there for a quarter of an hour, since its server was down, to one where these gateways
+// were not, but for one that has come to that very hub meanwhile.
+func TestHandedOver(t *testing.T) {
+	f := newFleet(t, 3)
+	f.report("gw-0", false, 0, stay{0, 0, 100}, stay{2, 101, 160}, stay{1, 161, 240})
+	f.report("gw-1", true, 1, stay{0, 0, 100}, stay{2, 101, 160}, stay{1, 161, 240})
+	f.report("gw-2", false, 2, stay{0, 0, 100}, stay{2, 101, 160}, stay{2, 161, 240})
+	f.report("gw-3", false, 3, stay{2, 0, 240})
+	for _, expr := range []string{
+		`count(load)`, `sum(load)`, `load`, `sum(rate(requests_total[5m]))`, `rate(requests_total[20m])`, `count_over_time(load[10m])`, `sum(count_over_time(load[10m]))`,
+		`histogram_quantile(0.9, sum by (le) (rate(duration_bucket[5m])))`, `quantile(0.5, load)`, `max_over_time(sum(load)[10m:1m])`,
+	} {
+		f.compare(t, expr, begin, begin+240*interval, 15_000)
+		f.compare(t, expr, begin+17, begin+240*interval+11, 34_567)
+	}
+}
+
 // TestComesInBetween has a gateway come to a shard after that was asked who came there, and before it works out its part.
 func TestComesInBetween(t *testing.T) {
 	f := newFleet(t, 2)
