@@ -192,10 +192,10 @@ func TestHandover(t *testing.T) {
 		"half is scraped":       {Config{}, func(t *testing.T, h *Hub) { scrapeOf(t, h, "") }, 420},
 		"one of two":            {Config{Cursors: pairs}, func(t *testing.T, h *Hub) { scrapeOf(t, h, "cursor=b") }, 420},
 		"two of which none":     {Config{Cursors: pairs}, nil, 0},
-		"packed":                {Config{MaxSamples: 1200}, func(_ *testing.T, h *Hub) { h.store.Log.Seal(time.Now().Add(time.Hour)) }, 0},
-		"packed, half is gone":  {Config{MaxSamples: 1200}, func(t *testing.T, h *Hub) { h.store.Log.Seal(time.Now().Add(time.Hour)); scrapeOf(t, h, "") }, 420},
+		"packed":                {Config{MaxSamples: 1200}, packAll, 0},
+		"packed, half is gone":  {Config{MaxSamples: 1200}, func(t *testing.T, h *Hub) { packAll(t, h); scrapeOf(t, h, "") }, 420},
 		"a response under way":  {Config{}, func(_ *testing.T, h *Hub) { offerAll(h) }, 0},
-		"packed, on its way":    {Config{MaxSamples: 1200}, func(_ *testing.T, h *Hub) { h.store.Log.Seal(time.Now().Add(time.Hour)); offerAll(h) }, 0},
+		"packed, on its way":    {Config{MaxSamples: 1200}, func(t *testing.T, h *Hub) { packAll(t, h); offerAll(h) }, 0},
 		"small responses there": {Config{MaxScrapeSamples: 100}, func(t *testing.T, h *Hub) { scrapeOf(t, h, "") }, 98},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,6 +241,14 @@ func TestHandover(t *testing.T) {
 	}
 }
 
+// packAll has what waits be packed, as if it did so for an hour.
+func packAll(t *testing.T, h *Hub) {
+	t.Helper()
+	h.store.Log.Seal(time.Now().Add(time.Hour))
+	packed, _ := h.store.Log.Sealed()
+	require.NotZero(t, packed)
+}
+
 // offerAll has a response be under way that never arrives.
 func offerAll(h *Hub) {
 	c, _ := h.store.Log.Cursor(0, 0, 1)
@@ -270,8 +278,18 @@ func TestHandoverOfParts(t *testing.T) {
 
 // What a gateway did at the hub that goes away it has done at the other one: it ended, came again, or goes on.
 func TestHandoverOfEnds(t *testing.T) {
+	for name, pack := range map[string]func(*testing.T, *Hub){
+		"as it came": func(*testing.T, *Hub) {},
+		"packed":     packAll,
+	} {
+		t.Run(name, func(t *testing.T) { handOverEnds(t, pack) })
+	}
+}
+
+func handOverEnds(t *testing.T, pack func(*testing.T, *Hub)) {
+	t.Helper()
 	other := newWholeHub(t, Config{Name: "far"})
-	h := newWholeHub(t, Config{Name: "near", HandoverClient: &http.Client{Transport: &far{handler: other.Handler()}}})
+	h := newWholeHub(t, Config{Name: "near", MaxSamples: 40, HandoverClient: &http.Client{Transport: &far{handler: other.Handler()}}})
 	s, there := &ending{serveHub(t, h)}, &ending{serveHub(t, other)}
 	there.push(at(`x{gatewayID="there"}`, 9, 5000))
 	there.took()
@@ -280,6 +298,7 @@ func TestHandoverOfEnds(t *testing.T) {
 	}
 	s.end("there", 5000, "elsewhere", 3000, "back", 3000)
 	s.push(at(`x{gatewayID="back"}`, 3, 4000))
+	pack(t, h)
 	done, err := h.Handover(t.Context(), "http://far", nil)
 	require.NoError(t, err)
 	assert.Equal(t, Handover{To: "far", Taken: 9, Ended: 3}, done)
@@ -538,7 +557,7 @@ func TestHandoverOfAMillionSamples(t *testing.T) {
 		ingestAt(t, h, fleet(gateways, series, base+int64(i)))
 	}
 	require.Equal(t, gateways*series*times, h.Stats().Pending)
-	h.store.Log.Seal(time.Now().Add(time.Hour))
+	packAll(t, h)
 	heap := func() int {
 		runtime.GC()
 		var m runtime.MemStats
