@@ -55,7 +55,7 @@ func BenchmarkReplay(b *testing.B) {
 	}
 	run("written", 0)
 	began := time.Now()
-	packAll(b, dir)
+	packOnDisk(b, dir)
 	run("packed", time.Since(began))
 }
 
@@ -82,7 +82,7 @@ func livingFleet(values []float64, gateways, families int, ms int64) []byte {
 }
 
 // packAll packs all segments in a directory that no hub has.
-func packAll(b *testing.B, dir string) {
+func packOnDisk(b *testing.B, dir string) {
 	j, err := journal.Open(journal.Config{Dir: dir, PackAfter: time.Nanosecond, PackShare: 1})
 	if err != nil {
 		b.Fatal(err)

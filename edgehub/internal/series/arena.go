@@ -43,7 +43,7 @@ func (a *arena) keep(before, behind []byte) ref {
 	}
 	last := len(a.blocks) - 1
 	b, at := unsafe.Slice((*byte)(a.blocks[last]), a.size)[a.used:], a.used
-	binary.LittleEndian.PutUint64(b, uint64(len(before))<<32|uint64(len(before)+len(behind)))
+	binary.NativeEndian.PutUint64(b, uint64(len(before))<<32|uint64(len(before)+len(behind)))
 	copy(b[headerSize+copy(b[headerSize:], before):], behind)
 	a.used += (size + 1<<wordBits - 1) &^ (1<<wordBits - 1)
 	return ref(last<<placeBits | at>>wordBits)

@@ -1,6 +1,7 @@
 package series
 
 import (
+	"runtime"
 	"slices"
 	"unsafe"
 )
@@ -34,6 +35,9 @@ func (p *pages) parts(sp *Spelling) (frame, name kept) {
 	}
 	return frame, name
 }
+
+// readsWide says that this machine reads words anywhere, and their first bytes as the lowest, as differ does.
+const readsWide = runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"
 
 // differ returns 0 for texts that are the same. Both have at least 8 bytes more. It does not stop at
 // the first difference, since there is hardly ever one.
@@ -110,7 +114,7 @@ func (r *Reader) Begins(text []byte, sp *Spelling) int {
 		name = textAt(r.pages.blocks, r.pages.names[gateway/namePage][gateway%namePage])
 	}
 	n, behind := frame.len+name.len, frame.split+name.len
-	if len(text) < n+wide {
+	if !readsWide || len(text) < n+wide {
 		return exactly(text, frame, name)
 	}
 	at := unsafe.Pointer(unsafe.SliceData(text))

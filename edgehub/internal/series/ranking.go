@@ -54,7 +54,7 @@ func (r *Ranking) Group(id ID) uint32 { return r.traits.at(id).group }
 func (r *Ranking) Gateway(id ID) uint32 { return r.Spelling(id).Gateway() }
 
 // Own says whether the hub itself writes a series.
-func (r *Ranking) Own(id ID) bool { return r.traits[id].own }
+func (r *Ranking) Own(id ID) bool { return r.traits.at(id).own }
 
 // Ranked returns the ranking of all series that the table holds now.
 func (t *Table) Ranked() *Ranking {
