@@ -19,30 +19,36 @@ import (
 // packing is how long a server may take to pack what has waited.
 const packing = 3 * time.Second
 
+// heldBy is a hub that keeps all it is pushed, on disk as well or not. It is this checkout's, unless of says whose.
+func heldBy(key, name string, samples int, onDisk bool, of *workshop) peer {
+	return peer{
+		key: key, name: name, scrape: "/metrics?drain=1", keepsAll: true,
+		start: func(ctx context.Context, p programs) (*server.Server, func(), error) {
+			w := p.workshop
+			if of != nil {
+				w = of
+			}
+			spec := w.hub(
+				fmt.Sprintf("--limit.samples=%d", 2*samples), fmt.Sprintf("--scrape.max-samples=%d", 2*samples),
+				fmt.Sprintf("--limit.series=%d", 2*samples), "--limit.table-bytes=8589934592",
+			)
+			args := spec.Args
+			spec.Args = func(address, dir string) []string {
+				if onDisk {
+					return append(args(address, dir), "--storage.path="+dir)
+				}
+				return args(address, dir)
+			}
+			return only(server.Start(ctx, spec))
+		},
+	}
+}
+
 // queues are the servers that keep what nobody fetches. Each has room for all of it.
 func queues(samples int) []peer {
-	hub := func(key, name string, keep bool) peer {
-		return peer{
-			key: key, name: name, scrape: "/metrics?drain=1", keepsAll: true,
-			start: func(ctx context.Context, p programs) (*server.Server, func(), error) {
-				spec := p.hub(
-					fmt.Sprintf("--limit.samples=%d", 2*samples), fmt.Sprintf("--scrape.max-samples=%d", 2*samples),
-					fmt.Sprintf("--limit.series=%d", 2*samples), "--limit.table-bytes=8589934592",
-				)
-				args := spec.Args
-				spec.Args = func(address, dir string) []string {
-					if keep {
-						return append(args(address, dir), "--storage.path="+dir)
-					}
-					return args(address, dir)
-				}
-				return only(server.Start(ctx, spec))
-			},
-		}
-	}
 	return []peer{
-		hub("ours", nameOurs, false),
-		hub("ours-on-disk", "likewise, with --storage.path", true),
+		heldBy("ours", nameOurs, samples, false, nil),
+		heldBy("ours-on-disk", "likewise, with --storage.path", samples, true, nil),
 		{
 			key: "edge-hub", name: nameEdgeHub, scrape: "/metrics", keepsAll: true,
 			start: alone(realbin.PrometheusEdgeHub, "/", func(address, _ string) []string {
@@ -69,6 +75,7 @@ func queues(samples int) []peer {
 
 type outageCommand struct {
 	only    []string
+	ref     string
 	reports int
 	every   time.Duration
 	wait    time.Duration
@@ -82,6 +89,7 @@ func addOutage(app *kingpin.Application) (string, func(context.Context, options)
 	var c outageCommand
 	cmd := app.Command("outage", "Measure what samples take that nobody fetches for long, in the hub and in other servers beside it, and what their scrape costs then.")
 	cmd.Flag("only", "Only this one; repeatable. One of "+strings.Join(keys, ", ")+".").EnumsVar(&c.only, keys...)
+	cmd.Flag("ref", "A revision whose hub is measured, too: a commit, branch or tag of the clone.").StringVar(&c.ref)
 	cmd.Flag("reports", "How often the fleet reports.").Default("10").IntVar(&c.reports)
 	cmd.Flag("every", "From one of these reports to the next.").Default("0s").DurationVar(&c.every)
 	cmd.Flag("wait", "How long the outage goes on behind them; a hub packs what has waited for two minutes.").Default("125s").DurationVar(&c.wait)
@@ -110,6 +118,13 @@ func (c *outageCommand) run(ctx context.Context, o options) error {
 		if p.program, err = w.peers(ctx); err != nil {
 			return err
 		}
+	}
+	if c.ref != "" {
+		old, commit, err := w.at(ctx, c.ref)
+		if err != nil {
+			return err
+		}
+		selected = append(selected, heldBy("before", "edgehub "+commit, samples, false, old))
 	}
 	var all []*sufferer
 	for _, peer := range selected {
