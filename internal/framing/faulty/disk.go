@@ -14,7 +14,7 @@ var Err = errors.New("no space left on this device")
 
 // Disk fails as its fields say, which whoever uses it sets between calls, or by Change where it is used
 // meanwhile. It does not sync, which takes long, and which no process can see, but remembers what it would have had
-// of each file: LosePower leaves that, and of names all. Where a flush failed nothing more of that file gets there, though later ones go well, as
+// of each file: LosePower leaves that, and of names all. What a flush has failed for never gets there, though later ones go well, as
 // with a system that drops what it cannot write.
 type Disk struct {
 	framing.OS
@@ -53,8 +53,30 @@ type file struct {
 // node is what was flushed of a file.
 type node struct {
 	durable []byte
-	is      bool // anything was
-	failed  bool
+	is      bool // it was flushed
+	written []span
+}
+
+// span is where something was written since the last flush.
+type span struct{ from, to int64 }
+
+// flush makes what was written since the last one durable.
+func (n *node) flush(f framing.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	n.durable, n.is = append(n.durable, make([]byte, max(0, int(info.Size())-len(n.durable)))...)[:info.Size()], true
+	for _, s := range n.written {
+		if s.to = min(s.to, info.Size()); s.from >= s.to {
+			continue // it was cut off
+		}
+		if _, err := f.ReadAt(n.durable[s.from:s.to], s.from); err != nil {
+			return err
+		}
+	}
+	n.written = nil
+	return nil
 }
 
 // node returns that of a path. What was there before this disk is durable.
@@ -156,12 +178,13 @@ func (d *Disk) SyncDir(string) error {
 func (f *file) WriteAt(b []byte, offset int64) (int, error) {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
-	if f.disk.Room < 0 {
-		return f.File.WriteAt(b, offset)
+	n := int64(len(b))
+	if f.disk.Room >= 0 {
+		n = min(f.disk.Room, n)
+		f.disk.Room -= n
 	}
-	n := min(f.disk.Room, int64(len(b)))
-	f.disk.Room -= n
 	written, err := f.File.WriteAt(b[:n], offset)
+	f.node.written = append(f.node.written, span{offset, offset + int64(written)})
 	if err == nil && written < len(b) {
 		err = Err
 	}
@@ -189,17 +212,8 @@ func (f *file) Sync() error {
 	f.disk.mu.Lock()
 	defer f.disk.mu.Unlock()
 	if f.disk.NoSync {
-		f.node.failed = true
+		f.node.written = nil
 		return Err
 	}
-	if f.node.failed {
-		return nil
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	f.node.durable, f.node.is = make([]byte, info.Size()), true
-	_, err = f.File.ReadAt(f.node.durable, 0)
-	return err
+	return f.node.flush(f.File)
 }
