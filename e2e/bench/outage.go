@@ -16,7 +16,7 @@ import (
 	"github.com/hubring/hubring/e2e/internal/report"
 )
 
-// packing is how long a server may take to pack what has waited.
+// packing is how long a server takes at least to pack what has waited.
 const packing = 3 * time.Second
 
 // heldBy is a hub that keeps all it is pushed, on disk as well or not. It is this checkout's, unless of says whose.
@@ -170,7 +170,7 @@ func (c *outageCommand) suffer(ctx context.Context, all []*sufferer) error {
 		case c.reports - 1:
 			pause = c.wait
 		case c.reports:
-			pause = packing
+			pause = 0
 		}
 		for _, s := range all {
 			if err := s.push(ctx, 1, 0); err != nil {
@@ -183,6 +183,11 @@ func (c *outageCommand) suffer(ctx context.Context, all []*sufferer) error {
 			return err
 		}
 		for _, s := range all {
+			if i == c.reports {
+				if _, err := s.server.SettledCPU(ctx, packing); err != nil {
+					return err
+				}
+			}
 			if err := s.look(); err != nil {
 				return err
 			}
