@@ -19,6 +19,9 @@ import (
 // packing is how long a server takes at least to pack what has waited.
 const packing = 3 * time.Second
 
+// defaultSamples is for how many a hub has room unless it is told otherwise.
+const defaultSamples = 4_000_000
+
 // heldBy is a hub that keeps all it is pushed, on disk as well or not. It is this checkout's, unless of says whose.
 func heldBy(key, name string, samples int, onDisk bool, of *workshop) peer {
 	return peer{
@@ -28,6 +31,7 @@ func heldBy(key, name string, samples int, onDisk bool, of *workshop) peer {
 			if of != nil {
 				w = of
 			}
+			samples := max(samples, defaultSamples) // a hub with room for few packs few at a time
 			spec := w.hub(
 				fmt.Sprintf("--limit.samples=%d", 2*samples), fmt.Sprintf("--scrape.max-samples=%d", 2*samples),
 				fmt.Sprintf("--limit.series=%d", 2*samples), "--limit.table-bytes=8589934592",
