@@ -92,6 +92,17 @@ type Config struct {
 	// MaxStorageBytes bounds the log on disk. A push beyond it is refused with 503, or with the policy Newest the oldest samples go. Default 0, no bound of its own:
 	// MaxSamples bounds it as well, at some 10 bytes a sample and the names of series in each segment of 64 MiB.
 	MaxStorageBytes int64
+	// NoPushgateway makes the hub answer 404 to pushes to groups, as to a Pushgateway. What was pushed to groups stays, and each scraper
+	// gets it with each scrape, without timestamps. Default false.
+	NoPushgateway bool
+	// MaxGroups bounds the groups, MaxGroupsSeries and MaxGroupsBytes what all of them hold. A push beyond is refused
+	// with 429. Defaults 20,000, 200,000 and 128 MiB.
+	MaxGroups, MaxGroupsSeries int
+	MaxGroupsBytes             int64
+	// GroupTTL is how long a group stays after its last push; a push may say otherwise of its group (header Hubring-Group-TTL). Default 0, for ever.
+	GroupTTL time.Duration
+	// EnableGroupAdmin lets whoever may push delete all groups (PUT /api/v1/admin/wipe). Default false.
+	EnableGroupAdmin bool
 	// Cursors names the scrapers; each gets every sample once and asks for
 	// its own with /metrics?cursor=NAME. Default one scraper, which need not
 	// say its name.
@@ -164,6 +175,9 @@ func DefaultConfig() Config {
 		IdleSeries:       time.Hour,
 		EndsAfter:        3,
 		StorageSync:      "interval:100ms",
+		MaxGroups:        20_000,
+		MaxGroupsSeries:  200_000,
+		MaxGroupsBytes:   128 << 20,
 	}
 }
 
@@ -189,6 +203,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.IdleSeries, d.IdleSeries)
 	setDefault(&c.EndsAfter, d.EndsAfter)
 	setDefault(&c.StorageSync, d.StorageSync)
+	setDefault(&c.MaxGroups, d.MaxGroups)
+	setDefault(&c.MaxGroupsSeries, d.MaxGroupsSeries)
+	setDefault(&c.MaxGroupsBytes, d.MaxGroupsBytes)
 	if len(c.Cursors) == 0 {
 		c.Cursors = []string{""}
 	}
@@ -236,6 +253,10 @@ func (c Config) validate() error {
 		{"MaxAhead", int64(c.MaxAhead)},
 		{"IdleSeries", int64(c.IdleSeries)},
 		{"MaxStorageBytes", c.MaxStorageBytes},
+		{"MaxGroups", int64(c.MaxGroups)},
+		{"MaxGroupsSeries", int64(c.MaxGroupsSeries)},
+		{"MaxGroupsBytes", c.MaxGroupsBytes},
+		{"GroupTTL", int64(c.GroupTTL)},
 	} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is %d, it must not be negative", n.name, n.value))

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/journal"
@@ -31,7 +32,9 @@ type Hub struct {
 	web   *web.Server
 	desk  *handover.Desk
 	room  *body.Room
-	id    []string // of HubHeader
+
+	groups *groups.Set // nil without
+	id     []string    // of HubHeader
 }
 
 // New makes a hub from a config. Its error names every fault
@@ -87,7 +90,9 @@ func New(cfg Config) (*Hub, error) {
 			Made: func(m samples.Made) { h.web.Made(m) },
 		})
 	}
+	h.groups = newGroups(cfg)
 	h.web = web.New(web.Config{
+		Groups: h.groups, GroupsAdmin: cfg.EnableGroupAdmin, GroupFlags: groupFlags(cfg), Version: cfg.Version,
 		Store: h.store, Intake: in, Room: h.room, Desk: h.desk,
 		Cursors: cfg.Cursors, Servers: servers,
 		MaxSamples: cfg.MaxSamples, MaxSeries: cfg.MaxSeries, MaxConnections: cfg.MaxConnections,

@@ -107,6 +107,9 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 	if h.cfg.StoragePath != "" {
 		collectors = append(collectors, h.storageCollectors()...)
 	}
+	if h.groups != nil {
+		collectors = append(collectors, h.groupCollectors()...)
+	}
 	for _, c := range append(collectors, histograms...) {
 		if err := h.cfg.Registerer.Register(c); err != nil {
 			return err

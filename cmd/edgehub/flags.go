@@ -89,6 +89,12 @@ func parse(args []string) (options, error) {
 	app.Flag("storage.path", "Directory in which the log is kept as well, so that a hub which is killed goes on where it was: what a push is answered 200 for is there first. One hub at a time has it. Without it the log is in memory and ends with the process.").PlaceHolder("DIR").StringVar(&o.hub.StoragePath)
 	app.Flag("storage.sync", "What survives a loss of power; the end of the process loses nothing. always: everything, each push waits for the disk; interval:100ms: what is older than that; os: what the system had written by itself.").Default(d.StorageSync).StringVar(&o.hub.StorageSync)
 	app.Flag("limit.storage-bytes", "Size of the log on disk; beyond, a push is answered 503, or with --limit.policy=newest the oldest samples go. In bytes; 0 is no bound, since --limit.samples bounds it as well.").Default("0").Int64Var(&o.hub.MaxStorageBytes)
+	pushgateway := app.Flag("pushgateway", "Take pushes to groups as a Pushgateway does, on /metrics/job/JOB/LABEL/VALUE; what is pushed stays, and each scrape gives it without timestamps.").Default("true").Bool()
+	integer(&o.hub.MaxGroups, d.MaxGroups, "pushgateway.max-groups", "Groups that the hub may hold; a push to one more is answered 429.")
+	integer(&o.hub.MaxGroupsSeries, d.MaxGroupsSeries, "pushgateway.max-series", "Series of all groups; a push beyond is answered 429.")
+	bytes(&o.hub.MaxGroupsBytes, d.MaxGroupsBytes, "pushgateway.max-bytes", "Size of all groups, as protobuf; a push beyond is answered 429.")
+	app.Flag("pushgateway.group-ttl", "Time after its last push when a group is deleted; a push with the header Hubring-Group-TTL says otherwise of its group. 0 for never.").Default("0s").DurationVar(&o.hub.GroupTTL)
+	app.Flag("pushgateway.enable-admin-api", "Let whoever may push delete all groups, with PUT /api/v1/admin/wipe.").BoolVar(&o.hub.EnableGroupAdmin)
 	app.Flag("hub.name", "Name of the hub on the exporters' ring, such as edgehub-0.edgehub:9091. Each answer says it (header Hubring-Hub), and an exporter that means another hub complains. Without it answers say only that a hub gives them.").PlaceHolder("NAME").StringVar(&o.hub.Name)
 	app.Flag("web.enable-lifecycle", "Take POST /-/handover?to=URL, at the port where samples are shown: whoever may ask it has the hub stop taking pushes and hand over what no server has to the hub at any URL.").BoolVar(&o.hub.EnableLifecycle)
 	app.Flag("handover.to", "URL of another hub; repeat it for some that are asked in turn. A hub that stops hands over to it what its scrapers have not come for in time, since nobody would have it then. For a hub whose log is in memory, or on a volume that goes away; a stop that leaves samples ends with status 1 then, disk or not.").PlaceHolder("URL").StringsVar(&o.handover.to)
@@ -103,7 +109,7 @@ func parse(args []string) (options, error) {
 	if _, err := app.Parse(args); err != nil {
 		return options{}, err
 	}
-	o.hub.NoFirstSamples = !*firsts
+	o.hub.NoFirstSamples, o.hub.NoPushgateway = !*firsts, !*pushgateway
 	return o, o.settle(servers)
 }
 
@@ -133,6 +139,9 @@ func (o *options) settle(servers []string) error {
 		o.hub.EndsAfter = -1 // the library reads 0 as its default
 	case o.hub.EndsAfter < 2:
 		fault("--gateway.ends-after is %d, it must be 2 at least, since a gateway may be a little late, or 0 for never", o.hub.EndsAfter)
+	}
+	if o.hub.GroupTTL < 0 {
+		fault("--pushgateway.group-ttl is %v, it must not be negative; 0 keeps groups until they are deleted", o.hub.GroupTTL)
 	}
 	if o.stopTimeout < 0 {
 		fault("--web.stop-timeout is %v, it must not be negative; 0 stops at once", o.stopTimeout)

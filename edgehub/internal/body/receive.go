@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/snappy"
 )
 
 // MaxPause bounds the time between two reads of a body.
@@ -29,6 +30,8 @@ func (e *EncodingError) Error() string { return e.text }
 type Limits struct {
 	Bytes int64 // after decompression as well
 	Time  time.Duration
+	// Lenient reads framed snappy, too, and ignores a Content-Encoding that it does not know, as a Pushgateway does.
+	Lenient bool
 }
 
 // Receive reads the body of a request and decompresses it. The caller releases what it
@@ -37,29 +40,39 @@ type Limits struct {
 // for a sender that paused or took too long, and those of the connection.
 func Receive(w http.ResponseWriter, r *http.Request, room *Room, limits Limits) (b *Body, read bool, err error) {
 	b = New(room, limits.Bytes)
-	zipped := false
+	var undo func(room *Room, limit int64, packed []byte) (*Body, error)
 	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		zipped = true
+		undo = inflate
+	case "snappy":
+		if undo = unsnap; !limits.Lenient {
+			return b, false, unknown(encoding)
+		}
 	default:
-		return b, false, &EncodingError{true, fmt.Sprintf("content encoding %.40q is not supported; send gzip or none", encoding)}
+		if !limits.Lenient {
+			return b, false, unknown(encoding)
+		}
 	}
 	err = ErrTooLarge
 	if r.ContentLength <= b.limit {
 		err = b.fill(&paced{r.Body, w, time.Now().Add(limits.Time)}, r.ContentLength)
 	}
 	if err != nil {
-		if zipped {
+		if undo != nil {
 			b.Release() // what was read is no text
 		}
 		return b, false, err
 	}
-	if zipped {
+	if undo != nil {
 		defer b.Release()
-		b, err = inflate(room, limits.Bytes, b.Bytes())
+		b, err = undo(room, limits.Bytes, b.Bytes())
 	}
 	return b, true, err
+}
+
+func unknown(encoding string) *EncodingError {
+	return &EncodingError{true, fmt.Sprintf("content encoding %.40q is not supported; send gzip or none", encoding)}
 }
 
 // paced is the body of a request whose sender may neither pause nor take too
@@ -113,4 +126,14 @@ func inflate(room *Room, limit int64, zipped []byte) (*Body, error) {
 	// A gzip file ends with its length. It may lie, as any announcement may.
 	length := int64(binary.LittleEndian.Uint32(zipped[len(zipped)-4:]))
 	return b, b.fill(&z.out, length)
+}
+
+// unsnap undoes snappy in frames, likewise.
+func unsnap(room *Room, limit int64, packed []byte) (*Body, error) {
+	b := New(room, limit)
+	err := b.fill(snappy.NewReader(bytes.NewReader(packed)), 0)
+	if err != nil && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrNoRoom) {
+		err = &EncodingError{false, fmt.Sprintf("decompress the body: %v", err)}
+	}
+	return b, err
 }

@@ -48,7 +48,8 @@ func decodeProto(body []byte) ([]*dto.MetricFamily, *RefusedError) {
 	in := bytes.NewReader(body)
 	for {
 		f := &dto.MetricFamily{}
-		err := protodelim.UnmarshalOptions{MaxSize: -1}.UnmarshalFrom(in, f)
+		// A message that says it is longer than the body gets no memory for that.
+		err := protodelim.UnmarshalOptions{MaxSize: int64(len(body))}.UnmarshalFrom(in, f)
 		if errors.Is(err, io.EOF) {
 			return families, nil
 		}

@@ -153,3 +153,9 @@ func TestMessagesThatAreNone(t *testing.T) {
 	refused(Duplicate, `name:"x" type:SUMMARY metric:{summary:{quantile:{quantile:1 value:1} quantile:{quantile:1 value:2}}}`)
 	refused(Timestamp, `name:"x" type:GAUGE metric:{gauge:{value:1} timestamp_ms:0}`)
 }
+
+// A message that announces more than there is gets no memory for that.
+func TestLengthThatIsALie(t *testing.T) {
+	_, refused := Decode(protoType, []byte("\xa1\xcc\x81\xe5\x41"))
+	assert.Equal(t, Malformed, refused.Reason)
+}

@@ -16,20 +16,25 @@ type Counts struct {
 	Resplits         atomic.Uint64 // times that a scraper came with another number of parts
 	OneAtATime       atomic.Uint64 // scrapes that got one sample of a series at most
 
-	GatewaysEnded    Words // by reason
-	RejectedEnds     Words // requests by reason
-	RejectedPushes   Words // by reason
-	RejectedSamples  Words // by reason
-	RefusedReads     Words // by reason
-	ScrapedBy        Words // samples by cursor
-	HandedOver       Words // samples by cursor, which it passed since another hub has them
-	Handovers        Words // by result
-	Unconfirmed      Words // responses by cursor that were written, are not known to have arrived, and come again
-	Conflicts        Words // by cursor: two scrapers share it
-	Proxied          Words // scrapes by cursor that came through a proxy
-	Queries          Words // by cursor and result, with a NUL between
-	SetAsideSamples  Words // by cursor, reason and gateway, likewise
-	setAsideGateways atomic.Int64
+	GroupPushes      atomic.Uint64 // to groups, that were taken in
+	GroupDeletions   atomic.Uint64 // requests to delete groups
+	GroupMetricsLeft atomic.Uint64 // metrics of groups that a response could not have
+
+	GatewaysEnded       Words // by reason
+	RejectedEnds        Words // requests by reason
+	RejectedPushes      Words // by reason
+	RejectedSamples     Words // by reason
+	RejectedGroupPushes Words // by reason; deletions count, too
+	RefusedReads        Words // by reason
+	ScrapedBy           Words // samples by cursor
+	HandedOver          Words // samples by cursor, which it passed since another hub has them
+	Handovers           Words // by result
+	Unconfirmed         Words // responses by cursor that were written, are not known to have arrived, and come again
+	Conflicts           Words // by cursor: two scrapers share it
+	Proxied             Words // scrapes by cursor that came through a proxy
+	Queries             Words // by cursor and result, with a NUL between
+	SetAsideSamples     Words // by cursor, reason and gateway, likewise
+	setAsideGateways    atomic.Int64
 }
 
 // Dropped is the number of samples that cursors passed and that were not written.

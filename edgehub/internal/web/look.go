@@ -42,9 +42,15 @@ func (s *Server) look(c echo.Context, q request) error {
 	defer leave()
 	choice := s.choice(q, time.Now())
 	choice.One = false
+	pushed := s.groupsFor(q, time.Now())
 	v, rank := s.store.Peek(q.scraper, q.part, q.parts)
 	a := arrange.Arrange(v, rank, choice)
-	err = respond(c.Request(), flushable{c.Response()}, q.contentType, func(w io.Writer) error { return q.format.Write(w, a, nil) })
+	err = respond(c.Request(), flushable{c.Response()}, q.contentType, func(w io.Writer) error {
+		if err := q.format.Write(w, a, nil); err != nil {
+			return err
+		}
+		return s.writeGroups(w, q, pushed, a)
+	})
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

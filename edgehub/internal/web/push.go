@@ -82,6 +82,14 @@ func (s *Server) Push(text []byte) (samples int, refused *RefusedError) {
 
 // mayPush says whether a push is to be read.
 func (s *Server) mayPush(r *http.Request) error {
+	if err := s.mayConnect(r); err != nil {
+		return err
+	}
+	return checkContentType(r.Header.Get("Content-Type"))
+}
+
+// mayConnect says whether anything is taken over a request's connection.
+func (s *Server) mayConnect(r *http.Request) error {
 	if conn := s.desk.Of(r); conn != nil && !conn.MaySend() {
 		return &RefusedError{
 			Status: http.StatusServiceUnavailable, Reason: "too_many_connections", unread: true,
@@ -93,7 +101,7 @@ func (s *Server) mayPush(r *http.Request) error {
 		refused.unread = true
 		return refused
 	}
-	return checkContentType(r.Header.Get("Content-Type"))
+	return nil
 }
 
 // handed says whether another hub hands over what is in a request.

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/store"
 )
@@ -40,6 +41,11 @@ var reasons = []string{
 // storageReasons are those of a hub with a disk, for pushes and for ends.
 var storageReasons = []string{store.Unavailable, store.Replaying, store.Failed, store.Full, store.Slow}
 
+// groupReasons are those for which pushes to groups are refused.
+var groupReasons = append([]string{
+	"body_too_large", "encoding", "unreadable", "too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes", "stopping",
+}, groups.Reasons...)
+
 // endReasons are those for which it is not taken that gateways went elsewhere.
 var endReasons = []string{
 	"malformed", "time_unit", "body_too_large", "encoding", "content_type", "unreadable", "too_slow", "bodies_bytes",
@@ -68,6 +74,8 @@ func (s *Server) refusalOf(err error) *RefusedError {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case asGroupRefusal(err) != nil:
+		return asGroupRefusal(err)
 	case errors.As(err, &full):
 		return &RefusedError{Status: statusOf(full.Reason, http.StatusTooManyRequests), Reason: full.Reason, Text: err.Error()}
 	case errors.As(err, &storage):

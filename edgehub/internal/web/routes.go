@@ -49,6 +49,7 @@ func (s *Server) Handler(door Door) http.Handler {
 		e.GET("/", s.home)
 		e.POST(handoverPath, s.handover)
 	}
+	s.groupRoutes(e, door)
 	for path, handler := range map[string]echo.HandlerFunc{"/-/healthy": s.healthy, "/-/ready": s.ready} {
 		e.GET(path, handler)
 		e.HEAD(path, handler)

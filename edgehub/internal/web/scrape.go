@@ -40,13 +40,20 @@ func (s *Server) scrape(c echo.Context) error {
 	}
 	s.desk.Settle(l.key(), c.Request())
 	settled := l.settle(q.timeout, clientOf(c.Request()))
+	pushed := l.groups(q, start)
+	q.maxBytes = beside(pushed, q)
 	resp := l.prepare(c.Request(), q, start, settled)
 	var own *render.Own
 	if l.asks() {
 		own = l.receiptOf(resp.number)
 	}
 	out := s.desk.Response(flushable{c.Response()}, c.Request(), start.Add(q.timeout), s.stopping())
-	err = respond(c.Request(), out, q.contentType, func(w io.Writer) error { return q.format.Write(w, resp.a, own) })
+	err = respond(c.Request(), out, q.contentType, func(w io.Writer) error {
+		if err := q.format.Write(w, resp.a, own); err != nil {
+			return err
+		}
+		return s.writeGroups(w, q, pushed, resp.a)
+	})
 	elapsed := time.Since(start)
 	if err != nil {
 		s.cutOff(l, resp, c.Request(), err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
@@ -41,6 +42,11 @@ type Config struct {
 	Client                *http.Client // by which another hub is reached
 	Lifecycle             bool         // whoever may ask it may have the hub hand over what it has
 
+	Groups      *groups.Set       // nil where nobody pushes to groups
+	GroupsAdmin bool              // whoever may push may delete all of them
+	GroupFlags  map[string]string // shown
+	Version     string            // likewise
+
 	Own         http.Handler // the hub's own metrics
 	PushSeconds Observer
 	ReadSeconds Observer
@@ -66,6 +72,7 @@ type Server struct {
 	full     seldom // that there is no room
 	dropped  seldom // that samples are of the wrong time
 	silent   seldom // that gateways fell silent
+	noGroups seldom // that groups cannot be read
 	clocks   seldom // that clocks differ
 	numbers  receipt.Numbers
 	handing  atomic.Pointer[relay.Relay] // nil while nothing is handed over
@@ -97,10 +104,12 @@ func New(cfg Config) *Server {
 	s.Counts.RejectedSamples.expect(reasons...)
 	s.Counts.RefusedReads.expect(readReasons...)
 	s.Counts.Handovers.expect(handoverResults...)
+	s.Counts.RejectedGroupPushes.expect(groupReasons...)
 	if _, is := cfg.Store.Disk(); is {
 		for _, words := range []*Words{&s.Counts.RejectedEnds, &s.Counts.RejectedPushes, &s.Counts.RejectedSamples} {
 			words.expect(storageReasons...)
 		}
+		s.Counts.RejectedGroupPushes.expect(storageReasons...)
 		s.Counts.RefusedReads.expect(store.Unavailable, store.Replaying)
 	}
 	for _, words := range []*Words{&s.Counts.ScrapedBy, &s.Counts.HandedOver, &s.Counts.Unconfirmed, &s.Counts.Conflicts, &s.Counts.Proxied} {

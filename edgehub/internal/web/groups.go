@@ -1,0 +1,286 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
+	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/edgehub/internal/groups"
+)
+
+// TTLHeader is the header of a push to a group that says how long the group stays.
+const TTLHeader = "Hubring-Group-TTL"
+
+const (
+	metricsPath  = "/metrics/"
+	groupMethods = "DELETE, OPTIONS, POST, PUT"
+	// parsedBytes is about how much memory a byte of a body takes once it is parsed.
+	parsedBytes = 8
+)
+
+// groupRoutes adds the routes of a Pushgateway: those of pushes, and those that show and delete.
+func (s *Server) groupRoutes(e *echo.Echo, door Door) {
+	if s.cfg.Groups == nil {
+		return
+	}
+	serve := s.group
+	if door&PushDoor == 0 {
+		serve = s.otherDoor("this port gives and shows samples; groups are pushed to the port of --web.listen-address")
+	}
+	for _, path := range []string{"/metrics/job/*", "/metrics/job@base64/*", "//metrics/*"} { // the last one is told why not
+		e.Any(path, serve)
+	}
+	s.groupPages(e, door)
+}
+
+// group serves pushes to groups and their deletion.
+func (s *Server) group(c echo.Context) error {
+	switch c.Request().Method {
+	case http.MethodPut, http.MethodPost:
+		return s.pushGroup(c)
+	case http.MethodDelete:
+		return s.changeGroups(c, func() error {
+			labels, refused := groups.ParsePath(strings.TrimPrefix(c.Request().URL.EscapedPath(), metricsPath))
+			if refused != nil {
+				return refused
+			}
+			if err := s.cfg.Groups.Delete(labels); err != nil {
+				return err
+			}
+			return c.NoContent(http.StatusAccepted)
+		})
+	case http.MethodOptions:
+		c.Response().Header().Set(echo.HeaderAllow, groupMethods)
+		return c.NoContent(http.StatusOK)
+	}
+	c.Response().Header().Set(echo.HeaderAllow, groupMethods)
+	return echo.ErrMethodNotAllowed
+}
+
+// pushGroup serves PUT and POST.
+func (s *Server) pushGroup(c echo.Context) error {
+	start := time.Now()
+	err := s.takeGroup(c)
+	s.cfg.PushSeconds.Observe(time.Since(start).Seconds())
+	if err != nil {
+		return s.refuseGroup(c, err)
+	}
+	s.Counts.GroupPushes.Add(1)
+	return c.NoContent(http.StatusOK)
+}
+
+func (s *Server) takeGroup(c echo.Context) error {
+	r := c.Request()
+	if !s.entrance.enter() {
+		return errStopping
+	}
+	defer s.entrance.leave()
+	if err := s.mayChangeGroups(r); err != nil {
+		return err
+	}
+	push := groups.Push{Replace: r.Method == http.MethodPut}
+	var refused *groups.RefusedError
+	if push.Labels, refused = groups.ParsePath(strings.TrimPrefix(r.URL.EscapedPath(), metricsPath)); refused != nil {
+		return beforeBody(s.refusalOf(refused))
+	}
+	var err error
+	if push.TTL, err = ttlOf(r.Header); err != nil {
+		return beforeBody(s.refusalOf(err))
+	}
+	b, whole, err := body.Receive(c.Response(), r, s.room, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout, Lenient: true})
+	defer func() { b.Release() }()
+	if err != nil {
+		refused := s.unreadable(err)
+		refused.unread = refused.unread || !whole
+		return refused
+	}
+	leave, err := s.enterIntake()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	memory := min(parsedBytes*int64(len(b.Bytes())), s.room.Limit()/2)
+	if !s.room.Take(memory) {
+		return body.ErrNoRoom
+	}
+	defer s.room.Release(memory)
+	if push.Families, refused = groups.Decode(r.Header.Get(echo.HeaderContentType), b.Bytes()); refused != nil {
+		return refused
+	}
+	return s.cfg.Groups.Push(push, time.Now())
+}
+
+// beforeBody makes a refusal one of a request whose body was not read.
+func beforeBody(r *RefusedError) *RefusedError {
+	r.unread = true
+	return r
+}
+
+// ttlOf is the time to live that a push gives its group, or nil.
+func ttlOf(h http.Header) (*time.Duration, error) {
+	text := h.Get(TTLHeader)
+	if text == "" {
+		return nil, nil
+	}
+	ttl, err := time.ParseDuration(text)
+	if err != nil || ttl < 0 {
+		return nil, fmt.Errorf("%s is %.60q, it must be a duration such as 1h30m, or 0 for no end", TTLHeader, text)
+	}
+	return &ttl, nil
+}
+
+// mayChangeGroups says whether groups may be changed.
+func (s *Server) mayChangeGroups(r *http.Request) error {
+	if err := s.mayConnect(r); err != nil {
+		return err
+	}
+	return s.openGroups()
+}
+
+// openGroups reads the groups from disk where that was not done yet. Their directory is the log's,
+// which this hub has for itself once the log is read.
+func (s *Server) openGroups() error {
+	if err := s.store.Reads(); err != nil {
+		return err
+	}
+	return s.cfg.Groups.Open()
+}
+
+// changeGroups serves a request without a body that changes groups. What change returns without having answered is
+// why it was refused.
+func (s *Server) changeGroups(c echo.Context, change func() error) error {
+	if !s.entrance.enter() {
+		return s.refuseGroup(c, errStopping)
+	}
+	defer s.entrance.leave()
+	if err := s.mayChangeGroups(c.Request()); err != nil {
+		return s.refuseGroup(c, err)
+	}
+	if err := change(); err != nil {
+		return s.refuseGroup(c, err)
+	}
+	s.Counts.GroupDeletions.Add(1)
+	return nil
+}
+
+func (s *Server) refuseGroup(c echo.Context, err error) error {
+	r := s.refusalOf(err)
+	s.Counts.RejectedGroupPushes.add(r.Reason, 1)
+	return s.answer(c, r)
+}
+
+// statusOfGroup is the status for a refusal by the groups.
+func statusOfGroup(k groups.Kind) int {
+	switch k {
+	case groups.Full:
+		return http.StatusTooManyRequests
+	case groups.Broken:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusBadRequest
+	}
+}
+
+// groupsFor is what a response to a scrape has of groups: the first part has it, and the others nothing.
+func (s *Server) groupsFor(q request, now time.Time) *groups.View {
+	if s.cfg.Groups == nil || q.part > 0 {
+		return &groups.View{}
+	}
+	if err := s.openGroups(); err != nil {
+		if s.noGroups.now() {
+			s.cfg.Logger.Error("what was pushed to groups cannot be read, and scrapes go without it", "error", err)
+		}
+		return &groups.View{}
+	}
+	s.cfg.Groups.Sweep(now)
+	return s.cfg.Groups.View(now)
+}
+
+// beside is how many bytes a response may have besides what it has of groups; 0 for no bound.
+func beside(v *groups.View, q request) int64 {
+	if q.maxBytes == 0 || v.Empty() {
+		return q.maxBytes
+	}
+	var size written
+	if q.format.Protobuf {
+		_ = v.Proto(&size) // a count does not fail
+	} else {
+		_, _ = v.Text(&size, nil)
+	}
+	return max(1, q.maxBytes-int64(size))
+}
+
+// written counts what is written to it.
+type written int64
+
+func (n *written) Write(b []byte) (int, error) {
+	*n += written(len(b))
+	return len(b), nil
+}
+
+// writeGroups writes them behind the samples of the log.
+func (s *Server) writeGroups(out io.Writer, q request, v *groups.View, a *arrange.Arrangement) error {
+	if v.Empty() {
+		return nil
+	}
+	if q.format.Protobuf {
+		return v.Proto(out)
+	}
+	left, err := v.Text(out, besides(a))
+	s.Counts.GroupMetricsLeft.Add(uint64(left))
+	return err
+}
+
+// besides says what families an arrangement has.
+func besides(a *arrange.Arrangement) groups.Beside {
+	compound := map[string]bool{}
+	for i := range a.Rank.Families {
+		f := &a.Rank.Families[i]
+		for _, id := range a.Rank.Order[f.From:f.To] {
+			if a.Count(id) > 0 {
+				compound[f.Name] = compound[f.Name] || f.Type == "histogram" || f.Type == "summary"
+				break
+			}
+		}
+	}
+	return func(name string) (bool, bool) {
+		is, there := compound[name]
+		return there, is
+	}
+}
+
+// lostRuns is how many responses with groups have to be lost running before one goes out without.
+const lostRuns = 2
+
+// groups is what a line's next response has of groups. Where a server stores none of those that have
+// some, the samples of the log go without.
+func (l *line) groups(q request, now time.Time) *groups.View {
+	v := l.s.groupsFor(q, now)
+	l.mu.Lock()
+	lost := l.lost
+	l.mu.Unlock()
+	if lost < lostRuns || v.Empty() {
+		return v
+	}
+	if l.s.notes.first("groups " + l.name) {
+		l.s.cfg.Logger.Warn("responses are not stored, and the next one goes without what was pushed to groups; is it something in them that the server refuses?",
+			"cursor", l.name, "running", lost)
+	}
+	return &groups.View{}
+}
+
+// asGroupRefusal is the answer to an error of the groups, or nil.
+func asGroupRefusal(err error) *RefusedError {
+	refused := (*groups.RefusedError)(nil)
+	if !errors.As(err, &refused) {
+		return nil
+	}
+	return &RefusedError{Status: statusOfGroup(refused.Kind), Reason: refused.Reason, Text: err.Error()}
+}
