@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/push"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -79,6 +81,22 @@ func TestGroupsGoWithEachScrape(t *testing.T) {
 	status, _, _ := s.group("DELETE", "j", "")
 	assert.Equal(t, http.StatusAccepted, status)
 	assert.Empty(t, take("cursor=a"))
+}
+
+// Names of the log that a scraper wants escaped may become those of groups.
+func TestGroupsBesideEscapedNames(t *testing.T) {
+	s := serve(t, Config{})
+	s.push("# TYPE \"a.b\" histogram\n" + at(`{"a.b_bucket",le="+Inf"}`, 1, 0) + at(`{"a.b_count"}`, 1, 0) + at(`{"a.b_sum"}`, 1, 0))
+	s.pushGroup("j", "# TYPE a_b gauge\na_b{le=\"high\"} 1\n# TYPE a_b_sum gauge\na_b_sum 2\n")
+	for _, escaping := range []string{"underscores", "dots", "values", "allow-utf-8"} {
+		_, text := s.do("GET", "/metrics", "", scrapeTimeout, "0.1", "Accept", "text/plain;version=1.0.0;escaping="+escaping)
+		s.confirm()
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		_, err := parser.TextToMetricFamilies(strings.NewReader(text))
+		assert.NoError(t, err, text)
+		assert.Contains(t, text, `a_b_sum{instance="",job="j"} 2`)
+		s.push(at(`{"a.b_bucket",le="+Inf"}`, 1, 1))
+	}
 }
 
 // A bound of the response counts what groups need.
@@ -282,6 +300,34 @@ func TestGroupsKeepNothingElseFromAServer(t *testing.T) {
 	assert.Equal(t, 1, log.Count("goes without what was pushed to groups"))
 }
 
+// The client library in Go pushes as it does to a Pushgateway, and takes the answers for success.
+func TestClientOfAPushgateway(t *testing.T) {
+	s := serve(t, Config{})
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "c_total"})
+	native := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "n", NativeHistogramBucketFactor: 1.1})
+	for _, v := range []float64{-3, 0, 0.1, 7} {
+		native.Observe(v)
+	}
+	pusher := push.New(s.url, "a/b").Grouping("k", "").Grouping("path", "/var/tmp").Client(s.client)
+	require.NoError(t, pusher.Collector(counter).Collector(native).Push())
+	require.NoError(t, push.New(s.url, "a/b").Grouping("path", "/var/tmp").Grouping("k", "").Client(s.client).Collector(counter).Add())
+	const labels = `{instance="",job="a/b",k="",path="/var/tmp"`
+	assert.Equal(t, "# TYPE c_total counter\nc_total"+labels+"} 0\n# TYPE n histogram\nn_bucket"+labels+",le=\"+Inf\"} 4\nn_sum"+labels+"} 4.1\nn_count"+labels+"} 4\n",
+		strings.ReplaceAll(withoutTimes(s.scrape()), "# HELP c_total \n", ""))
+	_, body := s.do("GET", "/metrics", "", "Accept", likesProtobuf)
+	for in := bytes.NewReader([]byte(body)); in.Len() > 0; {
+		f := &dto.MetricFamily{}
+		require.NoError(t, protodelim.UnmarshalFrom(in, f))
+		if f.GetName() == "n" {
+			assert.Len(t, f.Metric[0].Histogram.PositiveDelta, 2)
+			assert.Len(t, f.Metric[0].Histogram.NegativeDelta, 1)
+		}
+	}
+	require.NoError(t, pusher.Delete())
+	assert.Empty(t, s.scrape())
+	assert.ErrorContains(t, push.New(s.url, "j").Grouping("k", "v").Collector(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "edgehub_receipt"}, func() float64 { return 1 })).Client(s.client).Push(), "a name of the hub's own")
+}
+
 // Many push, delete and scrape at the same time; each scrape parses, and each series comes once.
 func TestGroupsConcurrently(t *testing.T) {
 	s := serve(t, Config{StoragePath: "", Cursors: []string{"a", "b"}})
@@ -343,6 +389,7 @@ func FuzzGroups(f *testing.F) {
 	f.Add("j", []byte("# TYPE x histogram\nx_bucket{le=\"1\"} 1\nx_sum 2\n"), []byte("x_bucket{le=\"small\"} 1\n"), false)
 	f.Add("j", []byte("x_bucket{le=\"small\"} 1\nx{quantile=\"a\"} 1\n"), []byte("# TYPE x histogram\nx_bucket{le=\"1\"} 1\nx_sum 2\n"), false)
 	f.Add("j", []byte("# TYPE x gaugehistogram\nx_bucket{le=\"1\"} 1\n"), []byte("# TYPE x_sum gauge\nx_sum 1\n"), false)
+	f.Add("j", []byte("# TYPE a_b gauge\na_b{le=\"high\"} 1\n"), []byte("# TYPE \"a.b\" histogram\n{\"a.b_sum\"} 1\n"), false)
 	f.Add("j@base64/..", []byte("\x08\n\x01x\x18\x01\"\x01"), []byte("# TYPE x_sum gauge\nx_sum 1\n"), true)
 	discard := slog.New(slog.DiscardHandler)
 	f.Fuzz(func(t *testing.T, path string, body, log []byte, protobuf bool) {
@@ -366,7 +413,10 @@ func FuzzGroups(f *testing.F) {
 			require.Less(t, w.Code, 500)
 
 			text := httptest.NewRecorder()
-			h.ServeHTTP(text, httptest.NewRequest(http.MethodGet, "/metrics?drain=1", nil))
+			scrape := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+			scrape.Header.Set(scrapeTimeout, "10")
+			scrape.Header.Set("Accept", "text/plain;version=1.0.0;escaping="+[]string{"underscores", "allow-utf-8"}[len(body)%2])
+			h.ServeHTTP(text, scrape)
 			written := text.Body.String()
 			parser := expfmt.NewTextParser(model.UTF8Validation)
 			_, err := parser.TextToMetricFamilies(text.Body)

@@ -57,7 +57,7 @@ func (s *Set) write(path string, file []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// unlink takes a group's file away.
+// unlink takes a group's file away, which syncDir makes durable.
 func (s *Set) unlink(key string) *RefusedError {
 	if s.cfg.Dir == "" {
 		return nil
@@ -65,11 +65,11 @@ func (s *Set) unlink(key string) *RefusedError {
 	if err := s.cfg.Disk.Remove(s.path(key)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return broken(err)
 	}
-	return s.syncDir()
+	return nil
 }
 
 func (s *Set) syncDir() *RefusedError {
-	if !s.cfg.Sync {
+	if s.cfg.Dir == "" || !s.cfg.Sync {
 		return nil
 	}
 	if err := s.cfg.Disk.SyncDir(s.cfg.Dir); err != nil {

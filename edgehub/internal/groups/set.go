@@ -266,6 +266,9 @@ func (s *Set) Delete(labels Labels) error {
 			return err
 		}
 	}
+	if err := s.syncDir(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -283,6 +286,9 @@ func (s *Set) DeleteIf(match func(Labels) bool) (deleted int, err error) {
 			return deleted, err
 		}
 		deleted++
+	}
+	if err := s.syncDir(); err != nil {
+		return deleted, err
 	}
 	return deleted, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/groups"
+	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // TTLHeader is the header of a push to a group that says how long the group stays.
@@ -233,20 +236,27 @@ func (s *Server) writeGroups(out io.Writer, q request, v *groups.View, a *arrang
 	if q.format.Protobuf {
 		return v.Proto(out)
 	}
-	left, err := v.Text(out, besides(a))
+	left, err := v.Text(out, besides(a, q.format.Escaping))
 	s.Counts.GroupMetricsLeft.Add(uint64(left))
 	return err
 }
 
-// besides says what families an arrangement has.
-func besides(a *arrange.Arrangement) groups.Beside {
+// besides says what families an arrangement has, by the names that its text has.
+func besides(a *arrange.Arrangement, escaping exposition.Escaping) groups.Beside {
 	compound := map[string]bool{}
 	for i := range a.Rank.Families {
 		f := &a.Rank.Families[i]
-		for _, id := range a.Rank.Order[f.From:f.To] {
-			if a.Count(id) > 0 {
-				compound[f.Name] = compound[f.Name] || f.Type == "histogram" || f.Type == "summary"
-				break
+		if !slices.ContainsFunc(a.Rank.Order[f.From:f.To], func(id series.ID) bool { return a.Count(id) > 0 }) {
+			continue
+		}
+		name := f.Name
+		if !exposition.ValidMetricName(name) {
+			name = string(escaping.AppendName(nil, name))
+		}
+		compound[name] = compound[name] || f.Compound && f.Type != ""
+		if f.Compound && f.Type == "" { // to a parser its series are families
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				compound[name+suffix] = compound[name+suffix]
 			}
 		}
 	}
