@@ -50,6 +50,9 @@
 // Each answer has the header Hubring-Hub: edgehub/VERSION NAME, with the name of Config.Name if there is
 // one. Exporters believe no answer without it.
 //
+// What is pushed as to a Pushgateway, on /metrics/job/JOB/LABEL/VALUE, is no part of the log: it has no times, stays until
+// it is deleted or replaced, and goes with each response (Config.NoPushgateway).
+//
 // GET /gateways lists the gateways that the hub knows, as metrics.
 //
 // The package is a face. The rooms below it, each with the life of what passes through

@@ -149,6 +149,10 @@ func TestRefusedGroups(t *testing.T) {
 	}
 	refused(400, "group_labels", "PUT", "j/k", "x 1\n")
 	refused(400, "group_labels", "DELETE", "j/k//a/b", "")
+	answer, text := s.do("POST", "//metrics/job/j", "x 1\n")
+	assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+	assert.Contains(t, text, "two slashes")
+	counts["group_labels"]++
 	refused(400, "malformed", "PUT", "j", "x\n")
 	refused(400, "timestamp", "PUT", "j", "x 1 5\n")
 	refused(429, "groups_limit", "PUT", "other", "x 1\n")
@@ -342,10 +346,10 @@ func TestGroupsConcurrently(t *testing.T) {
 				w := httptest.NewRecorder()
 				switch i % 4 {
 				case 3:
-					h.ServeHTTP(w, httptest.NewRequest("DELETE", group, nil))
+					h.ServeHTTP(w, httptest.NewRequest(http.MethodDelete, group, nil))
 					assert.Equal(t, http.StatusAccepted, w.Code)
 				default:
-					h.ServeHTTP(w, httptest.NewRequest("POST", group, strings.NewReader(fmt.Sprintf("# TYPE x gauge\nx{l=\"%d\"} %d\ny%d 1\n", i%3, i, i%5))))
+					h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, group, strings.NewReader(fmt.Sprintf("# TYPE x gauge\nx{l=\"%d\"} %d\ny%d 1\n", i%3, i, i%5))))
 					assert.Equal(t, http.StatusOK, w.Code, w.Body)
 				}
 			}
@@ -354,7 +358,7 @@ func TestGroupsConcurrently(t *testing.T) {
 	for _, accept := range []string{"", likesProtobuf} {
 		all.Go(func() {
 			for ctx.Err() == nil {
-				r := httptest.NewRequest("GET", "/metrics?cursor=a", nil)
+				r := httptest.NewRequest(http.MethodGet, "/metrics?cursor=a", nil)
 				r.Header.Set("Accept", accept)
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)

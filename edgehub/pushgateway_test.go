@@ -3,6 +3,7 @@ package edgehub
 import (
 	"bytes"
 	"compress/zlib"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -134,10 +135,7 @@ func (c *pushgatewayCase) answer(t *testing.T) pushgatewayAnswer {
 func packed(t *testing.T, how, body string) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	write := func(w interface {
-		Write([]byte) (int, error)
-		Close() error
-	}) {
+	write := func(w io.WriteCloser) {
 		_, err := w.Write([]byte(body))
 		require.NoError(t, err)
 		require.NoError(t, w.Close())

@@ -16,11 +16,20 @@ import (
 )
 
 // Decode reads the families of a body: delimited protobuf where its Content-Type says so, and text
-// whatever else it says. It keeps nothing of the body.
-func Decode(contentType string, body []byte) ([]*dto.MetricFamily, *RefusedError) {
+// whatever else it says. It keeps nothing of the body. What could not be taken in however empty the set is is refused before it
+// is parsed, as it takes many times its memory then.
+func (s *Set) Decode(contentType string, body []byte) ([]*dto.MetricFamily, *RefusedError) {
+	count, decode := textParts, decodeText
 	if delimited(contentType) {
-		return decodeProto(body)
+		count, decode = protoParts, decodeProto
 	}
+	if parts, most := count(body), partsOfSeries*s.cfg.Limits.Series; parts > most {
+		return nil, full(ManySeries, "the push has %d samples and labels, and the limit for all groups is %d series, with %d parts each", parts, s.cfg.Limits.Series, partsOfSeries)
+	}
+	return decode(body)
+}
+
+func decodeText(body []byte) ([]*dto.MetricFamily, *RefusedError) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	byName, err := parser.TextToMetricFamilies(bytes.NewReader(body))
 	if err != nil {

@@ -34,8 +34,9 @@ func TestGroupsOutliveTheProcess(t *testing.T) {
 	again.now = s.now
 	assert.Equal(t, s.text(nil), again.text(nil))
 	assert.Equal(t, s.messages(), again.messages())
-	assert.Equal(t, s.Set.bytes, again.Set.bytes)
-	assert.Equal(t, s.Set.series, again.Set.series)
+	groups, series, bytes := s.Size()
+	groupsAgain, seriesAgain, bytesAgain := again.Size()
+	assert.Equal(t, []any{groups, series, bytes}, []any{groupsAgain, seriesAgain, bytesAgain})
 	assert.Equal(t, Inconsistent, again.push("PUT", "job/c", "# TYPE x counter\nx 1\n"))
 	again.now = start.Add(time.Hour)
 	again.has(`h_bucket{instance="",job="a",le="+Inf"} 2`, `h_bucket{instance="",job="a",le="1"} 1`, `h_count{instance="",job="a"} 2`,

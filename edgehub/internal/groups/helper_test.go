@@ -57,7 +57,7 @@ func (s *tested) pushFor(method, path, text string, ttl *time.Duration) (reason 
 	s.t.Helper()
 	labels, refused := ParsePath(path)
 	require.Nil(s.t, refused)
-	families, refused := Decode(textType, []byte(text))
+	families, refused := s.Decode(textType, []byte(text))
 	require.Nil(s.t, refused)
 	err := s.Push(Push{Labels: labels, Families: families, Replace: method == "PUT", TTL: ttl}, s.now)
 	require.Equal(s.t, err == nil, reasonOf(err) == "", "%v", err)
@@ -145,7 +145,7 @@ func (s *tested) pushProto(path string, families ...string) (reason string) {
 	s.t.Helper()
 	labels, refused := ParsePath(path)
 	require.Nil(s.t, refused)
-	decoded, refused := Decode(protoType, delimitedBody(s.t, families...))
+	decoded, refused := s.Decode(protoType, delimitedBody(s.t, families...))
 	if refused != nil {
 		return refused.Reason
 	}

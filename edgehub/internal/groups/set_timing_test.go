@@ -3,6 +3,7 @@ package groups
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -12,7 +13,7 @@ import (
 //	go test ./edgehub/internal/groups -run '^$' -bench Push
 func BenchmarkPush(b *testing.B) {
 	for _, groups := range []int{10, 347, 10_000} {
-		b.Run(fmt.Sprint(groups), func(b *testing.B) {
+		b.Run(strconv.Itoa(groups), func(b *testing.B) {
 			s := filled(b, groups)
 			text, n := families(1), 0
 			b.ReportAllocs()

@@ -54,8 +54,8 @@ func (v *View) Empty() bool { return len(v.families) == 0 }
 
 // timesOf are the families of the times at which groups were pushed to.
 func timesOf(groups []*Group) []*Family {
-	pushed := &Family{Name: pushTime, Help: "Last Unix time when changing this group in the Pushgateway succeeded.", Type: dto.MetricType_GAUGE}
-	failed := &Family{Name: failureTime, Help: "Last Unix time when changing this group in the Pushgateway failed.", Type: dto.MetricType_GAUGE}
+	pushed := &Family{Name: pushTime, Help: "When a push to this group was taken last, in seconds since the epoch; 0 for never.", Type: dto.MetricType_GAUGE}
+	failed := &Family{Name: failureTime, Help: "When a push to this group was refused last, in seconds since the epoch; 0 for never.", Type: dto.MetricType_GAUGE}
 	for _, g := range groups {
 		labels := make([]*dto.LabelPair, 0, len(g.Labels)+1)
 		for _, l := range g.Labels {

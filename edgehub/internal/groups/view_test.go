@@ -25,11 +25,11 @@ h_bucket{instance="",job="a",k="\"\n",le="1e+06"} 1
 h_bucket{instance="",job="a",k="\"\n",le="+Inf"} 3
 h_sum{instance="",job="a",k="\"\n"} 2
 h_count{instance="",job="a",k="\"\n"} 3
-# HELP push_failure_time_seconds Last Unix time when changing this group in the Pushgateway failed.
+# HELP push_failure_time_seconds When a push to this group was refused last, in seconds since the epoch; 0 for never.
 # TYPE push_failure_time_seconds gauge
 push_failure_time_seconds{instance="",job="a",k="\"\n"} 0
 push_failure_time_seconds{instance="",job="b"} 0
-# HELP push_time_seconds Last Unix time when changing this group in the Pushgateway succeeded.
+# HELP push_time_seconds When a push to this group was taken last, in seconds since the epoch; 0 for never.
 # TYPE push_time_seconds gauge
 push_time_seconds{instance="",job="a",k="\"\n"} 1700000000
 push_time_seconds{instance="",job="b"} 1700000000
@@ -156,6 +156,29 @@ func TestMessagesThatAreNone(t *testing.T) {
 
 // A message that announces more than there is gets no memory for that.
 func TestLengthThatIsALie(t *testing.T) {
-	_, refused := Decode(protoType, []byte("\xa1\xcc\x81\xe5\x41"))
+	_, refused := newSet(t, Config{}).Decode(protoType, []byte("\xa1\xcc\x81\xe5\x41"))
 	assert.Equal(t, Malformed, refused.Reason)
+}
+
+// What has far more parts than all groups may have series is refused before it is parsed.
+func TestBodiesWithTooManyParts(t *testing.T) {
+	limits := plenty
+	limits.Series = 10
+	s := newSet(t, Config{Limits: limits})
+	refused := func(contentType string, body []byte) {
+		t.Helper()
+		_, refused := s.Decode(contentType, body)
+		if assert.NotNil(t, refused) {
+			assert.Equal(t, []any{Full, ManySeries}, []any{refused.Kind, refused.Reason})
+		}
+	}
+	refused(textType, []byte(strings.Repeat("x 1\n", 161)))
+	refused(textType, []byte("x{"+strings.Repeat("l=\"\",", 161)+"} 1\n"))
+	refused(protoType, delimitedBody(t, `name:"x" `+strings.Repeat(`metric:{} `, 160)))
+	refused(protoType, delimitedBody(t, `name:"x" metric:{`+strings.Repeat(`label:{} `, 160)+`}`))
+	refused(protoType, delimitedBody(t, `name:"x" metric:{histogram:{`+strings.Repeat(`bucket:{} `, 160)+`}}`))
+	_, few := s.Decode(textType, []byte("# HELP x so much\n\n"+strings.Repeat("x 1\n", 160)))
+	assert.Nil(t, few)
+	_, few = s.Decode(protoType, delimitedBody(t, `name:"x" metric:{`+strings.Repeat(`label:{} `, 150)+`}`))
+	assert.Nil(t, few)
 }

@@ -50,9 +50,9 @@ func (s *Server) group(c echo.Context) error {
 		return s.pushGroup(c)
 	case http.MethodDelete:
 		return s.changeGroups(c, func() error {
-			labels, refused := groups.ParsePath(strings.TrimPrefix(c.Request().URL.EscapedPath(), metricsPath))
-			if refused != nil {
-				return refused
+			labels, err := groupOf(c.Request())
+			if err != nil {
+				return err
 			}
 			if err := s.cfg.Groups.Delete(labels); err != nil {
 				return err
@@ -89,11 +89,10 @@ func (s *Server) takeGroup(c echo.Context) error {
 		return err
 	}
 	push := groups.Push{Replace: r.Method == http.MethodPut}
-	var refused *groups.RefusedError
-	if push.Labels, refused = groups.ParsePath(strings.TrimPrefix(r.URL.EscapedPath(), metricsPath)); refused != nil {
-		return beforeBody(s.refusalOf(refused))
-	}
 	var err error
+	if push.Labels, err = groupOf(r); err != nil {
+		return beforeBody(s.refusalOf(err))
+	}
 	if push.TTL, err = ttlOf(r.Header); err != nil {
 		return beforeBody(s.refusalOf(err))
 	}
@@ -114,10 +113,27 @@ func (s *Server) takeGroup(c echo.Context) error {
 		return body.ErrNoRoom
 	}
 	defer s.room.Release(memory)
-	if push.Families, refused = groups.Decode(r.Header.Get(echo.HeaderContentType), b.Bytes()); refused != nil {
+	var refused *groups.RefusedError
+	if push.Families, refused = s.cfg.Groups.Decode(r.Header.Get(echo.HeaderContentType), b.Bytes()); refused != nil {
 		return refused
 	}
 	return s.cfg.Groups.Push(push, time.Now())
+}
+
+// groupOf is the group that a request's path names.
+func groupOf(r *http.Request) (groups.Labels, error) {
+	raw, is := strings.CutPrefix(r.URL.EscapedPath(), metricsPath)
+	if !is {
+		return nil, &RefusedError{
+			Status: http.StatusBadRequest, Reason: groups.BadLabels,
+			Text: fmt.Sprintf("the path does not begin with %sjob/ but with two slashes; is there one at the end of the address?", metricsPath),
+		}
+	}
+	labels, refused := groups.ParsePath(raw)
+	if refused != nil {
+		return nil, refused
+	}
+	return labels, nil
 }
 
 // beforeBody makes a refusal one of a request whose body was not read.
@@ -243,7 +259,7 @@ func (s *Server) writeGroups(out io.Writer, q request, v *groups.View, a *arrang
 
 // besides says what families an arrangement has, by the names that its text has.
 func besides(a *arrange.Arrangement, escaping exposition.Escaping) groups.Beside {
-	compound := map[string]bool{}
+	there, compound := map[string]bool{}, map[string]bool{}
 	for i := range a.Rank.Families {
 		f := &a.Rank.Families[i]
 		if !slices.ContainsFunc(a.Rank.Order[f.From:f.To], func(id series.ID) bool { return a.Count(id) > 0 }) {
@@ -253,17 +269,14 @@ func besides(a *arrange.Arrangement, escaping exposition.Escaping) groups.Beside
 		if !exposition.ValidMetricName(name) {
 			name = string(escaping.AppendName(nil, name))
 		}
-		compound[name] = compound[name] || f.Compound && f.Type != ""
+		there[name], compound[name] = true, compound[name] || f.Compound && f.Type != ""
 		if f.Compound && f.Type == "" { // to a parser its series are families
 			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-				compound[name+suffix] = compound[name+suffix]
+				there[name+suffix] = true
 			}
 		}
 	}
-	return func(name string) (bool, bool) {
-		is, there := compound[name]
-		return there, is
-	}
+	return func(name string) (bool, bool) { return there[name], compound[name] }
 }
 
 // lostRuns is how many responses with groups have to be lost running before one goes out without.
