@@ -436,3 +436,18 @@ func FuzzGroups(f *testing.F) {
 		}
 	})
 }
+
+// A group whose time is over is in no scrape from then on, and its file goes.
+func TestGroupsThatAreTooOld(t *testing.T) {
+	dir := t.TempDir()
+	s := serveHub(t, storing(t, dir, Config{GroupTTL: time.Nanosecond}))
+	s.pushGroup("old", "x 1\n")
+	s.pushGroup("own", "x 2\n", "Hubring-Group-TTL", "1h")
+	assert.Equal(t, "# TYPE x untyped\nx{instance=\"\",job=\"own\"} 2\n", withoutTimes(s.scrape()))
+	require.Eventually(t, func() bool {
+		s.scrape()
+		files, err := os.ReadDir(dir + "/groups")
+		return err == nil && len(files) == 1
+	}, 10*time.Second, time.Millisecond)
+	s.says("edgehub_groups 1", "edgehub_groups_expired_total 1")
+}

@@ -218,7 +218,7 @@ func (s *Server) groupsFor(q request, now time.Time) *groups.View {
 		}
 		return &groups.View{}
 	}
-	s.cfg.Groups.Sweep(now)
+	s.pursuits.Go(func() { s.cfg.Groups.Sweep(now) }) // no scrape waits for the disk
 	return s.cfg.Groups.View(now)
 }
 
