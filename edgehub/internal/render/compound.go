@@ -43,22 +43,33 @@ type run struct {
 	labels []byte // that all have, but for the bound
 	// The text of a member before and behind its bound; before is empty where there is none.
 	before, behind []byte
-	bounds         []bound // seen at each place, for the next runs
+	bounds         []bound          // seen at each place, for the next runs
+	first          *series.Spelling // of the first part
+	told           []told           // by frame
 }
 
-// bound is how a bound was spelled, and what it means.
+// bound is how a bound was spelled, and what it means. One that is spelled longer is read each time.
 type bound struct {
-	text  []byte
+	text  [15]byte
+	len   uint8
 	value float64
 }
 
 // collect adds a series to the run. Where it belongs to another one, the run before is
 // written.
-func (w *protoWriter) collect(id series.ID, text string) error {
+func (w *protoWriter) collect(id series.ID, sp *series.Spelling) error {
 	r := &w.run
 	p := part{id: id, points: w.a.Of(id)}
+	known := r.toldOf(sp.Frame())
+	if len(r.parts) > 0 && known.tells(sp, r.first) {
+		p.role, p.bound = known.role, known.bound
+		r.parts = append(r.parts, p)
+		return nil
+	}
+	text := w.text(sp)
 	if r.goesOn(text) && r.member(&p, text[len(r.before):len(text)-len(r.behind)]) {
 		r.parts = append(r.parts, p)
+		*known = told{sp.Frame(), r.first.Frame(), p.role, p.bound}
 		return nil
 	}
 	var before, behind string
@@ -70,7 +81,7 @@ func (w *protoWriter) collect(id series.ID, text string) error {
 		if err := w.finishRun(); err != nil {
 			return err
 		}
-		r.labels, r.before = append(r.labels[:0], w.labels...), r.before[:0]
+		r.labels, r.before, r.first = append(r.labels[:0], w.labels...), r.before[:0], sp
 	}
 	if p.role == member {
 		r.before, r.behind = append(r.before[:0], before...), append(r.behind[:0], behind...)
@@ -79,6 +90,7 @@ func (w *protoWriter) collect(id series.ID, text string) error {
 	if p.role == stray {
 		return w.finishRun()
 	}
+	*known = told{sp.Frame(), r.first.Frame(), p.role, p.bound}
 	return nil
 }
 
@@ -132,12 +144,15 @@ func (r *run) member(p *part, spelling string) bool {
 		r.bounds = append(r.bounds, bound{})
 	}
 	b := &r.bounds[place]
-	if string(b.text) != spelling || spelling == "" {
+	if string(b.text[:b.len]) != spelling || spelling == "" {
 		v, err := strconv.ParseFloat(spelling, 64) // with a quote it is none
 		if err != nil {
 			return false
 		}
-		b.text, b.value = append(b.text[:0], spelling...), v
+		b.value, b.len = v, 0
+		if len(spelling) <= len(b.text) {
+			b.len = uint8(copy(b.text[:], spelling))
+		}
 	}
 	p.role, p.bound = member, b.value
 	return b.value == b.value

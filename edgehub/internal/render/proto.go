@@ -37,7 +37,7 @@ func Proto(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, 
 			w.beginFamily(&a.Rank.Families[s.family])
 			current = s.family
 		}
-		if err := w.series(s.id, w.text(s.spelling)); err != nil {
+		if err := w.series(s.id, s.spelling); err != nil {
 			return err
 		}
 	}
@@ -109,14 +109,14 @@ func (w *protoWriter) finishFamily() error {
 
 // series writes a series of the family, or keeps it until the others of its histogram
 // or summary are there.
-func (w *protoWriter) series(id series.ID, text string) error {
+func (w *protoWriter) series(id series.ID, sp *series.Spelling) error {
 	switch {
 	case w.mixed:
-		return w.apart(text, w.a.Of(id))
+		return w.apart(w.text(sp), w.a.Of(id))
 	case w.kind == histogram || w.kind == summary:
-		return w.collect(id, text)
+		return w.collect(id, sp)
 	}
-	_, labels := split(text)
+	_, labels := split(w.text(sp))
 	w.set.set(labels)
 	return w.points(w.kind, w.set.bytes, w.a.Of(id))
 }

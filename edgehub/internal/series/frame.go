@@ -14,6 +14,9 @@ import (
 // quote at least. Where there is no such label, or the name needs escapes, the frame is the whole
 // text and nothing is behind it.
 
+// Frame is the number of a frame in an index. None has 0.
+type Frame uint32
+
 // pieces is a text as the index keeps it: a frame around the name of its gateway.
 type pieces struct {
 	before []byte

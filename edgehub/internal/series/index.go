@@ -33,6 +33,10 @@ type Spelling struct {
 // Gateway is the number of the series' gateway.
 func (sp *Spelling) Gateway() uint32 { return sp.owner & maxGateways }
 
+// Frame is equal for spellings that differ in nothing but the name of their gateway, and that in
+// the label by which they are the gateway's: any other would be the same in both.
+func (sp *Spelling) Frame() Frame { return Frame(sp.frame) }
+
 func (sp *Spelling) format() Format { return Format(sp.owner >> (32 - formatBits)) }
 
 // Index finds spellings by their bytes, and numbers them from 1. Readers take no
