@@ -267,15 +267,18 @@ func (b *Block) Series(from, to int, wanted func(series.ID) bool) iter.Seq[Sampl
 			for at := 0; at < all; at += chunkSize {
 				out := s.values[begun : begun+min(all-at, chunkSize)]
 				data = data[readChunk(out, data):]
-				if low, high := max(first-at, 0), min(first+count-at, len(out)); low < high {
-					out = out[:copy(out, out[low:high])]
-				} else {
-					out = nil
+				low, high := max(first-at, 0), min(first+count-at, len(out))
+				if low >= high {
+					continue
 				}
-				for i := range out {
-					s.ids[begun+i] = id
+				if low > 0 {
+					copy(out, out[low:high])
 				}
-				if begun += len(out); begun >= Stretch {
+				ids := s.ids[begun : begun+high-low]
+				for i := range ids {
+					ids[i] = id
+				}
+				if begun += len(ids); begun >= Stretch {
 					if !yield(Samples{s.ids[:begun], s.times[done : done+begun], s.values[:begun]}) {
 						return
 					}
@@ -303,11 +306,13 @@ func (b *Block) layTimes(s *scratch, from, to int, wanted func(series.ID) bool) 
 		}
 	}
 	s.times = room(s.times, int(next))
+	all, times := s.ends, s.times
 	b.spans(from, to, func(place, count int, time int64) bool {
-		for i := range s.ends[place : place+count] {
-			if end := &s.ends[place+i]; *end != nowhere {
-				s.times[*end] = time
-				*end++
+		ends := all[place : place+count]
+		for i, end := range ends {
+			if end != nowhere {
+				times[end] = time
+				ends[i] = end + 1
 			}
 		}
 		return true
