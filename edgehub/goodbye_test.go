@@ -339,7 +339,7 @@ func TestHandoverWaits(t *testing.T) {
 		reason string
 		wait   time.Duration
 	}{
-		"stopping":  {503, "stopping", 21 * time.Second},
+		"starts":    {503, "replaying", 21 * time.Second},
 		"full":      {429, "hub_full", 21 * time.Second},
 		"its fault": {500, "", (250 + 500 + 1000) * time.Millisecond},
 		"no answer": {-1, "", (250 + 500 + 1000) * time.Millisecond},
@@ -367,6 +367,22 @@ func TestHandoverWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A hub that goes away itself is not waited for: two would wait for each other.
+func TestHandoverToAHubThatStops(t *testing.T) {
+	inTime(t, Config{}, func(t *testing.T, h, _ *Hub, way *far) {
+		pushAll(t, h, threeGateways(10))
+		began := time.Now()
+		way.before = func(string, string) (int, string) { return 503, "stopping" }
+		done, err := h.Handover(t.Context(), "http://far", nil)
+		refused := (*RefusedError)(nil)
+		require.ErrorAs(t, err, &refused)
+		assert.Equal(t, []any{502, "stopping"}, []any{refused.Status, refused.Reason})
+		assert.Equal(t, Handover{To: "far", Left: 30}, done)
+		assert.Zero(t, time.Since(began))
+		pushAll(t, h, threeGateways(1))
+	})
 }
 
 // Of a gateway that the other hub refuses the samples stay, in their order; all others are handed over, and the hub goes on as before.

@@ -49,6 +49,21 @@ func TestStopHandsOver(t *testing.T) {
 	assert.ErrorIs(t, <-stays.ended, errLost)
 }
 
+// Of several hubs one that stops itself is not waited for, and one that is full leaves time for the next.
+func TestStopHandsOverToTheNext(t *testing.T) {
+	stops := startProcess(t, "--hub.name=stops", "--web.stop-timeout=1h")
+	full := startProcess(t, "--hub.name=full", "--limit.samples=1")
+	stays := startProcess(t, "--hub.name=stays")
+	stops.tell(t, syscall.SIGTERM)
+	stops.log.await(t, `(waiting for a scrape)`)
+	hub := startProcess(t, "--hub.name=goes", "--handover.to=http://"+stops.address, "--handover.to=http://"+full.address, "--handover.to=http://"+stays.address,
+		"--handover.after=10ms", "--web.stop-timeout=5s")
+	hub.tell(t, syscall.SIGTERM)
+	hub.requireStatus(t, 0)
+	assert.Contains(t, hub.log.String(), "the other hub stops itself: status 503: the hub is stopping and takes no more; push to another one")
+	assert.Contains(t, hub.log.String(), `msg="handed over what waited" to=stays taken=1 ended=0 refused=0 left=0`)
+}
+
 // Where its scraper comes first it hands over nothing, and where nobody takes it that is said, also with a disk that goes away.
 func TestStopThatCannotHandOver(t *testing.T) {
 	nobody := "--handover.to=http://user:secret@127.0.0.1:1"
@@ -64,7 +79,7 @@ func TestStopThatCannotHandOver(t *testing.T) {
 	hub.requireStatus(t, 1)
 	assert.Contains(t, hub.log.String(), `msg="not all was handed over" to="" taken=0`)
 	assert.Contains(t, hub.log.String(), "the other hub does not answer: dial tcp 127.0.0.1:1: connect: connection refused")
-	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scraper is known to have; they are gone" samples=1`)
+	assert.Contains(t, hub.log.String(), `msg="stopped with samples that no scraper is known to have; they are on disk alone" samples=1`)
 	assert.NotContains(t, hub.log.String(), "secret")
 }
 

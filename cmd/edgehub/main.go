@@ -137,12 +137,12 @@ func drain(ctx context.Context, hub *edgehub.Hub, o handoverOptions, logger *slo
 	if len(o.to) > 0 {
 		handing.Go(func() {
 			for wait := o.after; sleep(drained, wait); wait = againAfter {
-				for _, to := range o.to {
+				for i, to := range o.to {
 					if s := hub.Stats(); s.Pending+s.Unsure == 0 { // who is behind goes without
 						enough(errNotCome)
 						return
 					}
-					handOver(drained, hub, to, logger)
+					handOver(drained, hub, to, len(o.to)-i, logger)
 				}
 			}
 		})
@@ -168,8 +168,14 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// handOver hands over what waits, and says what became of it.
-func handOver(ctx context.Context, hub *edgehub.Hub, to string, logger *slog.Logger) {
+// handOver hands over what waits to the first of so many hubs, and says what became of it. It leaves the others a share of the time: this
+// one may be full, or not answer.
+func handOver(ctx context.Context, hub *edgehub.Hub, to string, hubs int, logger *slog.Logger) {
+	if end, bounded := ctx.Deadline(); bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(end)/time.Duration(hubs))
+		defer cancel()
+	}
 	logger.Info("scrapers have not come for what waits; it is handed over to another hub")
 	h, err := hub.Handover(ctx, to, nil)
 	args := []any{"to", h.To, "taken", h.Taken, "ended", h.Ended, "refused", h.Refused, "left", h.Left}
@@ -188,7 +194,7 @@ func closeAtOnce(hub *edgehub.Hub) {
 }
 
 // sayWhatIsLeft says what a hub takes along, and returns errLost if nobody else is known
-// to have it: a disk that does not stay keeps nothing.
+// to have it: of a disk that may not stay that is no comfort.
 func sayWhatIsLeft(stats edgehub.Stats, diskStays bool, logger *slog.Logger) error {
 	if stats.Stored && diskStays {
 		if stats.Behind > 0 {
@@ -198,6 +204,9 @@ func sayWhatIsLeft(stats edgehub.Stats, diskStays bool, logger *slog.Logger) err
 	}
 	lost := stats.Pending + stats.Unsure
 	switch {
+	case lost > 0 && stats.Stored:
+		logger.Error("stopped with samples that no scraper is known to have; they are on disk alone", "samples", lost, "series", stats.Series)
+		return errLost
 	case lost > 0:
 		logger.Error("stopped with samples that no scraper is known to have; they are gone", "samples", lost, "series", stats.Series)
 		return errLost

@@ -44,6 +44,7 @@ type Result struct {
 	Status  int           // 0 if there was no answer; Refused: 400, 413 or 422
 	Known   bool          // a hub gave the answer
 	Name    string        // by which it calls itself, empty if it has not said so
+	Reason  string        // in one word, where a hub gave one
 	Detail  string        // Refused, TryNext and Crowded: the hub's words, or the error
 	Wait    time.Duration // TryNext and Crowded: Retry-After, 0 if there was none
 	Doubt   bool          // not delivered, and the hub may have taken the samples in all the same
@@ -73,6 +74,7 @@ func Judge(a *Answer, compressed bool, now time.Time) Result {
 	}
 	res.Detail = a.Detail()
 	why := a.Header.Get(exposition.ReasonHeader)
+	res.Reason = why
 	if blames(a.Status) && why != "" {
 		res.Outcome = Refused
 		return res

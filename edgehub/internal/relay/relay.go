@@ -47,6 +47,7 @@ const (
 	NoHub    = "no_hub"    // the other end does not answer as a hub
 	Itself   = "itself"    // it is this one, or may be
 	NotTaken = "not_taken" // the other hub takes nothing, whatever it is sent
+	Stopping = "stopping"  // the other hub takes nothing any more
 	Refused  = "refused"   // it refused some
 )
 

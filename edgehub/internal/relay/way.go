@@ -63,7 +63,7 @@ func (w *way) who(ctx context.Context) (name string, err error) {
 	return id.Name, nil
 }
 
-// post sends a body until it is answered for good: it is taken, or refused for what is in it. Meanwhile waiting is told why the other hub is
+// post sends a body until it is answered for good: it is taken, or refused for what is in it, or the other hub is going away. Meanwhile waiting is told why the other hub is
 // waited for, and that it is not. Its error is an *Error where that hub takes nothing, or the cause of ctx.
 func (w *way) post(ctx context.Context, path string, body []byte, zip *zipper, waiting func(why string)) (verdict.Result, error) {
 	defer waiting("")
@@ -77,6 +77,8 @@ func (w *way) post(ctx context.Context, path string, body []byte, zip *zipper, w
 			return res, context.Cause(ctx)
 		case res.Outcome != verdict.TryNext:
 			return res, nil
+		case res.Reason == Stopping:
+			return res, &Error{Stopping, "the other hub stops itself: " + res.Detail}
 		case !transient(res):
 			return res, &Error{NotTaken, "the other hub takes nothing: " + res.Detail}
 		}
@@ -87,7 +89,7 @@ func (w *way) post(ctx context.Context, path string, body []byte, zip *zipper, w
 	}
 }
 
-// transient says whether another answer may be hoped for: the hub is full, starts or stops, or nobody answers for it just now.
+// transient says whether another answer may be hoped for: the hub is full or starts, or nobody answers for it just now.
 func transient(res verdict.Result) bool {
 	switch res.Status {
 	case 0, http.StatusRequestTimeout, http.StatusTooManyRequests:

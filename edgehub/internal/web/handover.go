@@ -30,7 +30,7 @@ const (
 	diskFailed  = "storage" // whatever is the matter with it
 )
 
-var handoverResults = []string{done, interrupted, disabled, badTarget, underWay, diskFailed, relay.NoHub, relay.Itself, relay.NotTaken, relay.Refused}
+var handoverResults = []string{done, interrupted, disabled, badTarget, underWay, diskFailed, relay.NoHub, relay.Itself, relay.NotTaken, relay.Stopping, relay.Refused}
 
 // Handover gives what no scraper is known to have to the hub at a URL. From the call on no push is let in; unless all is
 // given away they are again when it returns. Every two seconds it calls progress, unless that is nil. Its error is a *RefusedError,
