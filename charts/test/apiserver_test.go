@@ -369,6 +369,15 @@ func (c *apiCluster) addPriority(t *testing.T, name string) {
 	if !apierrors.IsAlreadyExists(err) {
 		require.NoError(t, err)
 	}
+	// Who admits pods looks into a copy, which comes a moment later.
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "of-a-class"},
+		Spec:       corev1.PodSpec{PriorityClassName: name, Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+	}
+	require.Eventually(t, func() bool {
+		_, err := c.typed.CoreV1().Pods(metav1.NamespaceDefault).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		return err == nil || !strings.Contains(err.Error(), "no PriorityClass with name "+name)
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 // tryCreate asks the server whether it would take an object into a namespace. What it
