@@ -19,7 +19,7 @@ import (
 // one that was sent after it, whole.
 func TestKillWithGroups(t *testing.T) {
 	const groups = 3
-	rounds := *kills
+	rounds := kills
 	if testing.Short() {
 		rounds = 4
 	}

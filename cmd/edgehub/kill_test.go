@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -19,7 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var kills = flag.Int("kills", 25, "how often TestKill kills a hub with each --storage.sync")
+// kills is how often a hub is killed.
+const kills = 25
 
 // killed is a hub on disk that is killed and started again, senders that push to it, and the account of what they pushed.
 type killed struct {
@@ -37,7 +37,7 @@ type killed struct {
 // A hub is killed again and again, at any time, while it takes pushes and is scraped: every sample that it acknowledged is
 // scraped, and none that was not pushed.
 func TestKill(t *testing.T) {
-	rounds := *kills
+	rounds := kills
 	if testing.Short() {
 		rounds = 4
 	}
