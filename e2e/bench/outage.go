@@ -53,12 +53,7 @@ func queues(samples int) []peer {
 	return []peer{
 		heldBy("ours", nameOurs, samples, false, nil),
 		heldBy("ours-on-disk", "likewise, with --storage.path", samples, true, nil),
-		{
-			key: "edge-hub", name: nameEdgeHub, scrape: "/metrics", keepsAll: true,
-			start: alone(realbin.PrometheusEdgeHub, "/", func(address, _ string) []string {
-				return []string{"-port=" + address[strings.LastIndexByte(address, ':')+1:]}
-			}),
-		},
+		edgeHub(),
 		{
 			key: "vmagent", name: "vmagent 1.110.0, nobody answers it", path: func(int) string { return "/api/v1/import/prometheus" },
 			start: func(ctx context.Context, p programs) (*server.Server, func(), error) {

@@ -63,12 +63,7 @@ func peers(pending int) []peer {
 				return only(server.Start(ctx, p.hub()))
 			},
 		},
-		{
-			key: "edge-hub", name: nameEdgeHub, scrape: "/metrics", keepsAll: true,
-			start: alone(realbin.PrometheusEdgeHub, "/", func(address, _ string) []string {
-				return []string{"-port=" + address[strings.LastIndexByte(address, ':')+1:]}
-			}),
-		},
+		edgeHub(),
 		{
 			key: "pushgateway-unchecked", name: nameUnchecked, scrape: "/metrics", path: group, unstamped: true,
 			start: pushgateway("--push.disable-consistency-check"),
@@ -90,6 +85,15 @@ func peers(pending int) []peer {
 				return only(server.Start(ctx, p.serve("serve-ceiling")))
 			},
 		},
+	}
+}
+
+func edgeHub() peer {
+	return peer{
+		key: "edge-hub", name: nameEdgeHub, scrape: "/metrics", keepsAll: true,
+		start: alone(realbin.PrometheusEdgeHub, "/", func(address, _ string) []string {
+			return []string{"-port=" + address[strings.LastIndexByte(address, ':')+1:]}
+		}),
 	}
 }
 

@@ -12,13 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hubring/hubring/edgehub/internal/journal"
+	"github.com/hubring/hubring/internal/bubble"
 	"github.com/hubring/hubring/internal/framing/faulty"
 )
-
-func pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
 
 // What waits for two minutes takes a quarter on disk, and is there after a restart as it was, from the middle of it on as well. What is scraped is not packed.
 func TestWhatWaitsIsPackedOnDisk(t *testing.T) {
@@ -31,20 +27,20 @@ func TestWhatWaitsIsPackedOnDisk(t *testing.T) {
 			for i := range 300 {
 				h.now = time.Now()
 				h.push(fleet(100, int64(i)))
-				pass(time.Second / 10)
+				bubble.Pass(time.Second / 10)
 			}
 		}
 		push()
 		fresh := bytesOf()
 		require.Greater(t, fresh, int64(300*100*8))
-		pass(2 * time.Minute)
+		bubble.Pass(2 * time.Minute)
 		assert.Less(t, bytesOf(), fresh/2, "the newest of three is as it was")
 		waiting := h.read(0, all).text
 		h.Close()
 
 		h = keeping(t, Config{}, cfg)
 		same(waiting)
-		pass(3 * time.Second)
+		bubble.Pass(3 * time.Second)
 		assert.Less(t, bytesOf(), fresh/4)
 		require.Len(t, h.take(0, most(15_000)), 15_000)
 		left := h.read(0, all).text
@@ -54,7 +50,7 @@ func TestWhatWaitsIsPackedOnDisk(t *testing.T) {
 		require.Len(t, h.take(0, all), 15_000)
 		push()
 		require.Len(t, h.take(0, all), 30_000)
-		pass(3 * time.Minute)
+		bubble.Pass(3 * time.Minute)
 		assert.Greater(t, bytesOf(), int64(100_000), "two segments stay, as they are")
 		d, _ := h.Disk()
 		assert.Equal(t, 2, d.Segments)
@@ -78,9 +74,9 @@ func TestPackingThatFails(t *testing.T) {
 			h.push(fleet(100, int64(i)))
 		}
 		before, _ := h.Disk()
-		pass(time.Minute)
+		bubble.Pass(time.Minute)
 		disk.Change(func(d *faulty.Disk) { d.NoRename = true })
-		pass(4 * time.Minute)
+		bubble.Pass(4 * time.Minute)
 		require.NoError(t, h.Refuses())
 		h.push(at("x", 1, 1))
 		d, _ := h.Disk()
@@ -88,7 +84,7 @@ func TestPackingThatFails(t *testing.T) {
 		assert.Greater(t, d.Failures, uint64(2))
 		assert.Equal(t, 1, bytes.Count(log.Bytes(), []byte("cannot be packed")))
 		disk.Change(func(d *faulty.Disk) { d.NoRename = false })
-		pass(2 * time.Minute)
+		bubble.Pass(2 * time.Minute)
 		d, _ = h.Disk()
 		assert.Less(t, d.Bytes, before.Bytes/2)
 		h.Close()
