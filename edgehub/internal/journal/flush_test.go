@@ -125,3 +125,39 @@ func TestSegmentBeforeOneThatFailed(t *testing.T) {
 		assert.Equal(t, kept, n)
 	}
 }
+
+// What was refused stays so though the segment that says so is lost with the power: the system had dropped it, and the next
+// process could not know.
+func TestWhatWasRefusedIsCutOffWhenFound(t *testing.T) {
+	disk := &faulty.Disk{Room: -1}
+	cfg := Config{Dir: t.TempDir(), Disk: disk, Sync: Sync{Always: true}}
+	j := mustOpen(t, cfg)
+	refuse := func(value float64) {
+		disk.NoCut, disk.NoRemove = true, true
+		_, err := j.Start(time.Now(), nobody)
+		require.NoError(t, err)
+		push(j, 0, []series.ID{0}, []float64{value})
+		push(j, 0, []series.ID{0}, []float64{value + 1})
+		if !disk.NoSync {
+			disk.Room = int64(j.Buffered()) - 1
+		}
+		require.ErrorIs(t, j.Commit(), faulty.Err)
+		disk.NoCut, disk.NoRemove, disk.NoSync, disk.Room = false, false, false, -1
+		require.NoError(t, j.Probe())
+	}
+	group(t, j, 0)
+	refuse(10)
+	disk.NoSync = true
+	refuse(20)
+	crash(j)
+	j = mustOpen(t, cfg)
+	replayed(t, j)
+	group(t, j, 30)
+	crash(j)
+	require.NoError(t, disk.LosePower())
+	all, _, _ := replayed(t, mustOpen(t, cfg))
+	for _, s := range all {
+		assert.NotEqual(t, 10., s.value)
+	}
+	assert.GreaterOrEqual(t, len(all), 6)
+}

@@ -86,6 +86,8 @@ func (j *Journal) leaveOutEmpty() {
 }
 
 // flushFound flushes what a process has left that was killed before it did, unless no flushes are wanted: from here on it counts as what was flushed.
+// What pushes left that were refused is cut off first. The next segment says that they were, but the system may have dropped that one
+// without telling this process.
 func (j *Journal) flushFound() {
 	if j.cfg.Sync == (Sync{}) {
 		return
@@ -98,6 +100,9 @@ func (j *Journal) flushFound() {
 		f, err := j.disk.Open(g.path)
 		if err != nil {
 			continue // Replay has told that
+		}
+		if info, err := f.Stat(); err == nil && info.Size() > g.size {
+			_ = f.Truncate(g.size) // it has been refused once, and stands where nobody reads it as long as the next one is there
 		}
 		j.mu.Lock()
 		g.file, g.dirty = f, true
