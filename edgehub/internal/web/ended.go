@@ -46,7 +46,10 @@ func (s *Server) takeEnds(c echo.Context) error {
 		return errStopping
 	}
 	defer s.exit.leave()
-	if err := s.mayPush(c.Request()); err != nil {
+	if err := s.mayConnect(c.Request()); err != nil {
+		return err
+	}
+	if err := checkContentType(c.Request().Header); err != nil {
 		return err
 	}
 	b, read, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: maxEndBytes, Time: s.cfg.BodyTimeout})

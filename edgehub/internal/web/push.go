@@ -37,55 +37,65 @@ func (s *Server) push(c echo.Context) error {
 
 // take reads a push and returns the number of its samples, which are those that were
 // refused if there is an error.
-func (s *Server) take(c echo.Context) (samples int, err error) {
-	if !s.entrance.enter() {
-		return 0, errStopping
-	}
-	defer s.entrance.leave()
-	if err := s.mayPush(c.Request()); err != nil {
-		return 0, err
-	}
-	b, whole, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout})
-	defer func() { b.Release() }()
-	if err != nil {
-		r := s.unreadable(err)
-		r.unread = r.unread || !whole
-		return samplesIn(b.Bytes()), r
-	}
+func (s *Server) take(c echo.Context) (n int, err error) {
 	read := s.cfg.Intake.Text
 	if handed(c.Request()) {
 		read = s.cfg.Intake.Handed
 	}
-	if samples, err = s.takeIn(b.Bytes(), read); err != nil {
-		return samplesIn(b.Bytes()), err
+	refused := 0
+	err = s.receive(c, checkContentType, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout}, func(text []byte, broken error) error {
+		refused = samplesIn(text)
+		if broken != nil {
+			return broken
+		}
+		n, err = s.takeIn(func(now time.Time) (int, samples.Made, error) { return read(text, now) })
+		return err
+	})
+	if err != nil {
+		return refused, err
 	}
-	return samples, nil
+	return n, nil
+}
+
+// receive lets a request in, checks its headers and brings its body to use, or what was read of it before it broke off, which use
+// returns. The body is released then.
+func (s *Server) receive(c echo.Context, check func(http.Header) error, limits body.Limits, use func(text []byte, broken error) error) error {
+	if !s.entrance.enter() {
+		return errStopping
+	}
+	defer s.entrance.leave()
+	if err := s.mayConnect(c.Request()); err != nil {
+		return err
+	}
+	if err := check(c.Request().Header); err != nil {
+		return err
+	}
+	b, whole, err := body.Receive(c.Response(), c.Request(), s.room, limits)
+	defer func() { b.Release() }()
+	if err == nil {
+		return use(b.Bytes(), nil)
+	}
+	r := s.unreadable(err)
+	r.unread = r.unread || !whole
+	return use(b.Bytes(), r)
 }
 
 // Push takes in a text in the text format, all or nothing, and returns the number of its
 // samples, or why not.
-func (s *Server) Push(text []byte) (samples int, refused *RefusedError) {
+func (s *Server) Push(text []byte) (n int, refused *RefusedError) {
 	var err error
 	if !s.entrance.enter() {
 		err = errStopping
 	} else {
 		defer s.entrance.leave()
-		samples, err = s.takeIn(text, s.cfg.Intake.Text)
+		n, err = s.takeIn(func(now time.Time) (int, samples.Made, error) { return s.cfg.Intake.Text(text, now) })
 	}
 	if err != nil {
 		r := s.refusalOf(err)
 		s.Counts.refused(r.Reason, samplesIn(text))
 		return 0, r
 	}
-	return samples, nil
-}
-
-// mayPush says whether a push is to be read.
-func (s *Server) mayPush(r *http.Request) error {
-	if err := s.mayConnect(r); err != nil {
-		return err
-	}
-	return checkContentType(r.Header.Get("Content-Type"))
+	return n, nil
 }
 
 // mayConnect says whether anything is taken over a request's connection.
@@ -107,14 +117,14 @@ func (s *Server) mayConnect(r *http.Request) error {
 // handed says whether another hub hands over what is in a request.
 func handed(r *http.Request) bool { return r.Header.Get(exposition.HandoverHeader) != "" }
 
-// takeIn takes a text into the store if there is a place for one more.
-func (s *Server) takeIn(text []byte, read func([]byte, time.Time) (int, samples.Made, error)) (int, error) {
+// takeIn has a push taken into the store if there is a place for one more.
+func (s *Server) takeIn(read func(now time.Time) (int, samples.Made, error)) (int, error) {
 	leave, err := s.enterIntake()
 	if err != nil {
 		return 0, err
 	}
 	defer leave()
-	n, made, err := read(text, time.Now())
+	n, made, err := read(time.Now())
 	s.made(made, err)
 	if err == nil {
 		s.Counts.Pushes.Add(1)
@@ -190,8 +200,8 @@ func (s *Server) answer(c echo.Context, r *RefusedError) error {
 
 // checkContentType refuses the formats that the hub does not read. Whatever else
 // is sent, by curl for one, is taken for the text format.
-func checkContentType(header string) error {
-	media, _, _ := strings.Cut(header, ";")
+func checkContentType(header http.Header) error {
+	media, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	switch media = strings.ToLower(strings.TrimSpace(media)); media {
 	case "application/openmetrics-text", "application/vnd.google.protobuf", "application/x-protobuf":
 		return &RefusedError{
