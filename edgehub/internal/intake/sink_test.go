@@ -46,7 +46,7 @@ func TestSinkTakesWhatTextHas(t *testing.T) {
 	}
 	v, rank := f.store.ReadWaiting()
 	a := arrange.Arrange(v, rank, arrange.Everything)
-	assert.Equal(t, 200, len(rank.Order))
+	assert.Len(t, rank.Order, 200)
 	for _, family := range rank.Families {
 		assert.Equal(t, "counter", family.Type)
 	}
