@@ -83,12 +83,29 @@ func endsClean(text []byte, end int64) bool {
 	return len(bytes.Trim(zeros, "\x00")) == 0
 }
 
-// isAnothers says whether a file is another segment's still, or again after a loss of power.
+// farthestWorn is by how many numbers a segment may be older over which another one is written, as far as is looked for.
+const farthestWorn = 1 << 16
+
+// isAnothers says whether a file is another segment's still, or again after a loss of power, or was one when the first bytes of this
+// one were being written over it.
 func isAnothers(text []byte, number uint64) bool {
 	if len(text) < framing.SegmentHeader {
 		return false
 	}
 	other := binary.LittleEndian.Uint64(text[12:])
-	_, ok := framing.ParseSegmentHeader(text, magic, other)
-	return ok && other != number
+	if _, ok := framing.ParseSegmentHeader(text, magic, other); ok {
+		return other != number
+	}
+	torn, own := text[:framing.SegmentHeader], framing.NewSegmentHeader(magic, version, number)
+	for len(own) > 0 && torn[0] == own[0] {
+		torn, own = torn[1:], own[1:]
+	}
+	for v := uint32(1); v <= version; v++ {
+		for other := number - 1; other > 0 && number-other <= farthestWorn; other-- {
+			if bytes.HasSuffix(framing.NewSegmentHeader(magic, v, other), torn) {
+				return true
+			}
+		}
+	}
+	return false
 }

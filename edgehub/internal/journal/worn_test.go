@@ -86,6 +86,25 @@ func TestNameOfAWornSegment(t *testing.T) {
 	assert.Empty(t, report.Damage)
 }
 
+// A write that breaks off in the header of a segment over another one's leaves nothing that is damaged.
+func TestTornHeaderOfAWornSegment(t *testing.T) {
+	for n := range int64(framing.SegmentHeader + framing.RecordHeader) {
+		disk := &faulty.Disk{Room: -1}
+		cfg := Config{Dir: t.TempDir(), Disk: disk, SegmentBytes: 1}
+		j := worn3(t, cfg)
+		require.NoError(t, j.Release(6))
+		disk.Room, disk.NoCut, disk.NoRemove = n, true, true
+		_, err := j.Start(time.Now(), nobody)
+		require.NoError(t, err)
+		push(j, 0, []series.ID{1}, []float64{40})
+		require.ErrorIs(t, j.Commit(), faulty.Err)
+		crash(j)
+		disk.Room = -1
+		_, _, report := replayed(t, mustOpen(t, cfg))
+		assert.Empty(t, report.Damage, n)
+	}
+}
+
 // The spare file goes where the disk has failed, since it may be full, and where it cannot be written over.
 func TestSpareGoes(t *testing.T) {
 	disk := &faulty.Disk{Room: -1}
