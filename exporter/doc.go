@@ -126,6 +126,7 @@
 //	gather.go     the controller's own metrics
 //	metrics.go    the exporter's own metrics
 //	status.go     Status and its page; report.go: what they say
+//	text.go       SubmitText: who has his metrics as text
 //	keys.go       one copy of each gateway's ID
 //	rejected.go   the error that says which samples were left out
 //	awaited.go    what a Push waits for

@@ -12,6 +12,7 @@
 //
 // # Map of files
 //
+//	text.go       texts, whose series have all their labels, to bodies
 //	encoder.go    families to bodies; lines.go: a metric to lines
 //	source.go     the labels and the key that a context stands for
 //	own.go        the labels that the controller sets on all

@@ -242,8 +242,10 @@ func (e *Encoder) group(name, suffix string, as, k wire.Kind, which lines, f *dt
 }
 
 // helpOf returns the family's help text as it can be sent.
-func helpOf(f *dto.MetricFamily) string {
-	help := f.GetHelp()
+func helpOf(f *dto.MetricFamily) string { return sendableHelp(f.GetHelp()) }
+
+// sendableHelp is a help text as it can be sent.
+func sendableHelp(help string) string {
 	if len(help) > maxHelpBytes {
 		help = help[:maxHelpBytes] // a rune that is cut is replaced below
 	}

@@ -20,10 +20,11 @@ const (
 	Untyped
 	Summary
 	Histogram
+	Unsaid // nobody said it
 	partOf // not a type: the name belongs to a summary or histogram
 )
 
-var kindNames = [...]string{Counter: "counter", Gauge: "gauge", Untyped: "untyped", Summary: "summary", Histogram: "histogram"}
+var kindNames = [...]string{Counter: "counter", Gauge: "gauge", Untyped: "untyped", Summary: "summary", Histogram: "histogram", Unsaid: "unsaid"}
 
 // String is the type's word in the text format.
 func (k Kind) String() string { return kindNames[k] }
@@ -69,13 +70,16 @@ type Header struct {
 func (h *Header) append(dst []byte) []byte {
 	if h.Help != "" {
 		dst = append(dst, "# HELP "...)
-		dst = append(dst, h.Name...)
+		dst = exposition.AppendName(dst, h.Name)
 		dst = append(dst, ' ')
 		dst = exposition.AppendHelp(dst, h.Help)
 		dst = append(dst, '\n')
 	}
+	if h.Kind == Unsaid {
+		return dst
+	}
 	dst = append(dst, "# TYPE "...)
-	dst = append(dst, h.Name...)
+	dst = exposition.AppendName(dst, h.Name)
 	dst = append(dst, ' ')
 	dst = append(dst, h.Kind.String()...)
 	return append(dst, '\n')
