@@ -12,7 +12,7 @@ import (
 	"github.com/hubring/hubring/exporter/internal/reason"
 )
 
-// ErrMalformed: a text is not in the text format, or has a series that no hub takes; the message names the line.
+// ErrMalformed says that a text is not in the text format, or has a series that no hub takes; the message names the line.
 var ErrMalformed = errors.New("malformed text")
 
 // SubmitText is Submit for a text in Prometheus' text format, version 0.0.4, whose series have all their labels. The value of one label

@@ -30,7 +30,7 @@ type Texts struct {
 	families map[string]int // by name
 	family   []wire.Header
 	lines    []textLine
-	text     []byte // of all lines
+	text     []byte         // of all lines
 	homes    map[string]int // of series, by name: the families that they are of
 
 	// Of the body that is being written.

@@ -61,10 +61,10 @@ h_count{gatewayID="a"} 3
 
 func TestTextWithFaults(t *testing.T) {
 	for text, want := range map[string]string{
-		"x 1\nx{ 1\n":                         "line 2",
-		"x one\n":                             "line 1",
-		"# TYPE x counter\n# TYPE x gauge\n":  "line 2: \"x\" is a counter and a gauge",
-		strings.Repeat("x", 9000) + " 1\n":    "the limit is 8192",
+		"x 1\nx{ 1\n":                          "line 2",
+		"x one\n":                              "line 1",
+		"# TYPE x counter\n# TYPE x gauge\n":   "line 2: \"x\" is a counter and a gauge",
+		strings.Repeat("x", 9000) + " 1\n":     "the limit is 8192",
 		"x{gatewayID=\"a\",gatewayID=\"b\"} 1": "line 1",
 	} {
 		e := NewTexts(time.Now(), false)
