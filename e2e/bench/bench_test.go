@@ -46,6 +46,12 @@ func TestBenchSmoke(t *testing.T) {
 		require.Contains(t, out, nameOurs)
 		require.Contains(t, out, nameCeiling)
 	})
+	t.Run("doors", func(t *testing.T) {
+		t.Parallel()
+		out, status := run("doors", "--only=text", "--rounds=1", "--for=50ms")
+		require.Zero(t, status, out)
+		require.Contains(t, out, nameVMAgent)
+	})
 	t.Run("hub", func(t *testing.T) {
 		t.Parallel()
 		out, status := run("hub", "--few=2000", "--pending=40000", "--many=80000", "--for=1ms", "--scrapes=10", "--overload=3",

@@ -2,6 +2,7 @@
 // older build, and together with a real Prometheus. Run it from a checkout, on Linux:
 //
 //	go run ./e2e/bench peers
+//	go run ./e2e/bench doors
 //	go run ./e2e/bench hub
 //	go run ./e2e/bench outage
 //	go run ./e2e/bench before
@@ -73,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 	app.Flag("tolerance", "Factor on every goal, for machines that are noisy or slow.").Default("1").Float64Var(&o.tolerance)
 	commands := map[string]func(context.Context, options) error{}
 	for _, add := range []func(*kingpin.Application) (string, func(context.Context, options) error){
-		addPeers, addHub, addOutage, addBefore, addEncodings, addSustained, addCeiling, addSink, addScrape,
+		addPeers, addDoors, addHub, addOutage, addBefore, addEncodings, addSustained, addCeiling, addSink, addScrape,
 	} {
 		name, command := add(app)
 		commands[name] = command

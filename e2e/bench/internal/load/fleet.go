@@ -17,6 +17,8 @@ type Shape struct {
 	Unstamped  bool
 	// Path is where push number i goes. Default /metrics for all.
 	Path func(i int) string
+	// Format is how reports are written, text if it is nil. It says where they go, too.
+	Format *Format
 }
 
 // Series is the number of different series of the whole fleet.
@@ -37,6 +39,10 @@ func (s Shape) Families() []string {
 func (s Shape) Pushes(host string) []*Push {
 	var out []*Push
 	for first := 0; first < s.Gateways; first += s.PerPush {
+		if count := min(s.PerPush, s.Gateways-first); s.Format != nil {
+			out = append(out, s.formatted(host, first, count))
+			continue
+		}
 		path := "/metrics"
 		if s.Path != nil {
 			path = s.Path(len(out))

@@ -19,6 +19,7 @@ type Push struct {
 	values   []int  // where the last digits of the values stand
 	gateways []patch
 	track    Track
+	write    func(ms int64) // writes the request anew; nil if it is written over in place
 }
 
 // patch is a place in the body that names the gateway first+number.
@@ -30,6 +31,10 @@ func (p *Push) Body() []byte { return p.request[p.head:] }
 // Stamp gives every sample a time, in milliseconds since the epoch, and another
 // value than a millisecond before.
 func (p *Push) Stamp(ms int64) {
+	if p.write != nil {
+		p.write(ms)
+		return
+	}
 	body := p.Body()
 	var digits [stampDigits]byte
 	strconv.AppendInt(digits[:0], ms, 10)
