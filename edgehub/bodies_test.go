@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
+	"github.com/hubring/hubring/internal/body"
 )
 
 // holds waits until all bodies take so many bytes.

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
@@ -21,6 +20,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/edgehub/internal/web"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/exposition"
 )
 

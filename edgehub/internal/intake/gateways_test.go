@@ -15,10 +15,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/exposition"
 )
 

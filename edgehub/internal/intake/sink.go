@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/exposition"
 )

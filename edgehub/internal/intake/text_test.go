@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/internal/body"
 )
 
 // reading is a push whose body is being read.

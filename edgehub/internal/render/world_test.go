@@ -17,11 +17,11 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/exposition"
 )
 

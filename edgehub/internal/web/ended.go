@@ -11,9 +11,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/body"
 )
 
 const endedPath = "/gateways/ended"

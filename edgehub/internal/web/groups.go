@@ -12,9 +12,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/exposition"
 )
 

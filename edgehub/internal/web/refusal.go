@@ -9,10 +9,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/body"
 )
 
 // retryAfter is what a refused client is told to wait, in seconds: a scrape

@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/receipt"
 	"github.com/hubring/hubring/edgehub/internal/relay"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/body"
 )
 
 // Observer takes durations in seconds, as a prometheus.Histogram does.

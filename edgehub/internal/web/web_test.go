@@ -15,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/hubring/hubring/edgehub/internal/body"
 	"github.com/hubring/hubring/edgehub/internal/handover"
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
