@@ -119,7 +119,7 @@ func (c *checker) label(f *Family, m *dto.Metric) *RefusedError {
 		case !utf8.ValidString(l.GetValue()):
 			return bad(Malformed, "label %s of %s is not UTF-8", l.GetName(), f.Name)
 		}
-		if _, grouping := c.labels.find(l.GetName()); !grouping {
+		if _, grouping := c.labels.Find(l.GetName()); !grouping {
 			add(l)
 		}
 	}

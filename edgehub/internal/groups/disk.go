@@ -119,7 +119,7 @@ func (s *Set) loadFile(path string) error {
 	}
 	g, err := parse(file, s.seed)
 	if err == nil {
-		key := g.Labels.key()
+		key := g.Labels.Key()
 		if s.path(key) != path {
 			err = errors.New("its name is that of another group")
 		} else if s.groups[key] != nil { // read before something else failed

@@ -51,7 +51,7 @@ func TestDamage(t *testing.T) {
 		s := newSet(t, Config{Dir: dir})
 		assert.Empty(t, s.push("PUT", "job/a", "x 1\n"))
 		assert.Empty(t, s.push("PUT", "job/b", "x 2\n"))
-		path := s.path(Labels{{"job", "a"}}.key())
+		path := s.path(Labels{{Name: "job", Value: "a"}}.Key())
 		file, err := os.ReadFile(path)
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, damage(file), 0o600))
@@ -70,7 +70,7 @@ func TestDamage(t *testing.T) {
 	}
 	s := newSet(t, Config{Dir: t.TempDir()})
 	assert.Empty(t, s.push("PUT", "job/a", "x 1\n"))
-	file, err := os.ReadFile(s.path(Labels{{"job", "a"}}.key()))
+	file, err := os.ReadFile(s.path(Labels{{Name: "job", Value: "a"}}.Key()))
 	require.NoError(t, err)
 	for i := range file {
 		if i == framing.SegmentHeader { // the mark of a record, of which no bit is needed
@@ -83,7 +83,7 @@ func TestDamage(t *testing.T) {
 	damaged("more", func(file []byte) []byte { return append(file, 0) })
 	other := newSet(t, Config{Dir: t.TempDir()})
 	assert.Empty(t, other.push("PUT", "job/c", "x 1\n"))
-	another, err := os.ReadFile(other.path(Labels{{"job", "c"}}.key()))
+	another, err := os.ReadFile(other.path(Labels{{Name: "job", Value: "c"}}.Key()))
 	require.NoError(t, err)
 	damaged("of another group", func([]byte) []byte { return another })
 }
@@ -109,11 +109,11 @@ func TestDiskTrouble(t *testing.T) {
 		disk.Change(func(d *faulty.Disk) { d.Room, d.NoSync, d.NoRename, d.NoSyncDir = -1, false, false, false })
 	}
 	disk.Change(func(d *faulty.Disk) { d.NoRemove = true })
-	assert.Error(t, s.Delete(Labels{{"job", "a"}}))
+	assert.Error(t, s.Delete(Labels{{Name: "job", Value: "a"}}))
 	s.has(`x{instance="",job="a"} 1`)
 	disk.Change(func(d *faulty.Disk) { d.NoRemove = false })
 	assert.Empty(t, s.push("PUT", "job/a", "x 3\n"))
-	require.NoError(t, s.Delete(Labels{{"job", "b"}}), "which may be on disk since its directory could not be flushed")
+	require.NoError(t, s.Delete(Labels{{Name: "job", Value: "b"}}), "which may be on disk since its directory could not be flushed")
 	assert.Equal(t, StorageFull, broken(&os.PathError{Err: syscall.ENOSPC}).Reason)
 }
 

@@ -1,124 +1,21 @@
 package groups
 
-import (
-	"encoding/base64"
-	"net/url"
-	"slices"
-	"strings"
-	"unicode/utf8"
+import "github.com/hubring/hubring/internal/grouping"
 
-	"github.com/hubring/hubring/internal/exposition"
+// What says which group is which.
+type (
+	Label  = grouping.Label
+	Labels = grouping.Labels
 )
 
-// Label is one label of a group.
-type Label struct{ Name, Value string }
+// instance is the label that a group has to a scraper, if only an empty one.
+const instance = "instance"
 
-// Labels are those of a group, sorted by name, each name once.
-type Labels []Label
-
-const (
-	job           = "job"
-	instance      = "instance"
-	base64Suffix  = "@base64"
-	reservedStart = "__"
-)
-
-// ParsePath reads the labels of a group from what stands behind /metrics/ in a path, as it was
-// sent: job/JOB/LABEL/VALUE…, with @base64 behind the names of those whose values are encoded so. Values are unescaped
-// when the parts are known, so that one may have a slash in it. Of a label that is there
-// twice the last one counts, but for the job. Its errors are of the kind Bad.
+// ParsePath reads the labels of a group, see grouping.Parse. Its errors are of the kind Bad.
 func ParsePath(raw string) (Labels, *RefusedError) {
-	parts := strings.Split(raw, "/")
-	if len(parts)%2 == 1 {
-		return nil, bad(BadLabels, "the path has a label without a value: %.200q; a slash in a value is written %%2F, or the value by LABEL@base64", raw)
-	}
-	values := map[string]string{}
-	for i := 0; i < len(parts); i += 2 {
-		l, err := parseLabel(parts[i], parts[i+1])
-		if err != nil {
-			return nil, err
-		}
-		if parts[i+1] == "" && i+2 < len(parts) {
-			return nil, bad(BadLabels, "the path has nothing between two slashes behind %.60q; a slash in a value is written %%2F, and an empty value %s%s/=", parts[i], l.Name, base64Suffix)
-		}
-		_, twice := values[l.Name]
-		switch {
-		case i == 0 && l.Name != job:
-			return nil, bad(BadLabels, "the path begins with the label %.60q; the first one is job", l.Name)
-		case i == 0 && l.Value == "":
-			return nil, bad(BadLabels, "the job is empty")
-		case twice && l.Name == job:
-			continue
-		}
-		values[l.Name] = l.Value
-	}
-	labels := make(Labels, 0, len(values))
-	for name, value := range values {
-		labels = append(labels, Label{name, value})
-	}
-	slices.SortFunc(labels, func(a, b Label) int { return strings.Compare(a.Name, b.Name) })
-	return labels, nil
-}
-
-func parseLabel(name, value string) (Label, *RefusedError) {
-	name, err := url.PathUnescape(name)
+	labels, err := grouping.Parse(raw)
 	if err != nil {
-		return Label{}, bad(BadLabels, "the path has a label's name that is wrongly escaped: %v", err)
+		return nil, bad(BadLabels, "%v", err)
 	}
-	if value, err = url.PathUnescape(value); err != nil {
-		return Label{}, bad(BadLabels, "the value of label %.60q is wrongly escaped: %v", name, err)
-	}
-	name, encoded := strings.CutSuffix(name, base64Suffix)
-	if encoded {
-		text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "="))
-		if err != nil {
-			return Label{}, bad(BadLabels, "the value of label %.60q is no base64 of the alphabet for URLs: %v", name, err)
-		}
-		value = string(text)
-	}
-	switch {
-	case !exposition.ValidLabelName(name) || strings.HasPrefix(name, reservedStart):
-		return Label{}, bad(BadLabels, "%.60q is no name of a label", name)
-	case !utf8.ValidString(value):
-		return Label{}, bad(BadLabels, "the value of label %q is not UTF-8", name)
-	}
-	return Label{name, value}, nil
-}
-
-// Get is the value of a label, empty where there is none.
-func (ls Labels) Get(name string) string {
-	i, has := ls.find(name)
-	if !has {
-		return ""
-	}
-	return ls[i].Value
-}
-
-func (ls Labels) find(name string) (at int, has bool) {
-	return slices.BinarySearchFunc(ls, name, func(l Label, name string) int { return strings.Compare(l.Name, name) })
-}
-
-// key tells groups apart. No name or value has the byte 0xff, as they are UTF-8.
-func (ls Labels) key() string {
-	var b strings.Builder
-	for _, l := range ls {
-		b.WriteString(l.Name)
-		b.WriteByte(0xff)
-		b.WriteString(l.Value)
-		b.WriteByte(0xff)
-	}
-	return b.String()
-}
-
-// String writes the labels as they stand behind a metric's name.
-func (ls Labels) String() string {
-	b := []byte{'{'}
-	for i, l := range ls {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(append(b, l.Name...), `="`...)
-		b = append(exposition.AppendLabelValue(b, l.Value), '"')
-	}
-	return string(append(b, '}'))
+	return labels, nil
 }

@@ -124,7 +124,7 @@ func parseMeta(meta []byte) (*Group, error) {
 	g := &Group{}
 	for n := r.Uvarint(); n > 0 && !r.Bad; n-- {
 		name := string(r.Text())
-		g.Labels = append(g.Labels, Label{name, string(r.Text())})
+		g.Labels = append(g.Labels, Label{Name: name, Value: string(r.Text())})
 	}
 	g.Pushed, g.Failed = fromNanos(r.Varint()), fromNanos(r.Varint())
 	if r.Byte() == own {

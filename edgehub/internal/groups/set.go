@@ -158,7 +158,7 @@ func (s *Set) Push(p Push, now time.Time) error {
 
 // push puts a group in the place of what it was.
 func (s *Set) push(p Push, families []*Family, now time.Time) *RefusedError {
-	key := p.Labels.key()
+	key := p.Labels.Key()
 	was := s.groups[key]
 	g := &Group{Labels: p.Labels, Pushed: now, TTL: p.TTL, Families: families}
 	var replaced []*Family
@@ -241,7 +241,7 @@ func (s *Set) set(key string, was, g *Group) {
 
 // fail notes that a push to a group was refused. Where there is no room for that, the answer has to do.
 func (s *Set) fail(labels Labels, now time.Time) {
-	key := labels.key()
+	key := labels.Key()
 	was := s.groups[key]
 	g := &Group{Labels: labels}
 	if was != nil {
@@ -260,7 +260,7 @@ func (s *Set) Delete(labels Labels) error {
 		return err
 	}
 	defer s.leave()
-	key := labels.key()
+	key := labels.Key()
 	if g := s.groups[key]; g != nil {
 		if err := s.remove(key, g); err != nil {
 			return err

@@ -61,7 +61,7 @@ func timesOf(groups []*Group) []*Family {
 		for _, l := range g.Labels {
 			labels = append(labels, &dto.LabelPair{Name: proto.String(l.Name), Value: proto.String(l.Value)})
 		}
-		if _, has := g.Labels.find(instance); !has {
+		if _, has := g.Labels.Find(instance); !has {
 			labels = append(labels, &dto.LabelPair{Name: proto.String(instance), Value: proto.String("")})
 			slices.SortFunc(labels, compareLabels)
 		}

@@ -1,4 +1,4 @@
-package groups
+package grouping
 
 import (
 	"testing"
@@ -7,11 +7,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestParsePath(t *testing.T) {
+func TestParse(t *testing.T) {
 	good := func(path, want string) {
 		t.Helper()
-		labels, err := ParsePath(path)
-		require.Nil(t, err, path)
+		labels, err := Parse(path)
+		require.NoError(t, err, path)
 		assert.Equal(t, want, labels.String(), path)
 	}
 	good(`job/j`, `{job="j"}`)
@@ -34,10 +34,8 @@ func TestParsePath(t *testing.T) {
 
 	wrong := func(path, why string) {
 		t.Helper()
-		_, err := ParsePath(path)
-		require.NotNil(t, err, path)
-		assert.Equal(t, Bad, err.Kind)
-		assert.Contains(t, err.Error(), why, path)
+		_, err := Parse(path)
+		assert.ErrorContains(t, err, why, path)
 	}
 	wrong(`job`, "without a value")
 	wrong(`job/`, "the job is empty")
@@ -56,48 +54,4 @@ func TestParsePath(t *testing.T) {
 	wrong(`job/j/k/%FF`, "not UTF-8")
 	wrong(`job/j/k/100%`, "wrongly escaped")
 	wrong(`job/j/%/v`, "wrongly escaped")
-}
-
-func TestParseSelector(t *testing.T) {
-	all := []string{"job/x/instance/y1", "job/x/instance/y2", "job/x/instance/z", "job/other/rack/b%7D%2C", "job/x"}
-	good := func(text string, want ...string) {
-		t.Helper()
-		s, err := ParseSelector(text)
-		require.NoError(t, err, text)
-		var selected []string
-		for _, path := range all {
-			labels, refused := ParsePath(path)
-			require.Nil(t, refused)
-			if s.Matches(labels) {
-				selected = append(selected, path)
-			}
-		}
-		assert.Equal(t, want, selected, text)
-	}
-	good(`{job="x",instance=~"y.*"}`, all[0], all[1])
-	good(` { job = "x" , instance !~ "y.*" , } `, all[2], all[4])
-	good(`{job="x",instance!=""}`, all[0], all[1], all[2])
-	good(`{job="x",instance=""}`, all[4])
-	good(`{instance=~"y"}`)
-	good(`{instance=~"y1|z"}`, all[0], all[2])
-	good(`{rack="b},"}`, all[3])
-	good(`{rack=~"b\\}."}`, all[3])
-	good(`{job!="x",rack=~".+"}`, all[3])
-	wrong := func(text, why string) {
-		t.Helper()
-		_, err := ParseSelector(text)
-		assert.ErrorContains(t, err, why, text)
-	}
-	wrong(``, "no selector")
-	wrong(`x{job="x"}`, "no selector")
-	wrong(`{}`, "select too much")
-	wrong(`{job=~".*"}`, "select too much")
-	wrong(`{job!="x"}`, "select too much")
-	wrong(`{job="x"instance="y"}`, "no comma")
-	wrong(`{job="x",,}`, "no condition")
-	wrong(`{job=x}`, "with a value in quotes")
-	wrong(`{job="x}`, "with a value in quotes")
-	wrong(`{job!"x"}`, "with a value in quotes")
-	wrong(`{1="x"}`, "no name of a label")
-	wrong(`{job=~"("}`, "the condition of job")
 }
