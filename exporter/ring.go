@@ -42,6 +42,13 @@ func (e *Exporter) follow(ring *hashring.Ring) (joined []*queue.Outbox, m *queue
 	return joined, m
 }
 
+// Home returns the hub that is the home of a gateway, or of a key of SubmitFamilies, whether it is up or not, and false while
+// no hub is known: for whoever has something for it that is no sample, such as a push to a Pushgateway's group. Its URL may have a password.
+func (e *Exporter) Home(key string) (Hub, bool) {
+	h, ok := e.queue.Home(key)
+	return Hub{Name: h.Name, URL: h.URL, Weight: h.Weight}, ok
+}
+
 // fingerprint is that of the ring, as text.
 func (e *Exporter) fingerprint() string { return fingerprintText(e.queue.Snapshot(time.Now()).Ring) }
 

@@ -1,7 +1,6 @@
 package exporter
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"github.com/hubring/hubring/exporter/internal/encode"
 	"github.com/hubring/hubring/exporter/internal/queue"
 	"github.com/hubring/hubring/exporter/internal/reason"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // ErrMalformed says that a text is not in the text format, or has a series that no hub takes; the message names the line.
@@ -29,11 +29,11 @@ func (e *Exporter) SubmitText(ctx context.Context, label string, text []byte) er
 
 func (e *Exporter) submitText(ctx context.Context, label string, text []byte) error {
 	if err := ctx.Err(); err != nil {
-		e.queue.Refuse(reason.Cancelled, samplesIn(text))
+		e.queue.Refuse(reason.Cancelled, exposition.CountSamples(text))
 		return err
 	}
 	if e.queue.IsClosed() { // spares the work; the queue decides
-		e.queue.Refuse(reason.Closed, samplesIn(text))
+		e.queue.Refuse(reason.Closed, exposition.CountSamples(text))
 		return ErrClosed
 	}
 	now := time.Now()
@@ -48,14 +48,4 @@ func (e *Exporter) submitText(ctx context.Context, label string, text []byte) er
 	}
 	var few [32]*queue.Parcel
 	return e.take(ctx, queue.ParcelsOf(few[:0], enc.Bodies), new([reason.NumEncoding]int), nil, now)
-}
-
-// samplesIn counts the lines of a text that are neither blank nor comments.
-func samplesIn(text []byte) (n int) {
-	for line := range bytes.Lines(text) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' {
-			n++
-		}
-	}
-	return n
 }

@@ -27,7 +27,7 @@ func TestTextGoesHome(t *testing.T) {
 		bubble.Pass(time.Second)
 		require.NoError(t, h.stop())
 		assert.Equal(t, 100, h.count("samples_delivered_total"))
-		for _, hub := range f {
+		for name, hub := range f {
 			families, texts := map[string]bool{}, map[string]bool{}
 			for _, line := range hub.lines() {
 				id := gatewaysOf([]string{line})[0]
@@ -38,6 +38,12 @@ func TestTextGoesHome(t *testing.T) {
 				}
 			}
 			assert.Equal(t, families, texts)
+			for id := range families {
+				home, ok := h.e.Home(id)
+				assert.True(t, ok)
+				assert.Equal(t, name, home.Name)
+				assert.Equal(t, "http://"+name, home.URL)
+			}
 		}
 	})
 }

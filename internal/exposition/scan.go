@@ -415,3 +415,13 @@ func checkText(b []byte) error {
 	}
 	return nil
 }
+
+// CountSamples counts the lines of a text that are neither blank nor comments, whatever they say.
+func CountSamples(text []byte) (n int) {
+	for line := range bytes.Lines(text) {
+		if line = bytes.TrimLeft(line, " \t\r\n"); len(line) > 0 && line[0] != '#' {
+			n++
+		}
+	}
+	return n
+}

@@ -65,16 +65,16 @@ func Parse(raw string) (Labels, error) {
 func parseLabel(name, value string) (Label, error) {
 	name, err := url.PathUnescape(name)
 	if err != nil {
-		return Label{}, fmt.Errorf("the path has a label's name that is wrongly escaped: %v", err)
+		return Label{}, fmt.Errorf("the path has a label's name that is wrongly escaped: %w", err)
 	}
 	if value, err = url.PathUnescape(value); err != nil {
-		return Label{}, fmt.Errorf("the value of label %.60q is wrongly escaped: %v", name, err)
+		return Label{}, fmt.Errorf("the value of label %.60q is wrongly escaped: %w", name, err)
 	}
 	name, encoded := strings.CutSuffix(name, base64Suffix)
 	if encoded {
 		text, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "="))
 		if err != nil {
-			return Label{}, fmt.Errorf("the value of label %.60q is no base64 of the alphabet for URLs: %v", name, err)
+			return Label{}, fmt.Errorf("the value of label %.60q is no base64 of the alphabet for URLs: %w", name, err)
 		}
 		value = string(text)
 	}

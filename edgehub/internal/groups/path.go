@@ -2,9 +2,10 @@ package groups
 
 import "github.com/hubring/hubring/internal/grouping"
 
-// What says which group is which.
 type (
-	Label  = grouping.Label
+	// Label is one label of a group.
+	Label = grouping.Label
+	// Labels say which group it is.
 	Labels = grouping.Labels
 )
 

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -44,7 +43,7 @@ func (s *Server) take(c echo.Context) (n int, err error) {
 	}
 	refused := 0
 	err = s.receive(c, checkContentType, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout}, func(text []byte, broken error) error {
-		refused = samplesIn(text)
+		refused = exposition.CountSamples(text)
 		if broken != nil {
 			return broken
 		}
@@ -92,7 +91,7 @@ func (s *Server) Push(text []byte) (n int, refused *RefusedError) {
 	}
 	if err != nil {
 		r := s.refusalOf(err)
-		s.Counts.refused(r.Reason, samplesIn(text))
+		s.Counts.refused(r.Reason, exposition.CountSamples(text))
 		return 0, r
 	}
 	return n, nil
@@ -210,15 +209,4 @@ func checkContentType(header http.Header) error {
 		}
 	}
 	return nil
-}
-
-// samplesIn counts the lines of a text that are neither blank nor comments.
-func samplesIn(text []byte) int {
-	n := 0
-	for line := range bytes.Lines(text) {
-		if line = bytes.TrimLeft(line, " \t\r\n"); len(line) > 0 && line[0] != '#' {
-			n++
-		}
-	}
-	return n
 }

@@ -126,6 +126,16 @@ func (q *Queue) IsClosed() bool {
 	return q.closed
 }
 
+// Home returns the hub that owns a key, up or not, and whether any hub is known.
+func (q *Queue) Home(key string) (Hub, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ring == nil {
+		return Hub{}, false
+	}
+	return q.byName[q.ring.Owner(key).Name].Hub, true
+}
+
 // Refuse counts samples that are not taken in.
 func (q *Queue) Refuse(why reason.Reason, samples int) {
 	q.mu.Lock()

@@ -1,4 +1,4 @@
-package web
+package exposition
 
 import (
 	"testing"
@@ -6,10 +6,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestSamplesIn(t *testing.T) {
+func TestCountSamples(t *testing.T) {
 	f := func(want int, text string) {
 		t.Helper()
-		assert.Equal(t, want, samplesIn([]byte(text)), "%q", text)
+		assert.Equal(t, want, CountSamples([]byte(text)), "%q", text)
 	}
 	f(0, "")
 	f(0, "\n \n\t\r\n# a\n  # b\n#")

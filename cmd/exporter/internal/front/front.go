@@ -1,0 +1,115 @@
+package front
+
+import (
+	"context"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/hubring/hubring/cmd/exporter/internal/config"
+	"github.com/hubring/hubring/cmd/exporter/internal/lines"
+	"github.com/hubring/hubring/exporter"
+)
+
+// Config is what a Front is made of.
+type Config struct {
+	Config    *config.Config
+	Load      func() (*config.Config, error) // reads it again
+	Lifecycle bool                           // POST /-/reload is taken
+	Registry  *prometheus.Registry           // of the process
+	Logger    *slog.Logger
+	Version   string
+}
+
+// Front takes pushes. Its methods may be called from any goroutine.
+type Front struct {
+	cfg     Config
+	running *running
+	gate    atomic.Pointer[gate]
+	types   lines.Types
+	counts  *counts
+	// transport reaches hubs for what is no sample.
+	transport http.RoundTripper
+	closed    atomic.Bool
+}
+
+// answerTimeout is how long a hub may take to answer what is handed on to it.
+const answerTimeout = 10 * time.Second
+
+// discard is for what net/http would log itself.
+var discard = log.New(io.Discard, "", 0)
+
+// New starts an exporter and returns what takes pushes for it. Close ends it.
+func New(cfg Config) (*Front, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = answerTimeout
+	f := &Front{cfg: cfg, counts: newCounts(cfg.Registry), transport: transport}
+	var err error
+	if f.running, err = start(cfg.Config, cfg.Logger); err != nil {
+		return nil, err
+	}
+	f.gate.Store(newGate(cfg.Config.Limits))
+	return f, nil
+}
+
+// Reload reads the config file again. A file that is wrong, or that comes too soon, changes nothing; the error says why, and is logged.
+func (f *Front) Reload() error {
+	cfg, err := f.cfg.Load()
+	if err == nil {
+		err = f.running.reload(cfg)
+	}
+	if err != nil {
+		f.counts.reloads.WithLabelValues("failure").Inc()
+		f.counts.reload.Set(0)
+		f.cfg.Logger.Error("told to read the config file again; all is as before", "error", err)
+		return err
+	}
+	f.gate.Store(newGate(cfg.Limits))
+	f.counts.reloads.WithLabelValues("success").Inc()
+	f.counts.reload.Set(1)
+	f.counts.reloadTime.SetToCurrentTime()
+	f.cfg.Logger.Info("read the config file again")
+	return nil
+}
+
+// Close sends what is queued until ctx ends, and ends the exporter.
+func (f *Front) Close(ctx context.Context) error {
+	f.closed.Store(true)
+	return f.running.close(ctx)
+}
+
+// Server is the HTTP server of all doors.
+func (f *Front) Server() *http.Server {
+	return &http.Server{Handler: f.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+}
+
+// Gather implements prometheus.Gatherer: what the process has, and the exporter that there is now.
+func (f *Front) Gather() (families []*dto.MetricFamily, err error) {
+	own := prometheus.Gatherers{f.cfg.Registry}
+	f.running.mu.RLock()
+	own = append(own, f.running.registry)
+	f.running.mu.RUnlock()
+	return own.Gather()
+}
+
+// metrics serves the process' own.
+func (f *Front) metrics() http.Handler { return promhttp.HandlerFor(f, promhttp.HandlerOpts{}) }
+
+// status serves the page of the exporter that there is now.
+func (f *Front) status() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var page http.Handler
+		_ = f.running.use(func(e *exporter.Exporter, _ *config.Config) error { // it has no error of its own
+			page = e.Handler()
+			return nil
+		})
+		page.ServeHTTP(w, r)
+	})
+}

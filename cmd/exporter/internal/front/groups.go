@@ -1,0 +1,113 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/cmd/exporter/internal/config"
+	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/internal/grouping"
+)
+
+// pushGroup hands what is pushed as to a Pushgateway to the hub that is the group's home, and its answer back. A group is
+// no sample that could wait or go elsewhere: on two hubs it would be there twice for as long as it stays. So while its home is down the sender is told.
+func (f *Front) pushGroup(c echo.Context) error {
+	home, err := f.homeOf(c.Request())
+	if err == nil {
+		err = f.handOn(c, home)
+	}
+	if r := f.answered(c, doorGroups, 0, err); r != nil {
+		if c.Response().Committed {
+			return nil // the hub has said it
+		}
+		return c.String(r.status, r.text+"\n")
+	}
+	return nil
+}
+
+// homeOf finds the hub of a request's group: that of the key's label, where the group has it, and else of all its labels.
+func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
+	raw, is := strings.CutPrefix(r.URL.EscapedPath(), "/metrics/")
+	if !is {
+		return home, &refusal{http.StatusBadRequest, "malformed", "the path does not begin with /metrics/job/ but with two slashes; is there one at the end of the address?"}
+	}
+	labels, err := grouping.Parse(raw)
+	if err != nil {
+		return home, err
+	}
+	err = f.running.use(func(e *exporter.Exporter, cfg *config.Config) error {
+		key := labels.Get(cfg.KeyLabel)
+		if key == "" {
+			key = labels.Key()
+		}
+		var ok bool
+		if home, ok = e.Home(key); !ok {
+			return &refusal{http.StatusServiceUnavailable, "no_hub", "no hub is known yet"}
+		}
+		return nil
+	})
+	return home, err
+}
+
+// handOn has a hub answer a request.
+func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
+	g := f.gate.Load()
+	if f.closed.Load() {
+		return errStops
+	}
+	leave, err := g.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if c.Request().ContentLength > g.limits.BodyBytes {
+		return &refusal{http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
+	}
+	c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, g.limits.BodyBytes)
+	base, err := url.Parse(hub.URL)
+	if err != nil {
+		return err
+	}
+	var failed error
+	proxy := httputil.ReverseProxy{
+		Transport: f.transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(base) // it keeps how the path was escaped
+			if base.User != nil {
+				password, _ := base.User.Password()
+				r.Out.SetBasicAuth(base.User.Username(), password)
+			}
+		},
+		ModifyResponse: func(r *http.Response) error {
+			if r.StatusCode/100 == 3 { // some senders take it for success, and what they pushed is gone
+				return fmt.Errorf("it answered %s", r.Status)
+			}
+			if r.StatusCode/100 != 2 {
+				failed = &refusal{r.StatusCode, "hub", ""}
+			}
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = unreached(hub, err) },
+		ErrorLog:     discard,
+	}
+	proxy.ServeHTTP(c.Response(), c.Request())
+	return failed
+}
+
+// unreached is the answer where the hub gave none.
+func unreached(hub exporter.Hub, err error) error {
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		return &refusal{http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
+	}
+	if errors.Is(err, context.Canceled) {
+		return &refusal{http.StatusBadRequest, "unreadable", "the sender has gone"}
+	}
+	return &refusal{http.StatusServiceUnavailable, "no_hub", fmt.Sprintf("the group's hub %s does not answer; push again", hub.Name)}
+}

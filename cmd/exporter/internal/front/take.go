@@ -1,0 +1,39 @@
+package front
+
+import (
+	"context"
+
+	"github.com/hubring/hubring/cmd/exporter/internal/config"
+	"github.com/hubring/hubring/cmd/exporter/internal/lines"
+	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/internal/decode"
+	"github.com/hubring/hubring/internal/exposition"
+)
+
+// take submits what read brings to a sink, all of it or nothing, and returns how many samples that are.
+func (f *Front) take(ctx context.Context, read func(decode.Sink) error) (samples int, err error) {
+	err = f.running.use(func(e *exporter.Exporter, cfg *config.Config) error {
+		w := lines.NewWriter(&f.types, cfg.Limits.Samples)
+		err := read(w)
+		for reason, n := range w.LeftOut {
+			f.counts.leftOut.WithLabelValues(reason).Add(float64(n))
+		}
+		if err != nil {
+			return err
+		}
+		samples = w.Samples()
+		return e.SubmitText(ctx, cfg.KeyLabel, w.Text())
+	})
+	return samples, err
+}
+
+// takeText submits a text in the text format, which needs no decoder.
+func (f *Front) takeText(ctx context.Context, text []byte) (samples int, err error) {
+	err = f.running.use(func(e *exporter.Exporter, cfg *config.Config) error {
+		if samples = exposition.CountSamples(text); samples > cfg.Limits.Samples {
+			return &lines.TooManyError{Limit: cfg.Limits.Samples}
+		}
+		return e.SubmitText(ctx, cfg.KeyLabel, text)
+	})
+	return samples, err
+}

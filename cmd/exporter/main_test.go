@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/hubring/hubring/edgehub"
+	"github.com/hubring/hubring/internal/logtest"
+)
+
+func TestFlags(t *testing.T) {
+	for flags, want := range map[string]string{
+		"":                                       "'--config.file' not provided",
+		"--config.file=x --web.stop-timeout=-1s": "must not be negative",
+		"--config.file=x --web.config.file=/nowhere": "--web.config.file /nowhere",
+		"--config.file=x --unknown":                  "unknown",
+	} {
+		_, err := parse(strings.Fields(flags))
+		require.ErrorContains(t, err, want, flags)
+	}
+	o, err := parse([]string{"--config.file=x", "--check-config"})
+	require.NoError(t, err)
+	assert.Equal(t, 30*time.Second, o.stopTimeout)
+	assert.True(t, o.check)
+}
+
+func TestCheckConfig(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exporter.yml")
+	assert.Equal(t, 1, check(path))
+	require.NoError(t, os.WriteFile(path, []byte("hubs: [{url: 'http://edgehub-0:9091'}]"), 0o600))
+	assert.Zero(t, check(path))
+}
+
+// program runs the process' own function, until stop is called.
+type program struct {
+	log    logtest.Buffer
+	reload chan os.Signal
+	stop   func()
+	ended  chan error
+	url    string
+}
+
+var listens = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+
+func start(t *testing.T, configFile string, flags ...string) *program {
+	t.Helper()
+	p := &program{reload: make(chan os.Signal), ended: make(chan error, 1)}
+	o, err := parse(append(flags, "--config.file="+configFile, "--web.listen-address=127.0.0.1:0", "--web.stop-timeout=10s"))
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	p.stop = stop
+	o.log = &promslog.Config{Writer: &p.log}
+	logger := promslog.New(o.log)
+	go func() { p.ended <- run(ctx, stop, p.reload, o, logger) }()
+	require.Eventually(t, func() bool {
+		found := listens.FindStringSubmatch(p.log.String())
+		if found != nil {
+			p.url = "http://" + found[1]
+		}
+		return found != nil
+	}, 10*time.Second, time.Millisecond, "%s", &p.log)
+	return p
+}
+
+// What was pushed is delivered before the process ends, by the config that counts then.
+func TestRunUntilStopped(t *testing.T) {
+	hub, err := edgehub.New(edgehub.Config{NoFirstSamples: true})
+	require.NoError(t, err)
+	defer hub.Close(t.Context())
+	s := httptest.NewServer(hub.Handler())
+	defer s.Close()
+	path := filepath.Join(t.TempDir(), "exporter.yml")
+	require.NoError(t, os.WriteFile(path, []byte("hubs: [{url: '"+s.URL+"'}]\nsend: {batch_wait: 1h}\n"), 0o600))
+	p := start(t, path)
+	push := func(text string) {
+		t.Helper()
+		resp, err := http.Post(p.url+"/metrics", "", strings.NewReader(text))
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+	}
+	push("before{gatewayID=\"a\"} 1\n")
+	require.NoError(t, os.WriteFile(path, []byte("hubs: ["), 0o600))
+	p.reload <- syscall.SIGHUP
+	require.NoError(t, os.WriteFile(path, []byte("hubs: [{url: '"+s.URL+"'}]\nlabels: {after: reload}\n"), 0o600))
+	p.reload <- syscall.SIGHUP
+	require.Eventually(t, func() bool { return p.log.Count("read the config file again\"") == 1 }, 10*time.Second, time.Millisecond, "%s", &p.log)
+	push("after{gatewayID=\"a\"} 1\n")
+	p.stop()
+	require.NoError(t, <-p.ended)
+	have := map[string]bool{}
+	for series := range hub.Pending() {
+		have[series] = true
+	}
+	assert.Equal(t, map[string]bool{`before{gatewayID="a"}`: true, `after{after="reload",gatewayID="a"}`: true}, have)
+	assert.Contains(t, p.log.String(), "all is as before")
+}
+
+// A stop that loses samples is an error, and so is a port that is taken.
+func TestRunFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exporter.yml")
+	require.NoError(t, os.WriteFile(path, []byte("hubs: [{url: 'http://127.0.0.1:1'}]\nsend: {flush_timeout: 100ms}\n"), 0o600))
+	p := start(t, path)
+	resp, err := http.Post(p.url+"/metrics", "", strings.NewReader("x 1\n"))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	o, err := parse([]string{"--config.file=" + path, "--web.listen-address=" + strings.TrimPrefix(p.url, "http://")})
+	require.NoError(t, err)
+	require.ErrorContains(t, run(t.Context(), func() {}, nil, o, promslog.NewNopLogger()), "address already in use")
+	p.stop()
+	require.ErrorContains(t, <-p.ended, "no hub took")
+}
