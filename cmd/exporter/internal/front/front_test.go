@@ -2,7 +2,6 @@ package front
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/hubring/hubring/cmd/exporter/internal/config"
 	"github.com/hubring/hubring/edgehub"
+	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/internal/logtest"
 )
 
@@ -306,8 +306,7 @@ func TestReloadTooSoon(t *testing.T) {
 	p.write("hubs: [{url: 'http://" + gone + "'}]\nlabels: {a: c}\n")
 	require.ErrorIs(t, p.Reload(), errDraining)
 	assert.Equal(t, "b", p.running.cfg.Labels["a"])
-	err = p.Close(ended())
-	require.NoError(t, errors.Join(err), "nothing was pushed to the second one")
+	require.ErrorAs(t, p.Close(ended()), new(*exporter.UndeliveredError))
 	assert.Contains(t, p.log.String(), "queued before the reload are lost")
 }
 

@@ -26,6 +26,7 @@ type running struct {
 
 	reloading sync.Mutex
 	draining  chan struct{} // closed when the exporter before has sent what it had
+	lost      error         // what that ended with, then
 	stop      context.CancelFunc
 	stopped   context.Context
 }
@@ -140,20 +141,21 @@ func (r *running) drain(before *exporter.Exporter, drained chan struct{}) {
 		}
 		r.logger.Info("what was queued before the reload is still on its way", "samples", before.Status().Queue.Samples)
 	}
-	if err := before.Close(r.stopped); err != nil {
-		r.logger.Error("samples that were queued before the reload are lost", "error", err)
+	if r.lost = before.Close(r.stopped); r.lost != nil {
+		r.logger.Error("samples that were queued before the reload are lost", "error", r.lost)
 	}
 }
 
-// close ends the exporter, and the one before a reload. Its error is an *exporter.UndeliveredError if samples are lost.
+// close ends the exporter, and the one before a reload, which both may send until ctx ends. Its error is an
+// *exporter.UndeliveredError if samples are lost.
 func (r *running) close(ctx context.Context) error {
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	context.AfterFunc(ctx, r.stop)
+	defer context.AfterFunc(ctx, r.stop)()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := r.exporter.Close(ctx)
-	r.stop()
 	<-r.draining
-	return err
+	r.stop()
+	return errors.Join(err, r.lost)
 }
