@@ -1,12 +1,15 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -90,4 +93,48 @@ func TestLoad(t *testing.T) {
 	_, err = Load(path)
 	require.ErrorContains(t, err, path)
 	require.ErrorContains(t, err, "larger than")
+}
+
+// The file in the documents is right, has each field, and says the defaults.
+func TestDocumentedFile(t *testing.T) {
+	text, err := os.ReadFile("../../../../docs/exporter.md")
+	require.NoError(t, err)
+	_, block, found := strings.Cut(string(text), "```yaml\n")
+	require.True(t, found)
+	block, _, _ = strings.Cut(block, "```")
+	c, err := Parse([]byte(block))
+	require.NoError(t, err)
+	want := defaults
+	want.Members = &Members{File: "/etc/hubring/hubs.yml", Interval: model.Duration(exporter.DefaultMembersInterval), Hold: model.Duration(exporter.DefaultMembersHold)}
+	want.Labels = map[string]string{}
+	want.Ends.Delay = model.Duration(exporter.DefaultEndsDelay)
+	want.Queue.MaxBytes = exporter.DefaultMaxQueueBytes
+	want.Spool.MaxBytes = exporter.DefaultSpoolBytes
+	want.Send = Send{
+		Senders: exporter.DefaultSenders, BatchBytes: exporter.DefaultBatchBytes, BatchWait: model.Duration(exporter.DefaultBatchWait),
+		Timeout: model.Duration(exporter.DefaultPushTimeout), Flush: model.Duration(exporter.DefaultFlushTimeout),
+	}
+	want.Backoff = Backoff{Min: model.Duration(exporter.DefaultMinBackoff), Max: model.Duration(exporter.DefaultMaxBackoff), CatchUp: exporter.DefaultCatchUp}
+	assert.Equal(t, &want, c)
+	for name := range yamlNames(reflect.TypeFor[Config]()) {
+		assert.Contains(t, block, name+":", "each field is in the document")
+	}
+}
+
+// yamlNames are those of a struct's fields, and of the structs in it.
+func yamlNames(of reflect.Type) map[string]bool {
+	names := map[string]bool{}
+	for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct {
+		return names
+	}
+	for i := range of.NumField() {
+		if name := of.Field(i).Tag.Get("yaml"); name != "" {
+			names[name] = true
+			maps.Copy(names, yamlNames(of.Field(i).Type))
+		}
+	}
+	return names
 }
