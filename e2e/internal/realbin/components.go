@@ -97,7 +97,7 @@ var scrapers = group{
 	{
 		module: "telegraf",
 		// All other plugins would take most of the build, and modules that are not to be had.
-		tags:    "custom,inputs.prometheus,outputs.http,serializers.json",
+		tags:    "custom,inputs.prometheus,outputs.http,serializers.json,serializers.prometheusremotewrite",
 		version: "1.39.0",
 		stamp:   "github.com/influxdata/telegraf/internal.Version",
 		programs: map[string]string{
