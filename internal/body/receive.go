@@ -32,6 +32,8 @@ type Limits struct {
 	Time  time.Duration
 	// Lenient reads framed snappy, too, and ignores a Content-Encoding that it does not know, as a Pushgateway does.
 	Lenient bool
+	// Undo undoes the compression, whatever the Content-Encoding; nil for what it says.
+	Undo Undo
 }
 
 // Receive reads the body of a request and decompresses it. The caller releases what it
@@ -40,19 +42,15 @@ type Limits struct {
 // for a sender that paused or took too long, and those of the connection.
 func Receive(w http.ResponseWriter, r *http.Request, room *Room, limits Limits) (b *Body, read bool, err error) {
 	b = New(room, limits.Bytes)
-	var undo func(room *Room, limit int64, packed []byte) (*Body, error)
-	switch encoding := strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))); encoding {
-	case "", "identity":
-	case "gzip", "x-gzip":
+	undo := limits.Undo
+	switch encoding := encodingOf(r.Header); {
+	case undo != nil, encoding == "", encoding == "identity":
+	case encoding == "gzip", encoding == "x-gzip":
 		undo = inflate
-	case "snappy":
-		if undo = unsnap; !limits.Lenient {
-			return b, false, unknown(encoding)
-		}
-	default:
-		if !limits.Lenient {
-			return b, false, unknown(encoding)
-		}
+	case !limits.Lenient:
+		return b, false, unknown(encoding)
+	case encoding == "snappy":
+		undo = unsnap
 	}
 	err = ErrTooLarge
 	if r.ContentLength <= b.limit {
@@ -69,6 +67,10 @@ func Receive(w http.ResponseWriter, r *http.Request, room *Room, limits Limits) 
 		b, err = undo(room, limits.Bytes, b.Bytes())
 	}
 	return b, true, err
+}
+
+func encodingOf(h http.Header) string {
+	return strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding")))
 }
 
 func unknown(encoding string) *EncodingError {
