@@ -92,6 +92,8 @@ type Config struct {
 	// MaxStorageBytes bounds the log on disk. A push beyond it is refused with 503, or with the policy Newest the oldest samples go. Default 0, no bound of its own:
 	// MaxSamples bounds it as well, at some 10 bytes a sample and the names of series in each segment of 64 MiB.
 	MaxStorageBytes int64
+	// NoRemoteWrite makes the hub answer 404 to remote write. Default false.
+	NoRemoteWrite bool
 	// NoPushgateway makes the hub answer 404 to pushes to groups, as to a Pushgateway. What was pushed to groups stays, and each scraper
 	// gets it with each scrape, without timestamps. Default false.
 	NoPushgateway bool

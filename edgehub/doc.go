@@ -50,6 +50,9 @@
 // Each answer has the header Hubring-Hub: edgehub/VERSION NAME, with the name of Config.Name if there is
 // one. Exporters believe no answer without it.
 //
+// Remote write, on /api/v1/write, is a push as well, with answers of its own: 204, 400 where only a part is stored, and 503 for want of
+// room, since its senders drop what is answered 429 (Config.NoRemoteWrite).
+//
 // What is pushed as to a Pushgateway, on /metrics/job/JOB/LABEL/VALUE, is no part of the log: it has no times, stays until
 // it is deleted or replaced, and goes with each response (Config.NoPushgateway).
 //

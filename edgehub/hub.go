@@ -93,6 +93,7 @@ func New(cfg Config) (*Hub, error) {
 	h.groups = newGroups(cfg)
 	h.web = web.New(web.Config{
 		Groups: h.groups, GroupsAdmin: cfg.EnableGroupAdmin, GroupFlags: groupFlags(cfg), Version: cfg.Version,
+		NoRemoteWrite: cfg.NoRemoteWrite, MaxSeriesBytes: cfg.MaxSeriesBytes,
 		Store: h.store, Intake: in, Room: h.room, Desk: h.desk,
 		Cursors: cfg.Cursors, Servers: servers,
 		MaxSamples: cfg.MaxSamples, MaxSeries: cfg.MaxSeries, MaxConnections: cfg.MaxConnections,

@@ -89,6 +89,7 @@ func parse(args []string) (options, error) {
 	app.Flag("storage.path", "Directory in which the log is kept as well, so that a hub which is killed goes on where it was: what a push is answered 200 for is there first. One hub at a time has it. Without it the log is in memory and ends with the process.").PlaceHolder("DIR").StringVar(&o.hub.StoragePath)
 	app.Flag("storage.sync", "What survives a loss of power; the end of the process loses nothing. always: everything, each push waits for the disk; interval:100ms: what is older than that; os: what the system had written by itself.").Default(d.StorageSync).StringVar(&o.hub.StorageSync)
 	app.Flag("limit.storage-bytes", "Size of the log on disk; beyond, a push is answered 503, or with --limit.policy=newest the oldest samples go. In bytes; 0 is no bound, since --limit.samples bounds it as well.").Default("0").Int64Var(&o.hub.MaxStorageBytes)
+	remoteWrite := app.Flag("remote-write", "Take Prometheus' remote write, 1.0 and 2.0, on /api/v1/write, within the limits of pushes; a push for which there is no room is answered 503, since senders drop what is answered 429.").Default("true").Bool()
 	pushgateway := app.Flag("pushgateway", "Take pushes to groups as a Pushgateway does, on /metrics/job/JOB/LABEL/VALUE; what is pushed stays, and each scrape gives it without timestamps.").Default("true").Bool()
 	integer(&o.hub.MaxGroups, d.MaxGroups, "pushgateway.max-groups", "Groups that the hub may hold; a push to one more is answered 429.")
 	integer(&o.hub.MaxGroupsSeries, d.MaxGroupsSeries, "pushgateway.max-series", "Series of all groups; a push beyond is answered 429.")
@@ -109,7 +110,7 @@ func parse(args []string) (options, error) {
 	if _, err := app.Parse(args); err != nil {
 		return options{}, err
 	}
-	o.hub.NoFirstSamples, o.hub.NoPushgateway = !*firsts, !*pushgateway
+	o.hub.NoFirstSamples, o.hub.NoPushgateway, o.hub.NoRemoteWrite = !*firsts, !*pushgateway, !*remoteWrite
 	return o, o.settle(servers)
 }
 

@@ -16,6 +16,8 @@ type Counts struct {
 	Resplits         atomic.Uint64 // times that a scraper came with another number of parts
 	OneAtATime       atomic.Uint64 // scrapes that got one sample of a series at most
 
+	LeftExemplars atomic.Uint64 // that came without a sample
+
 	GroupPushes      atomic.Uint64 // to groups, that were taken in
 	GroupDeletions   atomic.Uint64 // requests to delete groups
 	GroupMetricsLeft atomic.Uint64 // metrics of groups that a response could not have
@@ -24,6 +26,7 @@ type Counts struct {
 	RejectedEnds        Words // requests by reason
 	RejectedPushes      Words // by reason
 	RejectedSamples     Words // by reason
+	LeftOut             Words // samples of pushes that were taken without them, by reason
 	RejectedGroupPushes Words // by reason; deletions count, too
 	RefusedReads        Words // by reason
 	ScrapedBy           Words // samples by cursor

@@ -33,10 +33,13 @@ func (r *RefusedError) Error() string { return r.Text }
 
 // reasons are the reasons for which pushes are refused.
 var reasons = []string{
-	"malformed", "time_unit", "reserved_name", "body_too_large", "encoding", "content_type", "unreadable",
+	"malformed", "time_unit", "reserved_name", "native_histogram", "body_too_large", "encoding", "content_type", "unreadable",
 	"too_slow", "bodies_bytes", "too_many_connections", "too_many_pushes",
 	"too_many_samples", "hub_full", "gateway_share", "series_limit", "gateway_series", "table_bytes", "stopping",
 }
+
+// leftReasons are those for which samples of a push are left out of which the others are taken.
+var leftReasons = []string{"malformed", "time_unit", "reserved_name", "native_histogram"}
 
 // storageReasons are those of a hub with a disk, for pushes and for ends.
 var storageReasons = []string{store.Unavailable, store.Replaying, store.Failed, store.Full, store.Slow}

@@ -31,6 +31,7 @@ type Config struct {
 
 	MaxSamples, MaxSeries int // for messages
 	MaxConnections        int // likewise
+	MaxSeriesBytes        int // of a series that is pushed by remote write
 	MaxBodyBytes          int64
 	BodyTimeout           time.Duration
 	MaxPushes             int
@@ -41,6 +42,8 @@ type Config struct {
 	Name                  string       // of the hub
 	Client                *http.Client // by which another hub is reached
 	Lifecycle             bool         // whoever may ask it may have the hub hand over what it has
+
+	NoRemoteWrite bool
 
 	Groups      *groups.Set       // nil where nobody pushes to groups
 	GroupsAdmin bool              // whoever may push may delete all of them
@@ -69,11 +72,12 @@ type Server struct {
 	lines    lines
 	notes    notes
 	lookers  lookers
-	full     seldom // that there is no room
-	dropped  seldom // that samples are of the wrong time
-	silent   seldom // that gateways fell silent
-	noGroups seldom // that groups cannot be read
-	clocks   seldom // that clocks differ
+	decoders sync.Pool // of *remotewrite.Decoder
+	full     seldom    // that there is no room
+	dropped  seldom    // that samples are of the wrong time
+	silent   seldom    // that gateways fell silent
+	noGroups seldom    // that groups cannot be read
+	clocks   seldom    // that clocks differ
 	numbers  receipt.Numbers
 	handing  atomic.Pointer[relay.Relay] // nil while nothing is handed over
 	moving   sync.RWMutex                // read-locked while a cursor moves and that is counted
@@ -102,6 +106,7 @@ func New(cfg Config) *Server {
 	s.Counts.RejectedEnds.expect(endReasons...)
 	s.Counts.RejectedPushes.expect(reasons...)
 	s.Counts.RejectedSamples.expect(reasons...)
+	s.Counts.LeftOut.expect(leftReasons...)
 	s.Counts.RefusedReads.expect(readReasons...)
 	s.Counts.Handovers.expect(handoverResults...)
 	s.Counts.RejectedGroupPushes.expect(groupReasons...)

@@ -20,6 +20,8 @@ const (
 type Decoder struct {
 	// SeriesBytes bounds the text of a series, and an exemplar of it.
 	SeriesBytes int
+	// TextBytes bounds the text of all series of a request of 2.0, which says a label once for many series. Beyond, the error is ErrTooLarge.
+	TextBytes int
 	// Room is asked for memory beyond what is free, in bytes. Its error ends the reading.
 	Room func(bytes int) error
 	// Refuse is told why so many samples and histograms were left out; none where it is what was said of a family. Its error ends the reading.
@@ -29,6 +31,7 @@ type Decoder struct {
 	layout   layout
 	written  Written
 	number   int // of the series, from 1
+	texts    int // bytes of series' text so far
 	labels   []decode.Label
 	text     []byte // of the series
 	message  []byte // a histogram or exemplar
@@ -64,7 +67,7 @@ const (
 
 // Decode brings a request to a sink. An error means that the request is refused as a whole.
 func (d *Decoder) Decode(version Version, body []byte, to decode.Sink) (Written, error) {
-	d.to, d.layout, d.written, d.number = to, layouts[version], Written{}, 0
+	d.to, d.layout, d.written, d.number, d.texts = to, layouts[version], Written{}, 0, 0
 	defer d.release()
 	var err error
 	if version == V2 {
@@ -105,6 +108,9 @@ func (d *Decoder) refuse(samples int, why error) error {
 
 // of says which series an error is about.
 func (d *Decoder) of(err error) error { return fmt.Errorf("series %d: %w", d.number, err) }
+
+// ErrTooLarge says that a request has more text than it may.
+var ErrTooLarge = errors.New("the series of the request are too much text; send it in parts")
 
 var (
 	errNoName   = errors.New("it has no label __name__")

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"strings"
@@ -286,4 +287,15 @@ func TestRoomForSymbols(t *testing.T) {
 	d.Room = func(int) error { return full }
 	_, err = d.Decode(V2, body, &noted{})
 	require.ErrorIs(t, err, full)
+}
+
+// Symbols are said once, and what they make is bounded.
+func TestTextIsBounded(t *testing.T) {
+	body := join(text(4, ""), text(4, "__name__"), text(4, strings.Repeat("x", 150)))
+	series := sub(5, packed(1, 1, 2), sub(2))
+	_, w, err := read(t, V2, append(body, bytes.Repeat(series, 60)...), &noted{})
+	require.NoError(t, err)
+	assert.Equal(t, 60, w.Samples)
+	_, _, err = read(t, V2, append(body, bytes.Repeat(series, 70)...), &noted{})
+	require.ErrorIs(t, err, ErrTooLarge)
 }

@@ -58,7 +58,7 @@ func BenchmarkDecode(b *testing.B) {
 		body    []byte
 	}{{"1.0", V1, v1}, {"2.0", V2, v2}} {
 		b.Run(c.name, func(b *testing.B) {
-			d := Decoder{SeriesBytes: 8 << 10, Room: func(int) error { return nil }, Refuse: func(_ int, why error) error { return why }}
+			d := Decoder{SeriesBytes: 8 << 10, TextBytes: 1 << 30, Room: func(int) error { return nil }, Refuse: func(_ int, why error) error { return why }}
 			var to discard
 			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()

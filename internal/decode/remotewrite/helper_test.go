@@ -109,7 +109,7 @@ func shown(b []byte, m proto.Message) string {
 func read(t testing.TB, version Version, body []byte, to *noted) (left []string, w Written, err error) {
 	t.Helper()
 	d := Decoder{
-		SeriesBytes: 200, Room: func(int) error { return nil },
+		SeriesBytes: 200, TextBytes: 10_000, Room: func(int) error { return nil },
 		Refuse: func(samples int, why error) error {
 			left = append(left, fmt.Sprintf("%d: %v", samples, why))
 			return nil

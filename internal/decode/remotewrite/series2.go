@@ -195,6 +195,9 @@ func (d *Decoder) spell2() (name *symbol, err error) {
 	default:
 		d.text = d.text[:bare-1]
 	}
+	if d.texts += len(d.text); d.texts > d.TextBytes {
+		return nil, &decode.BrokenError{Err: ErrTooLarge}
+	}
 	return name, d.fits()
 }
 
