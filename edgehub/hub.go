@@ -225,14 +225,17 @@ type Point struct {
 
 // Pending yields every sample that some scraper may not have got yet, which where one
 // of several is behind are more than Stats.Pending, as a scrape would write them: the
-// series' canonical text, the time in milliseconds since the epoch and the value.
-// Nothing is taken.
+// series' canonical text, the time in milliseconds since the epoch and the value. Native histograms
+// are left out, which have none. Nothing is taken.
 func (h *Hub) Pending() iter.Seq2[string, Point] {
 	return func(yield func(string, Point) bool) {
 		v, rank := h.store.ReadWaiting()
 		a := arrange.Arrange(v, rank, arrange.Everything)
 		for _, id := range rank.Order {
 			for _, p := range a.Of(id) {
+				if p.Native() {
+					continue
+				}
 				if !yield(rank.Text(id), Point{p.Time, p.Value}) {
 					return
 				}

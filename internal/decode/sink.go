@@ -16,11 +16,12 @@ type Sink interface {
 	// that are not classic are in quotes. Use AppendSeries. Its time is in milliseconds since the epoch, or NoTime.
 	Sample(series []byte, ms int64, value float64) error
 	// Histogram brings a native histogram: an io.prometheus.client.Histogram in protobuf, without classic buckets, exemplars and
-	// timestamps of any kind.
+	// timestamps of any kind, which come by themselves. One of a family of the type gauge may go down.
 	Histogram(series []byte, ms int64, message []byte) error
 	// Exemplar brings an io.prometheus.client.Exemplar in protobuf, of the sample or histogram that was brought last.
 	Exemplar(message []byte) error
-	// Start says since when the sample or histogram that was brought last counts, in milliseconds since the epoch.
+	// Start says since when the sample or histogram that was brought last counts, in milliseconds since the epoch. Of a classic
+	// histogram or summary it is enough to say it of the series _count.
 	Start(ms int64) error
 	// Type says what a family is: counter, gauge, histogram, summary or untyped.
 	Type(family, kind []byte) error

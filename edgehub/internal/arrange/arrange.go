@@ -8,6 +8,7 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 )
 
 // Point is a sample within its series. Its time is in milliseconds since the epoch.
@@ -15,6 +16,9 @@ type Point struct {
 	Time  int64
 	Value float64
 }
+
+// Native says whether it is a native histogram, whose value is a word.
+func (p Point) Native() bool { return words.IsHistogram(p.Value) }
 
 // share is where the points of a series begin and how many there are.
 type share struct{ from, count uint32 }
@@ -28,11 +32,27 @@ type Arrangement struct {
 	Tally samples.Tally
 	// SetAside is how many samples of the series that are set aside it passes; nil for none.
 	SetAside map[series.ID]int
+	// LeftOut is counted by who writes it.
+	LeftOut LeftOut
 
 	view   samples.View
 	choice Choice
 	points []Point
 	shares []share // by series number
+	words  map[series.ID][]follow
+	cut    int
+}
+
+// LeftOut is what could not be written, in messages: a format has no place for it, or it was cut.
+type LeftOut struct {
+	Histograms, Exemplars, Starts int // for which the format has no place
+	Cut                           int // that were not whole, but for those of Cut
+}
+
+// follow is the words that follow the point of one time.
+type follow struct {
+	time  int64
+	words []float64
 }
 
 // Where a series has no place in the points, this says why.
@@ -80,21 +100,46 @@ func Arrange(v samples.View, rank *series.Ranking, c Choice) *Arrangement {
 // count counts the samples of each series of the choice, and ends the view where
 // they are enough.
 func (a *Arrangement) count(place []uint32) {
-	position := a.view.From
+	position, before := a.view.From, previous{}
 	for s := range a.view.Keys() {
-		read := a.countIn(s, place, a.choice.Most-(a.Tally.Passed-a.Tally.SetAside))
+		read := a.countIn(s, &before, place, a.choice.Most-(a.Tally.Passed-a.Tally.SetAside))
 		position += uint64(read)
 		if read < s.Len() {
 			a.end(position)
 			return
 		}
+		before.end(s)
 	}
+}
+
+// previous is the last sample of what was yielded before, as far as something was.
+type previous struct {
+	is   bool
+	id   series.ID
+	time int64
+}
+
+func (p *previous) end(s samples.Columns) {
+	n := s.Len() - 1
+	*p = previous{true, s.IDs[n], s.Times[n]}
+}
+
+// goesOn says whether a sample may be a word that follows the one before it, so that nothing ends between the two. Of one that is packed
+// that is told by its series and time.
+func (p *previous) goesOn(s samples.Columns, i int) bool {
+	if s.Values != nil && !words.Follows(s.Values[i]) {
+		return false
+	}
+	if i > 0 {
+		return s.IDs[i-1] == s.IDs[i] && s.Times[i-1] == s.Times[i]
+	}
+	return p.is && p.id == s.IDs[0] && p.time == s.Times[0]
 }
 
 func (a *Arrangement) end(position uint64) { a.To, a.view.To = position, position }
 
-// countIn counts at most so many samples. It returns on how many it spent them.
-func (a *Arrangement) countIn(s samples.Columns, place []uint32, most int) (read int) {
+// countIn counts at most so many samples, and words that follow the last one. It returns on how many it spent them.
+func (a *Arrangement) countIn(s samples.Columns, before *previous, place []uint32, most int) (read int) {
 	oldest, newest, counted := a.choice.Oldest, a.choice.Newest, 0
 	for i, id := range s.IDs {
 		if place[id] >= setAside {
@@ -109,7 +154,7 @@ func (a *Arrangement) countIn(s samples.Columns, place []uint32, most int) (read
 			a.SetAside[id]++
 			continue
 		}
-		if counted == most {
+		if counted >= most && (!before.goesOn(s, i) || counted-most >= words.Most) {
 			a.Tally.Passed += counted
 			return i - a.begun(s, place, i)
 		}
@@ -167,47 +212,96 @@ func (a *Arrangement) Holds(id series.ID) bool {
 	return int(id) < len(a.shares) && a.shares[id].count > 0
 }
 
-// Last returns the point of a series that is the last by its time, markers aside, and whether
+// Last returns the point of a series that is the last number by its time, markers aside, and whether
 // there is one.
 func (a *Arrangement) Last(id series.ID) (last Point, is bool) {
 	s := a.shares[id]
 	for _, p := range a.points[s.from : s.from+s.count] {
-		if (!is || p.Time >= last.Time) && !samples.IsMarker(p.Value) {
+		if (!is || p.Time >= last.Time) && !samples.IsMarker(p.Value) && !words.Is(p.Value) {
 			last, is = p, true
 		}
 	}
 	return last, is
 }
 
-// Of returns the points of a series by ascending time. Where two have the same
+// Of returns the points of a series by ascending time, without words that follow one. Where two have the same
 // time the one that came last stays, but no marker in a sample's place.
 func (a *Arrangement) Of(id series.ID) []Point {
 	s := &a.shares[id]
 	points := a.points[s.from : s.from+s.count]
-	if len(points) >= 2 && !ascending(points) {
-		points = sortPoints(points)
+	if !ascending(points) {
+		points = a.sort(id, points)
 		s.count = uint32(len(points))
 	}
 	return points
 }
 
-func sortPoints(points []Point) []Point {
+// Words returns what follows the point of a series and a time, for one that Of has returned.
+func (a *Arrangement) Words(id series.ID, t int64) []float64 {
+	if a.words == nil {
+		return nil
+	}
+	of := a.words[id]
+	if i, is := slices.BinarySearchFunc(of, t, func(f follow, t int64) int { return cmp.Compare(f.time, t) }); is {
+		return of[i].words
+	}
+	return nil
+}
+
+// HasWords says whether a series that Of was called for has any, also such that follow nothing but are a sample.
+func (a *Arrangement) HasWords() bool { return a.words != nil }
+
+// Cut is how many times words followed nothing in the series that Of was called for, since the sample that they followed was cut off.
+func (a *Arrangement) Cut() int { return a.cut }
+
+// sort sorts points, and keeps of each time the last one, and what follows it.
+func (a *Arrangement) sort(id series.ID, points []Point) []Point {
 	slices.SortStableFunc(points, func(p, q Point) int { return cmp.Compare(p.Time, q.Time) })
-	kept := points[:1]
-	for _, p := range points[1:] {
-		if last := &kept[len(kept)-1]; last.Time != p.Time {
-			kept = append(kept, p)
-		} else if !samples.IsMarker(p.Value) {
-			*last = p
+	kept := points[:0]
+	var of []follow
+	for i := 0; i < len(points); {
+		p, from := points[i], i+1
+		for i = from; i < len(points) && points[i].Time == p.Time && words.Follows(points[i].Value); {
+			i++
 		}
+		if words.Follows(p.Value) {
+			a.cut++
+			continue
+		}
+		if n := len(kept); n == 0 || kept[n-1].Time != p.Time {
+			kept = append(kept, p)
+		} else if samples.IsMarker(p.Value) {
+			continue
+		} else {
+			kept[n-1] = p
+			if m := len(of); m > 0 && of[m-1].time == p.Time {
+				of = of[:m-1]
+			}
+		}
+		if i > from || p.Native() {
+			following := make([]float64, 0, i-from)
+			for _, w := range points[from:i] {
+				following = append(following, w.Value)
+			}
+			of = append(of, follow{p.Time, following})
+		}
+	}
+	if len(of) > 0 {
+		if a.words == nil {
+			a.words = map[series.ID][]follow{}
+		}
+		a.words[id] = of
 	}
 	return kept
 }
 
-// ascending says whether no two points are out of order or of equal time.
+// ascending says whether no two points are out of order or of equal time, and none is a word.
 func ascending(points []Point) bool {
+	if len(points) > 0 && words.Is(points[0].Value) {
+		return false
+	}
 	for i := 1; i < len(points); i++ {
-		if points[i].Time <= points[i-1].Time {
+		if points[i].Time <= points[i-1].Time || words.Is(points[i].Value) {
 			return false
 		}
 	}

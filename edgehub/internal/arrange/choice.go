@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 )
 
 // Choice says which samples of a view are to be written.
@@ -70,10 +71,13 @@ func (a *Arrangement) onlyOne(place []uint32) {
 		at   uint64
 	}
 	compound, seen, groups := a.compound(), make([]bool, len(place)), map[uint32]begun{}
-	position, counted := a.view.From, 0
+	position, counted, following, before := a.view.From, 0, 0, previous{}
 	for s := range a.view.Keys() {
 		for i, id := range s.IDs {
-			if place[id] < setAside {
+			if following++; following > words.Most || !before.goesOn(s, i) {
+				following = 0
+			}
+			if place[id] < setAside && following == 0 {
 				group := a.Rank.Group(id)
 				first, has := groups[group]
 				goesOn := has && first.time == s.Times[i]
@@ -92,6 +96,7 @@ func (a *Arrangement) onlyOne(place []uint32) {
 			}
 			position++
 		}
+		before.end(s)
 	}
 }
 

@@ -28,6 +28,8 @@ type Intake struct {
 	texts        sync.Pool  // of *text
 	sinks        sync.Pool  // of *sink
 	unknownTypes atomic.Uint64
+	received     extras
+	leftOut      extras
 }
 
 // New returns an intake into a store.
@@ -40,6 +42,27 @@ func New(cfg Config, s *store.Store, room *body.Room) *Intake {
 
 // UnknownTypes is the number of TYPE lines whose word is no type, read as untyped.
 func (in *Intake) UnknownTypes() uint64 { return in.unknownTypes.Load() }
+
+// Extras counts what is more than numbers.
+type Extras struct{ Histograms, Exemplars, Starts uint64 }
+
+// Received is what was taken in of that.
+func (in *Intake) Received() Extras { return in.received.load() }
+
+// LeftOut is what was left out of samples that were taken in, since it is none that may be passed on.
+func (in *Intake) LeftOut() Extras { return in.leftOut.load() }
+
+type extras struct{ histograms, exemplars, starts atomic.Uint64 }
+
+func (e *extras) load() Extras {
+	return Extras{e.histograms.Load(), e.exemplars.Load(), e.starts.Load()}
+}
+
+func (e *extras) add(n Extras) {
+	e.histograms.Add(n.Histograms)
+	e.exemplars.Add(n.Exemplars)
+	e.starts.Add(n.Starts)
+}
 
 // RefusedError is a reason to refuse a push for what it says. Others are a *store.FullError,
 // body.ErrNoRoom, or a mistake in the format.

@@ -53,8 +53,8 @@ func (p *push) small() bool {
 // grow makes room for more samples.
 func (p *push) grow() error {
 	n := p.batch.Len()
-	if most := p.in.cfg.MaxSamples; n >= most {
-		return &RefusedError{"too_many_samples", fmt.Sprintf("the push has more than %d samples, which is the limit; send it in parts", most)}
+	if n >= p.in.cfg.MaxSamples {
+		return p.tooMany()
 	}
 	if n >= freeSamples {
 		if err := p.use(n * sampleBytes); err != nil {
@@ -63,6 +63,10 @@ func (p *push) grow() error {
 	}
 	p.batch.Grow(max(n, minGrowth))
 	return nil
+}
+
+func (p *push) tooMany() error {
+	return &RefusedError{"too_many_samples", fmt.Sprintf("the push has more than %d samples, which is the limit; send it in parts", p.in.cfg.MaxSamples)}
 }
 
 // use counts memory for what is noted of a push among that of its body: lines may

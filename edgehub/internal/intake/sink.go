@@ -2,11 +2,12 @@ package intake
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
+	"github.com/hubring/hubring/edgehub/internal/native"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/exposition"
@@ -25,6 +26,16 @@ type sink struct {
 	run       int    // samples since the last run
 	kept      []byte // spellings of newcomers
 	line      []byte // that says something of a family
+
+	// Of the sample that was brought last.
+	open      bool // it was taken
+	unknown   bool // it is a newcomer's
+	following int  // words that follow it
+
+	histogram         native.Histogram // scratch space
+	words             []float64        // likewise
+	shown             []byte           // likewise
+	received, leftOut Extras           // with this push
 }
 
 const keptBlock = 16 << 10
@@ -47,6 +58,10 @@ func (in *Intake) Take(now time.Time, read func(decode.Sink) error) (int, sample
 			s.batch.AddRun(s.owner, s.run)
 			m, err = in.store.Commit(s.table, &s.batch, now)
 		}
+		if err == nil {
+			in.received.add(s.received)
+			in.leftOut.add(s.leftOut)
+		}
 		if !errors.Is(err, series.ErrReplaced) {
 			return s.batch.Len(), m, err
 		}
@@ -59,10 +74,16 @@ func (s *sink) begin(table *series.Table, arrival int64) {
 	s.lines, s.owner, s.run = series.Chain{}, 0, 0
 	s.room = min(s.batch.Room(), s.in.cfg.MaxSamples)
 	s.kept = nil // newcomers of the last try may still be looked at
+	s.open, s.received, s.leftOut = false, Extras{}, Extras{}
 }
 
 // Sample implements decode.Sink.
 func (s *sink) Sample(raw []byte, ms int64, value float64) error {
+	return s.add(raw, ms, words.Number(value))
+}
+
+func (s *sink) add(raw []byte, ms int64, value float64) error {
+	s.open = false
 	if ms == decode.NoTime {
 		ms = s.arrival
 	} else if isOtherUnit(ms) {
@@ -86,6 +107,7 @@ func (s *sink) Sample(raw []byte, ms int64, value float64) error {
 		s.batch.AddRun(s.owner, s.run)
 		s.batch.AddUnknown(ms, value)
 		s.run, s.lines = 0, series.Chain{}
+		s.open, s.unknown, s.following = true, true, 0
 		return nil
 	}
 	current := s.spellings.At(number)
@@ -95,6 +117,7 @@ func (s *sink) Sample(raw []byte, ms int64, value float64) error {
 	}
 	s.run++
 	s.batch.Put(current.ID, ms, value)
+	s.open, s.unknown, s.following = true, false, 0
 	if !guessed {
 		s.lines.Learn(number, current)
 	}
@@ -130,17 +153,6 @@ func (s *sink) keepRaw() {
 	s.kept = append(s.kept, n.Raw...)
 	n.Raw = s.kept[from:len(s.kept):len(s.kept)]
 }
-
-// Histogram implements decode.Sink.
-func (s *sink) Histogram(raw []byte, _ int64, _ []byte) error {
-	return &RefusedError{"native_histogram", fmt.Sprintf("series %.100q is a native histogram, which is not taken yet", raw)}
-}
-
-// Exemplar implements decode.Sink.
-func (s *sink) Exemplar([]byte) error { return nil }
-
-// Start implements decode.Sink.
-func (s *sink) Start(int64) error { return nil }
 
 // Type implements decode.Sink.
 func (s *sink) Type(family, kind []byte) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 )
 
 // role is what a series is of a histogram or summary.
@@ -21,6 +22,7 @@ const (
 	member role = iota // a bucket or quantile
 	sum
 	count
+	whole // a native histogram
 	stray // none of these
 )
 
@@ -77,6 +79,9 @@ func (w *protoWriter) collect(id series.ID, sp *series.Spelling) error {
 	if p.role == member && !r.member(&p, text[len(before):len(text)-len(behind)]) {
 		p.role = stray
 	}
+	if p.role == whole && !slices.ContainsFunc(p.points, arrange.Point.Native) {
+		p.role = stray
+	}
 	if p.role == stray || len(r.parts) == 0 || !bytes.Equal(w.labels, r.labels) {
 		if err := w.finishRun(); err != nil {
 			return err
@@ -130,7 +135,10 @@ func (w *protoWriter) classify(text string) (r role, before, behind string) {
 		}
 		labels = rest
 	}
-	if r == member && (before == "" || skip != boundName(w.kind)) {
+	switch {
+	case r == member && before == "" && name == w.name && w.kind == histogram:
+		r = whole
+	case r == member && (before == "" || skip != boundName(w.kind)):
 		r = stray
 	}
 	return r, before, behind
@@ -180,8 +188,9 @@ func (w *protoWriter) assemble(parts []part) (written int, err error) {
 	if !ok {
 		return 0, nil
 	}
-	for n := range m.count.points {
-		t := m.count.points[n].Time
+	lead := m.lead().points
+	for n := range lead {
+		t := lead[n].Time
 		for i := range parts {
 			if p := &parts[i]; n >= len(p.points) || p.points[n].Time != t {
 				return n, nil
@@ -191,7 +200,7 @@ func (w *protoWriter) assemble(parts []part) (written int, err error) {
 			return n, err
 		}
 	}
-	return len(m.count.points), nil
+	return len(lead), nil
 }
 
 // compound is what a metric of a histogram or summary is put together from.
@@ -199,19 +208,38 @@ type compound struct {
 	kind       kind
 	members    []part // by ascending bound
 	sum, count *part
+	whole      *part // the native histogram beside these or, where they are nil, alone; nil for none
+}
+
+// lead is a part of it that is there.
+func (c *compound) lead() *part {
+	if c.count == nil {
+		return c.whole
+	}
+	return c.count
 }
 
 // arrangeParts puts the series of a histogram or summary in order. It returns false where
 // something is missing or there twice.
 func arrangeParts(k kind, parts []part) (c compound, ok bool) {
-	n := len(parts)
-	if n < 2 || !inOrder(parts) {
+	if !inOrder(parts) {
 		slices.SortStableFunc(parts, func(p, q part) int { return cmp.Or(cmp.Compare(p.role, q.role), cmp.Compare(p.bound, q.bound)) })
-		if n < 2 || !inOrder(parts) {
+		if !inOrder(parts) {
 			return c, false
 		}
 	}
-	c = compound{kind: k, members: parts[:n-2], sum: &parts[n-2], count: &parts[n-1]}
+	n := len(parts)
+	if last := &parts[n-1]; last.role == whole {
+		c.whole = last
+		if n--; n == 0 {
+			c.kind = k
+			return c, true
+		}
+	}
+	if n < 2 {
+		return c, false
+	}
+	c = compound{kind: k, members: parts[:n-2], sum: &parts[n-2], count: &parts[n-1], whole: c.whole}
 	if c.sum.role != sum || c.count.role != count {
 		return c, false
 	}
@@ -233,10 +261,13 @@ func inOrder(parts []part) bool {
 // returns false, and writes nothing, where the values are not those of a histogram or
 // summary: a Prometheus that converts histograms would refuse the whole scrape.
 func (w *protoWriter) metric(c *compound, n int) (ok bool, err error) {
-	t := c.count.points[n].Time
+	t := c.lead().points[n].Time
 	size, ok := c.size(n)
 	if !ok || t == 0 {
 		return false, nil
+	}
+	if w.a.HasWords() {
+		return true, w.wordedCompound(c, n, t)
 	}
 	labels := w.run.labels
 	w.enter(w.name, w.help, w.kind)
@@ -250,16 +281,22 @@ func (w *protoWriter) metric(c *compound, n int) (ok bool, err error) {
 	return true, w.added(buf)
 }
 
-// size is how many bytes the message of a histogram or summary takes.
+// size is how many bytes the message of a histogram or summary takes, but for words.
 func (c *compound) size(n int) (bytes int, ok bool) {
+	if c.whole != nil && !c.whole.points[n].Native() {
+		return 0, false
+	}
+	if c.count == nil {
+		return 0, true
+	}
 	total := c.count.points[n].Value
-	if !isCount(total) || samples.IsMarker(c.sum.points[n].Value) {
+	if !isCount(total) || !isValue(c.sum.points[n].Value) {
 		return 0, false
 	}
 	bytes = countSize(total) + doubleSize
 	if c.kind == summary {
 		for i := range c.members {
-			if samples.IsMarker(c.members[i].points[n].Value) {
+			if !isValue(c.members[i].points[n].Value) {
 				return 0, false
 			}
 		}
@@ -295,6 +332,9 @@ func (c *compound) append(dst []byte, n int) []byte {
 	}
 	return dst
 }
+
+// isValue says whether a value is a number or the ordinary NaN.
+func isValue(v float64) bool { return v == v || !samples.IsMarker(v) && !words.Is(v) }
 
 // isCount says whether a value can be that of a bucket or count, to the bit.
 func isCount(v float64) bool { return v >= 0 && v <= math.MaxFloat64 && !math.Signbit(v) }

@@ -166,7 +166,7 @@ func together(k kind, parts []part) *compound {
 	if ok {
 		_, ok = c.size(0)
 	}
-	if !ok || c.count.points[0].Time == 0 {
+	if !ok || c.lead().points[0].Time == 0 {
 		return nil
 	}
 	return &c
@@ -211,7 +211,7 @@ func at(points []arrange.Point, t int64) int {
 func (w *protoWriter) writeApart(g *group, some func([]arrange.Point) []arrange.Point) error {
 	for _, s := range w.loose.series[g.first:g.last] {
 		if points := some(w.a.Of(s.id)[s.from:]); len(points) > 0 {
-			if err := w.apart(w.textOf(s.id), points); err != nil {
+			if err := w.apart(s.id, w.textOf(s.id), points); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -29,6 +30,7 @@ func Proto(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, 
 		escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted,
 	}
 	current := -1
+	a.LeftOut = arrange.LeftOut{}
 	for s := range eachSeries(a) {
 		if s.family != current {
 			if err := w.finishFamily(); err != nil {
@@ -83,6 +85,9 @@ type protoWriter struct {
 	// written is the text of the series that is written.
 	written []byte
 	set     labelSet
+	sample  words.Sample // scratch space
+	inner   []byte       // likewise
+	part    []byte       // likewise
 }
 
 // beginFamily begins a family. What is to be assembled are histograms and summaries; their
@@ -112,13 +117,13 @@ func (w *protoWriter) finishFamily() error {
 func (w *protoWriter) series(id series.ID, sp *series.Spelling) error {
 	switch {
 	case w.mixed:
-		return w.apart(w.text(sp), w.a.Of(id))
+		return w.apart(id, w.text(sp), w.a.Of(id))
 	case w.kind == histogram || w.kind == summary:
 		return w.collect(id, sp)
 	}
 	_, labels := split(w.text(sp))
 	w.set.set(labels)
-	return w.points(w.kind, w.set.bytes, w.a.Of(id))
+	return w.points(id, w.kind, w.set.bytes, w.a.Of(id))
 }
 
 // text is the text of a series with its names escaped. It is valid until the next one is asked for.
@@ -135,11 +140,18 @@ func (w *protoWriter) textOf(id series.ID) string { return w.text(w.a.Rank.Spell
 
 // points writes the points of a series with these labels, as metrics of the family that was
 // entered.
-func (w *protoWriter) points(k kind, labels []byte, points []arrange.Point) error {
-	field := k.field()
+func (w *protoWriter) points(id series.ID, k kind, labels []byte, points []arrange.Point) error {
+	field, worded := k.field(), w.a.HasWords()
 	for _, p := range points {
 		if p.Time == 0 {
 			continue
+		}
+		if worded {
+			if done, err := w.worded(id, k, labels, p); err != nil {
+				return err
+			} else if done {
+				continue
+			}
 		}
 		buf := w.begin()
 		size := len(labels) + 2 + doubleSize + 1 + varintSize(uint64(p.Time))
@@ -164,7 +176,7 @@ func exact(v float64) float64 {
 }
 
 // apart writes the points of a series of a histogram or summary under its own name.
-func (w *protoWriter) apart(text string, points []arrange.Point) error {
+func (w *protoWriter) apart(id series.ID, text string, points []arrange.Point) error {
 	name, labels := split(text)
 	help := ""
 	if name == w.name {
@@ -181,7 +193,7 @@ func (w *protoWriter) apart(text string, points []arrange.Point) error {
 		}
 		w.labels = appendLabel(w.labels, l.name, value)
 	}
-	return w.points(untyped, w.labels, points)
+	return w.points(id, untyped, w.labels, points)
 }
 
 // own writes a gauge of the hub's own.
@@ -223,7 +235,16 @@ func (m *messages) enter(name, help string, k kind) {
 	if help != "" {
 		m.header = appendString(m.header, familyHelp, help)
 	}
-	m.header = append(m.header, familyType, byte(k))
+	m.header = append(m.header, familyType, k.number())
+}
+
+// as makes the metrics that follow those of the same family, but of another type.
+func (m *messages) as(k kind) {
+	if m.kind != k {
+		m.close()
+		m.kind = k
+		m.header[len(m.header)-1] = k.number()
+	}
 }
 
 // begin returns the buffer, to append a metric to it.

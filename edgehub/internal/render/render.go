@@ -26,6 +26,7 @@ type Format struct {
 }
 
 // Write writes an arrangement, and a gauge of the hub's own behind it, unless that is nil.
+// What it leaves out it notes in the arrangement.
 func (f Format) Write(out io.Writer, a *arrange.Arrangement, own *Own) error {
 	if f.Protobuf {
 		return Proto(out, a, f.Escaping, own)

@@ -8,19 +8,25 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Text writes an arrangement in the text format, and a gauge of the hub's own behind it,
 // unless that is nil. Names that are not classic are escaped as the scraper wants. Letters
-// cannot say that a series ends, so markers are left out.
+// cannot say that a series ends, so markers are left out, as are native histograms, exemplars and start times, which are counted.
 func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, own *Own) error {
 	pooled := buffers.Get().(*[]byte)
 	defer buffers.Put(pooled)
 	w := lineWriter{out: out, buf: (*pooled)[:0], escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted}
 	described := -1
+	a.LeftOut = arrange.LeftOut{}
+	var sample words.Sample
 	for s := range eachSeries(a) {
 		points := a.Of(s.id)
+		if a.HasWords() {
+			countWords(a, s.id, points, &sample)
+		}
 		if described != s.family && slices.ContainsFunc(points, hasLetters) {
 			w.describe(&a.Rank.Families[s.family])
 			described = s.family
@@ -36,7 +42,9 @@ func Text(out io.Writer, a *arrange.Arrangement, escaping exposition.Escaping, o
 	return err
 }
 
-func hasLetters(p arrange.Point) bool { return !samples.IsMarker(p.Value) }
+func hasLetters(p arrange.Point) bool {
+	return p.Value == p.Value || !samples.IsMarker(p.Value) && !p.Native()
+}
 
 // usualLineBytes is what a line takes besides its series: a value, a time, two blanks and
 // the end.
@@ -74,7 +82,7 @@ func (w *lineWriter) series(rank *series.Ranking, sp *series.Spelling, points []
 	buf := w.buf
 	from, to := 0, 0 // where the buffer has the series, with a blank
 	for _, p := range points {
-		if samples.IsMarker(p.Value) {
+		if !hasLetters(p) {
 			continue
 		}
 		if begin := len(buf); to > 0 {

@@ -22,6 +22,16 @@ const (
 	metricTime      = 6<<3 | variable
 	metricHistogram = 7<<3 | lengthFirst
 
+	counterExemplar   = 2<<3 | lengthFirst
+	counterStart      = 3<<3 | lengthFirst
+	summaryStart      = 4<<3 | lengthFirst
+	bucketExemplar    = 3<<3 | lengthFirst
+	histogramStart    = 15<<3 | lengthFirst
+	histogramExemplar = 16<<3 | lengthFirst // in two bytes
+
+	timeSeconds = 1<<3 | variable
+	timeNanos   = 2<<3 | variable
+
 	labelName  = 1<<3 | lengthFirst
 	labelValue = 2<<3 | lengthFirst
 
@@ -55,7 +65,17 @@ const (
 	summary
 	untyped
 	histogram
+	gaugeHistogram
+	native // a histogram, in messages of its own
 )
+
+// number is the type as the format has it.
+func (k kind) number() byte {
+	if k == native {
+		return byte(histogram)
+	}
+	return byte(k)
+}
 
 // kindOf is the type that a TYPE line names, untyped for none.
 func kindOf(word string) kind {
@@ -74,7 +94,10 @@ func kindOf(word string) kind {
 
 // field is where a metric of the kind has its value.
 func (k kind) field() byte {
-	return [...]byte{counter: metricCounter, gauge: metricGauge, summary: metricSummary, untyped: metricUntyped, histogram: metricHistogram}[k]
+	return [...]byte{
+		counter: metricCounter, gauge: metricGauge, summary: metricSummary, untyped: metricUntyped,
+		histogram: metricHistogram, gaugeHistogram: metricHistogram, native: metricHistogram,
+	}[k]
 }
 
 // varintSize is how many bytes a number takes.

@@ -38,6 +38,18 @@ func (b *Batch) AddUnknown(ms int64, value float64) {
 	b.Add(series.None, ms, value)
 }
 
+// AddFollowing adds words to the sample that was added last, see package words. unknown says that its series is a newcomer.
+func (b *Batch) AddFollowing(unknown bool, words []float64) {
+	last := b.Len() - 1
+	id, ms := b.IDs[last], b.Times[last]
+	for _, w := range words {
+		b.Add(id, ms, w)
+	}
+	if unknown {
+		b.Runs[len(b.Runs)-1].Samples += len(words)
+	}
+}
+
 // assignRuns gives the runs of newcomers their gateways.
 func (b *Batch) assignRuns() {
 	runs, names := b.Runs[:0], b.Names.Series()
@@ -53,7 +65,13 @@ func (b *Batch) assignRuns() {
 // assignNumbers gives the samples of newcomers the numbers of their series.
 func (b *Batch) assignNumbers() {
 	names := b.Names.Series()
-	for _, place := range b.unknown {
-		b.IDs[place] = names.Next().ID
+	for i, place := range b.unknown {
+		id, end := names.Next().ID, b.Len()
+		if i+1 < len(b.unknown) {
+			end = b.unknown[i+1]
+		}
+		for ; place < end && b.IDs[place] == series.None; place++ { // what follows it has no number, either
+			b.IDs[place] = id
+		}
 	}
 }

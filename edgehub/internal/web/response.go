@@ -98,12 +98,12 @@ func (l *line) prepare(r *http.Request, q request, now time.Time, settled bool) 
 func bounded(v samples.View, rank *series.Ranking, choice arrange.Choice, f render.Format, bytes int64) *arrange.Arrangement {
 	for {
 		a := arrange.Arrange(v, rank, choice)
-		if bytes == 0 || a.Samples() <= 1 {
+		if bytes == 0 || a.Samples() <= 1 || choice.Most <= 1 {
 			return a
 		}
 		size := f.Bytes(a)
 		if room := bytes * 7 / 8; size > room {
-			choice.Most = max(1, min(a.Samples()-1, int(float64(a.Samples())*float64(room)/float64(size))))
+			choice.Most = max(1, min(a.Samples()-1, choice.Most-1, int(float64(a.Samples())*float64(room)/float64(size))))
 			continue
 		}
 		return a
