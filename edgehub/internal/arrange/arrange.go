@@ -256,6 +256,9 @@ func (a *Arrangement) Cut() int { return a.cut }
 
 // sort sorts points, and keeps of each time the last one, and what follows it.
 func (a *Arrangement) sort(id series.ID, points []Point) []Point {
+	if _, done := a.words[id]; done {
+		return points
+	}
 	slices.SortStableFunc(points, func(p, q Point) int { return cmp.Compare(p.Time, q.Time) })
 	kept := points[:0]
 	var of []follow

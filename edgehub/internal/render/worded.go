@@ -10,8 +10,8 @@ import (
 
 // Native histograms, exemplars and start times lie in an arrangement as words. Few have any, so what writes them need not be fast.
 //
-// Each native histogram that has exemplars is the last of its message: to Prometheus 3.15 exemplars of the next one in it would begin where
-// the ones before ended.
+// Each native histogram that has exemplars, or buckets that may have some, is the last of its message: to Prometheus 3.15 exemplars of the
+// next one in it would begin where the ones before ended.
 
 // countWords counts what is more than numbers in the points of a series, for a format that has no place for it.
 func countWords(a *arrange.Arrangement, id series.ID, points []arrange.Point, s *words.Sample) {
@@ -60,7 +60,7 @@ func (w *protoWriter) worded(id series.ID, k kind, labels []byte, p arrange.Poin
 	w.as(w.nativeKind())
 	w.inner = append(w.inner[:0], s.Histogram...)
 	w.inner = appendStart(w.inner, histogramStart, s.Start)
-	err = w.nativeExemplars(w.nativeKind(), labels, p.Time, s)
+	err = w.addNative(w.nativeKind(), labels, p.Time, s.Exemplars, len(s.Exemplars) > 0)
 	w.as(k)
 	return true, err
 }
@@ -73,16 +73,16 @@ func (w *protoWriter) nativeKind() kind {
 	return native
 }
 
-// nativeExemplars ends a native histogram with its exemplars and adds it.
-func (w *protoWriter) nativeExemplars(k kind, labels []byte, t int64, s *words.Sample) error {
-	for _, e := range s.Exemplars {
+// addNative ends a native histogram with its exemplars and adds it, as the last of its message or not.
+func (w *protoWriter) addNative(k kind, labels []byte, t int64, exemplars [][]byte, last bool) error {
+	for _, e := range exemplars {
 		w.inner = binary.AppendUvarint(w.inner, histogramExemplar)
 		w.inner = append(binary.AppendUvarint(w.inner, uint64(len(e))), e...)
 	}
 	if err := w.add(k, labels, t); err != nil {
 		return err
 	}
-	if len(s.Exemplars) > 0 {
+	if last {
 		w.close()
 	}
 	return nil
@@ -155,7 +155,7 @@ func (w *protoWriter) wordedCompound(c *compound, n int, t int64) error {
 	}
 	s := &w.sample // which a member's words may have taken the place of
 	s.Read(c.whole.points[n].Value, w.a.Words(c.whole.id, t))
-	return w.nativeExemplars(k, w.run.labels, t, s)
+	return w.addNative(k, w.run.labels, t, s.Exemplars, len(s.Exemplars) > 0 || c.count != nil)
 }
 
 // wordedMember appends a bucket or quantile, and returns its start time.
