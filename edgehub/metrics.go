@@ -80,6 +80,7 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		words(&counts.HandedOver, "samples_handed_over_total", "Samples that a scraper's cursor passed since another hub has taken them; those that the hub itself writes count, too.", "cursor"),
 		words(&counts.Handovers, "handovers_total", "Times that the hub was to hand over what it had to another hub, by what became of it.", "result"),
 		words(&counts.RefusedReads, "reads_refused_total", "Scrapes and looks that were refused, by reason.", "reason"),
+		words(&counts.ExtrasLeftOut, "extras_left_out_total", "What is more than numbers, of samples that a scraper has got in a format that has no place for it; and what was cut of it, where samples had to go.", "what"),
 		words(&counts.Unconfirmed, "handovers_unconfirmed_total", "Responses to scrapes that were written and are not known to be stored; their samples come again.", "cursor"),
 		words(&counts.Conflicts, "scraper_conflicts_total", "Times that two scrapers were seen to share a cursor.", "cursor"),
 		words(&counts.Proxied, "scrapes_proxied_total", "Scrapes that came through a proxy.", "cursor"),
@@ -106,6 +107,8 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		gauge("open_connections", "Open connections of senders, scrapers and others.", func() float64 { return float64(h.desk.Open()) }),
 		gauge("limit_connections", "The most connections of senders.", func() float64 { return float64(h.cfg.MaxConnections) }),
 	}
+	collectors = append(collectors, extras("extras_received_total", "What is more than numbers, taken in with samples.", in.Received)...)
+	collectors = append(collectors, extras("extras_rejected_total", "Likewise, that was brought with samples that were taken in, and is none that may be passed on.", in.LeftOut)...)
 	if h.cfg.StoragePath != "" {
 		collectors = append(collectors, h.storageCollectors()...)
 	}
@@ -127,6 +130,21 @@ func gauge(name, help string, value func() float64) prometheus.Collector {
 func counter(name, help string, value func() uint64) prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "edgehub", Name: name, Help: help},
 		func() float64 { return float64(value()) })
+}
+
+// extras export what is more than numbers by what it is.
+func extras(name, help string, now func() intake.Extras) (all []prometheus.Collector) {
+	for what, of := range map[string]func(intake.Extras) uint64{
+		"native_histogram": func(e intake.Extras) uint64 { return e.Histograms },
+		"exemplar":         func(e intake.Extras) uint64 { return e.Exemplars },
+		"start_time":       func(e intake.Extras) uint64 { return e.Starts },
+	} {
+		all = append(all, prometheus.NewCounterFunc(
+			prometheus.CounterOpts{Namespace: "edgehub", Name: name, Help: help, ConstLabels: prometheus.Labels{"what": what}},
+			func() float64 { return float64(of(now())) },
+		))
+	}
+	return all
 }
 
 // wordCollector exports counts by a word, or by several with a NUL between them.

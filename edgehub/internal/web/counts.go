@@ -3,6 +3,8 @@ package web
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/hubring/hubring/edgehub/internal/arrange"
 )
 
 // Counts are what happened at the doors, for whoever exports them.
@@ -36,6 +38,7 @@ type Counts struct {
 	Conflicts           Words // by cursor: two scrapers share it
 	Proxied             Words // scrapes by cursor that came through a proxy
 	Queries             Words // by cursor and result, with a NUL between
+	ExtrasLeftOut       Words // messages that responses could not have, by what they are
 	SetAsideSamples     Words // by cursor, reason and gateway, likewise
 	setAsideGateways    atomic.Int64
 }
@@ -46,6 +49,21 @@ func (c *Counts) Dropped() uint64 { return c.TooOld.Load() + c.Ahead.Load() + c.
 func (c *Counts) refused(reason string, samples int) {
 	c.RejectedPushes.add(reason, 1)
 	c.RejectedSamples.add(reason, samples)
+}
+
+// What is more than a number, and what was cut of it.
+const (
+	histograms = "native_histogram"
+	exemplars  = "exemplar"
+	starts     = "start_time"
+	cut        = "cut"
+)
+
+func (c *Counts) leftOut(n arrange.LeftOut) {
+	c.ExtrasLeftOut.add(histograms, n.Histograms)
+	c.ExtrasLeftOut.add(exemplars, n.Exemplars)
+	c.ExtrasLeftOut.add(starts, n.Starts)
+	c.ExtrasLeftOut.add(cut, n.Cut)
 }
 
 // maxSetAsideGateways bounds the gateways that SetAsideSamples tells apart; the others are

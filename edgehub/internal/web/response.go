@@ -32,6 +32,7 @@ type response struct {
 	from, to uint64
 	tally    samples.Tally
 	over     []passedOver
+	leftOut  arrange.LeftOut // what was written could not have it
 	cursor   *samples.Cursor
 	stop     func() // ends the pursuit of its receipt
 
@@ -112,6 +113,8 @@ func bounded(v samples.View, rank *series.Ranking, choice arrange.Choice, f rend
 
 // offered notes that a response is written, and has its receipt looked for.
 func (l *line) offered(resp *response, elapsed time.Duration) {
+	resp.leftOut = resp.a.LeftOut
+	resp.leftOut.Cut += resp.a.Cut()
 	resp.a = nil
 	resp.elapsed = elapsed
 	resp.offer = l.s.store.Log.Offer(resp.cursor, resp.from, resp.to, resp.tally)
@@ -170,6 +173,7 @@ func (l *line) taken(resp *response) {
 	defer l.s.moving.RUnlock()
 	if t, moved := l.s.store.Log.Take(resp.offer); moved {
 		l.s.passed(l.name, t, resp.over)
+		l.s.Counts.leftOut(resp.leftOut)
 		if without, is := l.s.store.Log.CaughtUp(l.scraper); is {
 			l.s.cfg.Logger.Info("a scraper that was left behind has caught up; what it was left behind only others have",
 				"cursor", l.name, "samples", int(without))

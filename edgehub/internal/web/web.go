@@ -108,6 +108,7 @@ func New(cfg Config) *Server {
 	s.Counts.RejectedSamples.expect(reasons...)
 	s.Counts.LeftOut.expect(leftReasons...)
 	s.Counts.RefusedReads.expect(readReasons...)
+	s.Counts.ExtrasLeftOut.expect(histograms, exemplars, starts, cut)
 	s.Counts.Handovers.expect(handoverResults...)
 	s.Counts.RejectedGroupPushes.expect(groupReasons...)
 	if _, is := cfg.Store.Disk(); is {
