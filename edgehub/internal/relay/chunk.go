@@ -9,6 +9,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/edgehub/internal/words"
 )
 
 // chunkSamples is how many samples are settled at a time: some 10 MB with what it takes to sort them.
@@ -33,8 +34,9 @@ type chunk struct {
 	order   []uint32 // those that are to go out by phase, gateway and time, markers of a phase last
 }
 
-// read reads a stretch. The values of packed samples come series by series, and so find their places by counting.
-func read(m *store.Missing) *chunk {
+// read reads a stretch. The values of packed samples come series by series, and so find their places by counting. Where the stretch goes on
+// behind its end it leaves out the last sample, which may be one that words follow.
+func read(m *store.Missing, goesOn bool) *chunk {
 	view := m.View
 	view.From = m.Lead
 	c := &chunk{Missing: m, records: make([]record, 0, view.To-view.From)}
@@ -67,8 +69,27 @@ func read(m *store.Missing) *chunk {
 			next[id]++
 		}
 	}
+	if goesOn {
+		c.endBefore(len(c.records) - 1)
+	}
 	c.sort()
 	return c
+}
+
+// endBefore ends a chunk before the sample at a place, or before that which the word at a place follows, unless it would be empty then.
+func (c *chunk) endBefore(place int) {
+	for place > 0 && c.records[place].follows(&c.records[place-1]) {
+		place--
+	}
+	if place > 0 {
+		c.To -= uint64(len(c.records) - place)
+		c.records = c.records[:place]
+	}
+}
+
+// follows says whether a record is a word that follows the one before it.
+func (r *record) follows(before *record) bool {
+	return r.id == before.id && r.time == before.time && words.Follows(r.value)
 }
 
 // sort tells the phases and puts the wanted records in order.

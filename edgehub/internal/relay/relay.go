@@ -11,6 +11,7 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
+	"github.com/hubring/hubring/internal/exposition"
 	"github.com/hubring/hubring/internal/verdict"
 )
 
@@ -155,7 +156,7 @@ func (r *Relay) round(ctx context.Context, end uint64) (kept int, err error) {
 			return kept, nil
 		}
 		m.Lead = min(m.Lead, m.To)
-		c := read(m)
+		c := read(m, m.To < end)
 		taken, err := r.send(ctx, c)
 		if err != nil && taken == 0 {
 			return kept, err // all stays as it is
@@ -210,9 +211,8 @@ func (r *Relay) give(ctx context.Context, q request) (taken int, err error) {
 		r.took(q)
 		return len(q.places), nil
 	}
-	tooLarge := res.Status == http.StatusRequestEntityTooLarge && !q.markers() && len(q.places) > 1
-	if q.gateways() || tooLarge {
-		one, other := q.halves()
+	tooLarge := res.Status == http.StatusRequestEntityTooLarge && !q.markers()
+	if one, other := q.halves(); len(one.places) > 0 && (q.gateways() || tooLarge) {
 		for _, half := range []request{one, other} {
 			n, err := r.give(ctx, half)
 			if taken += n; err != nil {
@@ -263,11 +263,14 @@ func (r *Relay) took(q request) {
 
 // post sends a request until it is answered for good.
 func (r *Relay) post(ctx context.Context, q request) (verdict.Result, error) {
-	path := "/metrics"
-	if q.markers() {
+	path, contentType := "/metrics", exposition.ContentType
+	switch {
+	case q.markers():
 		path, r.body = endedPath, q.ends(r.body[:0])
-	} else {
+	case q.words():
+		contentType, r.body = exposition.ProtobufContentType, q.protobuf(r.body[:0])
+	default:
 		r.body = q.text(r.body[:0], r.places)
 	}
-	return r.way.post(ctx, path, r.body, r.zip, func(why string) { r.note(func(a *Account) { a.Waiting = why }) })
+	return r.way.post(ctx, path, contentType, r.body, r.zip, func(why string) { r.note(func(a *Account) { a.Waiting = why }) })
 }

@@ -10,15 +10,18 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
+	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/render"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
 const (
 	requestBytes = 1 << 20 // of text, about, before compression
 	lineBytes    = 8 + 13 + 3
+	wordBytes    = 6
 	requestEnds  = 1000 // gateways
 )
 
@@ -48,6 +51,10 @@ func (c *chunk) requests(yield func(request) bool) {
 			if q.markers() && gateways > requestEnds {
 				break
 			}
+			if to > 0 && r.follows(q.record(to-1)) {
+				bytes += wordBytes
+				continue
+			}
 			if bytes += len(c.Rank.Text(r.id)) + lineBytes; !q.markers() && bytes > requestBytes && to > 0 {
 				break
 			}
@@ -62,7 +69,8 @@ func (c *chunk) requests(yield func(request) bool) {
 // gateways says whether the request is of several gateways.
 func (q request) gateways() bool { return q.record(0).gateway != q.record(len(q.places)-1).gateway }
 
-// halves parts a request between two gateways, or if it is of one in the middle of its time. It has more than one record.
+// halves parts a request between two gateways, or if it is of one in the middle of its time. The first half is empty where the request is
+// one sample and what follows it.
 func (q request) halves() (request, request) {
 	middle := len(q.places) / 2
 	if q.gateways() {
@@ -78,7 +86,28 @@ func (q request) halves() (request, request) {
 			middle = behind
 		}
 	}
+	for middle > 0 && q.record(middle).follows(q.record(middle-1)) {
+		middle--
+	}
 	return request{q.of, q.places[:middle]}, request{q.of, q.places[middle:]}
+}
+
+// words says whether some samples are more than numbers.
+func (q request) words() bool {
+	return slices.ContainsFunc(q.places, func(i uint32) bool { return words.Is(q.of.records[i].value) })
+}
+
+// protobuf writes the samples as a scrape would, since letters have no place for what is more than numbers.
+func (q request) protobuf(dst []byte) []byte {
+	var all samples.Columns
+	all.Grow(len(q.places))
+	for i := range q.places {
+		r := q.record(i)
+		all.Add(r.id, r.time, r.value)
+	}
+	out := bytes.NewBuffer(dst)
+	_ = render.Proto(out, arrange.Arrange(samples.ViewOf(all), q.of.Rank, arrange.Everything), exposition.AllowUTF8, nil) // memory does not fail
+	return out.Bytes()
 }
 
 // text writes the samples family by family.

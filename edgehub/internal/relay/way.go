@@ -65,10 +65,10 @@ func (w *way) who(ctx context.Context) (name string, err error) {
 
 // post sends a body until it is answered for good: it is taken, or refused for what is in it, or the other hub is going away. Meanwhile waiting is told why the other hub is
 // waited for, and that it is not. Its error is an *Error where that hub takes nothing, or the cause of ctx.
-func (w *way) post(ctx context.Context, path string, body []byte, zip *zipper, waiting func(why string)) (verdict.Result, error) {
+func (w *way) post(ctx context.Context, path, contentType string, body []byte, zip *zipper, waiting func(why string)) (verdict.Result, error) {
 	defer waiting("")
 	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
-		res := w.try(ctx, path, body, zip)
+		res := w.try(ctx, path, contentType, body, zip)
 		switch {
 		case res.Outcome == verdict.ResendPlain && !w.noPacked:
 			w.noPacked = true
@@ -76,6 +76,9 @@ func (w *way) post(ctx context.Context, path string, body []byte, zip *zipper, w
 		case res.Outcome == verdict.Cut:
 			return res, context.Cause(ctx)
 		case res.Outcome != verdict.TryNext:
+			return res, nil
+		case res.Status == http.StatusUnsupportedMediaType && contentType == exposition.ProtobufContentType:
+			res.Outcome = verdict.Refused // an older hub, which takes the others
 			return res, nil
 		case res.Reason == Stopping:
 			return res, &Error{Stopping, "the other hub stops itself: " + res.Detail}
@@ -99,7 +102,7 @@ func transient(res verdict.Result) bool {
 }
 
 // try sends a body once.
-func (w *way) try(ctx context.Context, path string, body []byte, zip *zipper) verdict.Result {
+func (w *way) try(ctx context.Context, path, contentType string, body []byte, zip *zipper) verdict.Result {
 	bounded, cancel := context.WithTimeout(ctx, postTime)
 	defer cancel()
 	if !w.noPacked {
@@ -110,7 +113,7 @@ func (w *way) try(ctx context.Context, path string, body []byte, zip *zipper) ve
 	if err != nil {
 		return verdict.Result{Outcome: verdict.TryNext, Status: http.StatusBadRequest, Detail: err.Error()}
 	}
-	req.Header.Set("Content-Type", exposition.ContentType)
+	req.Header.Set("Content-Type", contentType)
 	if !w.noPacked {
 		req.Header.Set("Content-Encoding", "gzip")
 	}

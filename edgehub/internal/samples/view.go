@@ -17,6 +17,11 @@ type View struct {
 	size      uint64 // of a stretch
 }
 
+// ViewOf is a view of samples that need be in no log, and stay as they are.
+func ViewOf(c Columns) View {
+	return View{To: uint64(c.Len()), stretches: []*stretch{{Columns: c}}, size: uint64(max(1, c.Len()))}
+}
+
 // Read returns what a cursor has not passed, up to a position or the end, if the samples'
 // numbers are those of the table of a generation.
 func (l *Log) Read(c *Cursor, until, generation uint64) (v View, ok bool) {
