@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -126,7 +127,11 @@ func (m *diskModel) push() {
 	from := len(m.names)
 	for range 1 + m.rnd.IntN(20) {
 		name := `x{gatewayID="` + strconv.Itoa(m.rnd.IntN(4)) + `",n="` + strconv.Itoa(from/40+m.rnd.IntN(5)) + `"}`
-		body.WriteString(at(name, int64(len(m.names)), m.h.now.UnixMilli()+int64(len(m.names))))
+		line := at(name, int64(len(m.names)), m.h.now.UnixMilli()+int64(len(m.names)))
+		if bytes := wordsOf(len(m.names)); bytes > 0 {
+			line = fmt.Sprintf("%s %d\n", strings.TrimSpace(line), bytes)
+		}
+		body.WriteString(line)
 		m.names = append(m.names, name)
 	}
 	fails := m.rnd.IntN(6) == 0
@@ -165,7 +170,10 @@ func (m *diskModel) scrape() {
 	}
 }
 
-// value is which sample a line is, which has to have its name.
+// wordsOf is how many bytes the exemplar of a sample has, 0 for none.
+func wordsOf(value int) int { return max(0, value%7-3) * 10 }
+
+// value is which sample a line is, which has to have its name and what follows it.
 func (m *diskModel) value(line string) (value int, is bool) {
 	words := strings.Fields(line)
 	value, err := strconv.Atoi(words[1])
@@ -174,6 +182,10 @@ func (m *diskModel) value(line string) (value int, is bool) {
 	}
 	require.Less(m.t, value, len(m.names), "seed %d", m.seed)
 	require.Equal(m.t, m.names[value], words[0], "seed %d", m.seed)
+	require.Equal(m.t, wordsOf(value) > 0, len(words) == 4, "seed %d", m.seed)
+	if len(words) == 4 {
+		require.Equal(m.t, strconv.Itoa(wordsOf(value)), words[3], "seed %d", m.seed)
+	}
 	return value, true
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/series"
+	"github.com/hubring/hubring/edgehub/internal/words"
 )
 
 // hub is a store with a way in and a way out that are as short as they can be.
@@ -76,34 +77,40 @@ func gatewayBody(gateway string, series, samples int) string {
 }
 
 // read fills a batch with lines, each a series without a blank, a value and a time, or
-// "# TYPE name type".
+// "# TYPE name type". Behind the time there may be how many bytes an exemplar of the sample has.
 func read(table *series.Table, lines string) *Batch {
 	b := &Batch{}
 	for line := range strings.Lines(lines) {
-		words := strings.Fields(line)
-		raw := []byte(words[0])
-		if words[0] == "#" {
+		fields := strings.Fields(line)
+		raw := []byte(fields[0])
+		if fields[0] == "#" {
 			raw = []byte(strings.TrimSpace(line))
 		}
 		hash := table.Index.Hash(series.Text, raw)
 		known := table.Index.Find(series.Text, hash, raw)
 		n := series.Newcomer{Raw: raw, Hash: hash, Text: series.Whole(raw)}
-		if words[0] == "#" {
+		if fields[0] == "#" {
 			if known == 0 {
-				n.Kind, n.Name, n.Text = series.OfType, b.Names.Keep([]byte(words[2])), b.Names.Keep([]byte(words[3]))
+				n.Kind, n.Name, n.Text = series.OfType, b.Names.Keep([]byte(fields[2])), b.Names.Keep([]byte(fields[3]))
 				b.Names.List = append(b.Names.List, n)
 			}
 			continue
 		}
-		value, _ := strconv.ParseFloat(words[1], 64)
-		ms, _ := strconv.ParseInt(words[2], 10, 64)
+		value, _ := strconv.ParseFloat(fields[1], 64)
+		ms, _ := strconv.ParseInt(fields[2], 10, 64)
+		var following []float64
+		if len(fields) > 3 {
+			bytes, _ := strconv.Atoi(fields[3])
+			following = words.AppendExemplar([]float64{words.Start(ms)}, make([]byte, bytes))
+		}
 		if known != 0 {
 			sp := table.Index.At(known)
 			b.Add(sp.ID, ms, value)
-			b.AddRun(sp.Gateway(), 1)
+			b.AddFollowing(false, following)
+			b.AddRun(sp.Gateway(), 1+len(following))
 			continue
 		}
-		name, labels, _ := strings.Cut(words[0], "{")
+		name, labels, _ := strings.Cut(fields[0], "{")
 		n.Name = b.Names.Keep([]byte(name))
 		if _, gateway, ok := strings.Cut(labels, `gatewayID="`); ok {
 			gateway, _, _ = strings.Cut(gateway, `"`)
@@ -114,6 +121,7 @@ func read(table *series.Table, lines string) *Batch {
 		n.Group = uint32(h.Sum64() * 0x9e3779b97f4a7c15 >> 32)
 		b.Names.List = append(b.Names.List, n)
 		b.AddUnknown(ms, value)
+		b.AddFollowing(true, following)
 	}
 	return b
 }
@@ -173,10 +181,20 @@ func (h *hub) readAt(c *samples.Cursor, choice arrange.Choice) *response {
 	v, rank := h.Read(c, math.MaxUint64)
 	a := arrange.Arrange(v, rank, choice)
 	r := &response{c: c, a: a}
+	defer func() { require.Zero(h.t, a.Cut()) }()
 	for _, id := range rank.Order {
 		for _, p := range a.Of(id) {
 			line := strconv.AppendFloat([]byte(rank.Text(id)+" "), p.Value, 'g', -1, 64)
-			r.text = append(r.text, string(strconv.AppendInt(append(line, ' '), p.Time, 10)))
+			line = strconv.AppendInt(append(line, ' '), p.Time, 10)
+			if following := a.Words(id, p.Time); following != nil {
+				var s words.Sample
+				s.Read(p.Value, following)
+				require.Zero(h.t, s.Cut)
+				require.Equal(h.t, p.Time, s.Start)
+				require.Len(h.t, s.Exemplars, 1)
+				line = strconv.AppendInt(append(line, ' '), int64(len(s.Exemplars[0])), 10)
+			}
+			r.text = append(r.text, string(line))
 		}
 	}
 	return r
@@ -217,6 +235,23 @@ func TestCommit(t *testing.T) {
 	m, err := h.try("")
 	assert.NoError(t, err)
 	assert.Zero(t, m)
+}
+
+// Words are of the series that they follow, of a new one as well.
+func TestCommitWords(t *testing.T) {
+	h := newHub(t, Config{})
+	body := `x 1 1 7
+y{gatewayID="a"} 2 1 14
+z 3 1
+x 4 2 21
+z{gatewayID="b"} 5 1 28
+`
+	for range 2 { // the second time all are known
+		h.push(body)
+		assert.Equal(t, 5+4*2+2+3+4+5, h.pending(), "with a start time and an exemplar's head each, and what the exemplars take")
+		assert.ElementsMatch(t, strings.Split(strings.TrimSpace(body), "\n"), h.take(0, all))
+		assert.Zero(t, h.pending())
+	}
 }
 
 // A batch that is refused leaves nothing behind, not even names, whoever refuses it.
