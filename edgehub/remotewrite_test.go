@@ -23,6 +23,7 @@ type sent struct {
 	labels string // name, value, name, value, parted by blanks
 	value  float64
 	ms     int64
+	start  int64 // since when it counts, by 2.0; 0 for not said
 }
 
 func field(dst []byte, n protowire.Number, b []byte) []byte {
@@ -30,11 +31,11 @@ func field(dst []byte, n protowire.Number, b []byte) []byte {
 }
 
 // sample is a message of a value and a time, and a time of start if there is one.
-func (s *sent) sample(start int64) (b []byte) {
+func (s *sent) sample() (b []byte) {
 	b = protowire.AppendFixed64(protowire.AppendTag(b, 1, protowire.Fixed64Type), math.Float64bits(s.value))
 	b = protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.VarintType), uint64(base+s.ms))
-	if start != 0 {
-		b = protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(base+start))
+	if s.start != 0 {
+		b = protowire.AppendVarint(protowire.AppendTag(b, 3, protowire.VarintType), uint64(base+s.start))
 	}
 	return b
 }
@@ -46,7 +47,7 @@ func request1(series ...sent) (message []byte) {
 		for l := strings.Fields(s.labels); len(l) > 0; l = l[2:] {
 			b = field(b, 1, field(field(nil, 1, []byte(l[0])), 2, []byte(l[1])))
 		}
-		message = field(message, 1, field(b, 2, s.sample(0)))
+		message = field(message, 1, field(b, 2, s.sample()))
 	}
 	return message
 }
@@ -68,7 +69,7 @@ func request2(series ...sent) (message []byte) {
 		for _, text := range strings.Fields(s.labels) {
 			refs = protowire.AppendVarint(refs, symbol(text))
 		}
-		message = field(message, 5, field(field(nil, 1, refs), 2, s.sample(1)))
+		message = field(message, 5, field(field(nil, 1, refs), 2, s.sample()))
 	}
 	return append(list, message...)
 }
@@ -173,6 +174,16 @@ func TestRemoteWriteInPart(t *testing.T) {
 		s.says("edgehub_pushes_total 1", `edgehub_samples_left_out_total{reason="time_unit"} 1`)
 		s.rejected("malformed", 1, 2)
 	}
+}
+
+// The time since when a sample counts takes a sample's place in the log, and none in what the sender is told.
+func TestRemoteWriteOfStartTimes(t *testing.T) {
+	s := serve(t, Config{})
+	answer, text := s.write(type2, request2(sent{labels: "__name__ x", value: 1, ms: 5, start: 1}))
+	require.Equal(t, http.StatusNoContent, answer.StatusCode, text)
+	assert.Equal(t, "1 0 0", wrote(answer))
+	assert.Equal(t, at("x", 1, 5), s.scrape())
+	s.says("edgehub_samples_received_total 2")
 }
 
 // Exemplars of a series without samples belong to no sample that is brought. They are counted, and said not to be stored.
