@@ -71,6 +71,9 @@ type Config struct {
 	// MaxAhead is how far in the future a sample may lie to be scraped.
 	// Default 10 minutes, which is what Prometheus accepts.
 	MaxAhead time.Duration
+	// OpenMetrics2 has scrapers that like it best answered by OpenMetrics 2.0, as Prometheus 3.15 reads it
+	// with its feature openmetrics2: a draft, which a later release may read otherwise. Default false.
+	OpenMetrics2 bool
 	// IdleSeries is how long a series stays known after its last sample was
 	// scraped. Default 1 hour.
 	IdleSeries time.Duration

@@ -99,7 +99,7 @@ func New(cfg Config) (*Hub, error) {
 		MaxSamples: cfg.MaxSamples, MaxSeries: cfg.MaxSeries, MaxConnections: cfg.MaxConnections,
 		MaxBodyBytes: cfg.MaxBodyBytes, BodyTimeout: cfg.BodyTimeout, MaxPushes: cfg.MaxPushes,
 		MaxScrapeSamples: cfg.MaxScrapeSamples, MaxScrapeBytes: cfg.MaxScrapeBytes,
-		MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, GatewayLabel: cfg.GatewayLabel,
+		MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, OpenMetrics2: cfg.OpenMetrics2, GatewayLabel: cfg.GatewayLabel,
 		Name: cfg.Name, Client: cfg.HandoverClient, Lifecycle: cfg.EnableLifecycle,
 		Own: own(cfg.Registerer), PushSeconds: pushSeconds, ReadSeconds: scrapeSeconds, Logger: cfg.Logger,
 	})

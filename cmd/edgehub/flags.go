@@ -85,6 +85,7 @@ func parse(args []string) (options, error) {
 	}
 	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
+	app.Flag("scrape.openmetrics2", "Answer by OpenMetrics 2.0 whoever likes it best, as Prometheus 3.15 reads it with --enable-feature=openmetrics2. It is a draft, and a later release may read it otherwise.").BoolVar(&o.hub.OpenMetrics2)
 	duration(&o.hub.IdleSeries, d.IdleSeries, "series.idle", "A series that was not pushed for so long is forgotten.")
 	app.Flag("storage.path", "Directory in which the log is kept as well, so that a hub which is killed goes on where it was: what a push is answered 200 for is there first. One hub at a time has it. Without it the log is in memory and ends with the process.").PlaceHolder("DIR").StringVar(&o.hub.StoragePath)
 	app.Flag("storage.sync", "What survives a loss of power; the end of the process loses nothing. always: everything, each push waits for the disk; interval:100ms: what is older than that; os: what the system had written by itself.").Default(d.StorageSync).StringVar(&o.hub.StorageSync)

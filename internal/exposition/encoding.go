@@ -15,10 +15,17 @@ const ReasonHeader = "Hubring-Reason"
 // response (RFC 7694), name gzip with a quality other than 0.
 func AcceptsGzip(h http.Header) bool { return acceptedCoding(h, "gzip") > 0 }
 
-// AcceptsZstd says whether the Accept-Encoding headers name zstd, and like it as much as gzip.
-func AcceptsZstd(h http.Header) bool {
-	q := acceptedCoding(h, "zstd")
-	return q > 0 && q >= acceptedCoding(h, "gzip")
+// LikedCodings are the qualities with which the Accept-Encoding headers name gzip and zstd, 0 where what is not
+// compressed is liked better.
+func LikedCodings(h http.Header) (gzip, zstd float64) {
+	plain := acceptedCoding(h, "identity")
+	liked := func(q float64) float64 {
+		if q < plain {
+			return 0
+		}
+		return q
+	}
+	return liked(acceptedCoding(h, "gzip")), liked(acceptedCoding(h, "zstd"))
 }
 
 // acceptedCoding is the quality with which a coding is named, 0 where it is not.

@@ -23,20 +23,23 @@ func TestAcceptsGzip(t *testing.T) {
 	f(false, "x-gzip")
 }
 
-// What is liked as much as gzip is zstd; Prometheus names it only where it is told to.
-func TestAcceptsZstd(t *testing.T) {
-	f := func(want bool, lines ...string) {
+// A coding has the quality with which it is named, and none where what is not compressed is liked better.
+func TestLikedCodings(t *testing.T) {
+	f := func(wantGzip, wantZstd float64, lines ...string) {
 		t.Helper()
-		assert.Equal(t, want, AcceptsZstd(http.Header{"Accept-Encoding": lines}), "%q", lines)
+		gzip, zstd := LikedCodings(http.Header{"Accept-Encoding": lines})
+		assert.Equal(t, []float64{wantGzip, wantZstd}, []float64{gzip, zstd}, "%q", lines)
 	}
-	f(false)
-	f(false, "gzip")
-	f(false, "*")
-	f(true, "zstd,gzip")
-	f(true, "gzip;q=0.5", "ZSTD;q=0.5")
-	f(false, "gzip;q=0.6, zstd;q=0.5")
-	f(false, "gzip, zstd;q=0.9")
-	f(true, "gzip;q=0,zstd;q=0.1")
-	f(false, "zstd;q=0")
-	f(false, "zstd;q=NaN")
+	f(0, 0)
+	f(1, 0, "gzip")
+	f(0, 0, "*")
+	f(1, 1, "zstd,gzip")
+	f(0.5, 0.5, "gzip;q=0.5", "ZSTD;q=0.5")
+	f(0.6, 0.5, "gzip;q=0.6, zstd;q=0.5")
+	f(0, 0.1, "gzip;q=0,zstd;q=0.1")
+	f(0, 0, "zstd;q=0")
+	f(0, 0, "zstd;q=NaN")
+	f(0, 0, "identity")
+	f(0.4, 0, "identity;q=0.3, gzip;q=0.4, zstd;q=0.2")
+	f(1, 1, "gzip, zstd, identity;q=0")
 }

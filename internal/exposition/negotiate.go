@@ -41,15 +41,15 @@ func bestText(h http.Header) (best mediaRange) {
 // length.
 const ProtobufContentType = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
-// Standing is how a scraper's Accept headers rank protobuf beside the text format.
+// Standing is how a scraper's Accept headers rank a format beside others.
 type Standing uint8
 
 // The standings.
 const (
-	NotNamed Standing = iota // protobuf is not named, or refused
-	Behind                   // it is named, and text is liked better
-	Ahead                    // it is liked as much as text, or better
-	Alone                    // text is not accepted
+	NotNamed Standing = iota // it is not named, or refused
+	Behind                   // it is named, and others are liked better
+	Ahead                    // it is liked best; protobuf, also as much as text
+	Alone                    // text is not accepted; beside OpenMetrics, no more than anything else is
 )
 
 // NegotiateProtobuf says how protobuf stands in the Accept headers of a scraper, and how it
@@ -83,6 +83,62 @@ func NegotiateProtobuf(h http.Header) (standing Standing, escaping Escaping) {
 	escaping, _ = escapingOf(others.escaping)
 	return standing, escaping
 }
+
+// OpenMetrics is how a scraper asks for OpenMetrics.
+type OpenMetrics struct {
+	Standing    Standing // beside text and protobuf
+	Version     string   // 0.0.1, 1.0.0 or 2.0.0
+	Escaping    Escaping // of names that are not classic
+	ContentType string   // of what is written so
+}
+
+// NegotiateOpenMetrics says how OpenMetrics stands in the Accept headers of a scraper, and how it wants it. Of the versions the
+// one counts that is liked best, of those the first. Version 2.0.0 counts where second is true, and a media range without
+// a version is one of 1.0.0.
+func NegotiateOpenMetrics(h http.Header, second bool) OpenMetrics {
+	var best mediaRange
+	var escaping string // that a Prometheus says of other formats and means of version 2.0.0, too
+	others := bestText(h)
+	for r := range mediaRanges(h) {
+		if escaping == "" {
+			escaping = r.escaping
+		}
+		switch {
+		case r.isProtobuf() && r.quality > others.quality:
+			others = r
+		case r.media != openMetrics:
+		case r.version == "":
+			r.version = "1.0.0"
+			fallthrough
+		case r.version == "0.0.1", r.version == "1.0.0", r.version == "2.0.0" && second:
+			if r.quality > best.quality {
+				best = r
+			}
+		}
+	}
+	if best.quality == 0 {
+		return OpenMetrics{}
+	}
+	o := OpenMetrics{Standing: Behind, Version: best.version, ContentType: openMetrics + "; version=" + best.version + "; charset=utf-8"}
+	switch {
+	case best.quality <= others.quality:
+	case others.isProtobuf() || others.media == "text/plain":
+		o.Standing = Ahead
+	default:
+		o.Standing = Alone
+	}
+	if best.escaping == "" && best.version == "2.0.0" {
+		best.escaping = escaping
+	}
+	if e, known := escapingOf(best.escaping); known {
+		o.Escaping = e
+		o.ContentType += "; escaping=" + e.String()
+	}
+	return o
+}
+
+// openMetrics is the media type of OpenMetrics.
+const openMetrics = "application/openmetrics-text"
 
 // mediaRange is an item of an Accept header.
 type mediaRange struct {

@@ -3,6 +3,7 @@ package exposition
 import (
 	"mime"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/common/expfmt"
@@ -123,4 +124,48 @@ func TestNegotiateProtobuf(t *testing.T) {
 	f(NotNamed, Values, "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text")
 	f(NotNamed, Values, "application/vnd.google.protobuf;proto=io.prometheus.write.v2.Request;encoding=delimited")
 	f(Alone, Values, ProtobufContentType)
+}
+
+func TestNegotiateOpenMetrics(t *testing.T) {
+	const protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	f := func(want OpenMetrics, second bool, lines ...string) {
+		t.Helper()
+		if want.Standing != NotNamed {
+			want.ContentType = "application/openmetrics-text; version=" + want.Version + "; charset=utf-8" + want.ContentType
+		}
+		assert.Equal(t, want, NegotiateOpenMetrics(http.Header{"Accept": lines}, second), "%q", lines)
+	}
+	// Prometheus 3.15 by default, told to have one version only, or protobuf first; 2.45; VictoriaMetrics; Telegraf.
+	const first = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=0.0.1;q=0.6,"
+	const text = "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
+	utf8 := OpenMetrics{Ahead, "1.0.0", AllowUTF8, "; escaping=allow-utf-8"}
+	f(utf8, false, first+text)
+	f(OpenMetrics{Alone, "1.0.0", AllowUTF8, "; escaping=allow-utf-8"}, false, "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,*/*;q=0.6")
+	f(OpenMetrics{Alone, "0.0.1", Values, ""}, false, "application/openmetrics-text;version=0.0.1;q=0.7,*/*;q=0.6")
+	f(OpenMetrics{Behind, "1.0.0", AllowUTF8, "; escaping=allow-utf-8"}, false, protobuf+";q=0.8,"+first+text)
+	f(OpenMetrics{Ahead, "1.0.0", Values, ""}, false, "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1")
+	f(OpenMetrics{}, false, "text/plain;version=0.0.4;q=1,*/*;q=0.1")
+	f(OpenMetrics{}, false, protobuf+";q=0.7,text/plain;version=0.0.4;q=0.3")
+	f(OpenMetrics{}, false)
+
+	// Version 2.0.0, where it is allowed. It has no escaping of its own.
+	const second = "application/openmetrics-text;version=2.0.0;q=0.8,"
+	f(utf8, false, second+first+text)
+	f(OpenMetrics{Ahead, "2.0.0", AllowUTF8, "; escaping=allow-utf-8"}, true, second+first+text)
+	f(utf8, true, first+strings.Replace(second, "0.8", "0.2", 1)+text)
+	f(OpenMetrics{Alone, "2.0.0", Values, ""}, true, second+"*/*;q=0.7")
+	f(OpenMetrics{}, false, second+"*/*;q=0.7")
+	f(OpenMetrics{Alone, "1.0.0", Dots, "; escaping=dots"}, true, second+"application/openmetrics-text;escaping=dots")
+
+	// Qualities. Text is liked as much where nothing else is said.
+	f(OpenMetrics{Behind, "1.0.0", Values, ""}, false, "application/openmetrics-text", "text/plain")
+	f(OpenMetrics{Behind, "1.0.0", Values, ""}, false, "*/*, application/openmetrics-text")
+	f(OpenMetrics{Behind, "1.0.0", Values, ""}, false, "text/plain;q=0.6,application/openmetrics-text;q=0.5")
+	f(OpenMetrics{Behind, "1.0.0", Values, ""}, false, protobuf+";q=0.6,application/openmetrics-text;q=0.5")
+	f(OpenMetrics{Ahead, "1.0.0", Values, ""}, false, protobuf+";q=0.4,application/openmetrics-text;q=0.5")
+	f(OpenMetrics{Alone, "1.0.0", Values, ""}, false, "Application/OpenMetrics-Text")
+	f(OpenMetrics{Alone, "1.0.0", Values, ""}, false, "application/openmetrics-text;q=0.5,text/plain;q=0")
+	f(OpenMetrics{}, false, "application/openmetrics-text;q=0")
+	f(OpenMetrics{}, false, "application/openmetrics-text;version=3.0.0")
+	f(OpenMetrics{}, false, "application/*")
 }

@@ -21,25 +21,53 @@ var buffers = sync.Pool{New: func() any {
 
 // Format is how samples are written.
 type Format struct {
-	Protobuf bool                // instead of text
-	Escaping exposition.Escaping // of names that are not classic
+	Protobuf    bool                // instead of text
+	OpenMetrics Version             // likewise
+	Escaping    exposition.Escaping // of names that are not classic
 }
 
-// Write writes an arrangement, and a gauge of the hub's own behind it, unless that is nil.
-// What it leaves out it notes in the arrangement.
-func (f Format) Write(out io.Writer, a *arrange.Arrangement, own *Own) error {
-	if f.Protobuf {
-		return Proto(out, a, f.Escaping, own)
+// Messages says whether a response is given as messages of the protobuf format, and not as text.
+func (f Format) Messages() bool { return f.Protobuf || f.OpenMetrics != NoOpenMetrics }
+
+// Open begins a response: Write, and whoever adds something to it, write to body, and end comes last. What is
+// written to body is Messages or text.
+func (f Format) Open(out io.Writer) (body io.Writer, end func() error) {
+	if f.OpenMetrics == NoOpenMetrics {
+		return out, func() error { return nil }
 	}
-	return Text(out, a, f.Escaping, own)
+	pooled := buffers.Get().(*[]byte)
+	w := &openMetrics{out: out, second: f.OpenMetrics == OpenMetrics2, buf: (*pooled)[:0]}
+	return w, func() error {
+		defer buffers.Put(pooled)
+		return w.end()
+	}
+}
+
+// Write writes an arrangement to the body of a response, and a gauge of the hub's own behind it, unless that is nil.
+// What it leaves out it notes in the arrangement.
+func (f Format) Write(body io.Writer, a *arrange.Arrangement, own *Own) error {
+	if f.Messages() {
+		err := Proto(body, a, f.Escaping, own)
+		if f.OpenMetrics != NoOpenMetrics {
+			countAllWords(a)
+		}
+		return err
+	}
+	return Text(body, a, f.Escaping, own)
 }
 
 // Bytes is about how many bytes an arrangement makes; at most an eighth more come out.
 func (f Format) Bytes(a *arrange.Arrangement) int64 {
-	if f.Protobuf {
+	switch {
+	case f.Protobuf:
 		return ProtoBytes(a, f.Escaping)
+	case f.OpenMetrics == NoOpenMetrics:
+		return TextBytes(a)
 	}
-	return TextBytes(a)
+	var n counted
+	body, end := f.Open(&n)
+	_, _ = f.Write(body, a, nil), end() // a count does not fail
+	return int64(n)
 }
 
 // Own is a gauge of the hub's own, which has no time.

@@ -25,6 +25,7 @@ const (
 	counterExemplar   = 2<<3 | lengthFirst
 	counterStart      = 3<<3 | lengthFirst
 	summaryStart      = 4<<3 | lengthFirst
+	histogramSchema   = 5<<3 | variable
 	bucketExemplar    = 3<<3 | lengthFirst
 	histogramStart    = 15<<3 | lengthFirst
 	histogramExemplar = 16<<3 | lengthFirst // in two bytes

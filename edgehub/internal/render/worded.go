@@ -28,6 +28,18 @@ func countWords(a *arrange.Arrangement, id series.ID, points []arrange.Point, s 
 	}
 }
 
+// countAllWords counts them in all series, of an arrangement that was written from messages in another format.
+func countAllWords(a *arrange.Arrangement) {
+	a.LeftOut = arrange.LeftOut{}
+	if !a.HasWords() {
+		return
+	}
+	var sample words.Sample
+	for s := range eachSeries(a) {
+		countWords(a, s.id, a.Of(s.id), &sample)
+	}
+}
+
 // read reads the words of a series' point.
 func (w *protoWriter) read(id series.ID, p arrange.Point) *words.Sample {
 	s := &w.sample

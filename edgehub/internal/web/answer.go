@@ -10,19 +10,23 @@ import (
 	"github.com/hubring/hubring/internal/exposition"
 )
 
-// setHeaders sets what each answer of samples has. A cache must not give one scraper's
+// setHeaders sets what each answer of samples to r has, and returns its coding. A cache must not give one scraper's
 // samples to another.
-func setHeaders(h http.Header, contentType string) {
+func setHeaders(h http.Header, r *http.Request, contentType string) (coding string) {
 	h.Set("Content-Type", contentType)
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Accept, Accept-Encoding")
+	if coding = codingOf(r.Header, contentType == exposition.ProtobufContentType); coding != "" {
+		h.Set("Content-Encoding", coding)
+	}
+	return coding
 }
 
 // respond has samples written as the response to r, compressed if r asks for that. An
 // error means that the response is not whole.
 func respond(r *http.Request, w http.ResponseWriter, contentType string, write func(io.Writer) error) error {
-	setHeaders(w.Header(), contentType)
-	if err := compressed(r.Header, contentType == exposition.ProtobufContentType, w, write); err != nil {
+	coding := setHeaders(w.Header(), r, contentType)
+	if err := compressed(coding, w, write); err != nil {
 		return err
 	}
 	// Where a writer cannot flush, what it was given has to do.

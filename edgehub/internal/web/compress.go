@@ -39,21 +39,31 @@ var (
 	}}
 )
 
-// compressed has a response written in the coding that its request likes. Who takes both gets
+// codingOf is the coding that a request likes best, empty for none. Who likes two as much gets
 // zstd for protobuf, where it costs the same as gzip and is half as large, and gzip for text,
 // where it costs both ends a fifth less.
-func compressed(accepted http.Header, protobuf bool, w http.ResponseWriter, write func(io.Writer) error) error {
-	switch gzip := exposition.AcceptsGzip(accepted); {
-	case exposition.AcceptsZstd(accepted) && (protobuf || !gzip):
-		return through(&zstds, "zstd", w, write)
-	case gzip:
-		return through(&gzips, "gzip", w, write)
+func codingOf(accepted http.Header, protobuf bool) string {
+	switch gzip, zstd := exposition.LikedCodings(accepted); {
+	case zstd > gzip, zstd > 0 && zstd == gzip && protobuf:
+		return "zstd"
+	case gzip > 0:
+		return "gzip"
+	}
+	return ""
+}
+
+// compressed has a response written in a coding.
+func compressed(coding string, w http.ResponseWriter, write func(io.Writer) error) error {
+	switch coding {
+	case "zstd":
+		return through(&zstds, w, write)
+	case "gzip":
+		return through(&gzips, w, write)
 	}
 	return write(w)
 }
 
-func through(pool *sync.Pool, coding string, w http.ResponseWriter, write func(io.Writer) error) error {
-	w.Header().Set("Content-Encoding", coding)
+func through(pool *sync.Pool, w http.ResponseWriter, write func(io.Writer) error) error {
 	z := pool.Get().(compressor)
 	defer func() {
 		z.Reset(nil) // so that it does not hold the response

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
 
+	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -89,6 +90,11 @@ func TestCodings(t *testing.T) {
 		for range 3 { // the compressors are used again
 			w := d.get("/metrics", "Accept", accept, "Accept-Encoding", acceptEncoding)
 			assert.Equal(t, coding, w.Header().Get("Content-Encoding"), acceptEncoding)
+			r := httptest.NewRequest(http.MethodHead, "/metrics", nil)
+			r.Header = http.Header{"Accept": {accept}, "Accept-Encoding": {acceptEncoding}}
+			head := httptest.NewRecorder()
+			d.handler.ServeHTTP(head, r)
+			assert.Equal(t, coding, head.Header().Get("Content-Encoding"), "HEAD %q", acceptEncoding)
 			in, err := read[coding](w.Body)
 			require.NoError(t, err)
 			body, err := io.ReadAll(in)
@@ -96,12 +102,14 @@ func TestCodings(t *testing.T) {
 			assert.Equal(t, plain, body, acceptEncoding)
 		}
 	}
-	for _, accept := range []string{likesText, exposition.ProtobufContentType} {
+	for _, accept := range []string{likesText, onlyOpenMetrics, exposition.ProtobufContentType} {
 		f(accept, "gzip", "gzip")
 		f(accept, "zstd", "zstd")
 		f(accept, "identity", "")
 		f(accept, "br", "")
 		f(accept, "zstd;q=0.1,gzip", "gzip")
+		f(accept, "zstd,gzip;q=0.9", "zstd")
+		f(accept, "gzip;q=0.5,identity", "")
 	}
 	f(likesText, "zstd,gzip", "gzip")
 	f(exposition.ProtobufContentType, "zstd,gzip", "zstd")
@@ -116,6 +124,108 @@ func TestProtobufIsBoundedInBytes(t *testing.T) {
 		w := d.get("/metrics?max-bytes=200000&drain=1", timeoutHeader, "10", "Accept", likesProtobuf)
 		require.Equal(t, http.StatusOK, w.Code)
 		n := metrics(t, w.Body.Bytes())
+		if n == 0 {
+			break
+		}
+		assert.LessOrEqual(t, w.Body.Len(), 200_000)
+		if got == 0 {
+			assert.Greater(t, w.Body.Len(), 100_000)
+		}
+		got += n
+	}
+	assert.Equal(t, 10_000, got)
+}
+
+const (
+	likesOpenMetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.7,application/openmetrics-text;version=0.0.1;q=0.6," +
+		"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"
+	onlyOpenMetrics = "application/openmetrics-text;version=1.0.0;q=0.7,*/*;q=0.6"
+	onlyTheDraft    = "application/openmetrics-text;version=2.0.0;q=0.7,*/*;q=0.6"
+)
+
+// Who likes OpenMetrics best gets it, with its end, unless it is an old Prometheus, or the type of some counter would be
+// lost. Looks and HEAD get the same.
+func TestWhoGetsOpenMetrics(t *testing.T) {
+	const (
+		text1 = "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+		first = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+	)
+	said := "# TYPE x_total counter\n" + at("x_total", time.Now())
+	lost := "# TYPE y counter\n" + at("y", time.Now())
+	hidden := "# TYPE x gauge\n" + at("x", time.Now()) + said
+	f := func(want, push, accept string, headers ...string) {
+		t.Helper()
+		d := newDoors(t)
+		d.push(push)
+		headers = append(headers, "Accept", accept)
+		head := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodHead, "/metrics", nil)
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+		d.handler.ServeHTTP(head, r)
+		assert.Equal(t, want, head.Header().Get("Content-Type"), "HEAD %q", headers)
+		for _, who := range [][]string{headers, append(headers, timeoutHeader, "10")} {
+			w := d.get("/metrics", who...)
+			require.Equal(t, http.StatusOK, w.Code)
+			assert.Equal(t, want, w.Header().Get("Content-Type"), "%q", who)
+			assert.Equal(t, strings.HasPrefix(want, "application/openmetrics-text"), strings.HasSuffix(w.Body.String(), "\n# EOF\n"))
+			assert.Contains(t, w.Body.String(), " counter\n")
+		}
+	}
+	f(first+"; escaping=allow-utf-8", said, likesOpenMetrics, "User-Agent", "Prometheus/3.15.0")
+	f(first, said, onlyOpenMetrics)
+	f(text1, said, likesOpenMetrics, "User-Agent", "Prometheus/2.55.1")
+	f(text1, said, "application/openmetrics-text;version=1.0.0;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.5")
+	f(text1, lost, likesOpenMetrics)
+	f(text1, hidden, likesOpenMetrics)
+	f(first, lost+said, onlyOpenMetrics)
+	f(exposition.ContentType, said, onlyTheDraft)
+}
+
+// What was pushed to groups counts as well.
+func TestOpenMetricsOfGroups(t *testing.T) {
+	now := time.Now()
+	set := groups.New(groups.Config{Limits: groups.Limits{Groups: 10, Series: 10, Bytes: 1 << 20, SeriesBytes: 1 << 10, Labels: 10}})
+	d := newDoors(t)
+	d.cfg.Groups = set
+	d.push(at("g", now))
+	get := func() *httptest.ResponseRecorder {
+		return d.get("/metrics", "Accept", likesOpenMetrics, timeoutHeader, "10")
+	}
+	push := func(text string) {
+		families, refused := set.Decode("", []byte(text))
+		require.Nil(t, refused)
+		require.NoError(t, set.Push(groups.Push{Labels: groups.Labels{{Name: "job", Value: "j"}}, Families: families}, now))
+	}
+	push("# TYPE n_total counter\nn_total 1\n# TYPE s summary\ns{quantile=\"1\"} 2\ns_sum 3\ns_count 4\n")
+	body := get().Body.String()
+	assert.Contains(t, body, "\n# TYPE n counter\nn_total{instance=\"\",job=\"j\"} 1\n")
+	assert.Contains(t, body, "\n# TYPE s summary\ns{instance=\"\",job=\"j\",quantile=\"1.0\"} 2\ns_sum{instance=\"\",job=\"j\"} 3\ns_count{instance=\"\",job=\"j\"} 4\n")
+	assert.True(t, strings.HasSuffix(body, "\n# EOF\n"))
+	push("# TYPE n counter\nn 1\n")
+	assert.Contains(t, get().Header().Get("Content-Type"), "text/plain")
+}
+
+// Version 2.0 is for hubs that are told so. It says the type of every counter.
+func TestOpenMetrics2(t *testing.T) {
+	d := newDoors(t)
+	d.cfg.OpenMetrics2 = true
+	d.push("# TYPE y counter\n" + at("y", time.Now()))
+	w := d.get("/metrics", "Accept", "application/openmetrics-text;version=2.0.0;q=0.8,"+likesOpenMetrics, timeoutHeader, "10")
+	assert.Equal(t, "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=allow-utf-8", w.Header().Get("Content-Type"))
+	assert.Regexp(t, "^# TYPE y counter\ny 1 [0-9.]+\n# EOF\n$", w.Body.String())
+}
+
+// The bound in bytes is one of OpenMetrics where that is what is written.
+func TestOpenMetricsIsBoundedInBytes(t *testing.T) {
+	d := newDoors(t)
+	d.push(manyLines(`x{path="`+strings.Repeat("a", 100)+`"}`, 10_000))
+	got := 0
+	for range 100 {
+		w := d.get("/metrics?max-bytes=200000&drain=1", timeoutHeader, "10", "Accept", onlyOpenMetrics)
+		require.Equal(t, http.StatusOK, w.Code)
+		n := strings.Count(w.Body.String(), "\n") - 1
 		if n == 0 {
 			break
 		}

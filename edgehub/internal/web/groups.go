@@ -13,6 +13,7 @@ import (
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/groups"
+	"github.com/hubring/hubring/edgehub/internal/render"
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/exposition"
@@ -228,11 +229,13 @@ func beside(v *groups.View, q request) int64 {
 		return q.maxBytes
 	}
 	var size written
-	if q.format.Protobuf {
-		_ = v.Proto(&size) // a count does not fail
+	body, end := q.format.Open(&size)
+	if q.format.Messages() {
+		_ = v.Proto(body) // a count does not fail
 	} else {
-		_, _ = v.Text(&size, nil)
+		_, _ = v.Text(body, nil)
 	}
+	_ = end()
 	return max(1, q.maxBytes-int64(size))
 }
 
@@ -244,15 +247,26 @@ func (n *written) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// writeGroups writes them behind the samples of the log.
-func (s *Server) writeGroups(out io.Writer, q request, v *groups.View, a *arrange.Arrangement) error {
+// writeResponse writes the samples of the log, and behind them groups.
+func (s *Server) writeResponse(out io.Writer, q request, a *arrange.Arrangement, own *render.Own, v *groups.View) error {
+	body, end := q.format.Open(out)
+	if err := q.format.Write(body, a, own); err != nil {
+		return err
+	}
+	if err := s.writeGroups(body, q, v, a); err != nil {
+		return err
+	}
+	return end()
+}
+
+func (s *Server) writeGroups(body io.Writer, q request, v *groups.View, a *arrange.Arrangement) error {
 	if v.Empty() {
 		return nil
 	}
-	if q.format.Protobuf {
-		return v.Proto(out)
+	if q.format.Messages() {
+		return v.Proto(body)
 	}
-	left, err := v.Text(out, besides(a, q.format.Escaping))
+	left, err := v.Text(body, besides(a, q.format.Escaping))
 	s.Counts.GroupMetricsLeft.Add(uint64(left))
 	return err
 }

@@ -43,13 +43,11 @@ func (s *Server) look(c echo.Context, q request) error {
 	choice := s.choice(q, time.Now())
 	choice.One = false
 	pushed := s.groupsFor(q, time.Now())
+	s.settleFormat(&q, pushed)
 	v, rank := s.store.Peek(q.scraper, q.part, q.parts)
 	a := arrange.Arrange(v, rank, choice)
 	err = respond(c.Request(), flushable{c.Response()}, q.contentType, func(w io.Writer) error {
-		if err := q.format.Write(w, a, nil); err != nil {
-			return err
-		}
-		return s.writeGroups(w, q, pushed, a)
+		return s.writeResponse(w, q, a, nil, pushed)
 	})
 	if err != nil {
 		panic(http.ErrAbortHandler)

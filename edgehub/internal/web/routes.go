@@ -75,7 +75,10 @@ func (s *Server) head(c echo.Context) error {
 	if err != nil {
 		return s.badRequest(c, err)
 	}
-	setHeaders(c.Response().Header(), q.contentType)
+	if q.instead != nil {
+		s.settleFormat(&q, s.groupsFor(q, time.Now()))
+	}
+	setHeaders(c.Response().Header(), c.Request(), q.contentType)
 	return c.NoContent(http.StatusOK)
 }
 

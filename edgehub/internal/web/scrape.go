@@ -41,6 +41,7 @@ func (s *Server) scrape(c echo.Context) error {
 	s.desk.Settle(l.key(), c.Request())
 	settled := l.settle(q.timeout, clientOf(c.Request()))
 	pushed := l.groups(q, start)
+	s.settleFormat(&q, pushed)
 	q.maxBytes = beside(pushed, q)
 	resp := l.prepare(c.Request(), q, start, settled)
 	var own *render.Own
@@ -49,10 +50,7 @@ func (s *Server) scrape(c echo.Context) error {
 	}
 	out := s.desk.Response(flushable{c.Response()}, c.Request(), start.Add(q.timeout), s.stopping())
 	err = respond(c.Request(), out, q.contentType, func(w io.Writer) error {
-		if err := q.format.Write(w, resp.a, own); err != nil {
-			return err
-		}
-		return s.writeGroups(w, q, pushed, resp.a)
+		return s.writeResponse(w, q, resp.a, own, pushed)
 	})
 	elapsed := time.Since(start)
 	if err != nil {

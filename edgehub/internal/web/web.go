@@ -38,6 +38,7 @@ type Config struct {
 	MaxScrapeSamples      int
 	MaxScrapeBytes        int64 // 0 for no bound
 	MaxAge, MaxAhead      time.Duration
+	OpenMetrics2          bool // who likes it best is answered OpenMetrics 2.0
 	GatewayLabel          string
 	Name                  string       // of the hub
 	Client                *http.Client // by which another hub is reached

@@ -34,7 +34,8 @@ const (
 // pushed is a hub that was pushed bodies, for a scraper of each kind.
 func pushed(t require.TestingT, bodies ...[]byte) http.Handler {
 	hub, err := edgehub.New(edgehub.Config{
-		Logger: slog.New(slog.DiscardHandler), NoFirstSamples: true, MaxAge: time.Since(time.Unix(0, 0)), Cursors: []string{likesText, likesProtobuf},
+		Logger: slog.New(slog.DiscardHandler), NoFirstSamples: true, MaxAge: time.Since(time.Unix(0, 0)), OpenMetrics2: true,
+		Cursors: []string{likesText, likesProtobuf, openMetrics[0].likes, openMetrics[1].likes},
 	})
 	require.NoError(t, err)
 	for _, body := range bodies {
