@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unsafe"
 
+	"github.com/hubring/hubring/edgehub/internal/arrange"
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -28,7 +29,8 @@ const (
 
 // openMetrics writes messages of the protobuf format, which it is given, in letters. So what is put together
 // to a histogram or summary there is so here: its points come one after the other, each with all its series, and
-// what cannot be put together comes without a type. Markers, which letters cannot say, are left out.
+// what cannot be put together comes without a type. Series of other families need no messages. Markers, which
+// letters cannot say, are left out.
 //
 // A series has the same name in each format. In version 1.0 a counter's name ends in _total, so the type of
 // others is left unknown; in version 2.0 a counter's value is a number, so the type of samples that have none is.
@@ -40,6 +42,7 @@ type openMetrics struct {
 
 	// The family of the message.
 	name, help []byte
+	classic    bool // the name is a classic one
 	kind       kind
 	// What was described last. Where no type was shown yet the word is empty, which is unknown as well.
 	described []byte
@@ -87,10 +90,74 @@ func (w *openMetrics) Write(b []byte) (int, error) {
 	return taken, nil
 }
 
+// arrangement writes an arrangement, and a gauge of the hub's own behind it, unless that is nil.
+func (w *openMetrics) arrangement(a *arrange.Arrangement, escaping exposition.Escaping, own *Own) error {
+	pooled := buffers.Get().(*[]byte)
+	defer buffers.Put(pooled)
+	p := protoWriter{
+		messages: messages{out: w, buf: (*pooled)[:0]}, a: a,
+		escaping: escaping, escapes: escaping != exposition.AllowUTF8 && a.Rank.Quoted,
+	}
+	current := -1
+	for s := range eachSeries(a) {
+		if s.family != current {
+			if err := errors.Join(p.finishFamily(), p.flush()); err != nil {
+				return err
+			}
+			p.beginFamily(&a.Rank.Families[s.family])
+			w.family(p.name, p.help, p.kind)
+			current = s.family
+		}
+		var err error
+		if p.mixed || p.kind == histogram || p.kind == summary {
+			err = p.series(s.id, s.spelling)
+		} else {
+			err = w.points(p.text(s.spelling), a.Of(s.id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.finishFamily(); err != nil {
+		return err
+	}
+	if own != nil {
+		p.own(own)
+	}
+	return p.flush()
+}
+
+// family begins a family whose series come as points.
+func (w *openMetrics) family(name, help string, k kind) {
+	w.name, w.help, w.kind, w.begin = []byte(name), []byte(help), k, w.begin[:0]
+}
+
+// points writes those of a series of the family.
+func (w *openMetrics) points(text string, points []arrange.Point) error {
+	w.begin = append(append(w.begin[:0], text...), ' ')
+	for _, p := range points {
+		if !p.Native() {
+			w.value(p.Value, p.Time, true)
+		}
+	}
+	w.begin = w.begin[:0]
+	return w.flushed()
+}
+
 // end writes the line by which a reader knows that nothing is missing.
 func (w *openMetrics) end() error {
 	w.buf = append(w.buf, "# EOF\n"...)
 	return w.flush()
+}
+
+// flushed writes what there is, if it is enough.
+func (w *openMetrics) flushed() error {
+	if len(w.buf) < flushBytes {
+		return nil
+	}
+	err := w.flush()
+	runtime.Gosched() // pushes first
+	return err
 }
 
 func (w *openMetrics) flush() error {
@@ -101,108 +168,109 @@ func (w *openMetrics) flush() error {
 
 // message writes the metrics of a family, whose name, help and type come before.
 func (w *openMetrics) message(b []byte) error {
-	w.name, w.help, w.kind = nil, nil, untyped
-	w.begin, w.raw = w.begin[:0], w.raw[:0]
-	for len(b) > 0 {
-		var f field
-		var err error
-		if f, b, err = nextField(b); err != nil {
-			return err
-		}
-		switch f.tag {
+	w.name, w.help, w.kind, w.begin = nil, nil, untyped, w.begin[:0]
+	r := reader{b: b}
+	for r.more() {
+		switch tag := r.varint(); tag {
 		case familyName:
-			w.name = f.bytes
+			w.name = r.bytes()
+			w.classic = exposition.ValidMetricName(view(w.name))
 		case familyHelp:
-			w.help = f.bytes
+			w.help = r.bytes()
 		case familyType:
-			w.kind = kind(f.number)
+			w.kind = kind(r.varint())
 		case familyMetric:
-			if err := w.metric(f.bytes); err != nil {
+			if !w.metric(r.bytes()) {
+				return errMessage
+			}
+			if err := w.flushed(); err != nil {
 				return err
 			}
-			if len(w.buf) >= flushBytes {
-				if err := w.flush(); err != nil {
-					return err
-				}
-				runtime.Gosched() // pushes first
-			}
+		default:
+			r.skip(tag)
 		}
+	}
+	if r.broken {
+		return errMessage
 	}
 	return nil
 }
 
 // sample is a metric of the message.
 type sample struct {
-	labels, value []byte // as they stand there
-	time          int64
-	timed         bool
+	value []byte // as it stands there
+	time  int64
+	timed bool
 }
 
-func (w *openMetrics) metric(b []byte) error {
+// metric writes a metric. It returns false where it is none.
+func (w *openMetrics) metric(b []byte) bool {
+	r := reader{b: b}
+	if n := len(w.raw); len(w.begin) == 0 || len(b) <= n || b[n] == metricLabel || string(b[:n]) != string(w.raw) {
+		for r.more() && b[r.i] == metricLabel { // they come first
+			r.i++
+			r.bytes()
+		}
+		if r.broken || !w.setLabels(b[:r.i]) {
+			return false
+		}
+	} else {
+		r.i = n
+	}
 	var s sample
-	for all := b; len(b) > 0; {
-		f, rest, err := nextField(b)
-		if err != nil {
-			return err
-		}
-		switch f.tag {
-		case metricLabel: // they come first
-			s.labels = all[:len(all)-len(rest)]
+	for r.more() {
+		switch tag := r.varint(); tag {
 		case metricGauge, metricCounter, metricSummary, metricUntyped, metricHistogram:
-			s.value = f.bytes
+			s.value = r.bytes()
 		case metricTime:
-			s.time, s.timed = int64(f.number), true
-		}
-		b = rest
-	}
-	if len(w.begin) == 0 || !bytes.Equal(s.labels, w.raw) {
-		if err := w.setLabels(s.labels); err != nil {
-			return err
+			s.time, s.timed = int64(r.varint()), true
+		default:
+			r.skip(tag)
 		}
 	}
-	switch w.kind {
-	case counter, gauge, untyped:
+	if r.broken {
+		return false
+	}
+	if w.kind == counter || w.kind == gauge || w.kind == untyped {
 		return w.scalar(&s)
-	default:
-		return w.compound(&s)
 	}
+	return w.compound(&s)
 }
 
-// setLabels makes the begin of the lines that follow.
-func (w *openMetrics) setLabels(raw []byte) error {
+// setLabels makes the begin of the lines that follow. It returns false where there are no labels.
+func (w *openMetrics) setLabels(raw []byte) bool {
 	w.raw, w.labels = append(w.raw[:0], raw...), w.labels[:0]
-	for len(raw) > 0 {
-		pair, rest, err := nextField(raw)
-		if err != nil {
-			return err
-		}
+	for all := (reader{b: raw}); all.more(); {
+		all.i++ // all are labels
+		pair := reader{b: all.bytes()}
 		var name, value []byte
-		for b := pair.bytes; len(b) > 0; {
-			var f field
-			if f, b, err = nextField(b); err != nil {
-				return err
+		for pair.more() {
+			switch tag := pair.varint(); tag {
+			case labelName:
+				name = pair.bytes()
+			case labelValue:
+				value = pair.bytes()
+			default:
+				pair.skip(tag)
 			}
-			if f.tag == labelName {
-				name = f.bytes
-			} else {
-				value = f.bytes
-			}
+		}
+		if pair.broken {
+			return false
 		}
 		if len(w.labels) > 0 {
 			w.labels = append(w.labels, ',')
 		}
 		w.labels = append(exposition.AppendLabelName(w.labels, view(name)), `="`...)
 		w.labels = append(exposition.AppendLabelValue(w.labels, view(value)), '"')
-		raw = rest
 	}
 	w.begin = append(w.series(w.begin[:0], "", "", nil), ' ')
-	return nil
+	return true
 }
 
 // series appends the family's name with an end, and the labels with one more, unless that has no name.
 func (w *openMetrics) series(dst []byte, suffix, label string, value []byte) []byte {
 	separator := byte('{')
-	if exposition.ValidMetricName(view(w.name)) {
+	if w.classic {
 		dst = append(append(dst, w.name...), suffix...)
 	} else {
 		dst = exposition.AppendLabelValue(append(dst, `{"`...), view(w.name))
@@ -225,21 +293,27 @@ func (w *openMetrics) series(dst []byte, suffix, label string, value []byte) []b
 }
 
 // scalar writes a metric that has one value.
-func (w *openMetrics) scalar(s *sample) error {
-	var bits uint64 // nothing is 0
-	for b := s.value; len(b) > 0; {
-		var f field
-		var err error
-		if f, b, err = nextField(b); err != nil {
-			return err
-		}
-		if f.tag == number {
-			bits = f.number
+func (w *openMetrics) scalar(s *sample) bool {
+	v := 0.0
+	r := reader{b: s.value}
+	for r.more() {
+		if tag := r.varint(); tag == number {
+			v = r.double()
+		} else {
+			r.skip(tag)
 		}
 	}
-	v := math.Float64frombits(bits)
+	if r.broken {
+		return false
+	}
+	w.value(v, s.time, s.timed)
+	return true
+}
+
+// value writes a sample of the series that begin has, unless it is a marker.
+func (w *openMetrics) value(v float64, ms int64, timed bool) {
 	if samples.IsMarker(v) {
-		return nil
+		return
 	}
 	word := "unknown"
 	switch {
@@ -250,8 +324,7 @@ func (w *openMetrics) scalar(s *sample) error {
 	}
 	w.describe(word)
 	w.buf = exposition.AppendFloat(append(w.buf, w.begin...), v)
-	w.endLine(s)
-	return nil
+	w.endLine(ms, timed)
 }
 
 // counterBase is the name that the family of a counter has in version 1.0, or nothing.
@@ -270,17 +343,17 @@ type composed struct {
 }
 
 // compound writes a histogram or summary.
-func (w *openMetrics) compound(s *sample) error {
-	c, err := w.read(s.value)
-	if err != nil || c.native {
-		return err
+func (w *openMetrics) compound(s *sample) bool {
+	c, ok := w.read(s.value)
+	if !ok || c.native {
+		return ok
 	}
 	word := w.wordOf(c.members)
 	w.describe(word)
 	if w.second && word != "unknown" {
 		w.composite(&c)
-		w.endLine(s)
-		return nil
+		w.endLine(s.time, s.timed)
+		return true
 	}
 	suffix, label := "_bucket", boundName(histogram)
 	if w.kind == summary {
@@ -289,7 +362,7 @@ func (w *openMetrics) compound(s *sample) error {
 	for i, m := range c.members {
 		w.buf = append(w.series(w.buf, suffix, label, w.spell(i, m.bound)), ' ')
 		w.buf = exposition.AppendFloat(w.buf, m.value)
-		w.endLine(s)
+		w.endLine(s.time, s.timed)
 	}
 	for _, other := range [...]struct {
 		suffix string
@@ -297,9 +370,9 @@ func (w *openMetrics) compound(s *sample) error {
 	}{{"_sum", c.sum}, {"_count", c.count}} {
 		w.buf = append(w.series(w.buf, other.suffix, "", nil), ' ')
 		w.buf = exposition.AppendFloat(w.buf, other.value)
-		w.endLine(s)
+		w.endLine(s.time, s.timed)
 	}
-	return nil
+	return true
 }
 
 // wordOf is the type with which a histogram or summary is shown. The counts of gauge histograms have other names in
@@ -358,29 +431,27 @@ func (w *openMetrics) spell(i int, bound float64) []byte {
 }
 
 // read reads a histogram or summary. A histogram has a bucket for all that it observed.
-func (w *openMetrics) read(b []byte) (c composed, err error) {
+func (w *openMetrics) read(b []byte) (c composed, ok bool) {
 	w.parts = w.parts[:0]
-	var part float64 // a count that may be no whole number
-	for len(b) > 0 {
-		var f field
-		if f, b, err = nextField(b); err != nil {
-			return c, err
-		}
-		switch f.tag {
+	part := 0.0 // a count that may be no whole number
+	r := reader{b: b}
+	for r.more() {
+		switch tag := r.varint(); tag {
 		case compoundCount:
-			c.count = float64(f.number)
+			c.count = float64(r.varint())
 		case histogramCountPart:
-			part = math.Float64frombits(f.number)
+			part = r.double()
 		case compoundSum:
-			c.sum = math.Float64frombits(f.number)
+			c.sum = r.double()
 		case histogramSchema:
 			c.native = true
+			r.skip(tag)
 		case compoundMember:
-			m, err := w.readMember(f.bytes)
-			if err != nil {
-				return c, err
-			}
-			w.parts = append(w.parts, m)
+			m := reader{b: r.bytes()}
+			w.parts = append(w.parts, w.member(&m))
+			r.broken = r.broken || m.broken
+		default:
+			r.skip(tag)
 		}
 	}
 	if part > 0 {
@@ -391,33 +462,30 @@ func (w *openMetrics) read(b []byte) (c composed, err error) {
 		w.parts = append(w.parts, partOf{math.Inf(1), c.count})
 	}
 	c.members = w.parts
-	return c, nil
+	return c, !r.broken
 }
 
-// readMember reads a bucket or quantile.
-func (w *openMetrics) readMember(b []byte) (m partOf, err error) {
-	var part float64
-	for len(b) > 0 {
-		var f field
-		if f, b, err = nextField(b); err != nil {
-			return m, err
-		}
-		v := math.Float64frombits(f.number)
-		switch {
-		case w.kind == summary && f.tag == quantileBound, w.kind != summary && f.tag == bucketBound:
-			m.bound = v
-		case w.kind == summary && f.tag == quantileValue:
-			m.value = v
-		case w.kind != summary && f.tag == bucketCount:
-			m.value = float64(f.number)
-		case w.kind != summary && f.tag == bucketCountPart:
-			part = v
+// member reads a bucket or quantile.
+func (w *openMetrics) member(r *reader) (m partOf) {
+	part := 0.0
+	for r.more() {
+		switch tag := r.varint(); {
+		case w.kind == summary && tag == quantileBound, w.kind != summary && tag == bucketBound:
+			m.bound = r.double()
+		case w.kind == summary && tag == quantileValue:
+			m.value = r.double()
+		case w.kind != summary && tag == bucketCount:
+			m.value = float64(r.varint())
+		case w.kind != summary && tag == bucketCountPart:
+			part = r.double()
+		default:
+			r.skip(tag)
 		}
 	}
 	if part > 0 {
 		m.value = part
 	}
-	return m, nil
+	return m
 }
 
 // describe writes the HELP and TYPE lines of what follows, where that is another family or of another type. What has no
@@ -444,9 +512,9 @@ func (w *openMetrics) describe(word string) {
 }
 
 // endLine ends the line of a sample.
-func (w *openMetrics) endLine(s *sample) {
-	if s.timed {
-		w.buf = appendSeconds(append(w.buf, ' '), s.time)
+func (w *openMetrics) endLine(ms int64, timed bool) {
+	if timed {
+		w.buf = appendSeconds(append(w.buf, ' '), ms)
 	}
 	w.buf = append(w.buf, '\n')
 }
@@ -466,43 +534,6 @@ func appendSeconds(dst []byte, ms int64) []byte {
 		dst = append(dst, '1')
 	}
 	return dst
-}
-
-// field is one of a message.
-type field struct {
-	tag    uint64 // its number and how its length is told
-	number uint64 // or the bits of a float64
-	bytes  []byte
-}
-
-// nextField cuts the first field off a message that is not empty.
-func nextField(b []byte) (f field, rest []byte, err error) {
-	tag, n := binary.Uvarint(b)
-	if n <= 0 {
-		return f, nil, errMessage
-	}
-	f.tag, b = tag, b[n:]
-	switch tag & 7 {
-	case variable:
-		if f.number, n = binary.Uvarint(b); n <= 0 {
-			return f, nil, errMessage
-		}
-		return f, b[n:], nil
-	case eightBytes:
-		if len(b) < 8 {
-			return f, nil, errMessage
-		}
-		f.number = binary.LittleEndian.Uint64(b)
-		return f, b[8:], nil
-	case lengthFirst:
-		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
-			return f, nil, errMessage
-		}
-		f.bytes = b[n : n+int(size)]
-		return f, b[n+int(size):], nil
-	}
-	return f, nil, errMessage
 }
 
 // view is b as a string that lives as long as b does not change.

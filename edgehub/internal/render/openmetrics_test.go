@@ -23,9 +23,9 @@ func openMetricsOf(w *world, version Version, own *Own) string {
 	w.t.Helper()
 	f := Format{OpenMetrics: version, Escaping: exposition.AllowUTF8}
 	var out bytes.Buffer
-	body, end := f.Open(&out)
-	require.NoError(w.t, f.Write(body, w.arranged(), own))
-	require.NoError(w.t, end())
+	body := f.Open(&out)
+	require.NoError(w.t, body.Arrange(w.arranged(), own))
+	require.NoError(w.t, body.End())
 	if own == nil {
 		require.EqualValues(w.t, out.Len(), f.Bytes(w.arranged()))
 	}
@@ -268,12 +268,12 @@ z 0
 	for version, text := range want {
 		for _, piece := range []int{1, 7, messages.Len()} {
 			var out bytes.Buffer
-			body, end := Format{OpenMetrics: version}.Open(&out)
+			body := Format{OpenMetrics: version}.Open(&out)
 			for rest := messages.Bytes(); len(rest) > 0; rest = rest[min(piece, len(rest)):] {
 				_, err := body.Write(rest[:min(piece, len(rest))])
 				require.NoError(t, err)
 			}
-			require.NoError(t, end())
+			require.NoError(t, body.End())
 			assert.Equal(t, text, out.String(), "in pieces of %d", piece)
 		}
 	}
@@ -290,17 +290,15 @@ func TestOpenMetricsErrors(t *testing.T) {
 		whole(familyType, byte(summary), familyMetric, 5, metricSummary, 3, compoundMember, 1, quantileBound),
 		bytes.Repeat([]byte{0xff}, 11),
 	} {
-		body, _ := Format{OpenMetrics: OpenMetrics1}.Open(&bytes.Buffer{})
+		body := Format{OpenMetrics: OpenMetrics1}.Open(&bytes.Buffer{})
 		_, err := body.Write(b)
 		require.ErrorIs(t, err, errMessage, "%x", b)
 	}
 	w := newWorld(t)
 	w.push(gauges(10_000, 5000))
 	f := Format{OpenMetrics: OpenMetrics1}
-	body, _ := f.Open(brokenPipe{})
-	require.ErrorIs(t, f.Write(body, w.arranged(), nil), errBroken)
-	_, end := f.Open(brokenPipe{})
-	require.ErrorIs(t, end(), errBroken)
+	require.ErrorIs(t, f.Open(brokenPipe{}).Arrange(w.arranged(), nil), errBroken)
+	require.ErrorIs(t, f.Open(brokenPipe{}).End(), errBroken)
 }
 
 var errBroken = errors.New("broken pipe")

@@ -29,31 +29,46 @@ type Format struct {
 // Messages says whether a response is given as messages of the protobuf format, and not as text.
 func (f Format) Messages() bool { return f.Protobuf || f.OpenMetrics != NoOpenMetrics }
 
-// Open begins a response: Write, and whoever adds something to it, write to body, and end comes last. What is
-// written to body is Messages or text.
-func (f Format) Open(out io.Writer) (body io.Writer, end func() error) {
-	if f.OpenMetrics == NoOpenMetrics {
-		return out, func() error { return nil }
-	}
-	pooled := buffers.Get().(*[]byte)
-	w := &openMetrics{out: out, second: f.OpenMetrics == OpenMetrics2, buf: (*pooled)[:0]}
-	return w, func() error {
-		defer buffers.Put(pooled)
-		return w.end()
-	}
+// Body is what a response is written to, by one goroutine. Whoever adds something to an arrangement writes Messages or text.
+type Body struct {
+	io.Writer
+	format  Format
+	letters *openMetrics // the writer, where that is one
+	pooled  *[]byte      // its buffer
 }
 
-// Write writes an arrangement to the body of a response, and a gauge of the hub's own behind it, unless that is nil.
-// What it leaves out it notes in the arrangement.
-func (f Format) Write(body io.Writer, a *arrange.Arrangement, own *Own) error {
-	if f.Messages() {
-		err := Proto(body, a, f.Escaping, own)
-		if f.OpenMetrics != NoOpenMetrics {
-			countAllWords(a)
-		}
-		return err
+// Open begins a response.
+func (f Format) Open(out io.Writer) *Body {
+	b := &Body{Writer: out, format: f}
+	if f.OpenMetrics != NoOpenMetrics {
+		b.pooled = buffers.Get().(*[]byte)
+		b.letters = &openMetrics{out: out, second: f.OpenMetrics == OpenMetrics2, buf: (*b.pooled)[:0]}
+		b.Writer = b.letters
 	}
-	return Text(body, a, f.Escaping, own)
+	return b
+}
+
+// Arrange writes an arrangement, and a gauge of the hub's own behind it, unless that is nil.
+// What it leaves out it notes in the arrangement.
+func (b *Body) Arrange(a *arrange.Arrangement, own *Own) error {
+	switch {
+	case b.letters != nil:
+		err := b.letters.arrangement(a, b.format.Escaping, own)
+		countAllWords(a)
+		return err
+	case b.format.Protobuf:
+		return Proto(b.Writer, a, b.format.Escaping, own)
+	}
+	return Text(b.Writer, a, b.format.Escaping, own)
+}
+
+// End ends a response, to which nothing more is written.
+func (b *Body) End() error {
+	if b.letters == nil {
+		return nil
+	}
+	defer buffers.Put(b.pooled)
+	return b.letters.end()
 }
 
 // Bytes is about how many bytes an arrangement makes; at most an eighth more come out.
@@ -65,8 +80,8 @@ func (f Format) Bytes(a *arrange.Arrangement) int64 {
 		return TextBytes(a)
 	}
 	var n counted
-	body, end := f.Open(&n)
-	_, _ = f.Write(body, a, nil), end() // a count does not fail
+	body := f.Open(&n)
+	_, _ = body.Arrange(a, nil), body.End() // a count does not fail
 	return int64(n)
 }
 

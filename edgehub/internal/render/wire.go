@@ -129,3 +129,66 @@ func appendLabel(dst []byte, name, value string) []byte {
 	dst = binary.AppendUvarint(append(dst, metricLabel), uint64(n))
 	return appendString(appendString(dst, labelName, name), labelValue, value)
 }
+
+// reader reads a message. What is none is broken, and has no more.
+type reader struct {
+	b      []byte
+	i      int
+	broken bool
+}
+
+func (r *reader) more() bool { return r.i < len(r.b) }
+
+// varint reads a number, or what stands before a field.
+func (r *reader) varint() uint64 {
+	if r.i < len(r.b) && r.b[r.i] < 0x80 {
+		r.i++
+		return uint64(r.b[r.i-1])
+	}
+	return r.longVarint()
+}
+
+func (r *reader) longVarint() uint64 {
+	n, size := binary.Uvarint(r.b[r.i:])
+	if size <= 0 {
+		r.fail()
+		return 0
+	}
+	r.i += size
+	return n
+}
+
+func (r *reader) fail() { r.i, r.broken = len(r.b), true }
+
+func (r *reader) double() float64 {
+	if len(r.b)-r.i < 8 {
+		r.fail()
+		return 0
+	}
+	r.i += 8
+	return math.Float64frombits(binary.LittleEndian.Uint64(r.b[r.i-8:]))
+}
+
+func (r *reader) bytes() []byte {
+	n := r.varint()
+	if n > uint64(len(r.b)-r.i) {
+		r.fail()
+		return nil
+	}
+	r.i += int(n)
+	return r.b[r.i-int(n) : r.i]
+}
+
+// skip passes over a field that nobody asks for.
+func (r *reader) skip(tag uint64) {
+	switch tag & 7 {
+	case variable:
+		r.varint()
+	case eightBytes:
+		r.double()
+	case lengthFirst:
+		r.bytes()
+	default:
+		r.fail()
+	}
+}

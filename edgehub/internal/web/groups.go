@@ -229,13 +229,13 @@ func beside(v *groups.View, q request) int64 {
 		return q.maxBytes
 	}
 	var size written
-	body, end := q.format.Open(&size)
+	body := q.format.Open(&size)
 	if q.format.Messages() {
 		_ = v.Proto(body) // a count does not fail
 	} else {
 		_, _ = v.Text(body, nil)
 	}
-	_ = end()
+	_ = body.End()
 	return max(1, q.maxBytes-int64(size))
 }
 
@@ -249,14 +249,14 @@ func (n *written) Write(b []byte) (int, error) {
 
 // writeResponse writes the samples of the log, and behind them groups.
 func (s *Server) writeResponse(out io.Writer, q request, a *arrange.Arrangement, own *render.Own, v *groups.View) error {
-	body, end := q.format.Open(out)
-	if err := q.format.Write(body, a, own); err != nil {
+	body := q.format.Open(out)
+	if err := body.Arrange(a, own); err != nil {
 		return err
 	}
 	if err := s.writeGroups(body, q, v, a); err != nil {
 		return err
 	}
-	return end()
+	return body.End()
 }
 
 func (s *Server) writeGroups(body io.Writer, q request, v *groups.View, a *arrange.Arrangement) error {
