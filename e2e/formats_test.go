@@ -38,10 +38,15 @@ const protobufFirst = "    scrape_protocols: [PrometheusProto, PrometheusText1.0
 
 // formatServers are what they add to the job, and arguments.
 var formatServers = map[string][2]string{
-	"text":     {},
-	"protobuf": {protobufFirst},
-	"zstd":     {protobufFirst, "--enable-feature=zstd-scrape"},
-	"converts": {protobufFirst + "    convert_classic_histograms_to_nhcb: true\n"},
+	"text":           {"    scrape_protocols: [PrometheusText1.0.0]\n"},
+	"text004":        {"    scrape_protocols: [PrometheusText0.0.4]\n"},
+	"protobuf":       {protobufFirst},
+	"openmetrics":    {"    scrape_protocols: [OpenMetricsText1.0.0]\n"},
+	"openmetrics001": {"    scrape_protocols: [OpenMetricsText0.0.1]\n"},
+	"openmetrics2":   {"    scrape_protocols: [OpenMetricsText2.0.0, PrometheusText1.0.0]\n", "--enable-feature=openmetrics2"},
+	"default":        {},
+	"zstd":           {protobufFirst, "--enable-feature=zstd-scrape"},
+	"converts":       {protobufFirst + "    convert_classic_histograms_to_nhcb: true\n"},
 }
 
 // allTypes are pushes of all types, whole and in pieces; @N is a time, N seconds after some.
@@ -115,13 +120,13 @@ bounds_count{gatewayID="gw-1"} 1 @1
 `,
 }
 
-// Whether a Prometheus scrapes text or protobuf, compressed or not, it stores the same: each
+// Whether a Prometheus scrapes text, protobuf or OpenMetrics, compressed or not, it stores the same: each
 // series under its name, each sample to the bit and the millisecond; also what is no whole
 // histogram or summary. One that converts histograms has each point of those that are. Its
 // storage takes nothing out of order here.
 func TestFormatsStoreTheSame(t *testing.T) {
 	names := slices.Sorted(maps.Keys(formatServers))
-	var args []string
+	args := []string{"--scrape.openmetrics2"}
 	for _, name := range names {
 		args = append(args, "--scrape.cursor="+name)
 	}
@@ -162,8 +167,19 @@ func TestFormatsStoreTheSame(t *testing.T) {
 	const selector = `{__name__=~".+",__name__!~"up|scrape_.*",job=""}[10m]`
 	want := contents(t, servers["text"], selector)
 	require.Len(t, want, 38)
-	for _, name := range []string{"protobuf", "zstd"} {
+	for _, name := range []string{"protobuf", "zstd", "openmetrics", "openmetrics2", "default"} {
 		require.Equal(t, want, contents(t, servers[name], selector), name)
+	}
+	// What cannot say which names it takes gets classic ones.
+	classic := maps.Clone(want)
+	for series, samples := range want {
+		if strings.Contains(series, "with.dots") {
+			delete(classic, series)
+			classic[`U__with_2e_dots{U__a_20_label="b"}`] = samples
+		}
+	}
+	for _, name := range []string{"text004", "openmetrics001"} {
+		require.Equal(t, classic, contents(t, servers[name], selector), name)
 	}
 	requireSameMetadata(t, servers["text"], servers["protobuf"])
 

@@ -41,6 +41,8 @@ var refusals = map[string]string{
 	"status":                   "",
 	"cut_off":                  "",
 	"closed":                   "",
+	"no_end":                   "",
+	"no_end_of_line":           "",
 	"no_text":                  "",
 	"stored":                   "",
 }
@@ -133,6 +135,9 @@ func refusable(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "100000")
 	case "closed":
 		panic(http.ErrAbortHandler)
+	case "no_end", "no_end_of_line":
+		w.Header().Set("Content-Type", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+		body = map[string]string{"no_end": "a 1\n", "no_end_of_line": "a 1\na"}[r.FormValue("case")]
 	case "no_text":
 		body = "a{ 1\n"
 	}

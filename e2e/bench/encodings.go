@@ -17,17 +17,26 @@ import (
 // encoding is a format and how it is compressed.
 type encoding struct {
 	name      string
-	protocols string // as in scrape_protocols; empty for Prometheus' default
+	protocols string // as in scrape_protocols
 	compress  bool
 	zstd      bool
+	draft     bool // OpenMetrics 2.0, which both ends have behind a flag
 }
 
-const protobufFirst = "[PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4]"
+const (
+	protobufFirst    = "[PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4]"
+	onlyText         = "[PrometheusText1.0.0, PrometheusText0.0.4]"
+	onlyOpenMetrics  = "[OpenMetricsText1.0.0]"
+	onlyOpenMetrics2 = "[OpenMetricsText2.0.0]"
+)
 
 var encodings = []encoding{
-	{name: "text"},
-	{name: "text, gzip", compress: true},
-	{name: "text, zstd", compress: true, zstd: true},
+	{name: "text", protocols: onlyText},
+	{name: "text, gzip", protocols: onlyText, compress: true},
+	{name: "text, zstd", protocols: onlyText, compress: true, zstd: true},
+	{name: "OpenMetrics", protocols: onlyOpenMetrics},
+	{name: "OpenMetrics, gzip", protocols: onlyOpenMetrics, compress: true},
+	{name: "OpenMetrics 2.0", protocols: onlyOpenMetrics2, draft: true},
 	{name: "protobuf", protocols: protobufFirst},
 	{name: "protobuf, gzip", protocols: protobufFirst, compress: true},
 	{name: "protobuf, zstd", protocols: protobufFirst, compress: true, zstd: true},
@@ -112,9 +121,13 @@ func (c *encodingsCommand) run(ctx context.Context, o options) error {
 // measure runs a hub and a Prometheus, and returns what a million samples cost each, when
 // they know the series.
 func (c *encodingsCommand) measure(ctx context.Context, o options, w *workshop, programs string, e encoding, points int) (hub, prometheus float64, err error) {
+	flags := []string{"--limit.samples=32000000", "--scrape.max-samples=8000000"}
+	if e.draft {
+		flags = append(flags, "--scrape.openmetrics2")
+	}
 	p, err := startPair(ctx, sustainedCommand{
-		parts: 1, interval: c.interval, timeout: c.interval, compression: e.compress, protocols: e.protocols, zstd: e.zstd,
-		hubFlags: []string{"--limit.samples=32000000", "--scrape.max-samples=8000000"},
+		parts: 1, interval: c.interval, timeout: c.interval, compression: e.compress, protocols: e.protocols, zstd: e.zstd, draft: e.draft,
+		hubFlags: flags,
 	}, o, w, programs)
 	if err != nil {
 		return 0, 0, err

@@ -57,6 +57,9 @@ func startPair(ctx context.Context, c sustainedCommand, o options, w *workshop, 
 			if c.zstd {
 				args = append(args, "--enable-feature=zstd-scrape")
 			}
+			if c.draft {
+				args = append(args, "--enable-feature=openmetrics2")
+			}
 			return args
 		},
 	})

@@ -28,6 +28,7 @@ type sustainedCommand struct {
 	compression bool
 	protocols   string // as in scrape_protocols; empty for Prometheus' default
 	zstd        bool   // asked for before gzip
+	draft       bool   // OpenMetrics 2.0 is read
 	find        bool
 	hubFlags    []string
 }

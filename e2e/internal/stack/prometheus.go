@@ -43,11 +43,15 @@ scrape_configs:
 const (
 	textProtocols     = "PrometheusText1.0.0, PrometheusText0.0.4"
 	protobufProtocols = "PrometheusProto, " + textProtocols
+	openMetrics       = "OpenMetricsText1.0.0"
 )
 
 func (c Config) protocols() string {
-	if c.Protobuf {
+	switch {
+	case c.Protobuf:
 		return protobufProtocols
+	case c.OpenMetrics:
+		return openMetrics
 	}
 	return textProtocols
 }

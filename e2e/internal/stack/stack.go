@@ -46,6 +46,7 @@ type Config struct {
 	ScrapeVia     func(hub string) (address string, err error)
 	Global        bool // sidecars and a querier, too
 	NodeExporters int
+	OpenMetrics   bool // servers scrape that, version 1.0, and nothing else
 }
 
 // Stack is a set of running programs.

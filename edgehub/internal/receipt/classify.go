@@ -27,6 +27,8 @@ var complaints = []complaint{
 	{regexp.MustCompile(`^server returned HTTP status|^unexpected status code returned`), Lost, "status"},
 	{regexp.MustCompile(`^(?:Get ".*": |cannot .*)?(?:context deadline exceeded|net/http: request canceled)`), Lost, "timeout"},
 	{regexp.MustCompile(`^(?:Get ".*": |cannot .*)?(?:unexpected EOF|EOF|dial |read |write |lookup )`), Lost, "connection"},
+	// Something on the way has ended a response in order, in the middle.
+	{regexp.MustCompile(`^data does not end with # EOF|^expected [A-Za-z ]+, got "(?:[^"\\]|\\.)*" \("EOF"\) while parsing: `), Lost, "connection"},
 }
 
 // classify tells what a server's words mean.

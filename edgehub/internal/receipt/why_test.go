@@ -99,7 +99,7 @@ func TestSendersWordsInComplaints(t *testing.T) {
 	assert.Equal(t, "bad_name", w.Reason)
 	w = classify(`expected label name, got "EOF" while parsing: "sample limit exceeded"`)
 	assert.Equal(t, Unknown, w.Kind)
-	w = classify("data does not end with # EOF")
+	w = classify(`expected label name, got "\" (\"EOF\") while parsing: " ("INVALID") while parsing: "data does not end with # EOF"`)
 	assert.Equal(t, Unknown, w.Kind)
 }
 
