@@ -52,6 +52,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"a window as long as the hub's", `{prometheus: {outOfOrderTimeWindow: 70m}}`, []string{"outOfOrderTimeWindow is 70m", "longer"}},
 		{"a hub that hands over older samples", `{edgehub: {maxAge: 3h}}`, []string{"outOfOrderTimeWindow", "3h"}},
 		{"a scrape that takes too long", `{prometheus: {scrapeTimeout: 20s}}`, []string{"scrapeTimeout is 20s", "scrapeInterval"}},
+		{"a format that there is not", `{prometheus: {scrapeProtocols: [OpenMetricsText]}}`, []string{"/prometheus/scrapeProtocols/0", "PrometheusProto", "OpenMetricsText1.0.0"}},
+		{"a format twice", `{prometheus: {scrapeProtocols: [PrometheusProto, PrometheusProto]}}`, []string{"/prometheus/scrapeProtocols", "equal"}},
 		{"a list more often than it may take", `{prometheus: {gatewaysInterval: 10s}}`, []string{"gatewaysInterval is 10s", "scrapeTimeout, 14s"}},
 		{"a digest of nobody knows which release", `{prometheus: {image: {tag: "", digest: "` + someDigest + `"}}}`, []string{"prometheus.image.digest", "prometheus.image.tag is empty", "name there the release"}},
 		{"any Thanos", `{create_thanos: true, thanos: {image: {tag: ""}}}`, []string{"thanos.image.tag", "name a release"}},

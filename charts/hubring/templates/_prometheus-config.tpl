@@ -101,12 +101,15 @@ scrape_configs:
   relabel_configs: [{target_label: job, replacement: {{ .job }}}]
 {{- end -}}
 
-{{/* hubring.protobuf: whether hubs are asked for protobuf first, "true" or nothing. Releases 2.x do not know the words. A querier
+{{/* hubring.scrapeProtocols: what hubs are asked for, the best first, or nothing. Releases 2.x do not know the words. A querier
      that takes shards for replicas counts a gateway that moved once anyhow, and finds a new shard a minute or two late: until then
      what ended on the old one would be missing. */}}
-{{- define "hubring.protobuf" -}}
+{{- define "hubring.scrapeProtocols" -}}
 {{- $new := regexMatch "^v?([3-9]|[1-9][0-9]+)\\." (toString .Values.prometheus.image.tag) -}}
-{{- if and $new (not (include "hubring.victoria" .)) (ne (include "hubring.mode" .) "thanos") }}true{{ end -}}
+{{- if .Values.prometheus.scrapeProtocols }}{{ join ", " .Values.prometheus.scrapeProtocols }}
+{{- else if and $new (ne (include "hubring.mode" .) "thanos") }}PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4
+{{- else if $new }}PrometheusText1.0.0, PrometheusText0.0.4
+{{- end }}
 {{- end -}}
 
 {{/* hubring.scrapeHub: the job that takes the samples of a hub. A part is told by its instance. */}}
@@ -129,9 +132,10 @@ scrape_configs:
   {{- end }}
   honor_labels: true
   honor_timestamps: true
-  {{- if include "hubring.protobuf" .root }}
-  # Protobuf costs a server the least, and only by it a hub can say that a gateway's series end.
-  scrape_protocols: [PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4]
+  {{- $protocols := include "hubring.scrapeProtocols" .root }}
+  {{- if and $protocols (not $victoria) }}
+  # Protobuf costs a server the least, and only by it a hub can say that a gateway's series end; text costs less than OpenMetrics.
+  scrape_protocols: [{{ $protocols }}]
   {{- end }}
   {{- include "hubring.scrapeWeb" .root | nindent 2 }}
   # Within a cluster bandwidth costs less than compressing.
