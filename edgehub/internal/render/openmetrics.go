@@ -37,6 +37,7 @@ const (
 type openMetrics struct {
 	out    io.Writer
 	second bool // version 2.0
+	log    bool // what is written comes from the log, where native histograms are left out as in text; others' become their sum and count
 	buf    []byte
 	rest   []byte // of a message that goes on with what is written next
 
@@ -92,6 +93,8 @@ func (w *openMetrics) Write(b []byte) (int, error) {
 
 // arrangement writes an arrangement, and a gauge of the hub's own behind it, unless that is nil.
 func (w *openMetrics) arrangement(a *arrange.Arrangement, escaping exposition.Escaping, own *Own) error {
+	w.log = true
+	defer func() { w.log = false }()
 	pooled := buffers.Get().(*[]byte)
 	defer buffers.Put(pooled)
 	p := protoWriter{
@@ -345,7 +348,7 @@ type composed struct {
 // compound writes a histogram or summary.
 func (w *openMetrics) compound(s *sample) bool {
 	c, ok := w.read(s.value)
-	if !ok || c.native {
+	if !ok || c.native && w.log {
 		return ok
 	}
 	word := w.wordOf(c.members)

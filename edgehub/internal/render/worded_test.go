@@ -316,3 +316,33 @@ n_count 4 5000
 	assert.Equal(t, arrange.LeftOut{Histograms: 2, Exemplars: 5, Starts: 2}, a.LeftOut)
 	assert.Zero(t, a.Cut())
 }
+
+// OpenMetrics as it is written from the log has the numbers and the classic buckets, and says what it leaves out, as text does.
+func TestOpenMetricsWithoutExtras(t *testing.T) {
+	for _, version := range []Version{OpenMetrics1, OpenMetrics2} {
+		w := newWorld(t)
+		w.take(func(s *sender) {
+			s.typed("c_total", "counter")
+			s.number("c_total", 5000, 7, "lost")
+			s.start(1)
+			s.typed("g", "gauge")
+			s.native(`g{a="b"}`, 5000, 2)
+			s.number("g", 6000, 3)
+			s.typed("n", "histogram")
+			s.native("n", 5000, 4, "lost")
+			s.classic("n", 6000, 5, 9)
+			s.native("n", 6000, 5)
+		})
+		a := w.arranged()
+		var out bytes.Buffer
+		body := Format{OpenMetrics: version, Escaping: exposition.AllowUTF8}.Open(&out)
+		require.NoError(t, body.Arrange(a, nil))
+		require.NoError(t, body.End())
+		counter, histogram := "# TYPE c counter\nc_total 7 5.000\n", "# TYPE n histogram\nn_bucket{le=\"1.0\"} 4 6.000\nn_bucket{le=\"+Inf\"} 5 6.000\nn_sum 1.5 6.000\nn_count 5 6.000\n"
+		if version == OpenMetrics2 {
+			counter, histogram = "# TYPE c_total counter\nc_total 7 5.000\n", "# TYPE n histogram\nn {count:5,sum:1.5,bucket:[1.0:4,+Inf:5]} 6.000\n"
+		}
+		assert.Equal(t, counter+"# TYPE g gauge\ng 3 6.000\n"+histogram+"# EOF\n", out.String())
+		assert.Equal(t, arrange.LeftOut{Histograms: 3, Exemplars: 4, Starts: 2}, a.LeftOut)
+	}
+}
