@@ -133,7 +133,7 @@ func (s *Scanner) scanGuessed(after int) Kind {
 
 // scanSample reads a line that begins with a series.
 func (s *Scanner) scanSample() Kind {
-	n, err := seriesLen(s.body[s.pos:])
+	n, err := SeriesLen(s.body[s.pos:])
 	if err != nil {
 		return s.fail(err)
 	}
@@ -203,10 +203,10 @@ func (s *Scanner) scanNumbers() Kind {
 	return Sample
 }
 
-// seriesLen is the length of the series at the start of a line: through the
+// SeriesLen is the length of the series at the start of a line, of which it checks no more: through the
 // closing brace, or to the end of the name where there are no labels. A name that
 // is not a classic one stands in quotes within the braces.
-func seriesLen(b []byte) (int, error) {
+func SeriesLen(b []byte) (int, error) {
 	n := nameLen(b, inMetric)
 	i := n
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
@@ -326,7 +326,7 @@ func (s *Scanner) scanMetadata(kind Kind, keyword string, rest []byte) Kind {
 	if kind == Type {
 		s.text = bytes.TrimRight(s.text, " \t")
 		s.text = s.typeWord(s.text)
-	} else if err := checkText(s.text); err != nil {
+	} else if err := CheckText(s.text); err != nil {
 		return s.fail(fmt.Errorf("HELP line of %s: %w", s.name, err))
 	}
 	return kind
@@ -351,7 +351,7 @@ func (s *Scanner) cutName(b []byte) (name, rest []byte, err error) {
 	if len(name) == 0 || len(rest) > 0 && rest[0] != ' ' && rest[0] != '\t' {
 		return nil, nil, fmt.Errorf("%.100q is not a metric name", b)
 	}
-	if err := checkText(name); err != nil {
+	if err := CheckText(name); err != nil {
 		return nil, nil, fmt.Errorf("metric name %.100q: %w", name, err)
 	}
 	if bytes.IndexByte(name, '\\') >= 0 {
@@ -405,8 +405,8 @@ var (
 	errNUL  = errors.New("it has a NUL byte")
 )
 
-// checkText refuses what a scraper would choke on.
-func checkText(b []byte) error {
+// CheckText refuses what a scraper would choke on in a name, a label value or a help text.
+func CheckText(b []byte) error {
 	if bytes.IndexByte(b, 0) >= 0 {
 		return errNUL
 	}

@@ -299,7 +299,7 @@ func (p *SeriesParser) readQuoted(b []byte, start int) (text []byte, end int, er
 		return nil, 0, errQuote
 	}
 	raw := b[start : start+n]
-	if err := checkText(raw); err != nil {
+	if err := CheckText(raw); err != nil {
 		return nil, 0, err
 	}
 	return p.unescape(raw), start + n + 1, nil
