@@ -14,20 +14,6 @@ import (
 	"github.com/hubring/hubring/internal/framing/faulty"
 )
 
-// Segments of version 1 are read.
-func TestVersion1(t *testing.T) {
-	cfg := Config{Dir: t.TempDir()}
-	old, err := os.ReadFile("testdata/version1.seg")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(cfg.Dir, framing.SegmentName(1)), old, 0o600))
-	all, places, report := replayed(t, mustOpen(t, cfg))
-	assert.Equal(t, []sample{
-		{nameOf(1, 0), 0, 1}, {nameOf(2, 0), 0, 2}, {nameOf(3, 0), 0, 3}, {nameOf(2, 0), 0, 4}, {nameOf(1, 0), 8, 1}, {nameOf(2, 0), 9, 1},
-	}, all)
-	assert.Equal(t, []Place{{Scraper: "a", Floor: 0, Parts: []uint64{0, 0}}}, places)
-	assert.Empty(t, report.Damage[1:], "but for the hub's own sample, which has no name here")
-}
-
 // group commits a push of three samples.
 func group(t testing.TB, j *Journal, value float64) {
 	t.Helper()
