@@ -33,7 +33,7 @@
 // # Format
 //
 // A directory has a file "lock", locked while a Journal is open, a file "cursors", and segments of records as package
-// framing has them, with the magic "hubsampl" and version 2. A newer version is refused, an older one is read. A
+// framing has them, with the magic "hubsampl" and version 3. A newer version is refused, an older one is read. A
 // segment that an earlier process wrote is never appended to. Since version 2 a segment may be written over another one that nobody needs any more: then
 // zeros stand behind its last record, up to a multiple of 4096 bytes and at least one, and what is behind them is the other one's. Such a file is
 // called "spare" meanwhile, and a file whose header has another number than its name holds nothing. What is to take the place of a file has its
@@ -42,7 +42,7 @@
 //
 // Each record has a meta of 37 bytes:
 //
-//	 0  1  kind
+//	 0  1  kind, and 128 more, since version 3, where values are short
 //	 1  8  position: samples that were ever before it
 //	 9  8  when it came, in milliseconds since the epoch
 //	17  4  number of samples
@@ -60,18 +60,21 @@
 //	        last end, and of the last sample that says the first
 //	     4  a metric family: strings of its name, type and help
 //	3  samples of a push: runs of uvarints of a number and a count, whose numbers follow each other; runs of a varint of the
-//	   time less the one before, and a uvarint of a count; the values, 8 bytes each
+//	   time less the one before, and a uvarint of a count; the values, 8 bytes each, or short
 //	4  samples that the hub wrote when gateways came, likewise
 //	5  markers of a gateway that ended: string of its name; likewise
 //	6  samples of several pushes, since version 2: uvarint of the pushes, and of each a uvarint of its samples and a varint of the
 //	   milliseconds that it came after the one before, the first after the record's time; a block (package block) of all
 //	   samples with the series' numbers in the segment
 //
+// Short values come in groups of eight, and the last of as many as are left: a byte, and each value in so many bytes as it says. Up to 6 these are
+// whole numbers, with their signs in zigzag; 8 are floats.
+//
 // Cursors are a uvarint of their number, and of each the string of its name and uvarints of the position before which its scraper has
 // everything, of the number of parts, and of the position of each. The file "cursors" has the header of a segment, with the magic "hubplace"
 // and the number of the segment that was begun last, and a record of that number with cursors as its body. It counts unless a newer segment
 // begins with others.
 //
-// Where to read on: journal.go (Open, Close), write.go (Start to Commit), worn.go (files that are written over), pack.go, keep.go (Sync, Probe, Release), replay.go, record.go
-// and names.go (the format), cursors.go, gaps.go (positions when samples are gone).
+// Where to read on: journal.go (Open, Close), write.go (Start to Commit), worn.go (files that are written over), pack.go, keep.go (Sync, Probe, Release), replay.go, record.go,
+// values.go and names.go (the format), cursors.go, gaps.go (positions when samples are gone).
 package journal

@@ -16,7 +16,7 @@ import (
 
 const (
 	magic    = "hubsampl"
-	version  = 2
+	version  = 3
 	lockName = "lock"
 )
 

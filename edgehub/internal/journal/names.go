@@ -45,6 +45,9 @@ func (d *dictionary) grow(id series.ID) {
 // is to get one, by Series or Own, before the samples are added.
 func (j *Journal) Unknown(dst []series.ID, ids []series.ID) []series.ID {
 	d := &j.dictionary
+	for len(ids) > 0 && int(ids[0]) < len(d.local) && d.local[ids[0]] != 0 { // as all have, mostly
+		ids = ids[1:]
+	}
 	for _, id := range ids {
 		if int(id) >= len(d.local) {
 			d.grow(id)

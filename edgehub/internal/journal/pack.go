@@ -277,7 +277,7 @@ func (p *packer) names(m *meta, body []byte) error {
 // push adds the samples of one to the run.
 func (p *packer) push(m *meta, body []byte) error {
 	in := reader{framing.Reader{Rest: body}}
-	if in.columns(&p.scratch, m.samples); in.Bad {
+	if in.columns(&p.scratch, m); in.Bad {
 		return errDamaged
 	}
 	if n := len(p.run.IDs); n > 0 && (p.first.position+uint64(n) != m.position || n+int(m.samples) > p.most()) {
@@ -309,7 +309,7 @@ func (p *packer) flushRun() error {
 		return nil
 	}
 	m := p.first
-	m.kind, m.samples = packedPushes, uint32(len(p.run.IDs))
+	m.kind, m.short, m.samples = packedPushes, false, uint32(len(p.run.IDs))
 	body := appendPushes(nil, p.pushes, m.arrival)
 	body = append(body, p.encoder.Encode(parts(p.run)).Data()...)
 	p.run = block.Samples{IDs: p.run.IDs[:0], Times: p.run.Times[:0], Values: p.run.Values[:0]}

@@ -3,7 +3,6 @@ package journal
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/internal/framing"
@@ -22,12 +21,16 @@ const (
 	packedPushes                 // Samples of many, which Replay brings one by one
 )
 
+// shortValues is in the kind of a record on disk whose values take no more bytes than they need.
+const shortValues = 0x80
+
 // metaBytes is the length of each record's meta.
 const metaBytes = 1 + 8 + 8 + 4 + 8 + 8
 
 // meta is what is said of a record before its body, and with a checksum of its own.
 type meta struct {
 	kind           Kind
+	short          bool // its values are, as they are since version 3
 	position       uint64
 	arrival        int64 // milliseconds since the epoch
 	samples        uint32
@@ -35,7 +38,11 @@ type meta struct {
 }
 
 func (m *meta) append(dst []byte) []byte {
-	dst = append(dst, byte(m.kind))
+	kind := byte(m.kind)
+	if m.short {
+		kind |= shortValues
+	}
+	dst = append(dst, kind)
 	dst = binary.LittleEndian.AppendUint64(dst, m.position)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(m.arrival))
 	dst = binary.LittleEndian.AppendUint32(dst, m.samples)
@@ -47,7 +54,7 @@ func parseMeta(b []byte) (m meta, ok bool) {
 	if len(b) != metaBytes {
 		return meta{}, false
 	}
-	m.kind = Kind(b[0])
+	m.kind, m.short = Kind(b[0]&^shortValues), b[0]&shortValues != 0
 	m.position = binary.LittleEndian.Uint64(b[1:])
 	m.arrival = int64(binary.LittleEndian.Uint64(b[9:]))
 	m.samples = binary.LittleEndian.Uint32(b[17:])
@@ -82,12 +89,7 @@ func appendColumns(dst []byte, local []uint32, ids []series.ID, times []int64, v
 		dst = binary.AppendUvarint(dst, uint64(i-from))
 		before = t
 	}
-	at := len(dst)
-	dst = slices.Grow(dst, 8*len(values))[:at+8*len(values)]
-	for i, v := range values {
-		binary.LittleEndian.PutUint64(dst[at+8*i:], math.Float64bits(v))
-	}
-	return dst, oldest, newest
+	return appendValues(dst, values), oldest, newest
 }
 
 // reader takes a body apart.
@@ -97,10 +99,13 @@ func appendBytes[T string | []byte](dst []byte, b T) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
 }
 
-// columns reads so many samples into a record, and nothing must be left.
-func (r *reader) columns(rec *Record, samples uint32) {
-	n := int(samples)
-	if uint64(samples)*8 > uint64(len(r.Rest)) { // before anything is allocated
+// columns reads the samples of a record that has such a meta, and nothing must be left.
+func (r *reader) columns(rec *Record, m *meta) {
+	n, least := int(m.samples), uint64(m.samples)*wide
+	if m.short {
+		least = uint64(groups(n))
+	}
+	if least > uint64(len(r.Rest)) { // before anything is allocated
 		r.Bad = true
 		return
 	}
@@ -131,12 +136,16 @@ func (r *reader) columns(rec *Record, samples uint32) {
 		i += int(count)
 		before = t
 	}
-	if len(r.Rest) != 8*n {
+	if m.short {
+		r.values(rec.Values)
+		return
+	}
+	if len(r.Rest) != wide*n {
 		r.Bad = true
 		return
 	}
 	for i := range rec.Values {
-		rec.Values[i] = math.Float64frombits(binary.LittleEndian.Uint64(r.Rest[8*i:]))
+		rec.Values[i] = math.Float64frombits(binary.LittleEndian.Uint64(r.Rest[wide*i:]))
 	}
 	r.Rest = nil
 }

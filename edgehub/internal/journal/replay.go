@@ -228,9 +228,9 @@ func (r *replay) visit(g *segment, ref framing.Ref, turned bool, head, body []by
 		m.samples = 0
 	case Ends:
 		rec.Gateway = string(in.Text())
-		in.columns(rec, m.samples)
+		in.columns(rec, &m)
 	case Samples, Firsts:
-		in.columns(rec, m.samples)
+		in.columns(rec, &m)
 	case packedPushes:
 		r.unpack(&in, &m)
 	}

@@ -91,7 +91,7 @@ func (j *Journal) Add(kind Kind, gateway string, arrival time.Time, ids []series
 	if kind == Ends {
 		j.buffer = appendBytes(j.buffer, gateway)
 	}
-	m := meta{kind: kind, position: j.position, arrival: arrival.UnixMilli(), samples: uint32(len(ids))}
+	m := meta{kind: kind, short: true, position: j.position, arrival: arrival.UnixMilli(), samples: uint32(len(ids))}
 	j.buffer, m.oldest, m.newest = appendColumns(j.buffer, j.dictionary.local, ids, times, values)
 	j.endRecord(at, &m)
 	j.position += uint64(len(ids))
