@@ -30,10 +30,12 @@ func Read(body []byte, to decode.Sink) error {
 	return nil
 }
 
-// Family brings one family to a sink, of a message without a length in front.
+// Family brings one family to a sink, of a message without a length in front. Bounds are spelled as a client spells them in text, le="1": who
+// pushes so had a hub that made text of it, and servers before the third Prometheus go on with the series that they have.
 func Family(message []byte, to decode.Sink) error {
 	d := decoders.Get().(*decoder)
 	defer d.free()
+	d.plain = true
 	return d.family(message, to)
 }
 
@@ -45,6 +47,7 @@ const (
 // decoder has the scratch space for one family after the other.
 type decoder struct {
 	to     decode.Sink
+	plain  bool   // bounds are spelled as in text, le="1"
 	name   []byte // of the family
 	metric metric
 
@@ -355,7 +358,7 @@ func (d *decoder) summary(message []byte) error {
 			if err != nil {
 				return err
 			}
-			d.line = append(appendBound(d.line[:text], bound), `"}`...)
+			d.line = append(appendBound(d.line[:text], bound, d.plain), `"}`...)
 			if err := d.to.Sample(d.line, d.metric.ms, value); err != nil {
 				return err
 			}
@@ -413,7 +416,7 @@ func (d *decoder) histogram(message []byte) error {
 			return err
 		}
 		infinite = infinite || math.IsInf(b.bound, 1)
-		d.line = append(appendBound(d.line[:text], b.bound), `"}`...)
+		d.line = append(appendBound(d.line[:text], b.bound, d.plain), `"}`...)
 		if err := d.to.Sample(d.line, d.metric.ms, b.count); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -193,10 +194,27 @@ func TestBounds(t *testing.T) {
 	for v, want := range map[float64]string{
 		1: "1.0", 0: "0.0", -1: "-1.0", 0.005: "0.005", 10: "10.0", 1e21: "1e+21", 1e20: "1e+20", 123456: "123456.0", 1e6: "1e+06", math.Inf(1): "+Inf", math.Inf(-1): "-Inf", 2.5: "2.5", 1e-7: "1e-07",
 	} {
-		assert.Equal(t, want, string(appendBound(nil, v)))
+		assert.Equal(t, want, string(appendBound(nil, v, false)))
 	}
-	assert.Equal(t, "NaN", string(appendBound(nil, math.NaN())))
-	assert.Equal(t, "0.0", string(appendBound(nil, math.Copysign(0, -1))))
+	assert.Equal(t, "NaN", string(appendBound(nil, math.NaN(), false)))
+	assert.Equal(t, "0.0", string(appendBound(nil, math.Copysign(0, -1), false)))
+}
+
+// A family by itself has the bounds that the text of its sender has.
+func TestBoundsOfAFamily(t *testing.T) {
+	for _, v := range []float64{0, math.Copysign(0, -1), 1, -1, 10, 0.005, 123456, 1e6, 1e21, math.Inf(1), math.Inf(-1), math.NaN()} {
+		family := &dto.MetricFamily{Name: proto.String("s"), Type: dto.MetricType_SUMMARY.Enum(), Metric: []*dto.Metric{{
+			Summary: &dto.Summary{Quantile: []*dto.Quantile{{Quantile: &v, Value: proto.Float64(7)}}},
+		}}}
+		var text strings.Builder
+		_, err := expfmt.MetricFamilyToText(&text, family)
+		require.NoError(t, err)
+		message, err := proto.Marshal(family)
+		require.NoError(t, err)
+		var r decodetest.Recorder
+		require.NoError(t, Family(message, &r))
+		assert.Contains(t, strings.Replace(text.String(), `"-0"`, `"0"`, 1), r.Lines[1]+"\n", "%v", v)
+	}
 }
 
 // What is no protobuf does no harm, and of what protobuf's own library reads, nothing is refused for its bytes.
