@@ -37,6 +37,11 @@ var ancestorDifferences = map[string]string{
 	"HEAD /metrics":                          "says what GET would, and takes nothing",
 	"GET /-/ready":                           "is a probe",
 	"POST, -limit 3, two are held, two more": "429 is the status that says so, with Retry-After and the reason",
+	"Collect, -limit 1, two samples":         "RESOURCE_EXHAUSTED: an OK would have its sender forget what is nowhere",
+	"Collect, family without a type":         "a gauge is there, and comes out",
+	"Collect, label name 1a":                 "a name that is none comes out in quotes, or escaped, as the scraper likes it",
+	"Collect, type 5 (gauge histogram)":      "its series come out, as gauges",
+	"Collect, gzip":                          "is understood",
 }
 
 func ancestorCases(t *testing.T) (cases []ancestorCase) {
@@ -99,6 +104,11 @@ func (c *ancestorCase) answer(t *testing.T) (a ancestorAnswer) {
 // ask sends a case's request.
 func (c *ancestorCase) ask(t *testing.T, h *Hub) (status string) {
 	t.Helper()
+	if c.transport == "gRPC" {
+		status, text := serveCalls(t, h).call(c.request, c.packed, familiesOf(t, parted(c.body)...))
+		t.Log(text)
+		return status
+	}
 	method, path, _ := strings.Cut(c.request, " ")
 	how, chunked := c.packed, c.packed == "chunked"
 	if chunked {
@@ -128,9 +138,6 @@ func TestAnswersOfTheAncestor(t *testing.T) {
 		listed[name] = true
 	}
 	for _, c := range ancestorCases(t) {
-		if c.transport != "HTTP" {
-			continue
-		}
 		t.Run(c.name, func(t *testing.T) {
 			got := c.answer(t)
 			if listed[c.name] {

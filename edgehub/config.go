@@ -45,6 +45,9 @@ type Config struct {
 	// MaxBodyBytes bounds the body of a push, after decompression as well.
 	// Default 64 MiB.
 	MaxBodyBytes int64
+	// MaxMessageBytes bounds a message that is pushed by gRPC (Hub.GRPCServer), likewise. One larger than MaxBodiesBytes finds no
+	// room, whatever is said here. Default 64 MiB.
+	MaxMessageBytes int64
 	// MaxBodiesBytes bounds the memory of the bodies that are being read or taken
 	// in at the same time, together; a compressed one counts beside its text.
 	// A push that finds no room is refused with 503. Default 256 MiB.
@@ -169,6 +172,7 @@ func DefaultConfig() Config {
 		MaxLabels:        exposition.DefaultLimits.Labels,
 		MaxSeriesBytes:   exposition.DefaultLimits.SeriesBytes,
 		MaxBodyBytes:     64 << 20,
+		MaxMessageBytes:  64 << 20,
 		MaxBodiesBytes:   256 << 20,
 		MaxPushes:        64,
 		MaxConnections:   1024,
@@ -197,6 +201,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxLabels, d.MaxLabels)
 	setDefault(&c.MaxSeriesBytes, d.MaxSeriesBytes)
 	setDefault(&c.MaxBodyBytes, d.MaxBodyBytes)
+	setDefault(&c.MaxMessageBytes, d.MaxMessageBytes)
 	setDefault(&c.MaxBodiesBytes, d.MaxBodiesBytes)
 	setDefault(&c.MaxPushes, d.MaxPushes)
 	setDefault(&c.MaxConnections, d.MaxConnections)
@@ -247,6 +252,7 @@ func (c Config) validate() error {
 		{"MaxLabels", int64(c.MaxLabels)},
 		{"MaxSeriesBytes", int64(c.MaxSeriesBytes)},
 		{"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxMessageBytes", c.MaxMessageBytes},
 		{"MaxBodiesBytes", c.MaxBodiesBytes},
 		{"MaxPushes", int64(c.MaxPushes)},
 		{"MaxConnections", int64(c.MaxConnections)},

@@ -97,7 +97,7 @@ func New(cfg Config) (*Hub, error) {
 		Store: h.store, Intake: in, Room: h.room, Desk: h.desk,
 		Cursors: cfg.Cursors, Servers: servers,
 		MaxSamples: cfg.MaxSamples, MaxSeries: cfg.MaxSeries, MaxConnections: cfg.MaxConnections,
-		MaxBodyBytes: cfg.MaxBodyBytes, BodyTimeout: cfg.BodyTimeout, MaxPushes: cfg.MaxPushes,
+		MaxBodyBytes: cfg.MaxBodyBytes, MaxMessageBytes: cfg.MaxMessageBytes, BodyTimeout: cfg.BodyTimeout, MaxPushes: cfg.MaxPushes,
 		MaxScrapeSamples: cfg.MaxScrapeSamples, MaxScrapeBytes: cfg.MaxScrapeBytes,
 		MaxAge: cfg.MaxAge, MaxAhead: cfg.MaxAhead, OpenMetrics2: cfg.OpenMetrics2, GatewayLabel: cfg.GatewayLabel,
 		Name: cfg.Name, Client: cfg.HandoverClient, Lifecycle: cfg.EnableLifecycle,

@@ -132,7 +132,7 @@ func (c *pushgatewayCase) answer(t *testing.T) pushgatewayAnswer {
 }
 
 // packed is a body as it is sent.
-func packed(t *testing.T, how, body string) []byte {
+func packed(t testing.TB, how, body string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	write := func(w io.WriteCloser) {

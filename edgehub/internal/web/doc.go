@@ -4,6 +4,8 @@
 // The life of a push: push.go lets it in, body reads it, intake takes it into the store;
 // an error of any of them becomes a status and a reason (refusal.go).
 //
+// A push by gRPC (collect.go) comes by a door of its own, and is taken likewise.
+//
 // A push to a group, as to a Pushgateway, goes to groups instead (groups.go), and each response has
 // what is there behind the samples of the log.
 //

@@ -33,6 +33,7 @@ type Config struct {
 	MaxConnections        int // likewise
 	MaxSeriesBytes        int // of a series that is pushed by remote write
 	MaxBodyBytes          int64
+	MaxMessageBytes       int64 // of what is pushed by gRPC
 	BodyTimeout           time.Duration
 	MaxPushes             int
 	MaxScrapeSamples      int
