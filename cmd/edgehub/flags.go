@@ -26,6 +26,8 @@ type options struct {
 	serverConfig string // file that says how servers are asked; empty for none
 	web          *web.FlagConfig
 	scrapeWeb    *web.FlagConfig // without addresses where one door is for all
+	grpcWeb      *web.FlagConfig // without addresses where nobody calls
+	ancestor     []ancestorsSay
 	log          *promslog.Config
 	stopTimeout  time.Duration
 	handover     handoverOptions
@@ -42,9 +44,17 @@ type handoverOptions struct {
 // twoDoors says whether pushes have a port of their own.
 func (o options) twoDoors() bool { return len(*o.scrapeWeb.WebListenAddresses) > 0 }
 
+// calls says whether pushes come by gRPC, too.
+func (o options) calls() bool { return len(*o.grpcWeb.WebListenAddresses) > 0 }
+
 // parse reads the command line. --help and --version end the process.
 func parse(args []string) (options, error) {
 	o := options{log: &promslog.Config{}}
+	args, said, err := fromAncestor(args)
+	if err != nil {
+		return options{}, err
+	}
+	o.ancestor = said
 	app := kingpin.New("edgehub", "Takes the metrics of edge gateways and hands each sample, once, to the Prometheus server that scrapes it.")
 	o.web = webflag.AddFlags(app, ":9091")
 	d := edgehub.DefaultConfig()
@@ -83,6 +93,11 @@ func parse(args []string) (options, error) {
 		WebListenAddresses: app.Flag("scrape.listen-address", "Address of a second port, for whoever takes or looks at samples; --web.listen-address is for pushes alone then. Probes (/-/healthy, /-/ready) are answered at both, without a password, but where a config file asks clients for certificates they need one, too. Repeatable. Without it one port is for all.").PlaceHolder("ADDRESS").Strings(),
 		WebConfigFile:      app.Flag("scrape.web.config.file", "What --web.config.file is, for the port of --scrape.listen-address.").PlaceHolder("FILE").String(),
 	}
+	o.grpcWeb = &web.FlagConfig{
+		WebListenAddresses: app.Flag("grpc.listen-address", "Address of a port for who pushes by gRPC, as to a prometheus-edge-hub (/grpc.MetricsController/Collect). Repeatable. Without it nobody can.").PlaceHolder("ADDRESS").Strings(),
+		WebConfigFile:      app.Flag("grpc.web.config.file", "What --web.config.file is, for the port of --grpc.listen-address.").PlaceHolder("FILE").String(),
+	}
+	bytes(&o.hub.MaxMessageBytes, d.MaxMessageBytes, "grpc.max-message-bytes", "Size of a message that is pushed by gRPC, also after decompression; a larger one is answered RESOURCE_EXHAUSTED, as is one larger than --limit.bodies-bytes.")
 	duration(&o.hub.MaxAge, d.MaxAge, "scrape.max-age", "Older samples are dropped and counted; keep it below Prometheus' out_of_order_time_window, where that is set.")
 	duration(&o.hub.MaxAhead, d.MaxAhead, "scrape.max-ahead", "Samples further in the future are dropped and counted.")
 	app.Flag("scrape.openmetrics2", "Answer by OpenMetrics 2.0 whoever likes it best, as Prometheus 3.15 reads it with --enable-feature=openmetrics2. It is a draft, and a later release may read it otherwise.").BoolVar(&o.hub.OpenMetrics2)
@@ -156,6 +171,9 @@ func (o *options) settle(servers []string) error {
 	}
 	if o.serverConfig != "" && len(servers) == 0 {
 		fault("--scrape.server-config.file says how servers are asked, and none is named; name one with --scrape.server")
+	}
+	if *o.grpcWeb.WebConfigFile != "" && !o.calls() {
+		fault("--grpc.web.config.file is for a port that there is not; give it an address with --grpc.listen-address")
 	}
 	if *o.scrapeWeb.WebConfigFile != "" && !o.twoDoors() {
 		fault("--scrape.web.config.file is for a second port, which there is not; give it an address with --scrape.listen-address")

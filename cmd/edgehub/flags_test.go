@@ -61,7 +61,7 @@ func TestWhatMustNotBeZero(t *testing.T) {
 	}
 	for _, name := range []string{
 		"limit.samples", "limit.series", "limit.gateway-series", "limit.table-bytes", "limit.labels", "limit.series-bytes",
-		"limit.body-bytes", "limit.bodies-bytes", "limit.pushes", "limit.connections", "scrape.max-samples",
+		"limit.body-bytes", "limit.bodies-bytes", "limit.pushes", "limit.connections", "scrape.max-samples", "grpc.max-message-bytes",
 	} {
 		for _, number := range []string{"0", "-7"} {
 			_, err := parse([]string{"--" + name + "=" + number})
@@ -81,6 +81,7 @@ func TestWhatMustNotBeZero(t *testing.T) {
 	f("--gateway.label=", "--gateway.label is empty; leave it out for gatewayID")
 	f("--scrape.cursor=", "a --scrape.cursor is empty; leave it out where there is one scraper")
 	f("--scrape.server-config.file=f", "--scrape.server-config.file says how servers are asked, and none is named; name one with --scrape.server")
+	f("--grpc.web.config.file=f", "--grpc.web.config.file is for a port that there is not; give it an address with --grpc.listen-address")
 	f("--scrape.web.config.file=f", "--scrape.web.config.file is for a second port, which there is not; give it an address with --scrape.listen-address")
 }
 

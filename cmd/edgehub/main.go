@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +95,13 @@ func run(told told, o options, logger *slog.Logger) error {
 		return err
 	}
 	logger.Info("starting edgehub", "version", version.Info(), "build_context", version.BuildContext())
+	for _, say := range o.ancestor {
+		args := []any{"flag", say.given, "is", cmp.Or(say.is, "nothing")}
+		if say.why != "" {
+			args = append(args, "why", say.why)
+		}
+		logger.Info("a flag of prometheus-edge-hub", args...)
+	}
 	serving, err := serve(hub, o, logger)
 	if err != nil {
 		closeAtOnce(hub)

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -18,8 +19,8 @@ type reloader struct {
 
 // webFiles names the web config files of the options, each once.
 func webFiles(o options) (files []string) {
-	for _, f := range []string{*o.web.WebConfigFile, *o.scrapeWeb.WebConfigFile} {
-		if f != "" && (len(files) == 0 || files[0] != f) {
+	for _, f := range []string{*o.web.WebConfigFile, *o.scrapeWeb.WebConfigFile, *o.grpcWeb.WebConfigFile} {
+		if f != "" && !slices.Contains(files, f) {
 			files = append(files, f)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/mdlayher/vsock"
 	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/net/netutil"
 
 	"github.com/hubring/hubring/edgehub"
 )
@@ -24,6 +25,7 @@ import (
 type door struct {
 	flags     *web.FlagConfig
 	server    func() *http.Server
+	watch     func(net.Listener) net.Listener
 	pprof     bool
 	logger    *slog.Logger
 	listeners []net.Listener
@@ -38,15 +40,19 @@ type serving struct {
 
 // serve opens the doors that the options name. They are all open, or none is.
 func serve(hub *edgehub.Hub, o options, logger *slog.Logger) (*serving, error) {
-	doors := []*door{{flags: o.web, server: hub.HTTPServer, pprof: o.pprof, logger: logger}}
+	doors := []*door{{flags: o.web, server: hub.HTTPServer, watch: hub.Listener, pprof: o.pprof, logger: logger}}
 	if o.twoDoors() {
 		doors = []*door{
-			{flags: o.web, server: hub.PushServer, logger: logger},
-			{flags: o.scrapeWeb, server: hub.ScrapeServer, pprof: o.pprof, logger: logger.With("door", "scrape")},
+			{flags: o.web, server: hub.PushServer, watch: hub.Listener, logger: logger},
+			{flags: o.scrapeWeb, server: hub.ScrapeServer, watch: hub.Listener, pprof: o.pprof, logger: logger.With("door", "scrape")},
 		}
 	}
+	if o.calls() {
+		bounded := func(l net.Listener) net.Listener { return netutil.LimitListener(l, o.hub.MaxConnections) }
+		doors = append(doors, &door{flags: o.grpcWeb, server: hub.GRPCServer, watch: bounded, logger: logger.With("door", "grpc")})
+	}
 	for i, d := range doors {
-		err := d.open(hub)
+		err := d.open()
 		if err != nil {
 			for _, opened := range doors[:i] {
 				closeAll(opened.listeners)
@@ -83,7 +89,7 @@ func (s *serving) start(hub *edgehub.Hub, d *door, l net.Listener) {
 }
 
 // open checks the door's config file and listens on its addresses.
-func (d *door) open(hub *edgehub.Hub) error {
+func (d *door) open() error {
 	if err := web.Validate(*d.flags.WebConfigFile); err != nil {
 		return fmt.Errorf("read %s: %w", *d.flags.WebConfigFile, err)
 	}
@@ -98,7 +104,7 @@ func (d *door) open(hub *edgehub.Hub) error {
 		return err
 	}
 	for i, l := range d.listeners {
-		d.listeners[i] = hub.Listener(l)
+		d.listeners[i] = d.watch(l)
 	}
 	return nil
 }
