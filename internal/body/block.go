@@ -1,7 +1,6 @@
 package body
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -73,66 +72,53 @@ func guess(room *Room, limit int64, packed []byte) (*Body, error) {
 	return b, nil
 }
 
-// maxWindow bounds the memory of a decompressor that is told no length.
-const maxWindow = 8 << 20
-
-// zstds decompress: frames that say their length into memory that is there, by one for all; others as a stream.
-var (
-	zstds = sync.OnceValue(func() *zstd.Decoder {
-		return newZstd(zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
-	})
-	zstdStreams = sync.Pool{New: func() any {
-		return newZstd(zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-	}}
-)
-
-func newZstd(options ...zstd.DOption) *zstd.Decoder {
-	d, err := zstd.NewReader(nil, options...)
+// zstds decompresses for all. It writes into memory that is there and looks for what is repeated in what it has written, so whatever window a
+// sender has packed with, it needs no memory for that.
+var zstds = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		panic("BUG: " + err.Error())
 	}
 	return d
-}
+})
 
-// unzstd undoes zstd.
+const (
+	// likelyRatio is how many times longer than packed a body likely is that does not say its length.
+	likelyRatio = 4
+	// zstdBlock is what the decompressor may want to have free when it writes its last block, which has 128 KiB at most.
+	zstdBlock = 128<<10 + 64
+)
+
+// unzstd undoes zstd. Where the body turns out to be longer than there is memory for it is begun again with twice as much, so
+// none is read for more than two of its length.
 func unzstd(room *Room, limit int64, packed []byte) (*Body, error) {
 	b := New(room, limit)
 	var h zstd.Header
 	if err := h.Decode(packed); err != nil {
 		return b, broken(err)
 	}
-	if !h.HasFCS {
-		return b, b.fillZstd(packed)
+	size := min(likelyRatio*int64(len(packed)), limit) + zstdBlock
+	if h.HasFCS {
+		if size = int64(min(h.FrameContentSize, math.MaxInt64)); size > limit {
+			return b, ErrTooLarge
+		}
 	}
-	n := int64(min(h.FrameContentSize, math.MaxInt64))
-	switch {
-	case n > limit:
-		return b, ErrTooLarge
-	case !b.resize(n, room.limit):
-		return b, ErrNoRoom
+	for {
+		if !b.resize(max(size, 1), room.limit) {
+			return b, ErrNoRoom
+		}
+		out, err := zstds().DecodeAll(packed, b.block.bytes[:0])
+		switch {
+		case err == nil && int64(len(out)) <= limit:
+			b.block.bytes = out
+			return b, nil
+		case err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded) && cap(b.block.bytes)-len(out) > zstdBlock:
+			return b, broken(err)
+		case err == nil, size > limit: // the latter was tried with room for one block beyond it
+			return b, ErrTooLarge
+		}
+		size = min(2*size, limit) + zstdBlock
 	}
-	out, err := zstds().DecodeAll(packed, b.block.bytes[:0:n])
-	if err != nil {
-		return b, broken(err)
-	}
-	b.block.bytes = out
-	return b, nil
-}
-
-func (b *Body) fillZstd(packed []byte) error {
-	z := zstdStreams.Get().(*zstd.Decoder)
-	defer func() {
-		_ = z.Reset(nil) // which only fails with a reader
-		zstdStreams.Put(z)
-	}()
-	err := z.Reset(bytes.NewReader(packed))
-	if err == nil {
-		err = b.fill(z, 0)
-	}
-	if err != nil && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrNoRoom) {
-		err = broken(err)
-	}
-	return err
 }
 
 func broken(err error) error {

@@ -30,7 +30,7 @@ func (e *EncodingError) Error() string { return e.text }
 type Limits struct {
 	Bytes int64 // after decompression as well
 	Time  time.Duration
-	// Lenient reads framed snappy, too, and ignores a Content-Encoding that it does not know, as a Pushgateway does.
+	// Lenient ignores zstd and a Content-Encoding that it does not know, as a Pushgateway does.
 	Lenient bool
 	// Undo undoes the compression, whatever the Content-Encoding; nil for what it says.
 	Undo Undo
@@ -43,14 +43,10 @@ type Limits struct {
 func Receive(w http.ResponseWriter, r *http.Request, room *Room, limits Limits) (b *Body, read bool, err error) {
 	b = New(room, limits.Bytes)
 	undo := limits.Undo
-	switch encoding := encodingOf(r.Header); {
-	case undo != nil, encoding == "", encoding == "identity":
-	case encoding == "gzip", encoding == "x-gzip":
-		undo = inflate
-	case !limits.Lenient:
-		return b, false, unknown(encoding)
-	case encoding == "snappy":
-		undo = unsnap
+	if undo == nil {
+		if undo, err = undoOf(encodingOf(r.Header), limits.Lenient); err != nil {
+			return b, false, err
+		}
 	}
 	err = ErrTooLarge
 	if r.ContentLength <= b.limit {
@@ -73,8 +69,21 @@ func encodingOf(h http.Header) string {
 	return strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding")))
 }
 
-func unknown(encoding string) *EncodingError {
-	return &EncodingError{true, fmt.Sprintf("content encoding %.40q is not supported; send gzip or none", encoding)}
+// undoOf undoes what a Content-Encoding says; nil where there is nothing to undo. Snappy is in frames.
+func undoOf(encoding string, lenient bool) (Undo, error) {
+	switch {
+	case encoding == "", encoding == "identity":
+		return nil, nil
+	case encoding == "gzip", encoding == "x-gzip":
+		return inflate, nil
+	case encoding == "snappy":
+		return unsnap, nil
+	case lenient:
+		return nil, nil
+	case encoding == "zstd":
+		return unzstd, nil
+	}
+	return nil, &EncodingError{true, fmt.Sprintf("content encoding %.40q is not supported; send gzip, zstd, snappy in frames, or none", encoding)}
 }
 
 // paced is the body of a request whose sender may neither pause nor take too
@@ -130,12 +139,26 @@ func inflate(room *Room, limit int64, zipped []byte) (*Body, error) {
 	return b, b.fill(&z.out, length)
 }
 
+// snappyFrames is what snappy begins with that comes in frames.
+const snappyFrames = "\xff\x06\x00\x00sNaPpY"
+
+var unsnaps = sync.Pool{New: func() any { return snappy.NewReader(nil) }}
+
 // unsnap undoes snappy in frames, likewise.
 func unsnap(room *Room, limit int64, packed []byte) (*Body, error) {
 	b := New(room, limit)
-	err := b.fill(snappy.NewReader(bytes.NewReader(packed)), 0)
+	if len(packed) > 0 && !bytes.HasPrefix(packed, []byte(snappyFrames)) {
+		return b, broken(errors.New("it is no snappy in frames; a block of snappy is for remote write only"))
+	}
+	z := unsnaps.Get().(*snappy.Reader)
+	defer func() {
+		z.Reset(nil)
+		unsnaps.Put(z)
+	}()
+	z.Reset(bytes.NewReader(packed))
+	err := b.fill(z, 0)
 	if err != nil && !errors.Is(err, ErrTooLarge) && !errors.Is(err, ErrNoRoom) {
-		err = &EncodingError{false, fmt.Sprintf("decompress the body: %v", err)}
+		err = broken(err)
 	}
 	return b, err
 }
