@@ -86,7 +86,7 @@ func TestEachAnswerSaysWhoGivesIt(t *testing.T) {
 		check(door, 200, "POST", "/metrics", "")
 		check(door, 400, "POST", "/metrics", "not a line\n")
 		check(door, 413, "POST", "/metrics", strings.Repeat(" ", 1001))
-		check(door, 415, "POST", "/metrics", "", "Content-Type", "application/openmetrics-text")
+		check(door, 415, "POST", "/metrics", "", "Content-Type", "application/x-protobuf")
 		check(door, 200, "POST", "/gateways/ended", "")
 		check(door, 400, "POST", "/gateways/ended", "no time\n")
 	}

@@ -145,8 +145,16 @@ func (h *Hub) Close(ctx context.Context) {
 // Format says how the bytes of a push are to be read.
 type Format int
 
-// Text is Prometheus' text format, version 0.0.4.
-const Text Format = iota
+const (
+	// Text is Prometheus' text format, version 0.0.4.
+	Text Format = iota
+	// OpenMetrics is OpenMetrics text, version 1.0. It need not end with # EOF.
+	OpenMetrics
+	// Protobuf is io.prometheus.client.MetricFamily messages, each with its length in front.
+	Protobuf
+)
+
+var formats = map[Format]web.Format{Text: web.Text, OpenMetrics: web.OpenMetrics, Protobuf: web.Protobuf}
 
 // RefusedError is why a push was not taken.
 type RefusedError struct {
@@ -164,10 +172,11 @@ func (h *Hub) Push(ctx context.Context, format Format, body []byte) (samples int
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if format != Text {
+	f, known := formats[format]
+	if !known {
 		return 0, &RefusedError{http.StatusUnsupportedMediaType, "content_type", fmt.Sprintf("the format %d is not supported", format)}
 	}
-	n, refused := h.web.Push(body)
+	n, refused := h.web.Push(f, body)
 	if refused != nil {
 		return 0, &RefusedError{refused.Status, refused.Reason, refused.Text}
 	}

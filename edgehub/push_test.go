@@ -34,8 +34,8 @@ func TestPushAnswersWithTheReason(t *testing.T) {
 	f(zipped(t, strings.Repeat("x 1\n", 100)), http.StatusRequestEntityTooLarge, "larger than 300 bytes", "Content-Encoding", "gzip")
 	f("no gzip at all", bad, "decompress the body", "Content-Encoding", "gzip")
 	f(zipped(t, "x 1\n")[:20], bad, "read the body", "Content-Encoding", "gzip")
-	f("x 1\n", http.StatusUnsupportedMediaType, `content encoding "zstd" is not supported`, "Content-Encoding", "zstd")
-	f("x 1\n", http.StatusUnsupportedMediaType, "send text/plain", "Content-Type", "application/openmetrics-text; version=1.0.0")
+	f("x 1\n", http.StatusUnsupportedMediaType, `content encoding "deflate" is not supported; send gzip, zstd, snappy in frames, or none`, "Content-Encoding", "deflate")
+	f("x 1\n", http.StatusUnsupportedMediaType, "that of remote write, which goes to /api/v1/write", "Content-Type", "application/x-protobuf")
 	assert.Zero(t, s.Stats().Received, "something of a refused push was taken")
 	assert.Empty(t, s.scrape())
 	s.rejected("malformed", 9, 11)
@@ -58,12 +58,12 @@ func TestReasonsAreThereFromTheStart(t *testing.T) {
 }
 
 // The name of an encoding has no case, and gzip has two.
-func TestPushTakesGzipAndSaysSo(t *testing.T) {
+func TestPushTakesEncodingsAndSaysSo(t *testing.T) {
 	for _, encoding := range []string{"gzip", "GZIP", "x-gzip", "X-GZip", " gzip "} {
 		s := serve(t, Config{})
 		answer, text := s.do("POST", "/metrics", zipped(t, at("x", 1, 0)), "Content-Encoding", encoding)
 		require.Equal(t, http.StatusOK, answer.StatusCode, text)
-		assert.Equal(t, "gzip", answer.Header.Get("Accept-Encoding"))
+		assert.Equal(t, "gzip, zstd", answer.Header.Get("Accept-Encoding"))
 		assert.Equal(t, at("x", 1, 0), s.scrape())
 	}
 }

@@ -185,6 +185,9 @@ func (p *push) describe(table *series.Table, kind series.Kind, raw, name []byte,
 	if limit := p.in.cfg.Limits.SeriesBytes; len(raw) > limit {
 		return 0, fmt.Errorf("the HELP or TYPE line of %.100q has %d bytes, the limit is %d", name, len(raw), limit)
 	}
+	if err := exposition.CheckText(raw); err != nil {
+		return 0, fmt.Errorf("what is said of %.100q: %w", name, err)
+	}
 	if p.in.reserves(name) {
 		return 0, nil // what it is the hub says
 	}

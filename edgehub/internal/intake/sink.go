@@ -43,6 +43,15 @@ const keptBlock = 16 << 10
 // Take takes what read brings to a sink, all of it or none, and returns how many samples there are and what was done to make room for
 // them. Nothing is kept where read fails. It is called again where the table was replaced meanwhile.
 func (in *Intake) Take(now time.Time, read func(decode.Sink) error) (int, samples.Made, error) {
+	return in.take(now, read, false)
+}
+
+// TakeHanded does so with what another hub hands over, see samples.Arrived.
+func (in *Intake) TakeHanded(now time.Time, read func(decode.Sink) error) (int, samples.Made, error) {
+	return in.take(now, read, true)
+}
+
+func (in *Intake) take(now time.Time, read func(decode.Sink) error, handed bool) (int, samples.Made, error) {
 	s := in.sinks.Get().(*sink)
 	defer func() {
 		s.reset()
@@ -52,6 +61,7 @@ func (in *Intake) Take(now time.Time, read func(decode.Sink) error) (int, sample
 	}()
 	for {
 		s.begin(in.store.Table(), now.UnixMilli())
+		s.batch.Handed = handed
 		err := read(s)
 		var m samples.Made
 		if err == nil {

@@ -49,8 +49,8 @@ func (s *Server) takeEnds(c echo.Context) error {
 	if err := s.mayConnect(c.Request()); err != nil {
 		return err
 	}
-	if err := checkContentType(c.Request().Header); err != nil {
-		return err
+	if f, err := pushedFormat(c.Request().Header); err != nil || f.read != nil {
+		return unsupported(fmt.Sprintf("content type %.80q is not supported; gateways that ended are lines of text", c.Request().Header.Get(echo.HeaderContentType)))
 	}
 	b, read, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: maxEndBytes, Time: s.cfg.BodyTimeout})
 	defer func() { b.Release() }()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -24,8 +23,8 @@ const lingering = time.Second
 // push serves POST /metrics.
 func (s *Server) push(c echo.Context) error {
 	start := time.Now()
-	// Tells the exporter that it may compress (RFC 7694).
-	c.Response().Header().Set("Accept-Encoding", "gzip")
+	// Tells the exporter, and whoever else asks, that pushes may be compressed (RFC 7694).
+	c.Response().Header().Set("Accept-Encoding", "gzip, zstd")
 	n, err := s.take(c)
 	s.cfg.PushSeconds.Observe(time.Since(start).Seconds())
 	if err != nil {
@@ -37,23 +36,20 @@ func (s *Server) push(c echo.Context) error {
 // take reads a push and returns the number of its samples, which are those that were
 // refused if there is an error.
 func (s *Server) take(c echo.Context) (n int, err error) {
-	read := s.cfg.Intake.Text
-	if handed(c.Request()) {
-		read = s.cfg.Intake.Handed
+	var format Format
+	check := func(h http.Header) (err error) {
+		format, err = pushedFormat(h)
+		return err
 	}
-	refused := 0
-	err = s.receive(c, checkContentType, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout}, func(text []byte, broken error) error {
-		refused = exposition.CountSamples(text)
+	err = s.receive(c, check, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout}, func(body []byte, broken error) error {
 		if broken != nil {
+			n = format.count(body)
 			return broken
 		}
-		n, err = s.takeIn(func(now time.Time) (int, samples.Made, error) { return read(text, now) })
+		n, err = s.takeBody(format, body, handed(c.Request()))
 		return err
 	})
-	if err != nil {
-		return refused, err
-	}
-	return n, nil
+	return n, err
 }
 
 // receive lets a request in, checks its headers and brings its body to use, or what was read of it before it broke off, which use
@@ -79,19 +75,18 @@ func (s *Server) receive(c echo.Context, check func(http.Header) error, limits b
 	return use(b.Bytes(), r)
 }
 
-// Push takes in a text in the text format, all or nothing, and returns the number of its
-// samples, or why not.
-func (s *Server) Push(text []byte) (n int, refused *RefusedError) {
+// Push takes in a body, all or nothing, and returns the number of its samples, or why not.
+func (s *Server) Push(f Format, body []byte) (n int, refused *RefusedError) {
 	var err error
 	if !s.entrance.enter() {
-		err = errStopping
+		n, err = f.count(body), errStopping
 	} else {
 		defer s.entrance.leave()
-		n, err = s.takeIn(func(now time.Time) (int, samples.Made, error) { return s.cfg.Intake.Text(text, now) })
+		n, err = s.takeBody(f, body, false)
 	}
 	if err != nil {
 		r := s.refusalOf(err)
-		s.Counts.refused(r.Reason, exposition.CountSamples(text))
+		s.Counts.refused(r.Reason, n)
 		return 0, r
 	}
 	return n, nil
@@ -195,18 +190,4 @@ func (s *Server) answer(c echo.Context, r *RefusedError) error {
 	}
 	s.cfg.Logger.Debug("request refused", "path", c.Path(), "status", r.Status, "reason", r.Reason, "error", r.Text, "sender", c.Request().RemoteAddr)
 	return c.String(r.Status, r.Text+"\n")
-}
-
-// checkContentType refuses the formats that the hub does not read. Whatever else
-// is sent, by curl for one, is taken for the text format.
-func checkContentType(header http.Header) error {
-	media, _, _ := strings.Cut(header.Get("Content-Type"), ";")
-	switch media = strings.ToLower(strings.TrimSpace(media)); media {
-	case "application/openmetrics-text", "application/vnd.google.protobuf", "application/x-protobuf":
-		return &RefusedError{
-			Status: http.StatusUnsupportedMediaType, Reason: "content_type", unread: true,
-			Text: fmt.Sprintf("content type %s is not supported; send text/plain; version=0.0.4", media),
-		}
-	}
-	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/hubring/hubring/internal/decode"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Read brings the families of a body to a sink. In front of each message stands its length.
@@ -157,6 +158,9 @@ func (d *decoder) describe(is kind, help, first []byte) error {
 	}
 	if len(help) == 0 {
 		return nil
+	}
+	if err := exposition.CheckText(help); err != nil {
+		return fmt.Errorf("its help: %w", err)
 	}
 	return d.to.Help(d.name, help)
 }
