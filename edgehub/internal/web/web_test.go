@@ -189,7 +189,7 @@ func BenchmarkGateways(b *testing.B) {
 	for i := range gateways {
 		fmt.Fprintf(&text, "x{gatewayID=\"gw%06d\"} 1\n", i)
 	}
-	_, refused := d.Push(text.Bytes())
+	_, refused := d.Push(Text, text.Bytes())
 	require.Nil(b, refused)
 	b.Run(fmt.Sprintf("list=%d", gateways), func(b *testing.B) {
 		b.ReportAllocs()

@@ -131,7 +131,7 @@ func TestWhatIsWrong(t *testing.T) {
 		{body(t, `name: "x" type: GAUGE metric {label {value: "b"} gauge {}}`), "a label name is empty"},
 		{body(t, `name: "x" type: GAUGE metric {label {name: "__name__" value: "b"} gauge {}}`), "__name__ is reserved"},
 		{body(t, `name: "h" type: HISTOGRAM metric {label {name: "le" value: "b"} histogram {}}`), `label "le" is there twice`},
-		{append([]byte{8, familyName, 1, 'x', familyHelp, 1, 0xff, familyMetric, 0}, whole...), `message 1: family "x", its help: it is not UTF-8`},
+		{append([]byte{10, familyName, 1, 'x', familyType, 1, familyHelp, 1, 0xff, familyMetric, 0}, whole...), `message 1: family "x", its help: it is not UTF-8`},
 		{body(t, many), "metric 1: it has too many labels, more than 1024"},
 		{whole[:len(whole)-1], "message 1: it has 26 bytes by the length in front, and 25 follow"},
 		{[]byte{0x80}, "message 1: it has no length in front"},
