@@ -44,7 +44,6 @@ var formatServers = map[string][2]string{
 	"openmetrics":    {"    scrape_protocols: [OpenMetricsText1.0.0]\n"},
 	"openmetrics001": {"    scrape_protocols: [OpenMetricsText0.0.1]\n"},
 	"openmetrics2":   {"    scrape_protocols: [OpenMetricsText2.0.0, PrometheusText1.0.0]\n", "--enable-feature=openmetrics2"},
-	"default":        {},
 	"zstd":           {protobufFirst, "--enable-feature=zstd-scrape"},
 	"converts":       {protobufFirst + "    convert_classic_histograms_to_nhcb: true\n"},
 }
@@ -167,7 +166,7 @@ func TestFormatsStoreTheSame(t *testing.T) {
 	const selector = `{__name__=~".+",__name__!~"up|scrape_.*",job=""}[10m]`
 	want := contents(t, servers["text"], selector)
 	require.Len(t, want, 38)
-	for _, name := range []string{"protobuf", "zstd", "openmetrics", "openmetrics2", "default"} {
+	for _, name := range []string{"protobuf", "zstd", "openmetrics", "openmetrics2"} {
 		require.Equal(t, want, contents(t, servers[name], selector), name)
 	}
 	// What cannot say which names it takes gets classic ones.

@@ -248,14 +248,13 @@ func TestHubqueryAnswersInPartAsItIsTold(t *testing.T) {
 }
 
 // Servers that understand protobuf ask for it first. Those before 3.0 do not know all the words, and a querier that takes shards for
-// replicas is not helped by what only protobuf can say, and gets text, which costs less than OpenMetrics. Who wants something else says so.
+// replicas is not helped by what only protobuf can say. Who wants something else says so.
 func TestServersAskForProtobuf(t *testing.T) {
-	text := []string{"PrometheusText1.0.0", "PrometheusText0.0.4"}
-	asked := append([]string{"PrometheusProto"}, text...)
-	openMetrics := []string{"OpenMetricsText1.0.0", "PrometheusText1.0.0"}
-	const chosen = `{prometheus: {scrapeProtocols: [OpenMetricsText1.0.0, PrometheusText1.0.0]}}`
+	asked := []string{"PrometheusProto", "PrometheusText1.0.0", "PrometheusText0.0.4"}
+	openMetrics := []string{"OpenMetricsText1.0.0", "OpenMetricsText0.0.1"}
+	const chosen = `{prometheus: {scrapeProtocols: [OpenMetricsText1.0.0, OpenMetricsText0.0.1]}}`
 	for values, want := range map[string][]string{
-		`{}`: asked, fiveShards: asked, distributed: asked, join2(fiveShards, withQuerier): text,
+		`{}`: asked, fiveShards: asked, distributed: asked, join2(fiveShards, withQuerier): nil,
 		join2(fiveShards, `{prometheus: {image: {tag: v3.0.0}}}`): asked, join2(fiveShards, `{prometheus: {image: {tag: v2.55.1}}}`): nil,
 		chosen: openMetrics, join2(join2(fiveShards, withQuerier), chosen): openMetrics,
 	} {

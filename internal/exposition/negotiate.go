@@ -49,7 +49,7 @@ const (
 	NotNamed Standing = iota // it is not named, or refused
 	Behind                   // it is named, and others are liked better
 	Ahead                    // it is liked best; protobuf, also as much as text
-	Alone                    // text is not accepted; beside OpenMetrics, no more than anything else is
+	Alone                    // text is not accepted; OpenMetrics, also where no other format is named
 )
 
 // NegotiateProtobuf says how protobuf stands in the Accept headers of a scraper, and how it

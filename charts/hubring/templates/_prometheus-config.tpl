@@ -108,7 +108,6 @@ scrape_configs:
 {{- $new := regexMatch "^v?([3-9]|[1-9][0-9]+)\\." (toString .Values.prometheus.image.tag) -}}
 {{- if .Values.prometheus.scrapeProtocols }}{{ join ", " .Values.prometheus.scrapeProtocols }}
 {{- else if and $new (ne (include "hubring.mode" .) "thanos") }}PrometheusProto, PrometheusText1.0.0, PrometheusText0.0.4
-{{- else if $new }}PrometheusText1.0.0, PrometheusText0.0.4
 {{- end }}
 {{- end -}}
 

@@ -52,15 +52,6 @@ func (s *Set) View(now time.Time) *View {
 // Empty says whether there are no groups.
 func (v *View) Empty() bool { return len(v.families) == 0 }
 
-// Kinds yields the families' names, and their types as in a TYPE line.
-func (v *View) Kinds(yield func(name, kind string) bool) {
-	for _, f := range v.families {
-		if !yield(f.Name, typeName(f.Type)) {
-			return
-		}
-	}
-}
-
 // timesOf are the families of the times at which groups were pushed to.
 func timesOf(groups []*Group) []*Family {
 	pushed := &Family{Name: pushTime, Help: "When a push to this group was taken last, in seconds since the epoch; 0 for never.", Type: dto.MetricType_GAUGE}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"runtime"
-	"strings"
 	"unsafe"
 
 	"github.com/hubring/hubring/edgehub/internal/arrange"
@@ -541,20 +540,3 @@ func appendSeconds(dst []byte, ms int64) []byte {
 
 // view is b as a string that lives as long as b does not change.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// SaidByOpenMetrics says whether version 1.0 says all that is known of families of these names and types: a counter whose
-// name does not end in _total loses its type, and one that has the name of another family but for this end takes
-// that one's.
-func SaidByOpenMetrics(families func(yield func(name, kind string) bool)) bool {
-	names := map[string]bool{}
-	for name := range families {
-		names[name] = true
-	}
-	for name, kind := range families {
-		base, ends := strings.CutSuffix(name, "_total")
-		if kind == "counter" && (!ends || base == "" || names[base]) {
-			return false
-		}
-	}
-	return true
-}

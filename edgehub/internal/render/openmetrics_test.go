@@ -337,24 +337,3 @@ func mustInt(t *testing.T, text string) int64 {
 	require.NoError(t, err)
 	return n
 }
-
-func TestSaidByOpenMetrics(t *testing.T) {
-	f := func(want bool, families ...string) {
-		t.Helper()
-		assert.Equal(t, want, SaidByOpenMetrics(func(yield func(name, kind string) bool) {
-			for _, f := range families {
-				name, kind, _ := strings.Cut(f, " ")
-				if !yield(name, kind) {
-					return
-				}
-			}
-		}), "%q", families)
-	}
-	f(true)
-	f(true, "a_total counter", "b gauge", "c", "d histogram", "a_totals summary")
-	f(false, "a_total counter", "b counter", "c gauge")
-	f(false, "_total counter")
-	f(false, "a_total counter", "a gauge")
-	f(false, "a", "a_total counter")
-	f(true, "a", "a_total gauge")
-}

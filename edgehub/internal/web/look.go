@@ -43,7 +43,6 @@ func (s *Server) look(c echo.Context, q request) error {
 	choice := s.choice(q, time.Now())
 	choice.One = false
 	pushed := s.groupsFor(q, time.Now())
-	s.settleFormat(&q, pushed)
 	v, rank := s.store.Peek(q.scraper, q.part, q.parts)
 	a := arrange.Arrange(v, rank, choice)
 	err = respond(c.Request(), flushable{c.Response()}, q.contentType, func(w io.Writer) error {

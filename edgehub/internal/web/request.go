@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hubring/hubring/edgehub/internal/groups"
 	"github.com/hubring/hubring/edgehub/internal/render"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -35,12 +34,6 @@ type request struct {
 	one         bool          // it keeps only one sample of a series in a scrape
 	keepsOne    string        // the User-Agent of one that does
 	maxBytes    int64         // before compression; 0 for no bound
-	answer
-	instead *answer // where the answer would not say all that is known; nil for nothing
-}
-
-// answer is a format in which a request is answered.
-type answer struct {
 	format      render.Format
 	contentType string
 }
@@ -62,7 +55,7 @@ func (s *Server) parse(r *http.Request) (request, error) {
 		q.one, q.keepsOne = true, r.UserAgent()
 	}
 	q.one = q.one || query.Get("one") == "1"
-	q.answer, q.instead = formatOf(r.Header, q.prometheus, r.UserAgent(), s.cfg.OpenMetrics2)
+	q.format, q.contentType = formatOf(r.Header, q.prometheus, r.UserAgent(), s.cfg.OpenMetrics2)
 	var errs [3]error
 	q.scraper, errs[0] = s.scraperOf(query)
 	q.part, q.parts, errs[1] = partOf(query)
@@ -71,60 +64,33 @@ func (s *Server) parse(r *http.Request) (request, error) {
 }
 
 // formatOf is the format in which a request is answered: protobuf where a Prometheus likes it
-// as much as text, since that costs both ends less, and OpenMetrics where it is liked better than
-// what the answer would be else. That one is the answer instead where OpenMetrics would not say
-// all that is known, unless it alone is asked for.
+// as much as text, since that costs both ends less, and OpenMetrics where it is liked best. A Prometheus
+// names that first unless it is told otherwise. It gets text, as long as it names it as well: that costs it less, and has
+// the type of each counter. Version 2.0 it names where it is told to, and so is the hub: second.
 //
 // Others that list protobuf get text as long as they take it. A large family comes in several
 // messages, and Telegraf keeps the last; a Prometheus before 3 knows the bucket le="1" by this
 // name from text, and would know it as le="1.0" from protobuf and OpenMetrics.
-func formatOf(h http.Header, prometheus bool, userAgent string, second bool) (a answer, instead *answer) {
-	old := strings.HasPrefix(userAgent, "Prometheus/2.")
-	other := otherFormatOf(h, prometheus, old)
-	om := exposition.NegotiateOpenMetrics(h, second)
-	if old || om.Standing < exposition.Ahead {
-		return other, nil
-	}
-	a = answer{render.Format{OpenMetrics: render.OpenMetrics1, Escaping: om.Escaping}, om.ContentType}
-	switch {
-	case om.Version == "2.0.0":
-		a.format.OpenMetrics = render.OpenMetrics2 // it says the type of each counter
-	case om.Standing == exposition.Ahead:
-		instead = &other
-	}
-	return a, instead
-}
-
-// otherFormatOf is the format of an answer that is not OpenMetrics.
-func otherFormatOf(h http.Header, prometheus, old bool) (a answer) {
+func formatOf(h http.Header, prometheus bool, userAgent string, second bool) (f render.Format, contentType string) {
 	standing, escaping := exposition.NegotiateProtobuf(h)
-	if standing == exposition.Alone || standing == exposition.Ahead && prometheus && !old {
-		return answer{render.Format{Protobuf: true, Escaping: escaping}, exposition.ProtobufContentType}
-	}
-	a.format.Escaping, a.contentType = exposition.Negotiate(h)
-	if !prometheus && a.contentType == exposition.ContentType {
-		a.format.Escaping = exposition.AllowUTF8 // no scraper that may choke on it
-	}
-	return a
-}
-
-// settleFormat makes the format of an answer one that says all that is known of what the hub has and of what was pushed to
-// groups.
-func (s *Server) settleFormat(q *request, pushed *groups.View) {
-	if q.instead == nil {
-		return
-	}
-	known := func(yield func(name, kind string) bool) {
-		for _, f := range s.store.Table().Ranked().Families {
-			if !yield(f.Name, f.Type) {
-				return
-			}
+	old := strings.HasPrefix(userAgent, "Prometheus/2.")
+	om := exposition.NegotiateOpenMetrics(h, second)
+	draft := om.Version == "2.0.0"
+	if !old && (om.Standing == exposition.Alone || om.Standing == exposition.Ahead && (draft || !prometheus)) {
+		f = render.Format{OpenMetrics: render.OpenMetrics1, Escaping: om.Escaping}
+		if draft {
+			f.OpenMetrics = render.OpenMetrics2
 		}
-		pushed.Kinds(yield)
+		return f, om.ContentType
 	}
-	if !render.SaidByOpenMetrics(known) {
-		q.answer = *q.instead
+	if standing == exposition.Alone || standing == exposition.Ahead && prometheus && !old {
+		return render.Format{Protobuf: true, Escaping: escaping}, exposition.ProtobufContentType
 	}
+	f.Escaping, contentType = exposition.Negotiate(h)
+	if !prometheus && contentType == exposition.ContentType {
+		f.Escaping = exposition.AllowUTF8 // no scraper that may choke on it
+	}
+	return f, contentType
 }
 
 // partOf reads ?part=2&parts=10, the second of ten parts.

@@ -75,9 +75,6 @@ func (s *Server) head(c echo.Context) error {
 	if err != nil {
 		return s.badRequest(c, err)
 	}
-	if q.instead != nil {
-		s.settleFormat(&q, s.groupsFor(q, time.Now()))
-	}
 	setHeaders(c.Response().Header(), c.Request(), q.contentType)
 	return c.NoContent(http.StatusOK)
 }

@@ -41,7 +41,6 @@ func (s *Server) scrape(c echo.Context) error {
 	s.desk.Settle(l.key(), c.Request())
 	settled := l.settle(q.timeout, clientOf(c.Request()))
 	pushed := l.groups(q, start)
-	s.settleFormat(&q, pushed)
 	q.maxBytes = beside(pushed, q)
 	resp := l.prepare(c.Request(), q, start, settled)
 	var own *render.Own

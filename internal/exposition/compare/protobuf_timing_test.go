@@ -72,7 +72,9 @@ func scrapeResponses(b *testing.B, each int) (all []*scrapeResponse) {
 		bodies = append(bodies, []byte(body.String()))
 	}
 	hub := pushed(b, bodies...)
-	for _, format := range []struct{ name, accept string }{{"text", likesText}, {"protobuf", likesProtobuf}} {
+	for _, format := range []struct{ name, accept string }{
+		{"text", likesText}, {"protobuf", likesProtobuf}, {"openmetrics", openMetrics[0].likes}, {"openmetrics2", openMetrics[1].likes},
+	} {
 		contentType, body := answered(b, hub, format.accept)
 		var gz, zst bytes.Buffer
 		z, err := gzip.NewWriterLevel(&gz, gzip.BestSpeed)
@@ -105,7 +107,7 @@ func (r *scrapeResponse) read(b *testing.B) (samples int) {
 	if _, err := io.Copy(&r.plain, in); err != nil {
 		b.Fatal(err)
 	}
-	p, err := textparse.New(r.plain.Bytes(), r.contentType, r.symbols, textparse.ParserOptions{IgnoreNativeHistograms: true})
+	p, err := textparse.New(r.plain.Bytes(), r.contentType, r.symbols, textparse.ParserOptions{IgnoreNativeHistograms: true, EnableOpenMetrics2: true})
 	if err != nil {
 		b.Fatal(err)
 	}
