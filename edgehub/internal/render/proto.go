@@ -141,17 +141,13 @@ func (w *protoWriter) textOf(id series.ID) string { return w.text(w.a.Rank.Spell
 // points writes the points of a series with these labels, as metrics of the family that was
 // entered.
 func (w *protoWriter) points(id series.ID, k kind, labels []byte, points []arrange.Point) error {
-	field, worded := k.field(), w.a.HasWords()
+	if w.a.HasWords() {
+		return w.wordedPoints(id, k, labels, points)
+	}
+	field := k.field()
 	for _, p := range points {
 		if p.Time == 0 {
 			continue
-		}
-		if worded {
-			if done, err := w.worded(id, k, labels, p); err != nil {
-				return err
-			} else if done {
-				continue
-			}
 		}
 		buf := w.begin()
 		size := len(labels) + 2 + doubleSize + 1 + varintSize(uint64(p.Time))

@@ -48,33 +48,45 @@ func (w *protoWriter) read(id series.ID, p arrange.Point) *words.Sample {
 	return s
 }
 
-// worded writes a point if it has words, as a metric of the family that was entered, in which it leaves the writer.
-func (w *protoWriter) worded(id series.ID, k kind, labels []byte, p arrange.Point) (done bool, err error) {
-	following := w.a.Words(id, p.Time)
-	is := p.Native()
-	if !is && following == nil {
-		return false, nil
-	}
-	s := w.read(id, p)
-	if !is {
-		w.inner = appendDouble(w.inner[:0], number, exact(p.Value))
-		if k == counter {
-			w.inner = appendStart(w.inner, counterStart, s.Start)
-			w.inner = appendExemplar(w.inner, counterExemplar, w.one(s.Exemplars))
-		} else {
-			w.noPlace(s)
+// wordedPoints does what points does, where some may have words.
+func (w *protoWriter) wordedPoints(id series.ID, k kind, labels []byte, points []arrange.Point) error {
+	for _, p := range points {
+		if p.Time == 0 {
+			continue
 		}
-		return true, w.add(k, labels, p.Time)
+		s := w.read(id, p)
+		var err error
+		if p.Native() {
+			err = w.native(k, labels, p.Time, s)
+		} else {
+			w.inner = appendDouble(w.inner[:0], number, exact(p.Value))
+			if k == counter {
+				w.inner = appendExemplar(w.inner, counterExemplar, w.one(s.Exemplars))
+				w.inner = appendStart(w.inner, counterStart, s.Start)
+			} else {
+				w.noPlace(s)
+			}
+			err = w.add(k, labels, p.Time)
+		}
+		if err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// native writes a native histogram, unless it was cut, beside the metrics of the family that was entered.
+func (w *protoWriter) native(k kind, labels []byte, t int64, s *words.Sample) error {
 	if s.Histogram == nil {
-		return true, nil
+		w.noPlace(s)
+		return nil
 	}
-	w.as(w.nativeKind())
-	w.inner = append(w.inner[:0], s.Histogram...)
-	w.inner = appendStart(w.inner, histogramStart, s.Start)
-	err = w.addNative(w.nativeKind(), labels, p.Time, s.Exemplars, len(s.Exemplars) > 0)
+	own := w.nativeKind()
+	w.as(own)
+	w.inner = appendStart(append(w.inner[:0], s.Histogram...), histogramStart, s.Start)
+	err := w.addNative(own, labels, t, s.Exemplars, len(s.Exemplars) > 0)
 	w.as(k)
-	return true, err
+	return err
 }
 
 // nativeKind is what a native histogram of the family is: one of a gauge may go down.
