@@ -13,9 +13,10 @@ import (
 // the first value are fields of one width, which takes no branches to read.
 //
 // The first byte is the number of decimals, or asBits, and above it which of widths the fields
-// have. asBits has another byte, by how many bits the fields are shifted.
+// have. asBits has another byte, by how many bits the fields are shifted. apart has two chunks, see apart.go.
 const (
 	chunkSize = 128
+	apart     = 14
 	asBits    = 15
 	// padding lies behind the last chunk, so that a field may be read as eight bytes.
 	padding = 8
@@ -66,6 +67,9 @@ func appendChunk(dst []byte, values []float64) []byte {
 	var scratch [chunkSize]int64
 	if decimals, ok := wholes(scratch[:], values); ok {
 		return appendWholes(dst, byte(decimals), scratch[:len(values)])
+	}
+	if n := nans(values); n > 0 && n < len(values) {
+		return appendApart(dst, values)
 	}
 	return appendBits(dst, values)
 }
@@ -145,6 +149,9 @@ const leastChunk = 2 + padding
 
 // chunkEnd is where the chunk of so many values ends with which data begins.
 func chunkEnd(data []byte, values int) int {
+	if data[0]&15 == apart {
+		return apartEnd(data, values)
+	}
 	fields := 10
 	if data[0]&15 != asBits {
 		fields = 2 + bits.TrailingZeros64(^binary.LittleEndian.Uint64(data[1:])&more)>>3
@@ -154,7 +161,15 @@ func chunkEnd(data []byte, values int) int {
 
 // isChunk says whether data begins with a chunk of so many values, and padding is behind it.
 func isChunk(data []byte, values int) bool {
-	if len(data) < leastChunk || chunkEnd(data, values) > len(data)-padding {
+	if len(data) > 0 && data[0]&15 == apart {
+		return isApart(data, values)
+	}
+	return isPlain(data, values)
+}
+
+// isPlain says so of a chunk that is not apart.
+func isPlain(data []byte, values int) bool {
+	if len(data) < leastChunk || data[0]&15 == apart || chunkEnd(data, values) > len(data)-padding {
 		return false
 	}
 	decimals := data[0] & 15
@@ -165,8 +180,11 @@ func isChunk(data []byte, values int) bool {
 func readChunk(out []float64, data []byte) (end int) {
 	_ = data[leastChunk-1]
 	decimals, width := data[0]&15, uint(widths[data[0]>>4])
-	if decimals == asBits {
+	switch decimals {
+	case asBits:
 		return readBits(out, data, width)
+	case apart:
+		return readApart(out, data)
 	}
 	// A whole number has 54 bits with its sign, and so eight bytes at most, here all at once.
 	first := binary.LittleEndian.Uint64(data[1:])
