@@ -66,7 +66,7 @@ func TestRead(t *testing.T) {
 // Deltas and counts may be one by one or packed; io.prometheus.client writes them one by one.
 func TestReadPacked(t *testing.T) {
 	var h Histogram
-	require.NoError(t, h.Read([]byte{1 << 3, 3, 12<<3 | 2, 2, 2<<3 | 0, 2, 13<<3 | 2, 2, 2, 2}))
+	require.NoError(t, h.Read([]byte{1 << 3, 3, 12<<3 | 2, 2, 2 << 3, 2, 13<<3 | 2, 2, 2, 2}))
 	assert.Equal(t, []int64{1, 1}, h.Positive.Deltas)
 	assert.Empty(t, h.Fault())
 }

@@ -78,41 +78,44 @@ func (s *sender) classic(name string, ms int64, count float64, start int64) {
 
 // shownWhole writes a line for each message, with what is more than numbers.
 func shownWhole(families []*dto.MetricFamily) (lines []string) {
-	ids := func(all ...*dto.Exemplar) (text string) {
+	var text strings.Builder
+	ids := func(all ...*dto.Exemplar) {
 		for _, e := range all {
 			if e != nil {
-				text += " !" + e.GetLabel()[0].GetValue()
+				text.WriteString(" !" + e.GetLabel()[0].GetValue())
 			}
 		}
-		return text
 	}
-	since := func(t *timestamppb.Timestamp) string {
-		if t == nil {
-			return ""
+	since := func(t *timestamppb.Timestamp) {
+		if t != nil {
+			fmt.Fprintf(&text, " since %d", t.AsTime().UnixMilli())
 		}
-		return fmt.Sprintf(" since %d", t.AsTime().UnixMilli())
 	}
 	for _, f := range families {
-		var metrics []string
+		text.Reset()
+		fmt.Fprintf(&text, "%s %s", strings.ToLower(f.GetType().String()), f.GetName())
 		for _, m := range f.GetMetric() {
-			text := ""
+			text.WriteString("; ")
 			for _, l := range m.GetLabel() {
-				text += l.GetName() + "=" + l.GetValue() + " "
+				text.WriteString(l.GetName() + "=" + l.GetValue() + " ")
 			}
-			text += shownValue(m)
+			text.WriteString(shownValue(m))
 			if h := m.Histogram; h != nil {
 				if len(h.PositiveSpan) > 0 {
-					text += fmt.Sprintf(" native %d@%d", h.PositiveDelta, h.PositiveSpan[0].GetOffset())
+					fmt.Fprintf(&text, " native %d@%d", h.PositiveDelta, h.PositiveSpan[0].GetOffset())
 				}
 				for _, b := range h.Bucket {
-					text += ids(b.Exemplar)
+					ids(b.Exemplar)
 				}
-				text += ids(h.Exemplars...) + since(h.CreatedTimestamp)
+				ids(h.Exemplars...)
+				since(h.CreatedTimestamp)
 			}
-			text += ids(m.GetCounter().GetExemplar()) + since(m.GetCounter().GetCreatedTimestamp()) + since(m.GetSummary().GetCreatedTimestamp())
-			metrics = append(metrics, fmt.Sprintf("%s @%d", text, m.GetTimestampMs()))
+			ids(m.GetCounter().GetExemplar())
+			since(m.GetCounter().GetCreatedTimestamp())
+			since(m.GetSummary().GetCreatedTimestamp())
+			fmt.Fprintf(&text, " @%d", m.GetTimestampMs())
 		}
-		lines = append(lines, fmt.Sprintf("%s %s; %s", strings.ToLower(f.GetType().String()), f.GetName(), strings.Join(metrics, "; ")))
+		lines = append(lines, text.String())
 	}
 	return lines
 }
