@@ -35,7 +35,8 @@ func (q request) record(i int) *record { return &q.of.records[q.places[i]] }
 
 func (q request) markers() bool { return samples.IsMarker(q.record(0).value) }
 
-// requests cuts what has to go out in this order. A request is in one phase, and one of markers has all of a gateway's.
+// requests cuts what has to go out in this order. A request is in one phase, and one of markers has all of a gateway's. What is more than
+// numbers has requests of its own.
 func (c *chunk) requests(yield func(request) bool) {
 	for from := 0; from < len(c.order); {
 		q := request{c, c.order[from:]}
@@ -60,7 +61,9 @@ func (c *chunk) requests(yield func(request) bool) {
 			}
 		}
 		from += to
-		if q.places = q.places[:to:to]; !yield(q) {
+		q.places = q.places[:to:to]
+		numbers, others := q.apart()
+		if len(numbers.places) > 0 && !yield(numbers) || len(others.places) > 0 && !yield(others) {
 			return
 		}
 	}
@@ -95,6 +98,29 @@ func (q request) halves() (request, request) {
 // words says whether some samples are more than numbers.
 func (q request) words() bool {
 	return slices.ContainsFunc(q.places, func(i uint32) bool { return words.Is(q.of.records[i].value) })
+}
+
+// apart parts a request into samples of which none is more than a number and others, as histograms and summaries whole. Those that are sent as letters
+// stay as their senders spelled them.
+func (q request) apart() (numbers, others request) {
+	if !q.words() {
+		return q, request{}
+	}
+	more := map[uint32]bool{} // by group
+	for i := range q.places {
+		if r := q.record(i); words.Is(r.value) {
+			more[q.of.Rank.Group(r.id)] = true
+		}
+	}
+	numbers.of, others.of = q.of, q.of
+	for i, place := range q.places {
+		to := &numbers
+		if more[q.of.Rank.Group(q.record(i).id)] {
+			to = &others
+		}
+		to.places = append(to.places, place)
+	}
+	return numbers, others
 }
 
 // protobuf writes the samples as a scrape would, since letters have no place for what is more than numbers.

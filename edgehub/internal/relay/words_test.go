@@ -132,6 +132,7 @@ func TestRelayOfWords(t *testing.T) {
 		assert.Equal(t, gateways*histograms, f.histograms, most)
 		assert.Equal(t, gateways*histograms, f.counters, most)
 		assert.Equal(t, gateways*histograms, f.exemplars, most)
+		assert.Equal(t, gateways, f.written, most)
 		assert.Zero(t, r.Account().Left)
 		assert.Zero(t, s.Log.Behind())
 	}
