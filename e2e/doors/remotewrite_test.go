@@ -24,14 +24,15 @@ import (
 // target is what an agent scrapes. Its counter says how often it was, with a time of the target's own.
 type target struct {
 	*httptest.Server
-	mu   sync.Mutex
-	told []int64 // the times of the counter's values, which are 1, 2, 3…
+	label string // name of one, as it stands in the text
+	mu    sync.Mutex
+	told  []int64 // the times of the counter's values, which are 1, 2, 3…
 }
 
 const fillers = 60 // series more, so that a hub is soon full
 
-func startTarget(t *testing.T) *target {
-	to := &target{}
+func startTarget(t *testing.T, label string) *target {
+	to := &target{label: label}
 	to.Server = httptest.NewServer(to)
 	t.Cleanup(to.Close)
 	return to
@@ -45,7 +46,7 @@ func (to *target) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprintf(w, "# HELP timed_total How often.\n# TYPE timed_total counter\ntimed_total %d %d\n", n, to.told[n-1])
 	fmt.Fprintf(w, "# TYPE scraped_total counter\nscraped_total %d\n# TYPE nothing gauge\nnothing 0\n", n)
 	for i := range fillers {
-		fmt.Fprintf(w, "filler{n=\"%d\",\"le.gal\"=\"ä\\\"\"} %d\n", i, n)
+		fmt.Fprintf(w, "filler{n=\"%d\",%s=\"ä\\\"\"} %d\n", i, to.label, n)
 	}
 }
 
@@ -167,7 +168,7 @@ func TestRemoteWriteOfPrometheus(t *testing.T) {
 	s := start(t, "--limit.samples=600", "--no-gateway.first-samples")
 	targets, agents := map[string]*target{}, map[string]string{}
 	for gateway, message := range map[string]string{"one": "prometheus.WriteRequest", "two": "io.prometheus.write.v2.Request"} {
-		targets[gateway] = startTarget(t)
+		targets[gateway] = startTarget(t, `"le.gal"`)
 		agents[gateway] = s.agent(gateway, message, targets[gateway])
 	}
 	s.full()
@@ -237,7 +238,7 @@ func nightlyWriter(t *testing.T, write func(s *shard, programs string, to *targe
 	require.NoError(t, err)
 	dir, err := realbin.ScrapersDir(t.Context(), checkout, os.Stderr)
 	require.NoError(t, err)
-	to := startTarget(t)
+	to := startTarget(t, "legal")
 	write(s, dir, to)
 }
 
@@ -267,6 +268,7 @@ func (s *shard) vmagent(program string, to *target) {
 	config := s.file("vmagent.yml", fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
   - job_name: own
+    honor_timestamps: true
     static_configs: [{targets: [%q]}]
 `, to.address()))
 	address := s.run("vmagent", program, "/health", "-promscrape.config="+config, "-httpListenAddr=ADDRESS",

@@ -60,13 +60,13 @@ func (d *Decoder) histogram(b []byte) (ms, start int64, refused, broken error) {
 		case m.is(7, eightBytes):
 			dst, native = appendDouble(dst, histogramZeroFloat, m.n), native || m.n != 0
 		case m.is(8, lengthFirst):
-			dst, native = appendBytes(dst, histogramNegativeSpan, m.data), true
+			dst, native = appendSpan(dst, histogramNegativeSpan, &m), true
 		case m.number == 9:
 			dst = appendNumbers(dst, histogramNegativeDelta, &m)
 		case m.number == 10:
 			dst = appendDoubles(dst, histogramNegativeCount, &m)
 		case m.is(11, lengthFirst):
-			dst, native = appendBytes(dst, histogramPositiveSpan, m.data), true
+			dst, native = appendSpan(dst, histogramPositiveSpan, &m), true
 		case m.number == 12:
 			dst = appendNumbers(dst, histogramPositiveDelta, &m)
 		case m.number == 13:
@@ -100,6 +100,17 @@ func schema(n int64) error {
 		return fmt.Errorf("a native histogram has the schema %d; %d to %d are known", n, leastSchema, mostSchema)
 	}
 	return nil
+}
+
+// appendSpan appends a BucketSpan, which is the same message in both.
+func appendSpan(dst []byte, field byte, m *message) []byte {
+	span := message{rest: m.data}
+	for span.next() && (span.is(1, variable) || span.is(2, variable) || span.err == nil) {
+	}
+	if span.err != nil {
+		m.fail(span.err)
+	}
+	return appendBytes(dst, field, m.data)
 }
 
 func appendNumber(dst []byte, field byte, n uint64) []byte {

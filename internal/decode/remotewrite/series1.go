@@ -86,9 +86,10 @@ func (d *Decoder) label(m *message, named bool) error {
 	switch {
 	case err != nil:
 		return err
+	case len(l.Value) == 0: // the same as none
 	case !named, string(l.Name) == nameLabel:
 		d.labels = append(d.labels, l)
-	case len(l.Value) > 0: // else it is the same as none
+	default:
 		d.text = decode.AppendLabel(d.text, l.Name, l.Value)
 	}
 	return nil
@@ -161,17 +162,16 @@ func (d *Decoder) spell1(named bool) error {
 	n := 0
 	for _, l := range d.labels {
 		switch {
-		case string(l.Name) == nameLabel:
-			if name != nil {
-				return errTwoNames
-			}
-			name = l.Value
-		case len(l.Value) > 0:
+		case string(l.Name) != nameLabel:
 			d.labels[n] = l
 			n++
+		case name != nil:
+			return errTwoNames
+		default:
+			name = l.Value
 		}
 	}
-	if len(name) == 0 {
+	if name == nil {
 		return errNoName
 	}
 	d.text = decode.AppendSeries(d.text[:0], name, d.labels[:n])

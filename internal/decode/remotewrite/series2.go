@@ -149,17 +149,21 @@ func (d *Decoder) spell2() (name *symbol, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if string(s.text) == nameLabel {
-			if name != nil {
-				return nil, errTwoNames
-			}
-			if name, err = d.symbol(d.refs[i+1]); err != nil {
-				return nil, err
-			}
-			at = i
+		if string(s.text) != nameLabel {
+			continue
+		}
+		value, err := d.symbol(d.refs[i+1])
+		switch {
+		case err != nil:
+			return nil, err
+		case len(value.text) == 0:
+		case name != nil:
+			return nil, errTwoNames
+		default:
+			name, at = value, i
 		}
 	}
-	if name == nil || len(name.text) == 0 {
+	if name == nil {
 		return nil, errNoName
 	}
 	d.text = decode.AppendSeries(d.text[:0], name.text, nil)

@@ -30,7 +30,7 @@ func (c *content) note(m *message, l *layout, from []byte) {
 		c.exemplars++
 	case m.is(l.metadata, lengthFirst):
 		c.metadata = m.data
-	case m.is(l.created, variable):
+	case m.number == l.created && m.wire == variable: // which is reserved by now
 		c.created = int64(m.n)
 	}
 	if c.from == nil && c.values() > 0 {
