@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/hubring/hubring/edgehub/internal/journal"
+	"github.com/hubring/hubring/internal/decode/otlp"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -100,6 +101,15 @@ type Config struct {
 	MaxStorageBytes int64
 	// NoRemoteWrite makes the hub answer 404 to remote write. Default false.
 	NoRemoteWrite bool
+	// NoOTLP makes the hub answer 404 to OTLP. Default false.
+	NoOTLP bool
+	// OTLPStrategy says how names of OTLP become those of Prometheus, with the words of its translation_strategy. Default
+	// "UnderscoreEscapingWithSuffixes".
+	OTLPStrategy string
+	// OTLPPromote names attributes of resources that become labels of all series of theirs. One of the name of GatewayLabel always does. Default none.
+	OTLPPromote []string
+	// OTLPScopeMetadata gives each series that comes by OTLP the name, version, schema URL and attributes of its scope as labels. Default false.
+	OTLPScopeMetadata bool
 	// NoPushgateway makes the hub answer 404 to pushes to groups, as to a Pushgateway. What was pushed to groups stays, and each scraper
 	// gets it with each scrape, without timestamps. Default false.
 	NoPushgateway bool
@@ -184,6 +194,7 @@ func DefaultConfig() Config {
 		IdleSeries:       time.Hour,
 		EndsAfter:        3,
 		StorageSync:      "interval:100ms",
+		OTLPStrategy:     otlp.Strategies[0],
 		MaxGroups:        20_000,
 		MaxGroupsSeries:  200_000,
 		MaxGroupsBytes:   128 << 20,
@@ -213,6 +224,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.IdleSeries, d.IdleSeries)
 	setDefault(&c.EndsAfter, d.EndsAfter)
 	setDefault(&c.StorageSync, d.StorageSync)
+	setDefault(&c.OTLPStrategy, d.OTLPStrategy)
 	setDefault(&c.MaxGroups, d.MaxGroups)
 	setDefault(&c.MaxGroupsSeries, d.MaxGroupsSeries)
 	setDefault(&c.MaxGroupsBytes, d.MaxGroupsBytes)
@@ -229,6 +241,14 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.Default()
 	}
 	return c
+}
+
+// otlp is what reads OTLP, or nil.
+func (c Config) otlp() (*otlp.Translator, error) {
+	if c.NoOTLP {
+		return nil, nil
+	}
+	return otlp.New(otlp.Config{Strategy: c.OTLPStrategy, Promote: c.OTLPPromote, Gateway: c.GatewayLabel, ScopeMetadata: c.OTLPScopeMetadata})
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -53,6 +53,9 @@
 // Remote write, on /api/v1/write, is a push as well, with answers of its own: 204, 400 where only a part is stored, and 503 for want of
 // room, since its senders drop what is answered 429 (Config.NoRemoteWrite).
 //
+// So is OTLP over HTTP, on /v1/metrics, in protobuf and JSON: 200, with what was left out in the answer's partial_success, and 503 for
+// want of room (Config.NoOTLP). Its metrics become series as Prometheus' own receiver makes them; they must be cumulative.
+//
 // What is pushed as to a Pushgateway, on /metrics/job/JOB/LABEL/VALUE, is no part of the log: it has no times, stays until
 // it is deleted or replaced, and goes with each response (Config.NoPushgateway).
 //

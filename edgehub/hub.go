@@ -53,6 +53,10 @@ func New(cfg Config) (*Hub, error) {
 		}
 		servers[cursor] = asker
 	}
+	translator, err := cfg.otlp()
+	if err != nil {
+		return nil, fmt.Errorf("configure hub: OTLP: %w", err)
+	}
 	h := &Hub{
 		cfg: cfg,
 		store: store.New(store.Config{
@@ -93,7 +97,7 @@ func New(cfg Config) (*Hub, error) {
 	h.groups = newGroups(cfg)
 	h.web = web.New(web.Config{
 		Groups: h.groups, GroupsAdmin: cfg.EnableGroupAdmin, GroupFlags: groupFlags(cfg), Version: cfg.Version,
-		NoRemoteWrite: cfg.NoRemoteWrite, MaxSeriesBytes: cfg.MaxSeriesBytes,
+		NoRemoteWrite: cfg.NoRemoteWrite, OTLP: translator, MaxSeriesBytes: cfg.MaxSeriesBytes,
 		Store: h.store, Intake: in, Room: h.room, Desk: h.desk,
 		Cursors: cfg.Cursors, Servers: servers,
 		MaxSamples: cfg.MaxSamples, MaxSeries: cfg.MaxSeries, MaxConnections: cfg.MaxConnections,

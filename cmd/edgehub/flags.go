@@ -106,6 +106,10 @@ func parse(args []string) (options, error) {
 	app.Flag("storage.sync", "What survives a loss of power; the end of the process loses nothing. always: everything, each push waits for the disk; interval:100ms: what is older than that; os: what the system had written by itself.").Default(d.StorageSync).StringVar(&o.hub.StorageSync)
 	app.Flag("limit.storage-bytes", "Size of the log on disk; beyond, a push is answered 503, or with --limit.policy=newest the oldest samples go. In bytes; 0 is no bound, since --limit.samples bounds it as well.").Default("0").Int64Var(&o.hub.MaxStorageBytes)
 	remoteWrite := app.Flag("remote-write", "Take Prometheus' remote write, 1.0 and 2.0, on /api/v1/write, within the limits of pushes; a push for which there is no room is answered 503, since senders drop what is answered 429.").Default("true").Bool()
+	otlp := app.Flag("otlp", "Take metrics of OpenTelemetry by OTLP over HTTP, in protobuf and JSON, on /v1/metrics, within the limits of pushes; a push for which there is no room is answered 503. They must be cumulative.").Default("true").Bool()
+	app.Flag("otlp.translation-strategy", "How names of OTLP become those of Prometheus, as translation_strategy in its own configuration: UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes, NoUTF8EscapingWithSuffixes or NoTranslation.").Default(d.OTLPStrategy).StringVar(&o.hub.OTLPStrategy)
+	promote := app.Flag("otlp.promote-resource-attributes", "Attributes of resources that become labels of all series of theirs, parted by commas. The one that names the gateway (--gateway.label) always does.").PlaceHolder("NAME,…").String()
+	app.Flag("otlp.promote-scope-metadata", "Give each series that comes by OTLP the name, version, schema URL and attributes of its scope as labels.").BoolVar(&o.hub.OTLPScopeMetadata)
 	pushgateway := app.Flag("pushgateway", "Take pushes to groups as a Pushgateway does, on /metrics/job/JOB/LABEL/VALUE; what is pushed stays, and each scrape gives it without timestamps.").Default("true").Bool()
 	integer(&o.hub.MaxGroups, d.MaxGroups, "pushgateway.max-groups", "Groups that the hub may hold; a push to one more is answered 429.")
 	integer(&o.hub.MaxGroupsSeries, d.MaxGroupsSeries, "pushgateway.max-series", "Series of all groups; a push beyond is answered 429.")
@@ -126,7 +130,12 @@ func parse(args []string) (options, error) {
 	if _, err := app.Parse(args); err != nil {
 		return options{}, err
 	}
-	o.hub.NoFirstSamples, o.hub.NoPushgateway, o.hub.NoRemoteWrite = !*firsts, !*pushgateway, !*remoteWrite
+	o.hub.NoFirstSamples, o.hub.NoPushgateway, o.hub.NoRemoteWrite, o.hub.NoOTLP = !*firsts, !*pushgateway, !*remoteWrite, !*otlp
+	for name := range strings.SplitSeq(*promote, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			o.hub.OTLPPromote = append(o.hub.OTLPPromote, name)
+		}
+	}
 	return o, o.settle(servers)
 }
 

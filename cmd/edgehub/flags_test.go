@@ -133,3 +133,14 @@ func TestServers(t *testing.T) {
 	bad(list{"a", "b"}, list{"a=http://p", "a=http://q"}, `--scrape.server is given twice for the cursor "a"; a cursor has one server`)
 	bad(list{"a"}, list{"a=http://p", "http://q"}, `--scrape.server is given twice for the cursor "a"; a cursor has one server`)
 }
+
+func TestOTLPFlags(t *testing.T) {
+	o, err := parse([]string{
+		"--no-otlp", "--otlp.translation-strategy=NoTranslation", "--otlp.promote-resource-attributes=host.name, k8s.pod.name,", "--otlp.promote-scope-metadata",
+	})
+	require.NoError(t, err)
+	assert.True(t, o.hub.NoOTLP)
+	assert.Equal(t, "NoTranslation", o.hub.OTLPStrategy)
+	assert.Equal(t, []string{"host.name", "k8s.pod.name"}, o.hub.OTLPPromote)
+	assert.True(t, o.hub.OTLPScopeMetadata)
+}

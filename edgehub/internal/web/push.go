@@ -176,6 +176,14 @@ func (s *Server) refuse(c echo.Context, samples int, err error) error {
 
 // answer says why a request was refused.
 func (s *Server) answer(c echo.Context, r *RefusedError) error {
+	if err := s.sayRefused(c, r); err != nil {
+		return err
+	}
+	return c.String(r.Status, r.Text+"\n")
+}
+
+// sayRefused says in the header of an answer why a request was refused, and in the log.
+func (s *Server) sayRefused(c echo.Context, r *RefusedError) error {
 	c.Response().Header().Set(exposition.ReasonHeader, r.Reason)
 	if r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))
@@ -189,5 +197,5 @@ func (s *Server) answer(c echo.Context, r *RefusedError) error {
 		}
 	}
 	s.cfg.Logger.Debug("request refused", "path", c.Path(), "status", r.Status, "reason", r.Reason, "error", r.Text, "sender", c.Request().RemoteAddr)
-	return c.String(r.Status, r.Text+"\n")
+	return nil
 }

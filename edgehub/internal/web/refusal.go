@@ -39,7 +39,7 @@ var reasons = []string{
 }
 
 // leftReasons are those for which samples of a push are left out of which the others are taken.
-var leftReasons = []string{"malformed", "time_unit", "reserved_name", "native_histogram"}
+var leftReasons = []string{"malformed", "time_unit", "reserved_name", "native_histogram", "temporality"}
 
 // storageReasons are those of a hub with a disk, for pushes and for ends.
 var storageReasons = []string{store.Unavailable, store.Replaying, store.Failed, store.Full, store.Slow}

@@ -15,6 +15,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/relay"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/decode/otlp"
 )
 
 // Observer takes durations in seconds, as a prometheus.Histogram does.
@@ -46,6 +47,7 @@ type Config struct {
 	Lifecycle             bool         // whoever may ask it may have the hub hand over what it has
 
 	NoRemoteWrite bool
+	OTLP          *otlp.Translator // nil where nobody pushes by OTLP
 
 	Groups      *groups.Set       // nil where nobody pushes to groups
 	GroupsAdmin bool              // whoever may push may delete all of them

@@ -29,7 +29,12 @@ func ms(ns uint64) int64 {
 
 // bring brings a sample of the point that is read.
 func (r *reader) bring(t times, suffix, more string, value float64) error {
-	if err := r.to.Sample(r.name(r.metric.family, suffix, more), ms(t.at), value); err != nil {
+	return r.to.Sample(r.name(r.metric.family, suffix, more), ms(t.at), value)
+}
+
+// bringCount brings how many a histogram or summary has counted, and since when.
+func (r *reader) bringCount(t times, value float64) error {
+	if err := r.bring(t, "_count", "", value); err != nil {
 		return err
 	}
 	return r.start(t)
@@ -85,6 +90,9 @@ func (r *reader) number(b []byte) error {
 		return err
 	}
 	r.target.saw(t.at)
+	if err := r.start(t); err != nil {
+		return err
+	}
 	if !r.metric.counts { // Prometheus has none of gauges
 		return nil
 	}
@@ -154,7 +162,7 @@ func (r *reader) classic(b []byte) error {
 			return err
 		}
 	}
-	if err := r.bring(t, "_count", "", total); err != nil {
+	if err := r.bringCount(t, total); err != nil {
 		return err
 	}
 	exemplars := r.exemplars
@@ -246,7 +254,7 @@ func (r *reader) summary(b []byte) error {
 	if err := r.bring(t, "_sum", "", sum); err != nil {
 		return err
 	}
-	if err := r.bring(t, "_count", "", total); err != nil {
+	if err := r.bringCount(t, total); err != nil {
 		return err
 	}
 	m = message{rest: b}
