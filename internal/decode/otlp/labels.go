@@ -19,6 +19,9 @@ const (
 	serviceInstance  = "service.instance.id"
 )
 
+// What they become.
+var jobName, instanceName = []byte("job"), []byte("instance")
+
 // addAttribute notes one more attribute of what is read.
 func (r *reader) addAttribute(b []byte) error {
 	a, err := parseAttribute(b)
@@ -115,14 +118,20 @@ func (r *reader) promotions() error {
 func (r *reader) fixResource() {
 	r.generation++
 	r.fixed = r.fixed[:0]
-	r.fix("job", r.job)
-	r.fix("instance", r.instance)
+	if len(r.job) > 0 {
+		r.fix(r.labelOf(jobName), r.job)
+	}
+	if len(r.instance) > 0 {
+		r.fix(r.labelOf(instanceName), r.instance)
+	}
 }
 
-// fix adds such a label.
-func (r *reader) fix(name string, value []byte) {
-	if l := r.labelOf([]byte(name)); len(value) > 0 && l.err == nil {
-		l.fixed = r.generation
+// fix adds such a label. Without a value it is one that no series has.
+func (r *reader) fix(l *label, value []byte) {
+	if l.err != nil {
+		return
+	}
+	if l.fixed = r.generation; len(value) > 0 {
 		r.fixed = appendLabel(r.fixed, l, value)
 	}
 }
@@ -157,21 +166,22 @@ func (r *reader) fixScope(scope, schema []byte) error {
 	if m.broken || len(name) == 0 {
 		return m.end()
 	}
-	r.fix("otel_scope_name", name)
-	r.fix("otel_scope_version", version)
-	r.fix("otel_scope_schema_url", schema)
+	r.fix(r.labelOf([]byte("otel_scope_name")), name)
+	r.fix(r.labelOf([]byte("otel_scope_version")), version)
+	r.fix(r.labelOf([]byte("otel_scope_schema_url")), schema)
+	r.point++
 	for _, a := range slices.Backward(r.attributes) { // of two for one label the last one counts
 		l := r.labelOf(append([]byte("otel_scope_"), a.key...))
-		if l.err != nil || l.fixed == r.generation {
+		if l.err != nil || l.fixed == r.generation || l.point == r.point {
 			continue
 		}
+		l.point = r.point
 		value, scratch, err := text(a.value, r.scratch)
 		if r.scratch = scratch; err != nil {
 			return err
 		}
 		if len(value) > 0 {
-			l.fixed = r.generation
-			r.fixed = appendLabel(r.fixed, l, value)
+			r.fix(l, value)
 		}
 	}
 	return nil

@@ -38,12 +38,12 @@ type metricName struct {
 
 // family is a metric's name as Prometheus has it.
 type family struct {
-	name    string
+	name    []byte
 	classic bool // it needs no quotes
 	err     error
 
 	said uint64 // the last request in which its type and its help were said
-	kind string
+	kind []byte
 	help []byte // part of that request
 }
 
@@ -92,11 +92,11 @@ func (n *names) family(name, unit []byte, kind otlptranslator.MetricType) *famil
 	}
 	key.name, key.unit = string(name), string(unit)
 	f := &family{}
-	f.name, f.err = n.metric.Build(otlptranslator.Metric{Name: key.name, Unit: key.unit, Type: kind})
-	if f.err == nil && f.name == "" {
+	translated, err := n.metric.Build(otlptranslator.Metric{Name: key.name, Unit: key.unit, Type: kind})
+	if f.err = err; err == nil && translated == "" {
 		f.err = errNoName
 	}
-	f.classic = exposition.ValidMetricName(f.name)
+	f.name, f.classic = []byte(translated), exposition.ValidMetricName(translated)
 	if len(n.families) <= maxNewNames {
 		n.families[key] = f
 	}
@@ -133,7 +133,7 @@ func (f *family) appendHead(dst []byte, suffix string) []byte {
 	if f.classic {
 		return append(append(append(dst, f.name...), suffix...), '{')
 	}
-	dst = exposition.AppendName(append(dst, '{'), f.name+suffix)
+	dst = exposition.AppendName(append(dst, '{'), string(f.name)+suffix)
 	return append(dst, ',')
 }
 

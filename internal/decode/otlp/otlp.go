@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -276,7 +277,7 @@ func (r *reader) readMetric(b []byte) error {
 	if f.err != nil {
 		return r.refused(points, f.err)
 	}
-	r.metric.family, r.metric.counts = f, typed != "gauge"
+	r.metric.family, r.metric.counts = f, !bytes.Equal(typed, gaugeWord)
 	if err := r.describe(f, typed, r.metric.description); err != nil {
 		return err
 	}
@@ -289,33 +290,36 @@ const (
 	cumulative = 2
 )
 
+// The types.
+var gaugeWord, counterWord, histogramWord, summaryWord = []byte("gauge"), []byte("counter"), []byte("histogram"), []byte("summary")
+
 // kinds are what a metric is for its name, and for its type.
-func kinds(kind uint64, monotonic bool) (otlptranslator.MetricType, string) {
+func kinds(kind uint64, monotonic bool) (named otlptranslator.MetricType, typed []byte) {
 	switch {
 	case kind == gauge:
-		return otlptranslator.MetricTypeGauge, "gauge"
+		return otlptranslator.MetricTypeGauge, gaugeWord
 	case kind == sum && monotonic:
-		return otlptranslator.MetricTypeMonotonicCounter, "counter"
+		return otlptranslator.MetricTypeMonotonicCounter, counterWord
 	case kind == sum:
-		return otlptranslator.MetricTypeNonMonotonicCounter, "gauge"
+		return otlptranslator.MetricTypeNonMonotonicCounter, gaugeWord
 	case kind == histogram:
-		return otlptranslator.MetricTypeHistogram, "histogram"
+		return otlptranslator.MetricTypeHistogram, histogramWord
 	case kind == exponential:
-		return otlptranslator.MetricTypeExponentialHistogram, "histogram"
+		return otlptranslator.MetricTypeExponentialHistogram, histogramWord
 	}
-	return otlptranslator.MetricTypeSummary, "summary"
+	return otlptranslator.MetricTypeSummary, summaryWord
 }
 
 // describe says a family's type and help, unless that was said in this request.
-func (r *reader) describe(f *family, kind string, help []byte) error {
+func (r *reader) describe(f *family, kind, help []byte) error {
 	first := f.said != r.request
-	if first || f.kind != kind {
-		if err := r.to.Type([]byte(f.name), []byte(kind)); err != nil {
+	if first || !bytes.Equal(f.kind, kind) {
+		if err := r.to.Type(f.name, kind); err != nil {
 			return err
 		}
 	}
-	if len(help) > 0 && (first || string(f.help) != string(help)) {
-		if err := r.to.Help([]byte(f.name), help); err != nil {
+	if len(help) > 0 && (first || !bytes.Equal(f.help, help)) {
+		if err := r.to.Help(f.name, help); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,9 @@ func TestExponentialHistograms(t *testing.T) {
 	checks(t, defaults, point(`"count":"10","scale":10,"positive":{"offset":-1,"bucketCounts":[1,2,3,4]}`),
 		"# TYPE e histogram",
 		`e sample_count:10 sample_sum:0 schema:8 zero_threshold:1e-128 zero_count:0 positive_span:{offset:0 length:2} positive_delta:1 positive_delta:8 @5000`)
+	checks(t, defaults, point(`"count":"1","scale":9,"positive":{"offset":-1,"bucketCounts":[0,1,0]}`),
+		"# TYPE e histogram",
+		`e sample_count:1 sample_sum:0 schema:8 zero_threshold:1e-128 zero_count:0 positive_span:{offset:1 length:1} positive_delta:1 @5000`)
 	checks(t, defaults, point(`"flags":1`), "# TYPE e histogram",
 		`e sample_count:9218868437227405314 sample_sum:nan schema:0 zero_threshold:1e-128 zero_count:0 @5000`)
 	checks(t, defaults, point(`"scale":-5`), "# TYPE e histogram", "! e 1: its scale is -5, and Prometheus has none below -4")

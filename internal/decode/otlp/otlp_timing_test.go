@@ -59,7 +59,8 @@ func BenchmarkDecode(b *testing.B) {
 	translator, err := New(defaults)
 	require.NoError(b, err)
 	for name, request := range map[string]string{"sdk": bySDK(), "collector": byCollector()} {
-		message, err := FromJSON(nil, []byte(request))
+		text := []byte(request)
+		message, err := FromJSON(nil, text)
 		require.NoError(b, err)
 		perSample := func(b *testing.B, sink *counter) {
 			b.ReportMetric(float64(b.Elapsed())/float64(time.Nanosecond)/float64(sink.n), "ns/sample")
@@ -77,7 +78,7 @@ func BenchmarkDecode(b *testing.B) {
 			var message []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				message, err = FromJSON(message[:0], []byte(request))
+				message, err = FromJSON(message[:0], text)
 				require.NoError(b, err)
 				require.NoError(b, translator.Protobuf(message, sink, nil))
 			}

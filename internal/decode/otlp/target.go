@@ -5,9 +5,9 @@ import (
 	"math"
 )
 
+var targetName, targetHelp = []byte("target_info"), []byte("Target metadata")
+
 const (
-	targetName = "target_info"
-	targetHelp = "Target metadata"
 	// A series is there for queries for 5 minutes after a sample, so a request that covers more gets one each half of it.
 	targetStep = 150e9 // nanoseconds
 	targetSpan = 3600e9
@@ -65,11 +65,11 @@ func (r *reader) writeTarget() error {
 	}
 	r.fixResource()
 	r.base = r.base[:0]
-	r.metric = metric{name: []byte(targetName)}
+	r.metric = metric{name: targetName}
 	if err := r.appendAttributes(""); err != nil {
 		return r.refused(0, err)
 	}
-	t.wanted = len(r.fixed) > 0 || r.labelOf([]byte("job")).point == r.point || r.labelOf([]byte("instance")).point == r.point
+	t.wanted = len(r.fixed) > 0 || r.labelOf(jobName).point == r.point || r.labelOf(instanceName).point == r.point
 	t.labels = append(append(t.labels[:0], r.base...), r.fixed...)
 	return nil
 }
@@ -81,9 +81,9 @@ func (r *reader) bringTarget() error {
 		return nil
 	}
 	r.base = append(r.base[:0], t.labels...)
-	r.metric = metric{name: []byte(targetName), family: &t.family}
+	r.metric = metric{name: targetName, family: &t.family}
 	t.family.name, t.family.classic = targetName, true
-	if err := r.describe(&t.family, "gauge", []byte(targetHelp)); err != nil {
+	if err := r.describe(&t.family, gaugeWord, targetHelp); err != nil {
 		return err
 	}
 	if t.last == 0 {

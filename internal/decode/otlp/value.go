@@ -118,7 +118,7 @@ func treeOf(value []byte, depth int) (tree any, err error) {
 		case anyDouble:
 			tree = m.double()
 		case anyBytes:
-			tree = m.bytes
+			tree = append([]byte(nil), m.bytes...) // nil where there are none, which Prometheus writes as null
 		case anyArray:
 			tree, err = listOf(m.bytes, depth)
 		case anyMap:
