@@ -2,7 +2,7 @@
 // prints the folder that holds them: those of the end-to-end suite, or with the
 // argument "cluster" those that the chart's tests need beside them, with "scrapers"
 // the scrapers other than Prometheus, with "queries" the servers whose answers are measured. With "packaged" it has apt-get install the
-// proxies that are Debian's. Run it before "go test" where the cache may be cold: the
+// proxies, clients and compilers that are Debian's. Run it before "go test" where the cache may be cold: the
 // build alone can outlast the ten minutes that "go test" allows by default.
 package main
 
@@ -62,15 +62,11 @@ func chosen(args []string) (func(context.Context, string, io.Writer) (string, er
 	}
 }
 
-// packaged installs the programs that are Debian's, and returns where they are.
+// packaged installs what is Debian's, and returns where it is.
 func packaged(ctx context.Context, _ string, progress io.Writer) (string, error) {
-	var paths []string
-	for _, program := range []string{realbin.HAProxy, realbin.Nginx, realbin.MakeExt4} {
-		path, err := realbin.Packaged(ctx, program, progress)
-		if err != nil {
-			return "", err
-		}
-		paths = append(paths, path)
+	paths, err := realbin.AllPackaged(ctx, progress)
+	if err != nil {
+		return "", err
 	}
 	return strings.Join(paths, "\n"), nil
 }
