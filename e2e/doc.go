@@ -63,7 +63,6 @@
 //	promtool_test.go  promtool reads every scrape
 //	stop_test.go      SIGTERM loses nothing, with servers that are late or halted
 //	small_test.go     one hub, one Prometheus, nothing else
-//	groups_test.go    what is pushed as to a Pushgateway
 //	split_test.go     a scrape in ten parts, and a pair of servers
 //	outage_test.go    a server is down: catching up, full hubs, a flood
 //	deadserver_test.go  one server of a pair is dead, and stops nobody

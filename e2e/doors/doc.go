@@ -5,4 +5,8 @@
 // for the night:
 //
 //	go test ./e2e/doors -nightly -timeout 15m
+//
+// Clients in other languages are small programs in testdata/clients, whose libraries come from Debian and npm:
+//
+//	go run ./e2e/cmd/realbin packaged
 package doors

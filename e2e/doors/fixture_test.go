@@ -71,7 +71,7 @@ func programs(t *testing.T) (dir, edgehub string) {
 	return f.programs, f.edgehub
 }
 
-// shard is a hub with its log on disk, and the Prometheus that scrapes it by protobuf.
+// shard is a hub with its log on disk, and the Prometheus that scrapes it.
 type shard struct {
 	*stack.Stack
 	t      *testing.T
@@ -79,12 +79,18 @@ type shard struct {
 	server *promapi.Client
 }
 
-// start starts a shard whose hub has more arguments, such as a limit.
+// start starts a shard whose hub has more arguments, such as a limit, and whose server scrapes by protobuf.
 func start(t *testing.T, hubArgs ...string) *shard {
+	t.Helper()
+	return startBy(t, true, hubArgs...)
+}
+
+// startBy starts one whose server scrapes by protobuf, or by text.
+func startBy(t *testing.T, protobuf bool, hubArgs ...string) *shard {
 	t.Helper()
 	dir, edgehub := programs(t)
 	s, err := stack.Start(t.Context(), stack.Config{
-		Programs: dir, EdgeHub: edgehub, Dir: t.TempDir(), Shards: 1, Protobuf: true, HubLogs: true, HubArgs: hubArgs,
+		Programs: dir, EdgeHub: edgehub, Dir: t.TempDir(), Shards: 1, Protobuf: protobuf, HubLogs: true, HubArgs: hubArgs,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
