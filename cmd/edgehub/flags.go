@@ -32,6 +32,7 @@ type options struct {
 	stopTimeout  time.Duration
 	handover     handoverOptions
 	pprof        bool
+	groupsHub    string // the one hub that takes pushes to groups; empty for each
 }
 
 // handoverOptions say what a hub that stops does with what its scrapers do not come for.
@@ -111,6 +112,7 @@ func parse(args []string) (options, error) {
 	promote := app.Flag("otlp.promote-resource-attributes", "Attributes of resources that become labels of all series of theirs, parted by commas. The one that names the gateway (--gateway.label) always does.").PlaceHolder("NAME,…").String()
 	app.Flag("otlp.promote-scope-metadata", "Give each series that comes by OTLP the name, version, schema URL and attributes of its scope as labels.").BoolVar(&o.hub.OTLPScopeMetadata)
 	pushgateway := app.Flag("pushgateway", "Take pushes to groups as a Pushgateway does, on /metrics/job/JOB/LABEL/VALUE; what is pushed stays, and each scrape gives it without timestamps.").Default("true").Bool()
+	app.Flag("pushgateway.hub", "Take them only if this is the --hub.name of the hub, as --no-pushgateway otherwise; for hubs whose flags are the same. A group belongs to one hub, and what one pushes to several comes out several times.").PlaceHolder("NAME").StringVar(&o.groupsHub)
 	integer(&o.hub.MaxGroups, d.MaxGroups, "pushgateway.max-groups", "Groups that the hub may hold; a push to one more is answered 429.")
 	integer(&o.hub.MaxGroupsSeries, d.MaxGroupsSeries, "pushgateway.max-series", "Series of all groups; a push beyond is answered 429.")
 	bytes(&o.hub.MaxGroupsBytes, d.MaxGroupsBytes, "pushgateway.max-bytes", "Size of all groups, as protobuf; a push beyond is answered 429.")
@@ -130,7 +132,7 @@ func parse(args []string) (options, error) {
 	if _, err := app.Parse(args); err != nil {
 		return options{}, err
 	}
-	o.hub.NoFirstSamples, o.hub.NoPushgateway, o.hub.NoRemoteWrite, o.hub.NoOTLP = !*firsts, !*pushgateway, !*remoteWrite, !*otlp
+	o.hub.NoFirstSamples, o.hub.NoPushgateway, o.hub.NoRemoteWrite, o.hub.NoOTLP = !*firsts, !*pushgateway || o.groupsHub != "" && o.groupsHub != o.hub.Name, !*remoteWrite, !*otlp
 	for name := range strings.SplitSeq(*promote, ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			o.hub.OTLPPromote = append(o.hub.OTLPPromote, name)
@@ -165,6 +167,9 @@ func (o *options) settle(servers []string) error {
 		o.hub.EndsAfter = -1 // the library reads 0 as its default
 	case o.hub.EndsAfter < 2:
 		fault("--gateway.ends-after is %d, it must be 2 at least, since a gateway may be a little late, or 0 for never", o.hub.EndsAfter)
+	}
+	if o.groupsHub != "" && o.hub.Name == "" {
+		fault("--pushgateway.hub is %.100q, and this hub has no name; give it one with --hub.name", o.groupsHub)
 	}
 	if o.hub.GroupTTL < 0 {
 		fault("--pushgateway.group-ttl is %v, it must not be negative; 0 keeps groups until they are deleted", o.hub.GroupTTL)

@@ -38,6 +38,23 @@ func TestFlags(t *testing.T) {
 	assert.Equal(t, "edgehub-0:9091", o.hub.Name)
 }
 
+// One hub of several with the same flags takes groups.
+func TestGroupsHubFlag(t *testing.T) {
+	takes := func(takes bool, args ...string) {
+		t.Helper()
+		o, err := parse(args)
+		require.NoError(t, err)
+		assert.Equal(t, !takes, o.hub.NoPushgateway)
+	}
+	takes(true)
+	takes(false, "--no-pushgateway")
+	takes(true, "--pushgateway.hub=edgehub-0:9091", "--hub.name=edgehub-0:9091")
+	takes(false, "--pushgateway.hub=edgehub-0:9091", "--hub.name=edgehub-1:9091")
+	takes(false, "--pushgateway.hub=edgehub-0:9091", "--hub.name=edgehub-0:9091", "--no-pushgateway")
+	_, err := parse([]string{"--pushgateway.hub=edgehub-0:9091"})
+	assert.EqualError(t, err, `--pushgateway.hub is "edgehub-0:9091", and this hub has no name; give it one with --hub.name`)
+}
+
 func TestGatewayFlags(t *testing.T) {
 	o, err := parse([]string{"--gateway.ends-after=0", "--no-gateway.first-samples"})
 	require.NoError(t, err)
