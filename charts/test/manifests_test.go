@@ -147,11 +147,26 @@ func keysOf(workloads []workload) []string {
 func (r *release) behind(s *corev1.Service) []workload {
 	var found []workload
 	for _, w := range r.workloads() {
-		if len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(labels.Set(w.template.Labels)) {
+		if len(w.podsBehind(s)) > 0 {
 			found = append(found, w)
 		}
 	}
 	return found
+}
+
+// podsBehind returns the numbers of the pods of a workload that a Service leads to.
+func (w workload) podsBehind(s *corev1.Service) []int {
+	var numbers []int
+	for number := range w.replicas {
+		set := labels.Set(w.template.Labels)
+		if kindOf(w) == "StatefulSet" {
+			set = numbered(set, number)
+		}
+		if len(s.Spec.Selector) > 0 && labels.SelectorFromSet(s.Spec.Selector).Matches(set) {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
 }
 
 // hasPort tells whether a container of the pods listens on a port, which is given as

@@ -33,6 +33,9 @@ func TestNotes(t *testing.T) {
 		{"VictoriaMetrics", victoria, []string{"5 hubs, each with a VictoriaMetrics node", "No Prometheus runs that could watch the ruler"}, nil},
 		{"a placement", `{placement: {enabled: true}}`, []string{"hubctl places the gateways (17 * * * *)", "the ConfigMap edge-hubring-placement as a directory", `placement.File("/etc/hubring/placement/placement.json")`, "--from=cronjob/edge-hubring-placement"}, []string{"become a ring"}},
 		{"a circle", `{placement: {base: consistent/load=2}}`, []string{"says how the hubs become a ring,\n   consistent/load=2: leave Config.Ring nil there"}, []string{"hubctl places"}},
+		{"groups", `{edgehub: {pushgateway: {enabled: true}}}`, []string{"http://edge-hubring-pushgateway.metrics.svc.cluster.local:9091", "is gone when the first hub's pod is deleted"}, nil},
+		{"groups on a volume", `{edgehub: {pushgateway: {enabled: true}, persistence: {enabled: true}}}`, []string{"edge-hubring-pushgateway"}, []string{"is gone when"}},
+		{"no groups", `{}`, nil, []string{"pushgateway"}},
 		{"one server", `{}`, []string{"set query.enabled to true"}, []string{"Grafana"}},
 	}
 	for _, c := range cases {

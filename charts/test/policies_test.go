@@ -174,8 +174,11 @@ func (r *release) ports() []port {
 	return all
 }
 
-// targetLabels are a target's in a configuration. A name in them is not asked.
-var targetLabels = regexp.MustCompile(`labels: \{[^}]*\}`)
+// A name in these is not asked: a target's labels in a configuration, and what says which hub is meant.
+var (
+	targetLabels = regexp.MustCompile(`labels: \{[^}]*\}`)
+	namedOnly    = regexp.MustCompile(`^--pushgateway\.hub=.*$`)
+)
 
 // opens returns the ports to which the pods of a workload open connections, as far as they are of
 // the release: addresses in their command lines and in what Prometheus reads.
@@ -190,7 +193,9 @@ func (r *release) opens(t *testing.T, w workload) []port {
 		p := pod{fmt.Sprintf("%s-%d", w.GetName(), i), w}
 		var texts []string
 		for _, c := range w.containers() {
-			texts = append(texts, p.commandLine(&c)...)
+			for _, arg := range p.commandLine(&c) {
+				texts = append(texts, namedOnly.ReplaceAllString(arg, ""))
+			}
 		}
 		if c := w.container("hubctl"); c != nil {
 			texts = append(texts, r.listed(t, p)...)

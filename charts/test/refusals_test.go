@@ -70,6 +70,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"two kinds of Alertmanager", `{alertmanager: {enabled: true, existingURLs: ["http://am:9093"]}}`, []string{"alertmanager.enabled", "existingURLs", "choose one"}},
 		{"an Alertmanager without a scheme", `{alertmanager: {existingURLs: ["am:9093"]}}`, []string{"existingURLs", "am:9093", "http://"}},
 		{"a policy that shuts everybody out", `{networkPolicy: {enabled: true}}`, []string{"networkPolicy.pushers", "nobody could push"}},
+		{"pushers of groups that no hub takes", `{networkPolicy: {groupPushers: [{podSelector: {}}]}}`, []string{"networkPolicy.groupPushers", "set edgehub.pushgateway.enabled to true"}},
+		{"a group's time in days", `{edgehub: {pushgateway: {groupTTL: 1d}}}`, []string{`edgehub.pushgateway.groupTTL is "1d": write a duration such as 30s, 90m or 1h30m`}},
 		{"TLS without a certificate", `{web: {tls: true, clientSecret: asking}}`, []string{"web.configSecret is empty", "web.yml"}},
 		{"TLS that nobody can check", `{web: {tls: true, configSecret: served}}`, []string{"web.clientSecret is empty", "ca.crt"}},
 		{"a user without a password", `{web: {username: hubring, configSecret: served}}`, []string{"web.clientSecret is empty", "password for web.username"}},

@@ -14,7 +14,7 @@
      Alertmanager read, have no days. */}}
 {{- define "hubring.validateDurations" -}}
 {{- $v := .Values -}}
-{{- range $name, $value := dict "edgehub.maxAge" $v.edgehub.maxAge "edgehub.maxAhead" $v.edgehub.maxAhead "alertmanager.retention" $v.alertmanager.retention -}}
+{{- range $name, $value := dict "edgehub.pushgateway.groupTTL" $v.edgehub.pushgateway.groupTTL "edgehub.maxAge" $v.edgehub.maxAge "edgehub.maxAhead" $v.edgehub.maxAhead "alertmanager.retention" $v.alertmanager.retention -}}
 {{- if not (regexMatch "^([0-9]+h)?([0-9]+m)?([0-9]+s)?$" $value | and $value) -}}
 {{- fail (printf "%s is %q: write a duration such as 30s, 90m or 1h30m" $name $value) -}}
 {{- end -}}
@@ -85,6 +85,9 @@
 {{- include "hubring.validateMonitors" . -}}
 {{- if and $v.networkPolicy.enabled (not $v.networkPolicy.pushers) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.pushers is empty: nobody could push to a hub; list the controllers' pods there" -}}
+{{- end -}}
+{{- if and $v.networkPolicy.groupPushers (not $v.edgehub.pushgateway.enabled) -}}
+{{- fail "networkPolicy.groupPushers is not empty and edgehub.pushgateway.enabled is false: no hub would take what they push; set edgehub.pushgateway.enabled to true, or list them in networkPolicy.pushers" -}}
 {{- end -}}
 {{- if and $v.networkPolicy.enabled (or $v.serviceMonitor.enabled $v.podMonitor.enabled) (not $v.networkPolicy.monitors) -}}
 {{- fail "networkPolicy.enabled is true and networkPolicy.monitors is empty: nobody could scrape what serviceMonitor and podMonitor are for; list the operator's Prometheus pods there" -}}
