@@ -21,6 +21,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/edgehub/internal/web"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/door"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -158,7 +159,7 @@ const (
 	Protobuf
 )
 
-var formats = map[Format]web.Format{Text: web.Text, OpenMetrics: web.OpenMetrics, Protobuf: web.Protobuf}
+var formats = map[Format]door.Format{Text: door.Text, OpenMetrics: door.OpenMetrics, Protobuf: door.Protobuf}
 
 // RefusedError is why a push was not taken.
 type RefusedError struct {

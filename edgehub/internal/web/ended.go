@@ -14,6 +14,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/door"
 )
 
 const endedPath = "/gateways/ended"
@@ -49,8 +50,11 @@ func (s *Server) takeEnds(c echo.Context) error {
 	if err := s.mayConnect(c.Request()); err != nil {
 		return err
 	}
-	if f, err := pushedFormat(c.Request().Header); err != nil || f.read != nil {
-		return unsupported(fmt.Sprintf("content type %.80q is not supported; gateways that ended are lines of text", c.Request().Header.Get(echo.HeaderContentType)))
+	if f, err := door.PushedFormat(c.Request().Header); err != nil || f.Read != nil {
+		return &RefusedError{
+			Status: http.StatusUnsupportedMediaType, Reason: "content_type", unread: true,
+			Text: fmt.Sprintf("content type %.80q is not supported; gateways that ended are lines of text", c.Request().Header.Get(echo.HeaderContentType)),
+		}
 	}
 	b, read, err := body.Receive(c.Response(), c.Request(), s.room, body.Limits{Bytes: maxEndBytes, Time: s.cfg.BodyTimeout})
 	defer func() { b.Release() }()

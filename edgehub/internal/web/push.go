@@ -12,6 +12,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/door"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -36,14 +37,14 @@ func (s *Server) push(c echo.Context) error {
 // take reads a push and returns the number of its samples, which are those that were
 // refused if there is an error.
 func (s *Server) take(c echo.Context) (n int, err error) {
-	var format Format
+	var format door.Format
 	check := func(h http.Header) (err error) {
-		format, err = pushedFormat(h)
+		format, err = door.PushedFormat(h)
 		return err
 	}
 	err = s.receive(c, check, body.Limits{Bytes: s.cfg.MaxBodyBytes, Time: s.cfg.BodyTimeout}, func(body []byte, broken error) error {
 		if broken != nil {
-			n = format.count(body)
+			n = count(format, body)
 			return broken
 		}
 		n, err = s.takeBody(format, body, handed(c.Request()))
@@ -76,10 +77,10 @@ func (s *Server) receive(c echo.Context, check func(http.Header) error, limits b
 }
 
 // Push takes in a body, all or nothing, and returns the number of its samples, or why not.
-func (s *Server) Push(f Format, body []byte) (n int, refused *RefusedError) {
+func (s *Server) Push(f door.Format, body []byte) (n int, refused *RefusedError) {
 	var err error
 	if !s.entrance.enter() {
-		n, err = f.count(body), errStopping
+		n, err = count(f, body), errStopping
 	} else {
 		defer s.entrance.leave()
 		n, err = s.takeBody(f, body, false)

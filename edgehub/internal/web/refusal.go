@@ -13,6 +13,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/door"
 )
 
 // retryAfter is what a refused client is told to wait, in seconds: a scrape
@@ -69,6 +70,7 @@ var errStopping = &RefusedError{
 func (s *Server) refusalOf(err error) *RefusedError {
 	var (
 		known    *RefusedError
+		atDoor   *door.Refusal
 		full     *store.FullError
 		refused  *intake.RefusedError
 		encoding *body.EncodingError
@@ -77,6 +79,8 @@ func (s *Server) refusalOf(err error) *RefusedError {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &atDoor):
+		return refusedAt(atDoor)
 	case asGroupRefusal(err) != nil:
 		return asGroupRefusal(err)
 	case errors.As(err, &full):

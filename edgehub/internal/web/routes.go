@@ -50,8 +50,7 @@ func (s *Server) Handler(door Door) http.Handler {
 		e.POST(handoverPath, s.handover)
 	}
 	s.groupRoutes(e, door)
-	s.writeRoutes(e, door)
-	s.otlpRoutes(e, door)
+	s.sharedRoutes(e, door)
 	for path, handler := range map[string]echo.HandlerFunc{"/-/healthy": s.healthy, "/-/ready": s.ready} {
 		e.GET(path, handler)
 		e.HEAD(path, handler)

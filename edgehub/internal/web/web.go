@@ -76,12 +76,11 @@ type Server struct {
 	lines    lines
 	notes    notes
 	lookers  lookers
-	decoders sync.Pool // of *remotewrite.Decoder
-	full     seldom    // that there is no room
-	dropped  seldom    // that samples are of the wrong time
-	silent   seldom    // that gateways fell silent
-	noGroups seldom    // that groups cannot be read
-	clocks   seldom    // that clocks differ
+	full     seldom // that there is no room
+	dropped  seldom // that samples are of the wrong time
+	silent   seldom // that gateways fell silent
+	noGroups seldom // that groups cannot be read
+	clocks   seldom // that clocks differ
 	numbers  receipt.Numbers
 	handing  atomic.Pointer[relay.Relay] // nil while nothing is handed over
 	moving   sync.RWMutex                // read-locked while a cursor moves and that is counted

@@ -20,6 +20,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/door"
 	"github.com/hubring/hubring/internal/exposition"
 )
 
@@ -189,7 +190,7 @@ func BenchmarkGateways(b *testing.B) {
 	for i := range gateways {
 		fmt.Fprintf(&text, "x{gatewayID=\"gw%06d\"} 1\n", i)
 	}
-	_, refused := d.Push(Text, text.Bytes())
+	_, refused := d.Push(door.Text, text.Bytes())
 	require.Nil(b, refused)
 	b.Run(fmt.Sprintf("list=%d", gateways), func(b *testing.B) {
 		b.ReportAllocs()

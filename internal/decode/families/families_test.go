@@ -122,8 +122,10 @@ func TestWhatIsWrong(t *testing.T) {
 		body []byte
 		want string
 	}{
-		{body(t, `name: "ok" type: GAUGE metric {gauge {}}`, `name: "x" type: COUNTER metric {counter {}} metric {label {name: "a" value: "b"} gauge {}}`),
-			`message 2: family "x", metric 2: "x{a=\"b\"}" has no counter, which the family is of`},
+		{
+			body(t, `name: "ok" type: GAUGE metric {gauge {}}`, `name: "x" type: COUNTER metric {counter {}} metric {label {name: "a" value: "b"} gauge {}}`),
+			`message 2: family "x", metric 2: "x{a=\"b\"}" has no counter, which the family is of`,
+		},
 		{body(t, `name: "x" type: GAUGE_HISTOGRAM metric {summary {}}`), `"x" has no histogram, which the family is of`},
 		{body(t, `name: "x" type: UNTYPED metric {}`), `"x" has no untyped value, which`},
 		{body(t, `name: "x" metric {gauge {}} metric {}`), `message 1: family "x", metric 2: "x" has no value`},

@@ -33,8 +33,10 @@ func TestVersion1(t *testing.T) {
 			body: join(sub(1, label("b", "2"), x, label("a", "1"), sampleOf(1, 1)), sub(1, x, label("b", "2"), label("a", "1"), sampleOf(1, 2))),
 			want: []string{`x{b="2",a="1"} 1 @1`, `x{b="2",a="1"} 1 @2`}, w: Written{Samples: 2},
 		},
-		"no labels": {body: join(sub(1, x, sampleOf(1, 1)), sub(1, x, label("a", ""), sampleOf(2, 2)), sub(1, label("a", ""), x, sampleOf(3, 3))),
-			want: []string{"x 1 @1", "x 2 @2", "x 3 @3"}, w: Written{Samples: 3}},
+		"no labels": {
+			body: join(sub(1, x, sampleOf(1, 1)), sub(1, x, label("a", ""), sampleOf(2, 2)), sub(1, label("a", ""), x, sampleOf(3, 3))),
+			want: []string{"x 1 @1", "x 2 @2", "x 3 @3"}, w: Written{Samples: 3},
+		},
 		"what is 0 is not in the message": {
 			body: join(sub(1, x, sub(2)), sub(1, x, sub(2, number(2, 5))), sub(1, x, sub(2, double(1, 5)))),
 			want: []string{"x 0 @0", "x 0 @5", "x 5 @0"}, w: Written{Samples: 3},

@@ -37,8 +37,14 @@ func requests() (v1, v2 []byte) {
 		var labels []byte
 		var refs []uint64
 		for _, l := range [][2]string{
-			{"__name__", fmt.Sprintf("node_metric_%d_seconds_total", n/40)}, {"cluster", "europe-west-1"}, {"cpu", fmt.Sprint(n % 8)},
-			{"gatewayID", fmt.Sprintf("gateway-%04d", n%40/8)}, {"instance", fmt.Sprintf("10.0.%d.1:9100", n%40/8)}, {"job", "node-exporter"}, {"mode", "idle"}, {"network", "one"},
+			{"__name__", fmt.Sprintf("node_metric_%d_seconds_total", n/40)},
+			{"cluster", "europe-west-1"},
+			{"cpu", fmt.Sprint(n % 8)},
+			{"gatewayID", fmt.Sprintf("gateway-%04d", n%40/8)},
+			{"instance", fmt.Sprintf("10.0.%d.1:9100", n%40/8)},
+			{"job", "node-exporter"},
+			{"mode", "idle"},
+			{"network", "one"},
 		} {
 			labels = append(labels, label(l[0], l[1])...)
 			refs = append(refs, symbol(l[0]), symbol(l[1]))

@@ -161,7 +161,8 @@ func FuzzRemoteWrite(f *testing.F) {
 			{Labels: label("__name__", "x", "a", "1", "b", "\"\\\n"), Samples: []prompb.Sample{{Value: 1.5, Timestamp: 1000}, {}}},
 			{Labels: label("b", "", "__name__", "x.y", "ä", "ö"), Samples: []prompb.Sample{{Value: math.Float64frombits(0x7ff0000000000002), Timestamp: -5}}, Exemplars: []prompb.Exemplar{{Labels: label("id", "1"), Value: 1, Timestamp: 7}}},
 			{Labels: label("__name__", "h"), Histograms: []prompb.Histogram{prompb.FromIntHistogram(9, h), prompb.FromFloatHistogram(10, h.ToFloat(nil)), prompb.FromIntHistogram(11, &histogram.Histogram{Sum: 1})}},
-			{Labels: label("a", "1"), Samples: []prompb.Sample{{}}}, {Labels: label("__name__", "x", "a", "1", "a", "2"), Samples: []prompb.Sample{{}}},
+			{Labels: label("a", "1"), Samples: []prompb.Sample{{}}},
+			{Labels: label("__name__", "x", "a", "1", "a", "2"), Samples: []prompb.Sample{{}}},
 		}},
 		{Metadata: []prompb.MetricMetadata{{Type: 1, MetricFamilyName: "x", Help: "h\n"}, {Type: 7, MetricFamilyName: "y"}}},
 	}

@@ -1,4 +1,4 @@
-package web
+package door
 
 import (
 	"errors"
@@ -7,76 +7,76 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/decode/remotewrite"
 )
 
 const (
-	writePath = "/api/v1/write"
+	// WritePath is where remote write goes.
+	WritePath = "/api/v1/write"
 	// writtenText bounds the text of a request's series, as times the limit of a body: 2.0 says what many of them have once.
 	writtenText = 4
 	// maxRefusals is how many series or samples may be left out of one request; with more of them nothing is taken.
 	maxRefusals = 100_000
-	// namedRefusals of them are in the answer.
-	namedRefusals = 3
 )
 
-// writeRoutes adds the route of remote write.
-func (s *Server) writeRoutes(e *echo.Echo, door Door) {
-	if s.cfg.NoRemoteWrite {
-		return
-	}
-	serve := s.remoteWrite
-	if door&PushDoor == 0 {
-		serve = s.otherDoor("this port gives and shows samples; remote write goes to the port of --web.listen-address")
-	}
-	e.POST(writePath, serve)
+// RemoteWrite serves remote write, 1.0 and 2.0, at WritePath.
+type RemoteWrite struct {
+	house       House
+	seriesBytes int
+	bodyBytes   int64
+	decoders    sync.Pool // of *remotewrite.Decoder
 }
 
-// remoteWrite serves remote write. What is stored of a request that is amiss in parts is what is not, as the protocol wants it: a sender
+// NewRemoteWrite returns the door of a house whose series may have so many bytes, and bodies so many.
+func NewRemoteWrite(house House, seriesBytes int, bodyBytes int64) *RemoteWrite {
+	return &RemoteWrite{house: house, seriesBytes: seriesBytes, bodyBytes: bodyBytes}
+}
+
+// Serve serves a request. What is stored of a request that is amiss in parts is what is not, as the protocol wants it: a sender
 // does not repeat what is answered 400.
-func (s *Server) remoteWrite(c echo.Context) error {
+func (d *RemoteWrite) Serve(c echo.Context) error {
 	r := c.Request()
 	if r.URL.RawQuery != "" && r.ContentLength == 0 && c.QueryParam("get_vm_proto_version") != "" {
 		return c.String(http.StatusOK, "1") // vmagent asks whether it may pack by zstd
 	}
 	start := time.Now()
-	w := s.newWrite(r.Header)
+	w := d.newWrite(r.Header)
 	defer w.release()
 	err := w.take(c)
-	s.cfg.PushSeconds.Observe(time.Since(start).Seconds())
+	d.house.Took(time.Since(start).Seconds())
 	if w.version == remotewrite.V2 {
 		w.tell(c.Response().Header(), err == nil)
 	}
 	switch {
 	case err != nil:
-		refused := *s.refusalOf(err)
-		refused.Status = writeStatus(refused.Status)
-		return s.refuse(c, w.samples(), &refused)
+		r := d.house.Refusal(err)
+		r.Status = later(r.Status)
+		d.house.Refused(r.Reason, w.samples())
+		return d.answer(c, r)
 	case w.left > 0 || len(w.texts) > 0:
-		return s.answer(c, w.partial())
+		return d.answer(c, *w.partial())
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
-// writeStatus is the status of a refusal: for what may be taken later it is one upon which senders come again, which
-// for 429 and 408 Prometheus and others do not.
-func writeStatus(status int) int {
-	if status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {
-		return http.StatusServiceUnavailable
+// answer says why a request was refused, or what of it.
+func (d *RemoteWrite) answer(c echo.Context, r Refusal) error {
+	if err := d.house.Say(c, r); err != nil {
+		return err
 	}
-	return status
+	return c.String(r.Status, r.Text+"\n")
 }
 
 // write is one request of remote write.
 type write struct {
-	s       *Server
+	d       *RemoteWrite
 	decoder *remotewrite.Decoder
 	version remotewrite.Version
 	undo    body.Undo
@@ -91,14 +91,14 @@ type write struct {
 	texts    []string
 }
 
-func (s *Server) newWrite(h http.Header) *write {
-	w := &write{s: s}
+func (d *RemoteWrite) newWrite(h http.Header) *write {
+	w := &write{d: d}
 	if w.version, w.amiss = versionOf(h); w.amiss == nil {
 		w.undo, w.amiss = body.Block(h)
 	}
-	w.decoder, _ = s.decoders.Get().(*remotewrite.Decoder)
+	w.decoder, _ = d.decoders.Get().(*remotewrite.Decoder)
 	if w.decoder == nil {
-		w.decoder = &remotewrite.Decoder{SeriesBytes: s.cfg.MaxSeriesBytes, TextBytes: int(writtenText * s.cfg.MaxBodyBytes)}
+		w.decoder = &remotewrite.Decoder{SeriesBytes: d.seriesBytes, TextBytes: int(writtenText * d.bodyBytes)}
 	}
 	w.decoder.Room, w.decoder.Refuse = w.room, w.refuse
 	return w
@@ -106,7 +106,7 @@ func (s *Server) newWrite(h http.Header) *write {
 
 func (w *write) release() {
 	w.decoder.Room, w.decoder.Refuse = nil, nil
-	w.s.decoders.Put(w.decoder)
+	w.d.decoders.Put(w.decoder)
 }
 
 // versionOf is the version that a Content-Type says. Some senders of 1.0 say text/plain, or nothing.
@@ -129,23 +129,21 @@ func versionOf(h http.Header) (remotewrite.Version, error) {
 	case media == "", media == "text/plain", media == "application/octet-stream", media == "application/protobuf":
 		return remotewrite.V1, nil
 	}
-	return 0, &RefusedError{
-		Status: http.StatusUnsupportedMediaType, Reason: "content_type", unread: true,
+	return 0, &Refusal{
+		Status: http.StatusUnsupportedMediaType, Reason: "content_type", Unread: true,
 		Text: fmt.Sprintf("content type %.80q is not supported; send %s", header, known),
 	}
 }
 
 // take reads a request and has it taken in.
 func (w *write) take(c echo.Context) error {
-	limits := body.Limits{Bytes: w.s.cfg.MaxBodyBytes, Time: w.s.cfg.BodyTimeout, Undo: w.undo}
-	return w.s.receive(c, func(http.Header) error { return w.amiss }, limits, func(message []byte, broken error) error {
+	house := w.d.house
+	return house.Receive(c, body.Limits{Undo: w.undo}, func(http.Header) error { return w.amiss }, func(message []byte, broken error) error {
 		if broken != nil {
 			return broken
 		}
-		defer func() { w.s.room.Release(w.used) }()
-		_, err := w.s.takeIn(func(now time.Time) (int, samples.Made, error) {
-			return w.s.cfg.Intake.Take(now, func(to decode.Sink) error { return w.read(message, to) })
-		})
+		defer func() { house.Room().Release(w.used) }()
+		_, err := house.Take(c, func(to decode.Sink) error { return w.read(message, to) })
 		if err == nil {
 			w.count()
 		}
@@ -159,7 +157,7 @@ func (w *write) read(message []byte, to decode.Sink) (err error) {
 	w.written, err = w.decoder.Decode(w.version, message, to)
 	switch {
 	case errors.Is(err, remotewrite.ErrTooLarge):
-		return &RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: remotewrite.ErrTooLarge.Error()}
+		return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: remotewrite.ErrTooLarge.Error()}
 	case err == nil && w.left > 0 && w.written.Samples+w.written.Histograms == 0:
 		return w.partial()
 	}
@@ -168,7 +166,7 @@ func (w *write) read(message []byte, to decode.Sink) (err error) {
 
 // room takes memory for what is noted of a message.
 func (w *write) room(bytes int) error {
-	if !w.s.room.Take(int64(bytes)) {
+	if !w.d.house.Room().Take(int64(bytes)) {
 		return body.ErrNoRoom
 	}
 	w.used += int64(bytes)
@@ -177,9 +175,9 @@ func (w *write) room(bytes int) error {
 
 // refuse notes why samples are left out.
 func (w *write) refuse(samples int, why error) error {
-	r := w.s.refusalOf(why)
+	r := w.d.house.Refusal(why)
 	if w.refusals++; w.refusals > maxRefusals {
-		return &RefusedError{
+		return &Refusal{
 			Status: http.StatusBadRequest, Reason: w.first,
 			Text: fmt.Sprintf("more than %d series or samples are amiss, so that nothing is stored: %s", maxRefusals, strings.Join(w.texts, "; ")),
 		}
@@ -196,7 +194,7 @@ func (w *write) refuse(samples int, why error) error {
 }
 
 // partial is the answer to a request of which some is amiss.
-func (w *write) partial() *RefusedError {
+func (w *write) partial() *Refusal {
 	stored := "the others are stored"
 	if w.written.Samples+w.written.Histograms == 0 {
 		stored = "nothing is stored"
@@ -205,7 +203,7 @@ func (w *write) partial() *RefusedError {
 	if more := w.refusals - len(w.texts); more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return &RefusedError{Status: http.StatusBadRequest, Reason: w.first, Text: text}
+	return &Refusal{Status: http.StatusBadRequest, Reason: w.first, Text: text}
 }
 
 // samples is how many there are in a message, as far as it was read.
@@ -214,9 +212,9 @@ func (w *write) samples() int { return w.written.Samples + w.written.Histograms 
 // count counts what was left out of a request that was taken.
 func (w *write) count() {
 	for reason, n := range w.reasons {
-		w.s.Counts.LeftOut.add(reason, n)
+		w.d.house.LeftOut(reason, n)
 	}
-	w.s.Counts.LeftExemplars.Add(uint64(w.written.Alone))
+	w.d.house.LeftExemplars(w.written.Alone)
 }
 
 // tell says what of a request of 2.0 is stored: without it a Prometheus takes everything for failed.

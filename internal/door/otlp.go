@@ -1,4 +1,4 @@
-package web
+package door
 
 import (
 	"encoding/json"
@@ -12,34 +12,31 @@ import (
 	"github.com/labstack/echo/v4"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/hubring/hubring/edgehub/internal/samples"
 	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/decode/otlp"
 )
 
 const (
-	otlpPath = "/v1/metrics"
+	// OTLPPath is where metrics of OTLP go.
+	OTLPPath = "/v1/metrics"
 
 	otlpProtobuf = "application/x-protobuf"
 	otlpJSON     = "application/json"
 )
 
-// otlpRoutes adds the route of OTLP.
-func (s *Server) otlpRoutes(e *echo.Echo, door Door) {
-	if s.cfg.OTLP == nil {
-		return
-	}
-	serve := s.otlp
-	if door&PushDoor == 0 {
-		serve = s.otherDoor("this port gives and shows samples; metrics of OTLP are pushed to the port of --web.listen-address")
-	}
-	e.POST(otlpPath, serve)
+// OTLP serves OpenTelemetry's metrics over HTTP, at OTLPPath.
+type OTLP struct {
+	house      House
+	translator *otlp.Translator
 }
+
+// NewOTLP returns the door of a house.
+func NewOTLP(house House, t *otlp.Translator) *OTLP { return &OTLP{house, t} }
 
 // export is one request of OTLP, by an exporter as OpenTelemetry calls it.
 type export struct {
-	s       *Server
+	d       *OTLP
 	media   string         // of the request, and of what it is answered; empty where it is none that is read
 	reasons map[string]int // data points that were left out, by reason
 	left    int            // those of all reasons
@@ -47,13 +44,13 @@ type export struct {
 	texts   []string       // of the first of them
 }
 
-// otlp serves a request. What of it can be taken is taken, and the answer says what not; no client repeats that. For what may be
+// Serve serves a request. What of it can be taken is taken, and the answer says what not; no client repeats that. For what may be
 // taken later the whole is refused by a status upon which clients come again.
-func (s *Server) otlp(c echo.Context) error {
+func (d *OTLP) Serve(c echo.Context) error {
 	start := time.Now()
-	x := &export{s: s}
+	x := &export{d: d}
 	n, err := x.take(c)
-	s.cfg.PushSeconds.Observe(time.Since(start).Seconds())
+	d.house.Took(time.Since(start).Seconds())
 	if err != nil {
 		return x.refuse(c, n, err)
 	}
@@ -62,12 +59,11 @@ func (s *Server) otlp(c echo.Context) error {
 
 // take reads a request and has it taken in.
 func (x *export) take(c echo.Context) (n int, err error) {
-	limits := body.Limits{Bytes: x.s.cfg.MaxBodyBytes, Time: x.s.cfg.BodyTimeout}
-	err = x.s.receive(c, x.check, limits, func(message []byte, broken error) (err error) {
+	err = x.d.house.Receive(c, body.Limits{}, x.check, func(message []byte, broken error) (err error) {
 		if broken != nil {
 			return broken
 		}
-		n, err = x.read(message)
+		n, err = x.read(c, message)
 		return err
 	})
 	return n, err
@@ -81,34 +77,33 @@ func (x *export) check(h http.Header) error {
 		x.media = media
 		return nil
 	}
-	return &RefusedError{
-		Status: http.StatusUnsupportedMediaType, Reason: "content_type", unread: true,
+	return &Refusal{
+		Status: http.StatusUnsupportedMediaType, Reason: "content_type", Unread: true,
 		Text: fmt.Sprintf("content type %.80q is not supported; send %s or %s", media, otlpProtobuf, otlpJSON),
 	}
 }
 
 // read has a body taken in.
-func (x *export) read(message []byte) (int, error) {
+func (x *export) read(c echo.Context, message []byte) (int, error) {
+	house := x.d.house
 	if x.media == otlpJSON {
-		memory := min(otlp.JSONGrowth*int64(len(message)), x.s.room.Limit()/2)
-		if !x.s.room.Take(memory) {
+		memory := min(otlp.JSONGrowth*int64(len(message)), house.Room().Limit()/2)
+		if !house.Room().Take(memory) {
 			return 0, body.ErrNoRoom
 		}
-		defer x.s.room.Release(memory)
+		defer house.Room().Release(memory)
 		var err error
 		if message, err = otlp.FromJSON(make([]byte, 0, len(message)), message); err != nil {
 			return 0, err
 		}
 	}
-	n, err := x.s.takeIn(func(now time.Time) (int, samples.Made, error) {
-		return x.s.cfg.Intake.Take(now, func(to decode.Sink) error {
-			x.reasons, x.left, x.metrics, x.texts = nil, 0, 0, nil // it may be read again
-			return x.s.cfg.OTLP.Protobuf(message, to, x.leave)
-		})
+	n, err := house.Take(c, func(to decode.Sink) error {
+		x.reasons, x.left, x.metrics, x.texts = nil, 0, 0, nil // it may be read again
+		return x.d.translator.Protobuf(message, to, x.leave)
 	})
 	for reason, points := range x.reasons {
 		if err == nil {
-			x.s.Counts.LeftOut.add(reason, points)
+			house.LeftOut(reason, points)
 		}
 	}
 	return n, err
@@ -118,7 +113,7 @@ func (x *export) read(message []byte) (int, error) {
 func (x *export) leave(metric string, points int, why error) {
 	text, reason := why.Error(), "temporality"
 	if temporality := (*otlp.TemporalityError)(nil); !errors.As(why, &temporality) {
-		refused := x.s.refusalOf(why)
+		refused := x.d.house.Refusal(why)
 		text, reason = refused.Text, refused.Reason
 	}
 	if x.reasons == nil {
@@ -149,7 +144,6 @@ func (x *export) answer(c echo.Context) error {
 		return c.Blob(http.StatusOK, otlpProtobuf, nil)
 	}
 	text := strings.ToValidUTF8(x.text(), "\uFFFD")
-	x.s.cfg.Logger.Debug("data points refused", "path", c.Path(), "points", x.left, "error", text, "sender", c.Request().RemoteAddr)
 	if x.media == otlpJSON {
 		return c.JSON(http.StatusOK, map[string]any{
 			"partialSuccess": map[string]any{"rejectedDataPoints": strconv.Itoa(x.left), "errorMessage": text},
@@ -162,10 +156,10 @@ func (x *export) answer(c echo.Context) error {
 
 // refuse answers an error of take as a google.rpc.Status in the request's format.
 func (x *export) refuse(c echo.Context, n int, err error) error {
-	r := *x.s.refusalOf(err)
-	r.Status = writeStatus(r.Status)
-	x.s.Counts.refused(r.Reason, n)
-	if err := x.s.sayRefused(c, &r); err != nil {
+	r := x.d.house.Refusal(err)
+	r.Status = later(r.Status)
+	x.d.house.Refused(r.Reason, n)
+	if err := x.d.house.Say(c, r); err != nil {
 		return err
 	}
 	text := strings.ToValidUTF8(r.Text, "\uFFFD")
