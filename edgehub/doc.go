@@ -56,6 +56,8 @@
 // So is OTLP over HTTP, on /v1/metrics, in protobuf and JSON: 200, with what was left out in the answer's partial_success, and 503 for
 // want of room (Config.NoOTLP). Its metrics become series as Prometheus' own receiver makes them; they must be cumulative.
 //
+// Who pushes families by gRPC, as to a prometheus-edge-hub, does so at a port of its own: see Hub.GRPCServer.
+//
 // What is pushed as to a Pushgateway, on /metrics/job/JOB/LABEL/VALUE, is no part of the log: it has no times, stays until
 // it is deleted or replaced, and goes with each response (Config.NoPushgateway).
 //

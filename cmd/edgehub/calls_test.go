@@ -47,8 +47,8 @@ func TestGRPC(t *testing.T) {
 	assert.Equal(t, "14", status, "a hub that stops")
 	assert.Equal(t, "stopping", answer.Trailer.Get("Hubring-Reason"))
 	assert.Regexp(t, `(?m)^x 1 \d+$`, scrape(t, hub.address))
-	client.CloseIdleConnections()
-	require.NoError(t, <-hub.ended)
+	require.NoError(t, <-hub.ended, "the client's connection is open, and told to go away")
+	assert.NotContains(t, hub.log.String(), "requests were cut off")
 }
 
 func TestGRPCByTLS(t *testing.T) {
