@@ -48,9 +48,10 @@ func TestBenchSmoke(t *testing.T) {
 	})
 	t.Run("doors", func(t *testing.T) {
 		t.Parallel()
-		out, status := run("doors", "--only=text", "--rounds=1", "--for=50ms")
+		out, status := run("doors", "--only=text", "--only=grpc", "--rounds=1", "--for=50ms")
 		require.Zero(t, status, out)
 		require.Contains(t, out, nameVMAgent)
+		require.Contains(t, out, nameEdgeHub+" by grpc")
 	})
 	t.Run("hub", func(t *testing.T) {
 		t.Parallel()

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/hubring/hubring/e2e/bench/internal/load"
 	"github.com/hubring/hubring/e2e/bench/internal/server"
+	"github.com/hubring/hubring/e2e/internal/process"
 	"github.com/hubring/hubring/e2e/internal/realbin"
 	"github.com/hubring/hubring/e2e/internal/report"
 )
@@ -21,6 +23,7 @@ type door struct {
 	ours       *load.Format // nil is text
 	vmagent    *load.Format // nil where it does not take it
 	prometheus *load.Format
+	calls      bool // by gRPC, which a prometheus-edge-hub takes, too
 }
 
 func doors() []door {
@@ -37,6 +40,7 @@ func doors() []door {
 			key: "otlp", ours: load.OTLP.At("/v1/metrics"), vmagent: load.OTLP.At("/opentelemetry/v1/metrics"),
 			prometheus: load.OTLP.At("/api/v1/otlp/v1/metrics"),
 		},
+		{key: "grpc", calls: true},
 	}
 }
 
@@ -89,7 +93,11 @@ func (c *doorsCommand) run(ctx context.Context, o options) error {
 	costs := map[string][]float64{} // CPU-s a million, by protocol and server
 	for round := range c.rounds {
 		for _, d := range c.selected() {
-			for name, s := range d.servers(suite) {
+			servers, err := d.servers(suite)
+			if err != nil {
+				return err
+			}
+			for name, s := range servers {
 				one, err := c.measure(ctx, p, s)
 				if err != nil {
 					return fmt.Errorf("measure %s by %s: %w", name, d.key, err)
@@ -119,7 +127,10 @@ func (c *doorsCommand) selected() (some []door) {
 const nameReceiver = "Prometheus 3.15.0"
 
 // servers are those that take a protocol.
-func (d door) servers(suite string) map[string]doorServer {
+func (d door) servers(suite string) (map[string]doorServer, error) {
+	if d.calls {
+		return callServers()
+	}
 	all := map[string]doorServer{nameOurs: {peers(0)[0], d.ours}}
 	if d.vmagent != nil || d.ours == nil {
 		agent := peer{behind: 3 * time.Second, start: startVMAgent}
@@ -131,7 +142,28 @@ func (d door) servers(suite string) map[string]doorServer {
 	if d.prometheus != nil {
 		all[nameReceiver] = doorServer{peer{behind: 3 * time.Second, start: startReceiver(suite)}, d.prometheus}
 	}
-	return all
+	return all, nil
+}
+
+// callServers are those that are called by gRPC, each at a port of its own.
+func callServers() (map[string]doorServer, error) {
+	all := map[string]doorServer{}
+	for _, name := range []string{nameOurs, nameEdgeHub} {
+		address, err := process.FreeAddress()
+		if err != nil {
+			return nil, err
+		}
+		port := address[strings.LastIndexByte(address, ':')+1:]
+		p := edgeHub("-grpc-port=" + port)
+		if name == nameOurs {
+			p = peers(0)[0]
+			p.start = func(ctx context.Context, p programs) (*server.Server, func(), error) {
+				return only(server.Start(ctx, p.hub("--grpc.listen-address="+address)))
+			}
+		}
+		all[name] = doorServer{p, load.Collect.CallsAt(address)}
+	}
+	return all, nil
 }
 
 // startReceiver starts a Prometheus that takes remote write and OTLP.
@@ -192,7 +224,7 @@ func (c *doorsCommand) print(o options, costs map[string][]float64) error {
 		if text > 0 {
 			row[2] = report.Figure(report.Median(ours)/text) + "x"
 		}
-		for _, name := range []string{nameVMAgent, nameReceiver} {
+		for _, name := range []string{nameVMAgent, nameReceiver, nameEdgeHub} {
 			theirs := costs[d.key+name]
 			if theirs == nil {
 				row = append(row, "", "")
@@ -206,7 +238,7 @@ func (c *doorsCommand) print(o options, costs map[string][]float64) error {
 			goals.AtLeast(d.key+", less than vmagent", report.Median(theirs)/report.Median(ours), doorOfVMAgent, "x")
 		}
 	}
-	report.Table(os.Stdout, []string{"", nameOurs, "of text", nameVMAgent, "of ours", nameReceiver, "of ours"}, rows)
+	report.Table(os.Stdout, []string{"", nameOurs, "of text", nameVMAgent, "of ours", nameReceiver, "of ours", nameEdgeHub, "of ours"}, rows)
 	fmt.Println()
 	return o.verdict(os.Stdout, goals)
 }

@@ -88,11 +88,12 @@ func peers(pending int) []peer {
 	}
 }
 
-func edgeHub() peer {
+// edgeHub is a prometheus-edge-hub that has more arguments.
+func edgeHub(args ...string) peer {
 	return peer{
 		key: "edge-hub", name: nameEdgeHub, scrape: "/metrics", keepsAll: true,
 		start: alone(realbin.PrometheusEdgeHub, "/", func(address, _ string) []string {
-			return []string{"-port=" + address[strings.LastIndexByte(address, ':')+1:]}
+			return append([]string{"-port=" + address[strings.LastIndexByte(address, ':')+1:]}, args...)
 		}),
 	}
 }

@@ -20,8 +20,7 @@ type conn struct {
 	answers *bufio.Reader
 }
 
-// post sends a request and returns the status of the answer, and its text when
-// that is no success.
+// post implements sender.
 func (c *conn) post(ctx context.Context, request []byte) (status int, text string, err error) {
 	if c.net == nil {
 		var d net.Dialer

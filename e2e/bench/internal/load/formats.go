@@ -16,12 +16,19 @@ import (
 type Format struct {
 	Path   string
 	Header string // of HTTP, lines that end in \r\n
+	Calls  string // address of a port for gRPC, by which it is sent then
 	encode func(dst []byte, r *reported, ms int64) []byte
 }
 
 // At is the format at another path.
 func (f Format) At(path string) *Format {
 	f.Path = path
+	return &f
+}
+
+// CallsAt is the format at a port for gRPC.
+func (f Format) CallsAt(address string) *Format {
+	f.Calls = address
 	return &f
 }
 
@@ -47,6 +54,17 @@ var (
 		Path:   "/api/v1/write",
 		Header: "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\nContent-Encoding: snappy\r\nX-Prometheus-Remote-Write-Version: 2.0.0\r\n",
 		encode: func(dst []byte, r *reported, ms int64) []byte { return snappy.Encode(dst, appendWriteRequest2(r, ms)) },
+	}
+	Collect = Format{
+		Path: "/grpc.MetricsController/Collect",
+		encode: func(dst []byte, r *reported, ms int64) []byte {
+			dst = append(dst, make([]byte, 5)...)
+			for i := range r.families {
+				dst = message(dst, 1, appendFamily(nil, &r.families[i], ms))
+			}
+			binary.BigEndian.PutUint32(dst[1:], uint32(len(dst)-5))
+			return dst
+		},
 	}
 	OTLP = Format{
 		Path: "/v1/metrics", Header: "Content-Type: application/x-protobuf\r\n",
@@ -94,9 +112,13 @@ func (s Shape) formatted(host string, first, count int) *Push {
 	var body []byte
 	p.write = func(ms int64) {
 		body = f.encode(body[:0], r, ms)
-		head := fmt.Appendf(p.request[:0], "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n", f.Path, host, f.Header, len(body))
-		p.head = len(head)
-		p.request = append(head, body...)
+		if f.Calls != "" {
+			p.request = append(p.request[:0], body...)
+			return
+		}
+		p.request = fmt.Appendf(p.request[:0], "POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: %d\r\n\r\n", f.Path, host, f.Header, len(body))
+		p.head = len(p.request)
+		p.request = append(p.request, body...)
 	}
 	return p
 }

@@ -24,10 +24,25 @@ type Load struct {
 
 // lane is one connection and the pushes that go through it.
 type lane struct {
-	conn   conn
+	conn   sender
 	pushes []*Push
 	next   int
 	last   int64 // the time that was stamped last
+}
+
+// sender sends requests over a connection of its own.
+type sender interface {
+	// post returns the status of the answer, and its text when that is no success.
+	post(ctx context.Context, request []byte) (status int, text string, err error)
+	close()
+}
+
+// sender is for requests of a format, which may be nil, to a server.
+func (f *Format) sender(address string) sender {
+	if f != nil && f.Calls != "" {
+		return newCaller("http://" + f.Calls + f.Path)
+	}
+	return &conn{address: address}
 }
 
 // New prepares the pushes of a shape for a server, host:port.
@@ -35,7 +50,7 @@ func New(address string, shape Shape, connections int) *Load {
 	l := &Load{}
 	l.fresh.Store(int64(shape.Gateways))
 	for range connections {
-		l.lanes = append(l.lanes, &lane{conn: conn{address: address}})
+		l.lanes = append(l.lanes, &lane{conn: shape.Format.sender(address)})
 	}
 	for i, p := range shape.Pushes(address) {
 		lane := l.lanes[i%connections]
