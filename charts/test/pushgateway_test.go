@@ -20,7 +20,7 @@ func TestOneHubTakesGroups(t *testing.T) {
 	inEveryScenario(t, func(t *testing.T, s scenario, _ *release) {
 		r := mustRender(t, s.values, withGroups)
 		hubs := r.hubs(t)
-		service := find[*corev1.Service](r, strings.TrimSuffix(hubs[0].workload.GetName(), "edgehub")+"pushgateway")
+		service := find[*corev1.Service](r, strings.TrimSuffix(hubs[0].GetName(), "edgehub")+"pushgateway")
 		require.NotNil(t, service)
 		assert.Equal(t, []string{keyOf(hubs[0].workload)}, keysOf(r.behind(service)))
 		assert.Equal(t, []int{0}, hubs[0].podsBehind(service))
