@@ -100,7 +100,7 @@ func drawFamilies(t *rapid.T) (all []*dto.MetricFamily) {
 		for m := range rapid.IntRange(0, 3).Draw(t, "metrics") {
 			metric := &dto.Metric{Label: []*dto.LabelPair{{Name: new("m"), Value: new(fmt.Sprint(m))}, {Name: new("other"), Value: new(rapid.SampledFrom([]string{"", "x", "\"\\\n"}).Draw(t, "label"))}}}
 			if rapid.Bool().Draw(t, "timed") {
-				metric.TimestampMs = new(rapid.Int64().Draw(t, "ms"))
+				metric.TimestampMs = new(rapid.Int64Min(-1<<62).Draw(t, "ms"))
 			}
 			value := number.Draw(t, "value")
 			switch kind {
