@@ -397,17 +397,17 @@ func (w *openMetrics) composite(c *composed) {
 	if w.kind == summary {
 		members = ",quantile:["
 	}
-	buf := append(append(w.buf, w.begin...), "{count:"...)
-	buf = append(exposition.AppendFloat(buf, c.count), ",sum:"...)
-	buf = append(exposition.AppendFloat(buf, c.sum), members...)
+	w.buf = append(append(w.buf, w.begin...), "{count:"...)
+	w.buf = append(exposition.AppendFloat(w.buf, c.count), ",sum:"...)
+	w.buf = append(exposition.AppendFloat(w.buf, c.sum), members...)
 	for i, m := range c.members {
 		if i > 0 {
-			buf = append(buf, ',')
+			w.buf = append(w.buf, ',')
 		}
-		buf = append(append(buf, w.spell(i, m.bound)...), ':')
-		buf = exposition.AppendFloat(buf, m.value)
+		w.buf = append(append(w.buf, w.spell(i, m.bound)...), ':')
+		w.buf = exposition.AppendFloat(w.buf, m.value)
 	}
-	w.buf = append(buf, "]}"...)
+	w.buf = append(w.buf, "]}"...)
 }
 
 // ascends says whether each bound is a number and higher than the one before.
