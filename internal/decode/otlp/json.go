@@ -218,8 +218,9 @@ func (j *jsonReader) scalar(k kind) error {
 		v, err := j.double()
 		j.dst = protowire.AppendFixed64(j.dst, math.Float64bits(v))
 		return err
+	default:
+		return j.whole(k)
 	}
-	return j.whole(k)
 }
 
 // base64Of is the alphabet of a text, of the two that protobuf has for JSON.

@@ -12,7 +12,7 @@ import (
 func TestJSON(t *testing.T) {
 	for request, want := range map[string]string{
 		`{"resource_metrics":[{"scope_metrics":[{"metrics":[{"name":"x","gauge":{"data_points":[{"time_unix_nano":1e9,"as_int":1e3}]}}]}]}]}`:             "x 1000 @1000",
-		` { "resourceMetrics" : [ { "resource" : null , "scopeMetrics":[{"metrics":[{"name":"x","gauge":{"dataPoints":[{"asInt":"1"}]}}]}] } ] } `:        "x 1 @arrival",
+		`{ "resourceMetrics" : [ { "resource" : null , "scopeMetrics":[{"metrics":[{"name":"x","gauge":{"dataPoints":[{"asInt":"1"}]}}]}] } ] }`:          "x 1 @arrival",
 		`{"new":{"a":[1,-2.5e-7,"\"",true,false,null,{}]},"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"x","gauge":{"dataPoints":[{}]}}]}]}]}`: "x 0 @arrival",
 		`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"\u0078\ud83d\ude00\ud83d\\\/","gauge":{"dataPoints":[{}]}}]}]}]}`:                      "x 0 @arrival",
 	} {

@@ -137,19 +137,6 @@ func (f *family) appendHead(dst []byte, suffix string) []byte {
 	return append(dst, ',')
 }
 
-// promoted says whether a resource's attribute becomes a label of its series.
-func (n *names) promoted(key []byte, l *label) bool {
-	if l.err == nil && l.name == n.cfg.Gateway {
-		return true
-	}
-	for _, name := range n.cfg.Promote {
-		if string(key) == name {
-			return true
-		}
-	}
-	return false
-}
-
 // Strategies are the words for how names are translated, as in Prometheus' own configuration; the first is the default.
 var Strategies = []string{
 	string(otlptranslator.UnderscoreEscapingWithSuffixes), string(otlptranslator.UnderscoreEscapingWithoutSuffixes),

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func bySDK() string {
 				str("http.request.method", "GET"), str("http.route", fmt.Sprintf("/api/%d", p)),
 				`{"key":"http.response.status_code","value":{"intValue":"200"}}`, str("network.protocol.version", "1.1"), str("url.scheme", "https"),
 			}, ",")
-			numbers = append(numbers, number(fmt.Sprint(p), attributes))
+			numbers = append(numbers, number(strconv.Itoa(p), attributes))
 			histograms = append(histograms, `{"timeUnixNano":"1700000000000000000","startTimeUnixNano":"1600000000000000000","count":"15","sum":1.5,"attributes":[`+attributes+`],
 				"explicitBounds":[0,5,10,25,50,75,100,250,500,750,1000,2500,5000,7500,10000],"bucketCounts":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,0]}`)
 		}

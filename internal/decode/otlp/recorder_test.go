@@ -3,6 +3,7 @@ package otlp
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -42,7 +43,7 @@ func at(ms int64) string {
 	if ms == decode.NoTime {
 		return "arrival"
 	}
-	return fmt.Sprint(ms)
+	return strconv.FormatInt(ms, 10)
 }
 
 func (r *recorder) Histogram(series []byte, ms int64, message []byte) error {
