@@ -88,10 +88,15 @@ func start(t *testing.T, hubArgs ...string) *shard {
 // startBy starts one whose server scrapes by protobuf, or by text.
 func startBy(t *testing.T, protobuf bool, hubArgs ...string) *shard {
 	t.Helper()
+	return startWith(t, stack.Config{Protobuf: protobuf, HubArgs: hubArgs})
+}
+
+// startWith starts a shard of a config, of which it sets what all have.
+func startWith(t *testing.T, cfg stack.Config) *shard {
+	t.Helper()
 	dir, edgehub := programs(t)
-	s, err := stack.Start(t.Context(), stack.Config{
-		Programs: dir, EdgeHub: edgehub, Dir: t.TempDir(), Shards: 1, Protobuf: protobuf, HubLogs: true, HubArgs: hubArgs,
-	})
+	cfg.Programs, cfg.EdgeHub, cfg.Dir, cfg.Shards, cfg.HubLogs = dir, edgehub, t.TempDir(), 1, true
+	s, err := stack.Start(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	t.Cleanup(func() {

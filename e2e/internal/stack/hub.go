@@ -87,6 +87,7 @@ func (s *Stack) startPair(ctx context.Context, sh *Shard) error {
 			Name:    "prometheus-" + sh.Name,
 			Config:  fmt.Sprintf(prometheusConfig, sh.Name, h.Name, target, s.cfg.protocols()),
 			Address: h.server,
+			Args:    s.cfg.features(),
 		})
 		if err != nil {
 			h.Process.Kill()

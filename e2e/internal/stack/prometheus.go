@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/hubring/hubring/e2e/internal/realbin"
 )
@@ -26,6 +27,7 @@ storage:
 scrape_configs:
   - job_name: edgehub
     scrape_protocols: [%[4]s]
+    scrape_native_histograms: true
     honor_labels: true
     honor_timestamps: true
     static_configs:
@@ -54,6 +56,14 @@ func (c Config) protocols() string {
 		return openMetrics
 	}
 	return textProtocols
+}
+
+// features are the arguments by which a server has what is no default.
+func (c Config) features() []string {
+	if len(c.Features) == 0 {
+		return nil
+	}
+	return []string{"--enable-feature=" + strings.Join(c.Features, ",")}
 }
 
 // startNodeExporter starts a node exporter and returns its address.

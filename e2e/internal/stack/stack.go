@@ -40,6 +40,7 @@ type Config struct {
 	HubsOnly bool     // no Prometheus servers, but those of StartServer
 	Protobuf bool     // scrapes, as the chart has them, and not by text
 	HubArgs  []string // more of every hub's arguments
+	Features []string // of its Prometheus server that are no default
 	HubLogs  bool     // hubs have their log on disk, and go on with it when they are started again
 	HubClock bool     // hubs were built for a clock of their own, see package wallclock
 	// ScrapeVia returns where servers reach the hub of an address; nil for the hub itself.
