@@ -316,7 +316,7 @@ func (c *compound) size(n int) (bytes int, ok bool) {
 
 // append appends the message of a histogram or summary.
 func (c *compound) append(dst []byte, n int) []byte {
-	dst = appendCount(dst, histogramCountPart, c.count.points[n].Value)
+	dst = appendCount(dst, c.count.points[n].Value)
 	dst = appendDouble(dst, compoundSum, exact(c.sum.points[n].Value))
 	for i := range c.members {
 		m := &c.members[i]
@@ -327,7 +327,7 @@ func (c *compound) append(dst []byte, n int) []byte {
 			continue
 		}
 		dst = append(dst, compoundMember, byte(countSize(v)+doubleSize))
-		dst = appendCount(dst, bucketCountPart, v)
+		dst = appendCount(dst, v)
 		dst = appendDouble(dst, bucketBound, m.bound)
 	}
 	return dst
@@ -349,12 +349,12 @@ func countSize(v float64) int {
 	return doubleSize
 }
 
-// appendCount appends a count to the one of two fields that can have it. The one for whole numbers is the same of a bucket.
-func appendCount(dst []byte, part byte, v float64) []byte {
+// appendCount appends a count to the one of two fields that can have it. They are the same of a bucket.
+func appendCount(dst []byte, v float64) []byte {
 	if isWhole(v) {
 		return binary.AppendUvarint(append(dst, compoundCount), uint64(v))
 	}
-	return appendDouble(dst, part, v)
+	return appendDouble(dst, histogramCountPart, v)
 }
 
 // spelled is a bound as Prometheus spells it, where it is a number.

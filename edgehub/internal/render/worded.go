@@ -156,7 +156,7 @@ func (w *protoWriter) wordedCompound(c *compound, n int, t int64) error {
 	}
 	if c.count != nil {
 		if k != native {
-			w.inner = appendCount(w.inner, histogramCountPart, c.count.points[n].Value)
+			w.inner = appendCount(w.inner, c.count.points[n].Value)
 			w.inner = appendDouble(w.inner, compoundSum, exact(c.sum.points[n].Value))
 		}
 		for _, p := range []*part{c.count, c.sum} {
@@ -189,7 +189,7 @@ func (w *protoWriter) wordedMember(k kind, m *part, n int) (start int64) {
 		w.part = appendDouble(appendDouble(w.part[:0], quantileBound, m.bound), quantileValue, exact(v))
 		w.a.LeftOut.Exemplars += len(s.Exemplars)
 	} else {
-		w.part = appendDouble(appendCount(w.part[:0], bucketCountPart, v), bucketBound, m.bound)
+		w.part = appendDouble(appendCount(w.part[:0], v), bucketBound, m.bound)
 		w.part = appendExemplar(w.part, bucketExemplar, w.one(s.Exemplars))
 	}
 	w.inner = binary.AppendUvarint(append(w.inner, compoundMember), uint64(len(w.part)))
