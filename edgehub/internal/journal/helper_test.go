@@ -25,11 +25,11 @@ func nameOf(id series.ID, life int) string { return fmt.Sprintf("x{id=\"%d\",lif
 
 // push adds samples to the group and gives series their entries.
 func push(j *Journal, life int, ids []series.ID, values []float64) (added []sample) {
-	unknown := j.Unknown(nil, ids)
+	unknown, gateways := j.Define(nil, ids)
 	for _, id := range unknown {
 		j.Series(id, nameOf(id, life))
 	}
-	if j.UnknownGateway(1) {
+	if gateways && j.UnknownGateway(1) {
 		j.Gateway("g", Life{First: 1, Ended: 2, Note: 3})
 	}
 	var times []int64
@@ -38,7 +38,7 @@ func push(j *Journal, life int, ids []series.ID, values []float64) (added []samp
 		times = append(times, t)
 		added = append(added, sample{nameOf(id, life), t, values[i]})
 	}
-	j.Add(Samples, "", time.UnixMilli(int64(values[0])), ids, times, values)
+	j.Add(Samples, "", time.UnixMilli(int64(values[0])), times, values)
 	return added
 }
 

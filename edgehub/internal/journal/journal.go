@@ -32,6 +32,7 @@ type Journal struct {
 	dictionary dictionary
 	buffer     []byte // the group: records, and the header of a segment before them where one begins
 	names      []byte // entries that are in no record yet
+	numbers    []byte // of the samples to come, in runs
 	position   uint64 // on disk, behind the group
 	arrival    int64  // of the group, in milliseconds since the epoch
 	turning    bool   // the group begins a segment

@@ -26,13 +26,14 @@ type Life struct {
 type dictionary struct {
 	local    []uint32 // by series; 0 where it has none yet
 	gateways []bool   // by gateway: it has an entry
+	forgot   bool     // gateways have none though their series have one
 	next     uint32
 }
 
 func (d *dictionary) reset() {
 	clear(d.local)
 	clear(d.gateways)
-	d.next = 0
+	d.next, d.forgot = 0, false
 }
 
 // grow makes room for the number of a series. Some numbers come at a time.
@@ -41,14 +42,15 @@ func (d *dictionary) grow(id series.ID) {
 	d.local = append(d.local, make([]uint32, n-len(d.local))...)
 }
 
-// Unknown appends to dst the series of ids that have no entry in the segment yet. Each
-// is to get one, by Series or Own, before the samples are added.
-func (j *Journal) Unknown(dst []series.ID, ids []series.ID) []series.ID {
+// Define begins to add samples, of series in this order. It appends to dst those that have no entry in the segment yet: each is to get
+// one, by Series or Own, before Add. Unless gateways is true, their gateways have entries.
+func (j *Journal) Define(dst []series.ID, ids []series.ID) (unknown []series.ID, gateways bool) {
 	d := &j.dictionary
-	for len(ids) > 0 && int(ids[0]) < len(d.local) && d.local[ids[0]] != 0 { // as all have, mostly
-		ids = ids[1:]
-	}
-	for _, id := range ids {
+	known := len(dst)
+	j.numbers = j.numbers[:0]
+	first, n := uint32(0), uint32(0)
+	for len(ids) > 0 {
+		id := ids[0]
 		if int(id) >= len(d.local) {
 			d.grow(id)
 		}
@@ -57,8 +59,25 @@ func (j *Journal) Unknown(dst []series.ID, ids []series.ID) []series.ID {
 			d.local[id] = d.next
 			dst = append(dst, id)
 		}
+		if number := d.local[id]; number != first+n {
+			j.numbers = appendRun(j.numbers, first, n)
+			first, n = number, 0
+		}
+		n++
+		for ids = ids[1:]; len(ids) > 0 && int(ids[0]) < len(d.local) && d.local[ids[0]] == first+n; ids = ids[1:] {
+			n++ // as most do, which takes no more than that
+		}
 	}
-	return dst
+	j.numbers = appendRun(j.numbers, first, n)
+	return dst, len(dst) > known || d.forgot
+}
+
+// appendRun appends a run of numbers that follow each other, if there are any.
+func appendRun(dst []byte, first, n uint32) []byte {
+	if n == 0 {
+		return dst
+	}
+	return binary.AppendUvarint(binary.AppendUvarint(dst, uint64(first)), uint64(n))
 }
 
 // UnknownGateway says whether a gateway has no entry in the segment yet, and notes that it gets one.
@@ -80,6 +99,7 @@ func (j *Journal) Forget(keep []bool) {
 		}
 	}
 	clear(j.dictionary.gateways)
+	j.dictionary.forgot = true
 }
 
 // Series adds the entry of a series, with its canonical text.

@@ -74,13 +74,14 @@ func TestPack(t *testing.T) {
 			for _, g := range gateways {
 				arrival += 100
 				ids := []series.ID{series.ID(10 * g), series.ID(10*g + 1), series.ID(10*g + 2)}
-				for _, id := range j.Unknown(nil, ids) {
+				unknown, gateways := j.Define(nil, ids)
+				for _, id := range unknown {
 					j.Series(id, fmt.Sprint("x", id))
 				}
-				if j.UnknownGateway(g) {
+				if gateways && j.UnknownGateway(g) {
 					j.Gateway(fmt.Sprint("g", g), Life{First: arrival})
 				}
-				j.Add(Samples, "", time.UnixMilli(arrival), ids, []int64{arrival, arrival, arrival - 1}, []float64{1, float64(arrival) / 100, float64(g)})
+				j.Add(Samples, "", time.UnixMilli(arrival), []int64{arrival, arrival, arrival - 1}, []float64{1, float64(arrival) / 100, float64(g)})
 			}
 		}
 	}
@@ -90,9 +91,11 @@ func TestPack(t *testing.T) {
 		reports(20, 1, 2)
 		j.Forget(slices.Repeat([]bool{true}, 100)) // what is known of gateways is said again
 		reports(20, 1, 2, 3)
-		j.Add(Firsts, "", time.UnixMilli(arrival), []series.ID{10}, []int64{1}, []float64{2})
+		j.Define(nil, []series.ID{10})
+		j.Add(Firsts, "", time.UnixMilli(arrival), []int64{1}, []float64{2})
 		reports(5, 3)
-		j.Add(Ends, "g1", time.UnixMilli(arrival), []series.ID{10, 11}, []int64{3, 4}, []float64{5, 6})
+		j.Define(nil, []series.ID{10, 11})
+		j.Add(Ends, "g1", time.UnixMilli(arrival), []int64{3, 4}, []float64{5, 6})
 		j.Forget(slices.Repeat([]bool{true}, 100))
 		reports(20, 3, 1)
 		require.NoError(t, j.Commit())

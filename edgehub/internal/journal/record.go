@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"math"
 
-	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/internal/framing"
 )
 
@@ -64,18 +63,8 @@ func parseMeta(b []byte) (m meta, ok bool) {
 	return m, m.kind >= begins && m.kind <= packedPushes && m.position < 1<<62
 }
 
-// appendColumns appends samples: whose they are, as runs of numbers that follow each other; their times, as
-// runs of one time; and their values. local gives the number of a series in the segment. It
-// returns the least and the greatest time.
-func appendColumns(dst []byte, local []uint32, ids []series.ID, times []int64, values []float64) (out []byte, oldest, newest int64) {
-	for i := 0; i < len(ids); {
-		first, n := local[ids[i]], uint32(1)
-		for i++; i < len(ids) && local[ids[i]] == first+n; i++ {
-			n++
-		}
-		dst = binary.AppendUvarint(dst, uint64(first))
-		dst = binary.AppendUvarint(dst, uint64(n))
-	}
+// appendTimes appends times, as runs of one time, and returns the least and the greatest.
+func appendTimes(dst []byte, times []int64) (out []byte, oldest, newest int64) {
 	before := int64(0)
 	for i := 0; i < len(times); {
 		from, t := i, times[i]
@@ -89,7 +78,7 @@ func appendColumns(dst []byte, local []uint32, ids []series.ID, times []int64, v
 		dst = binary.AppendUvarint(dst, uint64(i-from))
 		before = t
 	}
-	return appendValues(dst, values), oldest, newest
+	return dst, oldest, newest
 }
 
 // reader takes a body apart.

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/hubring/hubring/edgehub/internal/series"
 	"github.com/hubring/hubring/internal/framing"
 )
 
@@ -84,17 +83,19 @@ func (j *Journal) addNames() {
 	j.names = j.names[:0]
 }
 
-// Add adds samples to the group, whose series all have entries. The gateway is that of Ends.
-func (j *Journal) Add(kind Kind, gateway string, arrival time.Time, ids []series.ID, times []int64, values []float64) {
+// Add adds samples to the group, of the series that were defined last. The gateway is that of Ends.
+func (j *Journal) Add(kind Kind, gateway string, arrival time.Time, times []int64, values []float64) {
 	j.addNames()
 	at := j.beginRecord()
 	if kind == Ends {
 		j.buffer = appendBytes(j.buffer, gateway)
 	}
-	m := meta{kind: kind, short: true, position: j.position, arrival: arrival.UnixMilli(), samples: uint32(len(ids))}
-	j.buffer, m.oldest, m.newest = appendColumns(j.buffer, j.dictionary.local, ids, times, values)
+	m := meta{kind: kind, short: true, position: j.position, arrival: arrival.UnixMilli(), samples: uint32(len(times))}
+	j.buffer = append(j.buffer, j.numbers...)
+	j.buffer, m.oldest, m.newest = appendTimes(j.buffer, times)
+	j.buffer = appendValues(j.buffer, values)
 	j.endRecord(at, &m)
-	j.position += uint64(len(ids))
+	j.position += uint64(len(times))
 }
 
 // Commit writes the group. When it returns, that survives the process, and where that is wanted the

@@ -44,10 +44,11 @@ func BenchmarkWrite(b *testing.B) {
 			write := func() (bytes int) {
 				_, err := j.Start(time.Now(), nobody)
 				require.NoError(b, err)
-				for _, id := range j.Unknown(nil, ids) {
+				unknown, _ := j.Define(nil, ids)
+				for _, id := range unknown {
 					j.Series(id, fmt.Sprint(id))
 				}
-				j.Add(Samples, "", time.Now(), ids, times, values)
+				j.Add(Samples, "", time.Now(), times, values)
 				bytes = j.Buffered()
 				require.NoError(b, j.Commit())
 				require.NoError(b, j.Release(j.written))

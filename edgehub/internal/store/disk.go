@@ -174,7 +174,7 @@ func (d *disk) commitGroup() {
 	for i := range d.pending {
 		p := &d.pending[i]
 		d.define(p.table, p.IDs, p.Runs)
-		d.journal.Add(p.kind, p.gateway, p.time, p.IDs, p.Times, p.Values)
+		d.journal.Add(p.kind, p.gateway, p.time, p.Times, p.Values)
 	}
 	for d.journal.Buffered() < groupBytes {
 		e := d.next()
@@ -191,7 +191,7 @@ func (d *disk) commitGroup() {
 		}
 		d.define(e.table, b.IDs, b.Runs)
 		if b.Len() > 0 {
-			d.journal.Add(journal.Samples, "", e.now, b.IDs, b.Times, b.Values)
+			d.journal.Add(journal.Samples, "", e.now, b.Times, b.Values)
 		}
 		d.group = append(d.group, e)
 		d.arrived = append(d.arrived, samples.Arrived{Columns: &b.Columns, Runs: b.Runs, Time: e.now, Handed: b.Handed})
@@ -238,9 +238,10 @@ func (d *disk) settle(e *entry, err error) {
 	e.done, e.err = true, err
 }
 
-// define adds the entries of series and gateways that have none in the segment yet.
+// define begins samples, with the entries of series and gateways that have none in the segment yet.
 func (d *disk) define(t *series.Table, ids []series.ID, runs []samples.Run) {
-	d.unknown = d.journal.Unknown(d.unknown[:0], ids)
+	var some bool
+	d.unknown, some = d.journal.Define(d.unknown[:0], ids)
 	if len(d.unknown) > 0 {
 		t.Spell(d.unknown, func(id series.ID, text, gateway string, own bool) {
 			if own {
@@ -249,6 +250,9 @@ func (d *disk) define(t *series.Table, ids []series.ID, runs []samples.Run) {
 				d.journal.Series(id, text)
 			}
 		})
+	}
+	if !some {
+		return
 	}
 	var gateways []uint32
 	for _, r := range runs {
