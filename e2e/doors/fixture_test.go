@@ -124,6 +124,23 @@ func (s *shard) has(want map[string]float64) {
 	})
 }
 
+// hasTypes waits until the server knows these types.
+func (s *shard) hasTypes(want map[string]string) {
+	s.t.Helper()
+	s.eventually(func(ctx context.Context) error {
+		var got map[string][]struct{ Type string }
+		if err := s.server.Get(ctx, "/api/v1/metadata", nil, &got); err != nil {
+			return err
+		}
+		for family, kind := range want {
+			if known := got[family]; len(known) != 1 || known[0].Type != kind {
+				return fmt.Errorf("%s is of types %v, not %s", family, known, kind)
+			}
+		}
+		return nil
+	})
+}
+
 // eventually polls until try succeeds.
 func (s *shard) eventually(try func(context.Context) error) {
 	s.t.Helper()

@@ -1,7 +1,6 @@
 package doors
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -145,22 +144,5 @@ func TestOTLPWhileTheHubIsFull(t *testing.T) {
 	s.has(map[string]float64{
 		`count_over_time(exports_total{gatewayID="gw"}[10m])`: float64(n),
 		`max_over_time(exports_total{gatewayID="gw"}[10m])`:   float64(n),
-	})
-}
-
-// hasTypes waits until the server knows these types.
-func (s *shard) hasTypes(want map[string]string) {
-	s.t.Helper()
-	s.eventually(func(ctx context.Context) error {
-		var got map[string][]struct{ Type string }
-		if err := s.server.Get(ctx, "/api/v1/metadata", nil, &got); err != nil {
-			return err
-		}
-		for family, kind := range want {
-			if known := got[family]; len(known) != 1 || known[0].Type != kind {
-				return fmt.Errorf("%s is of types %v, not %s", family, known, kind)
-			}
-		}
-		return nil
 	})
 }

@@ -159,23 +159,6 @@ func (s *shard) hasByInstance(want map[string]map[string]float64) {
 	})
 }
 
-// hasTypes waits until the server knows metrics to be of these types.
-func (s *shard) hasTypes(want map[string]string) {
-	s.t.Helper()
-	s.eventually(func(ctx context.Context) error {
-		var known map[string][]struct{ Type string }
-		if err := s.server.Get(ctx, "/api/v1/metadata", nil, &known); err != nil {
-			return err
-		}
-		for name, kind := range want {
-			if len(known[name]) != 1 || known[name][0].Type != kind {
-				return fmt.Errorf("the types of %s are %v, not %s", name, known[name], kind)
-			}
-		}
-		return nil
-	})
-}
-
 // in is the shard for a test below.
 func (s *shard) in(t *testing.T) *shard {
 	below := *s
