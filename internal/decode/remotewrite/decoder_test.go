@@ -217,7 +217,6 @@ func TestBroken(t *testing.T) {
 	for version, whole := range [][]byte{V1: v1, V2: v2} {
 		_, _, err := read(t, Version(version), whole, &noted{})
 		require.NoError(t, err)
-		whole := whole
 		if Version(version) == V2 {
 			whole = whole[:len(whole)-1]
 		}

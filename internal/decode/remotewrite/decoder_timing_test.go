@@ -2,6 +2,7 @@ package remotewrite
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -13,11 +14,11 @@ func (d *discard) Sample(series []byte, _ int64, _ float64) error {
 	d.bytes += len(series)
 	return nil
 }
-func (d *discard) Histogram(series []byte, _ int64, _ []byte) error { return nil }
-func (d *discard) Exemplar([]byte) error                            { return nil }
-func (d *discard) Start(int64) error                                { return nil }
-func (d *discard) Type(_, _ []byte) error                           { return nil }
-func (d *discard) Help(_, _ []byte) error                           { return nil }
+func (d *discard) Histogram(_ []byte, _ int64, _ []byte) error { return nil }
+func (d *discard) Exemplar([]byte) error                       { return nil }
+func (d *discard) Start(int64) error                           { return nil }
+func (d *discard) Type(_, _ []byte) error                      { return nil }
+func (d *discard) Help(_, _ []byte) error                      { return nil }
 
 // requests are 2000 samples as Prometheus sends them: one a series, eight labels in order.
 func requests() (v1, v2 []byte) {
@@ -39,7 +40,7 @@ func requests() (v1, v2 []byte) {
 		for _, l := range [][2]string{
 			{"__name__", fmt.Sprintf("node_metric_%d_seconds_total", n/40)},
 			{"cluster", "europe-west-1"},
-			{"cpu", fmt.Sprint(n % 8)},
+			{"cpu", strconv.Itoa(n % 8)},
 			{"gatewayID", fmt.Sprintf("gateway-%04d", n%40/8)},
 			{"instance", fmt.Sprintf("10.0.%d.1:9100", n%40/8)},
 			{"job", "node-exporter"},
