@@ -22,7 +22,8 @@ func BenchmarkPushFormats(b *testing.B) {
 		body   []byte
 		least  time.Duration
 	}{
-		{"text", Text, text, time.Hour}, {"openmetrics", OpenMetrics, written(b, text, expfmt.TypeOpenMetrics), time.Hour},
+		{"text", Text, text, time.Hour},
+		{"openmetrics", OpenMetrics, written(b, text, expfmt.TypeOpenMetrics), time.Hour},
 		{"protobuf", Protobuf, written(b, text, expfmt.TypeProtoDelim), time.Hour},
 	}
 	h := newHub(b, Config{})

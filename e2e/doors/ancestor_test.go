@@ -72,7 +72,7 @@ func appendLength(b []byte, n int) []byte {
 }
 
 // metric is one of a family, of a gateway and with a time.
-func metric(gateway string, ms int64, m *dto.Metric) *dto.Metric {
+func oneMetric(gateway string, ms int64, m *dto.Metric) *dto.Metric {
 	m.Label = []*dto.LabelPair{{Name: proto.String("gatewayID"), Value: &gateway}}
 	m.TimestampMs = &ms
 	return m
@@ -86,15 +86,15 @@ func family(name string, kind dto.MetricType, metrics ...*dto.Metric) *dto.Metri
 func oneOfEach(gateway string, at time.Time) []*dto.MetricFamily {
 	ms := at.UnixMilli()
 	return []*dto.MetricFamily{
-		family("pushed_total", dto.MetricType_COUNTER, metric(gateway, ms, &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(7)}})),
-		family("pushed", dto.MetricType_GAUGE, metric(gateway, ms, &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(-1.5)}})),
-		family("pushed_untyped", dto.MetricType_UNTYPED, metric(gateway, ms, &dto.Metric{Untyped: &dto.Untyped{Value: proto.Float64(3)}})),
-		family("pushed_seconds", dto.MetricType_HISTOGRAM, metric(gateway, ms, &dto.Metric{Histogram: &dto.Histogram{
+		family("pushed_total", dto.MetricType_COUNTER, oneMetric(gateway, ms, &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(7)}})),
+		family("pushed", dto.MetricType_GAUGE, oneMetric(gateway, ms, &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(-1.5)}})),
+		family("pushed_untyped", dto.MetricType_UNTYPED, oneMetric(gateway, ms, &dto.Metric{Untyped: &dto.Untyped{Value: proto.Float64(3)}})),
+		family("pushed_seconds", dto.MetricType_HISTOGRAM, oneMetric(gateway, ms, &dto.Metric{Histogram: &dto.Histogram{
 			SampleCount: proto.Uint64(3), SampleSum: proto.Float64(4.5), Bucket: []*dto.Bucket{
 				{UpperBound: proto.Float64(0.5), CumulativeCount: proto.Uint64(1)}, {UpperBound: proto.Float64(2), CumulativeCount: proto.Uint64(2)},
 			},
 		}})),
-		family("pushed_quantiles", dto.MetricType_SUMMARY, metric(gateway, ms, &dto.Metric{Summary: &dto.Summary{
+		family("pushed_quantiles", dto.MetricType_SUMMARY, oneMetric(gateway, ms, &dto.Metric{Summary: &dto.Summary{
 			SampleCount: proto.Uint64(5), SampleSum: proto.Float64(6), Quantile: []*dto.Quantile{{Quantile: proto.Float64(0.5), Value: proto.Float64(1.25)}},
 		}})),
 	}
@@ -135,11 +135,11 @@ func TestGRPC(t *testing.T) {
 		assert.Equal(t, kind, s.kindOf(name), name)
 	}
 
-	err := c.collect(t.Context(), []*dto.MetricFamily{family("", dto.MetricType_GAUGE, metric("gw1", at.UnixMilli(), &dto.Metric{Gauge: &dto.Gauge{}}))})
+	err := c.collect(t.Context(), []*dto.MetricFamily{family("", dto.MetricType_GAUGE, oneMetric("gw1", at.UnixMilli(), &dto.Metric{Gauge: &dto.Gauge{}}))})
 	assert.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
 
 	n := s.whileFull(func(ctx context.Context, n int, at time.Time) (taken bool, err error) {
-		err = c.collect(ctx, []*dto.MetricFamily{family("counted_total", dto.MetricType_COUNTER, metric("gw1", at.UnixMilli(), &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(float64(n))}}))})
+		err = c.collect(ctx, []*dto.MetricFamily{family("counted_total", dto.MetricType_COUNTER, oneMetric("gw1", at.UnixMilli(), &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(float64(n))}}))})
 		if status.Code(err) == codes.ResourceExhausted && strings.HasPrefix(status.Convert(err).Message(), "hub_full: ") {
 			return false, nil
 		}
@@ -295,7 +295,7 @@ func TestInPlaceOfTheAncestor(t *testing.T) {
 	s.has(want)
 	n := s.whileFull(func(ctx context.Context, n int, at time.Time) (bool, error) {
 		return postMagma(ctx, s.hub.URL(), magmaText(t, []*dto.MetricFamily{
-			family("counted_total", dto.MetricType_COUNTER, metric("gw1", at.UnixMilli(), &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(float64(n))}})),
+			family("counted_total", dto.MetricType_COUNTER, oneMetric("gw1", at.UnixMilli(), &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(float64(n))}})),
 		}))
 	})
 	s.has(counted(n))
