@@ -2,16 +2,22 @@ package edgehub
 
 import (
 	"bytes"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 const (
@@ -109,4 +115,41 @@ func TestPushOfAnEmbedderInEachFormat(t *testing.T) {
 		assert.Equal(t, "malformed", refused.Reason)
 	}
 	assert.Equal(t, 3, s.Stats().Pending)
+}
+
+// What is more than a number goes through the hub: exemplars and start times of either format, native histograms of protobuf.
+func TestMoreThanNumbers(t *testing.T) {
+	now := time.Now().Truncate(time.Millisecond)
+	seconds := fmt.Sprintf("%d.%03d", now.Unix(), now.UnixMilli()%1000)
+	native := &dto.Histogram{
+		SampleCount: new(uint64(3)), SampleSum: new(1.5), Schema: new(int32(0)), ZeroThreshold: new(0.1), ZeroCount: new(uint64(1)),
+		PositiveSpan: []*dto.BucketSpan{{Offset: new(int32(1)), Length: new(uint32(1))}}, PositiveDelta: []int64{2}, CreatedTimestamp: timestamppb.New(now),
+	}
+	var families bytes.Buffer
+	_, err := protodelim.MarshalTo(&families, &dto.MetricFamily{
+		Name: new("h"), Type: dto.MetricType_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: native, TimestampMs: new(now.UnixMilli())}},
+	})
+	require.NoError(t, err)
+	s := serve(t, Config{})
+	for contentType, body := range map[string]string{
+		openMetricsType: "# TYPE x counter\nx_total 1 " + seconds + " # {id=\"a\"} 0.5 " + seconds + "\nx_created " + seconds + "\n# EOF\n",
+		protobufType:    families.String(),
+	} {
+		answer, reason := s.do("POST", "/metrics", body, "Content-Type", contentType)
+		require.Equal(t, http.StatusOK, answer.StatusCode, reason)
+	}
+	_, scraped := s.do("GET", "/metrics", "", "Accept", protobufType)
+	got := map[string]*dto.Metric{}
+	for in := strings.NewReader(scraped); in.Len() > 0; {
+		f := &dto.MetricFamily{}
+		require.NoError(t, protodelim.UnmarshalFrom(in, f))
+		if len(f.Metric) == 1 {
+			got[f.GetName()] = f.Metric[0]
+		}
+	}
+	assert.True(t, proto.Equal(native, got["h"].GetHistogram()), "%v", got["h"])
+	counter := got["x_total"].GetCounter()
+	assert.Equal(t, "a", counter.GetExemplar().GetLabel()[0].GetValue())
+	assert.Equal(t, now.UTC(), counter.GetExemplar().GetTimestamp().AsTime())
+	assert.Equal(t, now.UTC(), counter.GetCreatedTimestamp().AsTime())
 }

@@ -31,7 +31,7 @@ var ErrFull = &decode.BrokenError{Err: fmt.Errorf("no more samples")}
 func (r *Recorder) Sample(series []byte, ms int64, value float64) error {
 	text := strconv.FormatFloat(value, 'g', -1, 64)
 	if bits := math.Float64bits(value); math.IsNaN(value) && bits != 0x7ff8000000000001 {
-		text = fmt.Sprintf("%x", bits)
+		text = strconv.FormatUint(bits, 16)
 	}
 	return r.add(series, ms, text)
 }

@@ -247,10 +247,10 @@ func (d *decoder) bring(is kind, message []byte) error {
 	if value == nil {
 		return fmt.Errorf("%.100q has no %v, which the family is of", d.series(""), is)
 	}
-	switch is {
-	case summary:
+	if is == summary {
 		return d.summary(value)
-	case histogram:
+	}
+	if is == histogram {
 		return d.histogram(value)
 	}
 	return d.simple(is, value)

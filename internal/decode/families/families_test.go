@@ -256,14 +256,10 @@ func TestAllocations(t *testing.T) {
 
 // fleet is a body of families with so many gateways each.
 func fleet(t testing.TB, gateways int) []byte {
-	gauges := `name: "gateway_metric" help: "What." type: GAUGE`
-	histograms := `name: "gateway_seconds" type: HISTOGRAM`
-	for range gateways {
-		labels := `label {name: "gatewayID" value: "gw0001"} label {name: "networkID" value: "net1"} label {name: "service" value: "mme"}`
-		gauges += ` metric {` + labels + ` gauge {value: 12345.5} timestamp_ms: 1764500000000}`
-		histograms += ` metric {` + labels + ` histogram {sample_count: 100 sample_sum: 55.5` + strings.Repeat(` bucket {cumulative_count: 10 upper_bound: 0.25}`, 8) + `} timestamp_ms: 1764500000000}`
-	}
-	return body(t, gauges, histograms)
+	labels := `label {name: "gatewayID" value: "gw0001"} label {name: "networkID" value: "net1"} label {name: "service" value: "mme"}`
+	gauges := ` metric {` + labels + ` gauge {value: 12345.5} timestamp_ms: 1764500000000}`
+	histograms := ` metric {` + labels + ` histogram {sample_count: 100 sample_sum: 55.5` + strings.Repeat(` bucket {cumulative_count: 10 upper_bound: 0.25}`, 8) + `} timestamp_ms: 1764500000000}`
+	return body(t, `name: "gateway_metric" help: "What." type: GAUGE`+strings.Repeat(gauges, gateways), `name: "gateway_seconds" type: HISTOGRAM`+strings.Repeat(histograms, gateways))
 }
 
 // What a sample takes to be read, of gauges and of classic histograms.

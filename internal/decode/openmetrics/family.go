@@ -47,16 +47,11 @@ func kindOf(word []byte) kind {
 	return untyped
 }
 
-// suffix is what the name of a family's series has that has no other part, and not the family's.
-func (k kind) suffix() string {
-	switch k {
-	case counter:
-		return "_total"
-	case info:
-		return "_info"
-	}
-	return ""
-}
+// suffixes are what the names of series have that the family's has not, of the types that have one name for all series.
+var suffixes = [untyped + 1]string{counter: "_total", info: "_info"}
+
+// counted are the suffixes of the series behind which a start is told.
+var counted = [untyped + 1]string{counter: "_total", histogram: "_count", summary: "_count"}
 
 // start is the time since which what came before counts, in milliseconds, if that is what a sample says.
 func (f *family) start(s, before sample, value float64) (ms int64, is bool) {
@@ -64,13 +59,7 @@ func (f *family) start(s, before sample, value float64) (ms int64, is bool) {
 	if !created || !bytes.Equal(base, f.name) || !bytes.Equal(s.labels, before.labels) {
 		return 0, false
 	}
-	suffix := ""
-	switch f.kind {
-	case counter:
-		suffix = "_total"
-	case histogram, summary:
-		suffix = "_count"
-	}
+	suffix := counted[f.kind]
 	rest, isOf := bytes.CutPrefix(before.name, base)
 	if suffix == "" || !isOf || string(rest) != suffix || !(value > 0 && value < math.MaxInt64/10_000) {
 		return 0, false

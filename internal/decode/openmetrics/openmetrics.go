@@ -235,7 +235,7 @@ func (r *reader) say() error {
 	f := &r.family
 	f.said = true
 	r.name = append(r.name[:0], f.name...)
-	if suffix := f.kind.suffix(); !bytes.HasSuffix(f.name, []byte(suffix)) {
+	if suffix := suffixes[f.kind]; !bytes.HasSuffix(f.name, []byte(suffix)) {
 		r.name = append(r.name, suffix...)
 	}
 	if f.kind != unsaid {

@@ -23,6 +23,7 @@ func Read(body []byte, to decode.Sink) error {
 				ms = decode.NoTime
 			}
 			err = to.Sample(s.Spelling(), ms, s.Value())
+		case exposition.Repeated: // which is for who knows lines
 		case exposition.Type:
 			err = to.Type(s.Name(), s.Text())
 		case exposition.Help:
