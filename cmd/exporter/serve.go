@@ -11,28 +11,46 @@ import (
 	"github.com/hubring/hubring/cmd/exporter/internal/front"
 )
 
-// serving is the HTTP server of the process.
+// serving is the servers of the process.
 type serving struct {
-	server *http.Server
-	logger *slog.Logger
-	ended  chan error
+	servers []*http.Server
+	logger  *slog.Logger
+	ended   chan error // gets what each server ended with
 }
 
 func serve(f *front.Front, o options, logger *slog.Logger) *serving {
-	s := &serving{server: f.Server(), logger: logger, ended: make(chan error, 1)}
-	go func() { s.ended <- web.ListenAndServe(s.server, o.web, logger) }()
+	s := &serving{logger: logger, ended: make(chan error, 2)}
+	s.start(f.Server(), o.web, logger)
+	if len(*o.calls.WebListenAddresses) > 0 {
+		none := false
+		o.calls.WebSystemdSocket = &none
+		s.start(f.CallServer(), o.calls, logger.With("door", "grpc"))
+	}
 	return s
+}
+
+func (s *serving) start(server *http.Server, flags *web.FlagConfig, logger *slog.Logger) {
+	s.servers = append(s.servers, server)
+	go func() { s.ended <- web.ListenAndServe(server, flags, logger) }()
 }
 
 // shutdown lets requests finish until ctx ends, then cuts them off.
 func (s *serving) shutdown(ctx context.Context) {
-	if err := s.server.Shutdown(ctx); err != nil {
-		s.logger.Warn("requests were cut off", "error", err)
-		s.close()
+	for _, server := range s.servers {
+		if err := server.Shutdown(ctx); err != nil {
+			s.logger.Warn("requests were cut off", "error", err)
+			_ = server.Close()
+		}
 	}
-	if err := <-s.ended; !errors.Is(err, http.ErrServerClosed) {
-		s.logger.Warn("the server ended", "error", err)
+	for range s.servers {
+		if err := <-s.ended; !errors.Is(err, http.ErrServerClosed) {
+			s.logger.Warn("the server ended", "error", err)
+		}
 	}
 }
 
-func (s *serving) close() { _ = s.server.Close() }
+func (s *serving) close() {
+	for _, server := range s.servers {
+		_ = server.Close()
+	}
+}

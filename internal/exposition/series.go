@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -112,6 +113,17 @@ func (p *SeriesParser) Label(name string) (value []byte, ok bool) {
 		}
 	}
 	return nil, false
+}
+
+// Labels yields the labels of the series that was parsed last, without escapes, which are valid as long as the series.
+func (p *SeriesParser) Labels() iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for _, l := range p.labels {
+			if !yield(l.name, l.value) {
+				return
+			}
+		}
+	}
 }
 
 // read takes the spelling apart.

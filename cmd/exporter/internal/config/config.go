@@ -15,6 +15,7 @@ import (
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/exporter/members"
 	"github.com/hubring/hubring/hashring/placement"
+	"github.com/hubring/hubring/internal/decode/otlp"
 )
 
 // maxFileBytes bounds the file.
@@ -41,7 +42,15 @@ type Config struct {
 	Send    Send    `yaml:"send"`
 	Backoff Backoff `yaml:"backoff"`
 
+	OTLP   OTLP   `yaml:"otlp"`
 	Limits Limits `yaml:"limits"`
+}
+
+// OTLP is how OpenTelemetry's metrics become Prometheus', as the flags --otlp.… of a hub say. It counts at the start only.
+type OTLP struct {
+	Strategy      string   `yaml:"translation_strategy"`
+	Promote       []string `yaml:"promote_resource_attributes"`
+	ScopeMetadata bool     `yaml:"promote_scope_metadata"`
 }
 
 // Hub is one of a list.
@@ -115,6 +124,7 @@ type Limits struct {
 // The defaults of Limits, which are a hub's, and of KeyLabel.
 var defaults = Config{
 	KeyLabel: "gatewayID",
+	OTLP:     OTLP{Strategy: otlp.Strategies[0]},
 	Limits:   Limits{BodyBytes: 32 << 20, BodiesBytes: 256 << 20, Samples: 2_000_000, Pushes: 256, BodyTime: model.Duration(time.Minute)},
 }
 
@@ -184,12 +194,20 @@ func (c *Config) check() error {
 	if l.BodiesBytes < 2*l.BodyBytes {
 		fault("limits: bodies_bytes is %d, give it twice body_bytes at least", l.BodiesBytes)
 	}
+	if _, err := otlp.New(c.Translation()); err != nil {
+		fault("otlp: %w", err)
+	}
 	if len(errs) == 0 {
 		if err := c.Exporter().Validate(); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Translation is how metrics of OTLP are read.
+func (c *Config) Translation() otlp.Config {
+	return otlp.Config{Strategy: c.OTLP.Strategy, Promote: c.OTLP.Promote, Gateway: c.KeyLabel, ScopeMetadata: c.OTLP.ScopeMetadata}
 }
 
 // Exporter is what the exporter is told.

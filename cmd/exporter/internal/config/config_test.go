@@ -106,7 +106,7 @@ func TestDocumentedFile(t *testing.T) {
 	require.NoError(t, err)
 	want := defaults
 	want.Members = &Members{File: "/etc/hubring/hubs.yml", Interval: model.Duration(exporter.DefaultMembersInterval), Hold: model.Duration(exporter.DefaultMembersHold)}
-	want.Labels = map[string]string{}
+	want.Labels, want.OTLP.Promote = map[string]string{}, []string{}
 	want.Ends.Delay = model.Duration(exporter.DefaultEndsDelay)
 	want.Queue.MaxBytes = exporter.DefaultMaxQueueBytes
 	want.Spool.MaxBytes = exporter.DefaultSpoolBytes

@@ -10,6 +10,7 @@
 //	gate.go     who is let in, and what may be read at a time
 //	take.go     what a decoder reads, to the exporter
 //	refusal.go  why not: status, reason, words
-//	routes.go   the paths; push.go, groups.go: the doors
+//	house.go    the exporter as shared doors see it
+//	routes.go   the paths; push.go, groups.go, calls.go: doors of its own
 //	metrics.go  what is counted
 package front

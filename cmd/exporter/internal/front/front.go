@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/hubring/hubring/cmd/exporter/internal/config"
 	"github.com/hubring/hubring/cmd/exporter/internal/lines"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/internal/decode/otlp"
 )
 
 // Config is what a Front is made of.
@@ -35,6 +37,8 @@ type Front struct {
 	gate    atomic.Pointer[gate]
 	types   lines.Types
 	counts  *counts
+	// translator reads OTLP, as the config file said at the start.
+	translator *otlp.Translator
 	// transport reaches hubs for what is no sample.
 	transport http.RoundTripper
 	closed    atomic.Bool
@@ -52,10 +56,13 @@ func New(cfg Config) (*Front, error) {
 	transport.ResponseHeaderTimeout = answerTimeout
 	f := &Front{cfg: cfg, counts: newCounts(cfg.Registry), transport: transport}
 	var err error
+	if f.translator, err = otlp.New(cfg.Config.Translation()); err != nil {
+		return nil, fmt.Errorf("otlp: %w", err)
+	}
 	if f.running, err = start(cfg.Config, cfg.Logger); err != nil {
 		return nil, err
 	}
-	f.gate.Store(newGate(cfg.Config.Limits))
+	f.gate.Store(f.newGate(cfg.Config.Limits))
 	return f, nil
 }
 
@@ -71,7 +78,7 @@ func (f *Front) Reload() error {
 		f.cfg.Logger.Error("told to read the config file again; all is as before", "error", err)
 		return err
 	}
-	f.gate.Store(newGate(cfg.Limits))
+	f.gate.Store(f.newGate(cfg.Limits))
 	f.counts.reloads.WithLabelValues("success").Inc()
 	f.counts.reload.Set(1)
 	f.counts.reloadTime.SetToCurrentTime()
@@ -87,7 +94,21 @@ func (f *Front) Close(ctx context.Context) error {
 
 // Server is the HTTP server of all doors.
 func (f *Front) Server() *http.Server {
-	return &http.Server{Handler: f.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+	return f.bounded(f.Handler())
+}
+
+// bounded is a server with bounds for those who do not say anything.
+func (f *Front) bounded(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+}
+
+// keyLabel is the label by whose value a series finds its hub.
+func (f *Front) keyLabel() (label string) {
+	_ = f.running.use(func(_ *exporter.Exporter, cfg *config.Config) error { // it has no error of its own
+		label = cfg.KeyLabel
+		return nil
+	})
+	return label
 }
 
 // Gather implements prometheus.Gatherer: what the process has, and the exporter that there is now.

@@ -168,7 +168,7 @@ func TestRefusals(t *testing.T) {
 		p.gate.Load().places <- struct{}{}
 	}
 	refused(503, "too_many_pushes", "x 1\n")
-	p.gate.Store(newGate(p.running.cfg.Limits))
+	p.gate.Store(p.newGate(p.running.cfg.Limits))
 	p.flush()
 	assert.Empty(t, p.have())
 	require.NoError(t, p.Close(t.Context()))
@@ -299,7 +299,7 @@ func TestReloadTooSoon(t *testing.T) {
 	require.NoError(t, err)
 	p.Front, err = New(Config{Config: cfg, Load: load, Registry: prometheus.NewRegistry(), Logger: p.log.Logger()})
 	require.NoError(t, err)
-	_, err = p.takeText(t.Context(), []byte("x 1\n"))
+	err = p.takeText(t.Context(), []byte("x 1\n"), 1)
 	require.NoError(t, err)
 	p.write("hubs: [{url: 'http://" + gone + "'}]\nlabels: {a: b}\n")
 	require.NoError(t, p.Reload())

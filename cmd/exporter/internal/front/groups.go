@@ -13,30 +13,34 @@ import (
 
 	"github.com/hubring/hubring/cmd/exporter/internal/config"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/internal/door"
 	"github.com/hubring/hubring/internal/grouping"
 )
 
 // pushGroup hands what is pushed as to a Pushgateway to the hub that is the group's home, and its answer back. A group is
 // no sample that could wait or go elsewhere: on two hubs it would be there twice for as long as it stays. So while its home is down the sender is told.
 func (f *Front) pushGroup(c echo.Context) error {
+	h := house{f, doorGroups}
 	home, err := f.homeOf(c.Request())
 	if err == nil {
 		err = f.handOn(c, home)
 	}
-	if r := f.answered(c, doorGroups, 0, err); r != nil {
-		if c.Response().Committed {
-			return nil // the hub has said it
-		}
-		return c.String(r.status, r.text+"\n")
+	switch {
+	case err == nil:
+		f.taken(h.door, 0)
+		return nil
+	case c.Response().Committed: // the hub has said it
+		h.Refused(h.Refusal(err).Reason, 0)
+		return nil
 	}
-	return nil
+	return h.answer(c, 0, err)
 }
 
 // homeOf finds the hub of a request's group: that of the key's label, where the group has it, and else of all its labels.
 func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 	raw, is := strings.CutPrefix(r.URL.EscapedPath(), "/metrics/")
 	if !is {
-		return home, &refusal{http.StatusBadRequest, "malformed", "the path does not begin with /metrics/job/ but with two slashes; is there one at the end of the address?"}
+		return home, &door.Refusal{Status: http.StatusBadRequest, Reason: "malformed", Text: "the path does not begin with /metrics/job/ but with two slashes; is there one at the end of the address?"}
 	}
 	labels, err := grouping.Parse(raw)
 	if err != nil {
@@ -49,7 +53,7 @@ func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 		}
 		var ok bool
 		if home, ok = e.Home(key); !ok {
-			return &refusal{http.StatusServiceUnavailable, "no_hub", "no hub is known yet"}
+			return &door.Refusal{Status: http.StatusServiceUnavailable, Reason: "no_hub", Text: "no hub is known yet"}
 		}
 		return nil
 	})
@@ -59,16 +63,13 @@ func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 // handOn has a hub answer a request.
 func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 	g := f.gate.Load()
-	if f.closed.Load() {
-		return errStops
-	}
-	leave, err := g.enter()
+	leave, err := f.enter(g)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	if c.Request().ContentLength > g.limits.BodyBytes {
-		return &refusal{http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
+		return &door.Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
 	}
 	c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, g.limits.BodyBytes)
 	base, err := url.Parse(hub.URL)
@@ -90,7 +91,7 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 				return fmt.Errorf("it answered %s", r.Status)
 			}
 			if r.StatusCode/100 != 2 {
-				failed = &refusal{r.StatusCode, "hub", ""}
+				failed = &door.Refusal{Status: r.StatusCode, Reason: "hub", Text: ""}
 			}
 			return nil
 		},
@@ -104,10 +105,10 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 // unreached is the answer where the hub gave none.
 func unreached(hub exporter.Hub, err error) error {
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return &refusal{http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
+		return &door.Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
 	}
 	if errors.Is(err, context.Canceled) {
-		return &refusal{http.StatusBadRequest, "unreadable", "the sender has gone"}
+		return &door.Refusal{Status: http.StatusBadRequest, Reason: "unreadable", Text: "the sender has gone"}
 	}
-	return &refusal{http.StatusServiceUnavailable, "no_hub", fmt.Sprintf("the group's hub %s does not answer; push again", hub.Name)}
+	return &door.Refusal{Status: http.StatusServiceUnavailable, Reason: "no_hub", Text: fmt.Sprintf("the group's hub %s does not answer; push again", hub.Name)}
 }

@@ -5,6 +5,9 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/hubring/hubring/internal/door"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Handler returns the routes.
@@ -13,6 +16,8 @@ func (f *Front) Handler() http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = f.failed
 	e.POST("/metrics", f.pushMetrics)
+	e.POST(door.WritePath, door.NewRemoteWrite(house{f, doorWrite}, exposition.DefaultLimits.SeriesBytes, f.cfg.Config.Limits.BodyBytes).Serve)
+	e.POST(door.OTLPPath, door.NewOTLP(house{f, doorOTLP}, f.translator).Serve)
 	for _, path := range []string{"/metrics/job/*", "/metrics/job@base64/*", "//metrics/*"} { // the last one is told why not
 		e.Any(path, f.pushGroup)
 	}

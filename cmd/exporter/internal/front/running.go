@@ -75,7 +75,7 @@ func (r *running) reload(cfg *config.Config) error {
 	if same(cfg, r.cfg) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.cfg = cfg // its limits
+		r.cfg = cfg // what doors need of it
 		return nil
 	}
 	select {
@@ -102,7 +102,7 @@ func (r *running) reload(cfg *config.Config) error {
 // same says whether two configs make the same exporter.
 func same(a, b *config.Config) bool {
 	x, y := *a, *b
-	x.Limits, y.Limits = config.Limits{}, config.Limits{}
+	x.Limits, y.Limits, x.OTLP, y.OTLP = config.Limits{}, config.Limits{}, config.OTLP{}, config.OTLP{}
 	return reflect.DeepEqual(x, y)
 }
 

@@ -7,7 +7,6 @@ import (
 	"github.com/hubring/hubring/cmd/exporter/internal/lines"
 	"github.com/hubring/hubring/exporter"
 	"github.com/hubring/hubring/internal/decode"
-	"github.com/hubring/hubring/internal/exposition"
 )
 
 // take submits what read brings to a sink, all of it or nothing, and returns how many samples that are.
@@ -27,13 +26,18 @@ func (f *Front) take(ctx context.Context, read func(decode.Sink) error) (samples
 	return samples, err
 }
 
-// takeText submits a text in the text format, which needs no decoder.
-func (f *Front) takeText(ctx context.Context, text []byte) (samples int, err error) {
-	err = f.running.use(func(e *exporter.Exporter, cfg *config.Config) error {
-		if samples = exposition.CountSamples(text); samples > cfg.Limits.Samples {
+// takeText submits a text in the text format, which needs no decoder, of so many samples.
+func (f *Front) takeText(ctx context.Context, text []byte, samples int) error {
+	return f.running.use(func(e *exporter.Exporter, cfg *config.Config) error {
+		if samples > cfg.Limits.Samples {
 			return &lines.TooManyError{Limit: cfg.Limits.Samples}
 		}
 		return e.SubmitText(ctx, cfg.KeyLabel, text)
 	})
-	return samples, err
+}
+
+// taken counts a push.
+func (f *Front) taken(door string, samples int) {
+	f.counts.pushes.WithLabelValues(door).Inc()
+	f.counts.samples.WithLabelValues(door).Add(float64(samples))
 }
