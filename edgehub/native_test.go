@@ -165,6 +165,21 @@ func TestWholeMetricsGoToAnotherHub(t *testing.T) {
 	}
 }
 
+// Where the oldest samples make room for new ones some are cut: what is left of them is left out and counted, and the others are whole.
+func TestWholeMetricsThatAreCut(t *testing.T) {
+	s := serve(t, Config{MaxSamples: 150, Policy: Newest})
+	for range 20 {
+		s.pushWhole()
+	}
+	letGo := s.Stats().LetGo
+	require.NotZero(t, letGo)
+	require.NotZero(t, letGo%(s.Stats().Received/20), "the last that goes is cut")
+	s.requireWhole()
+	s.confirm()
+	assert.Equal(t, s.Stats().Received, s.Stats().Scraped+letGo)
+	assert.NotContains(t, s.get("/internal"), `edgehub_extras_left_out_total{what="cut"} 0`)
+}
+
 // A histogram that is none is refused with its reason, and nothing of its push is kept.
 func TestHistogramThatIsNone(t *testing.T) {
 	s := serve(t, Config{})

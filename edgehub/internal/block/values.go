@@ -180,11 +180,11 @@ func isPlain(data []byte, values int) bool {
 func readChunk(out []float64, data []byte) (end int) {
 	_ = data[leastChunk-1]
 	decimals, width := data[0]&15, uint(widths[data[0]>>4])
-	switch decimals {
-	case asBits:
+	if decimals >= apart {
+		if decimals == apart {
+			return readApart(out, data)
+		}
 		return readBits(out, data, width)
-	case apart:
-		return readApart(out, data)
 	}
 	// A whole number has 54 bits with its sign, and so eight bytes at most, here all at once.
 	first := binary.LittleEndian.Uint64(data[1:])
