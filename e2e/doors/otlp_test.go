@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
-	"go.opentelemetry.io/otel/metric"
+	otel "go.opentelemetry.io/otel/metric"
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
@@ -40,22 +40,22 @@ func TestOTLP(t *testing.T) {
 		sdk.Instrument{Name: "size"}, sdk.Stream{Aggregation: sdk.AggregationBase2ExponentialHistogram{MaxSize: 160, MaxScale: 20}},
 	)))
 	meter := provider.Meter("doors")
-	get := metric.WithAttributes(attribute.String("http.method", "GET"), attribute.Int("code", 200), attribute.StringSlice("list", []string{"a", "b"}))
-	requests, err := meter.Int64Counter("http.requests", metric.WithUnit("{request}"), metric.WithDescription("Requests."))
+	get := otel.WithAttributes(attribute.String("http.method", "GET"), attribute.Int("code", 200), attribute.StringSlice("list", []string{"a", "b"}))
+	requests, err := meter.Int64Counter("http.requests", otel.WithUnit("{request}"), otel.WithDescription("Requests."))
 	require.NoError(t, err)
 	requests.Add(t.Context(), 3, get)
 	queue, err := meter.Int64UpDownCounter("queue.length")
 	require.NoError(t, err)
 	queue.Add(t.Context(), -2)
-	temperature, err := meter.Float64Gauge("temperature", metric.WithUnit("Cel"))
+	temperature, err := meter.Float64Gauge("temperature", otel.WithUnit("Cel"))
 	require.NoError(t, err)
 	temperature.Record(t.Context(), 21.5)
-	latency, err := meter.Float64Histogram("http.latency", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(0.1, 1))
+	latency, err := meter.Float64Histogram("http.latency", otel.WithUnit("s"), otel.WithExplicitBucketBoundaries(0.1, 1))
 	require.NoError(t, err)
 	for _, v := range []float64{0.05, 0.5, 5} {
 		latency.Record(t.Context(), v, get)
 	}
-	size, err := meter.Int64Histogram("size", metric.WithUnit("By"))
+	size, err := meter.Int64Histogram("size", otel.WithUnit("By"))
 	require.NoError(t, err)
 	for _, v := range []int64{0, 100, 5000} {
 		size.Record(t.Context(), v)
