@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -285,7 +286,7 @@ func (r *otlpRecorder) kind(family, kind string) {
 
 func bits(v float64) string {
 	if math.IsNaN(v) {
-		return fmt.Sprintf("%x", math.Float64bits(v))
+		return strconv.FormatUint(math.Float64bits(v), 16)
 	}
 	return fmt.Sprint(v)
 }
