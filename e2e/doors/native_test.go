@@ -43,11 +43,11 @@ func TestNativeHistogramsExemplarsAndStartTimes(t *testing.T) {
 			durations.(prometheus.ExemplarObserver).ObserveWithExemplar(v, id)
 			classic.(prometheus.ExemplarObserver).ObserveWithExemplar(v, id)
 		}
-		pushFamilies(t, s.hub.URL(), registry)
-		select { // the pushes have times of their own
+		select { // each push has a time of its own, and the first one comes after the start
 		case <-time.After(10 * time.Millisecond):
 		case <-t.Context().Done():
 		}
+		pushFamilies(t, s.hub.URL(), registry)
 	}
 	const all = pushes * each
 	s.has(map[string]float64{
