@@ -27,23 +27,6 @@ type ancestorAnswer struct {
 	series []string
 }
 
-// ancestorDifferences are the cases that a hub answers otherwise, and why. The README has them, too.
-var ancestorDifferences = map[string]string{
-	"POST, one series, same timestamp twice": "a Prometheus keeps one of the two; the hub gives the last",
-	"POST, protobuf delimited":               "the Content-Type says what it is",
-	"POST, no newline at the end":            "that a body was cut is told by its length",
-	"POST, TYPE twice":                       "Prometheus reads it, and the sample is good",
-	"POST /metrics/job/x":                    "is a push to a group, as to a Pushgateway, and takes no timestamps",
-	"HEAD /metrics":                          "says what GET would, and takes nothing",
-	"GET /-/ready":                           "is a probe",
-	"POST, -limit 3, two are held, two more": "429 is the status that says so, with Retry-After and the reason",
-	"Collect, -limit 1, two samples":         "RESOURCE_EXHAUSTED: an OK would have its sender forget what is nowhere",
-	"Collect, family without a type":         "a gauge is there, and comes out",
-	"Collect, label name 1a":                 "a name that is none comes out in quotes, or escaped, as the scraper likes it",
-	"Collect, type 5 (gauge histogram)":      "its series come out, as gauges",
-	"Collect, gzip":                          "is understood",
-}
-
 func ancestorCases(t *testing.T) (cases []ancestorCase) {
 	t.Helper()
 	file, err := os.ReadFile("testdata/edge-hub-answers.tsv")
@@ -130,13 +113,10 @@ func (c *ancestorCase) ask(t *testing.T, h *Hub) (status string) {
 	return strconv.Itoa(w.Code)
 }
 
-// A hub answers as a prometheus-edge-hub does, and gives what that gives, but for what is listed; and what is listed
+// A hub answers as a prometheus-edge-hub does, and gives what that gives, but for what docs/doors.md lists; and what is listed
 // is so.
 func TestAnswersOfTheAncestor(t *testing.T) {
-	listed := map[string]bool{}
-	for name := range ancestorDifferences {
-		listed[name] = true
-	}
+	listed := differences(t, "prometheus-edge-hub")
 	for _, c := range ancestorCases(t) {
 		t.Run(c.name, func(t *testing.T) {
 			got := c.answer(t)
