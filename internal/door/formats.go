@@ -61,6 +61,6 @@ func checkProtobuf(header string) error {
 	return nil
 }
 
-func unsupported(text string) *Refusal {
-	return &Refusal{Status: http.StatusUnsupportedMediaType, Reason: "content_type", Text: text, Unread: true}
+func unsupported(text string) *RefusedError {
+	return &RefusedError{Status: http.StatusUnsupportedMediaType, Reason: "content_type", Text: text, Unread: true}
 }

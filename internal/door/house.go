@@ -26,9 +26,9 @@ type House interface {
 	// Take takes what read brings, all of it or none, and returns how many samples the house makes of it. It may call read again.
 	Take(c echo.Context, read func(decode.Sink) error) (samples int, err error)
 	// Refusal is the answer to an error of the other methods, or of a decoder.
-	Refusal(err error) Refusal
+	Refusal(err error) RefusedError
 	// Say says in the headers of an answer why something was refused, and what is to be done about it.
-	Say(c echo.Context, r Refusal) error
+	Say(c echo.Context, r RefusedError) error
 	// Room is the memory for what is noted of requests beside their bodies.
 	Room() *body.Room
 
@@ -42,14 +42,14 @@ type House interface {
 	Took(seconds float64)
 }
 
-// Refusal is an answer other than success: a status, a reason in one word and a text for the sender.
-type Refusal struct {
+// RefusedError is an answer other than success: a status, a reason in one word and a text for the sender.
+type RefusedError struct {
 	Status       int
 	Reason, Text string
 	Unread       bool // the body was not read to its end
 }
 
-func (r *Refusal) Error() string { return r.Text }
+func (r *RefusedError) Error() string { return r.Text }
 
 // namedRefusals of what is left out are in an answer.
 const namedRefusals = 3

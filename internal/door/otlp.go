@@ -77,7 +77,7 @@ func (x *export) check(h http.Header) error {
 		x.media = media
 		return nil
 	}
-	return &Refusal{
+	return &RefusedError{
 		Status: http.StatusUnsupportedMediaType, Reason: "content_type", Unread: true,
 		Text: fmt.Sprintf("content type %.80q is not supported; send %s or %s", media, otlpProtobuf, otlpJSON),
 	}

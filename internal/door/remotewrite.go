@@ -67,7 +67,7 @@ func (d *RemoteWrite) Serve(c echo.Context) error {
 }
 
 // answer says why a request was refused, or what of it.
-func (d *RemoteWrite) answer(c echo.Context, r Refusal) error {
+func (d *RemoteWrite) answer(c echo.Context, r RefusedError) error {
 	if err := d.house.Say(c, r); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func versionOf(h http.Header) (remotewrite.Version, error) {
 	case media == "", media == "text/plain", media == "application/octet-stream", media == "application/protobuf":
 		return remotewrite.V1, nil
 	}
-	return 0, &Refusal{
+	return 0, &RefusedError{
 		Status: http.StatusUnsupportedMediaType, Reason: "content_type", Unread: true,
 		Text: fmt.Sprintf("content type %.80q is not supported; send %s", header, known),
 	}
@@ -157,7 +157,7 @@ func (w *write) read(message []byte, to decode.Sink) (err error) {
 	w.written, err = w.decoder.Decode(w.version, message, to)
 	switch {
 	case errors.Is(err, remotewrite.ErrTooLarge):
-		return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: remotewrite.ErrTooLarge.Error()}
+		return &RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: remotewrite.ErrTooLarge.Error()}
 	case err == nil && w.left > 0 && w.written.Samples+w.written.Histograms == 0:
 		return w.partial()
 	}
@@ -177,7 +177,7 @@ func (w *write) room(bytes int) error {
 func (w *write) refuse(samples int, why error) error {
 	r := w.d.house.Refusal(why)
 	if w.refusals++; w.refusals > maxRefusals {
-		return &Refusal{
+		return &RefusedError{
 			Status: http.StatusBadRequest, Reason: w.first,
 			Text: fmt.Sprintf("more than %d series or samples are amiss, so that nothing is stored: %s", maxRefusals, strings.Join(w.texts, "; ")),
 		}
@@ -194,7 +194,7 @@ func (w *write) refuse(samples int, why error) error {
 }
 
 // partial is the answer to a request of which some is amiss.
-func (w *write) partial() *Refusal {
+func (w *write) partial() *RefusedError {
 	stored := "the others are stored"
 	if w.written.Samples+w.written.Histograms == 0 {
 		stored = "nothing is stored"
@@ -203,7 +203,7 @@ func (w *write) partial() *Refusal {
 	if more := w.refusals - len(w.texts); more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
-	return &Refusal{Status: http.StatusBadRequest, Reason: w.first, Text: text}
+	return &RefusedError{Status: http.StatusBadRequest, Reason: w.first, Text: text}
 }
 
 // samples is how many there are in a message, as far as it was read.

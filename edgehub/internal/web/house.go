@@ -43,16 +43,16 @@ func (h house) Take(_ echo.Context, read func(decode.Sink) error) (int, error) {
 }
 
 // Refusal implements door.House.
-func (h house) Refusal(err error) door.Refusal {
+func (h house) Refusal(err error) door.RefusedError {
 	r := h.s.refusalOf(err)
-	return door.Refusal{Status: r.Status, Reason: r.Reason, Text: r.Text, Unread: r.unread}
+	return door.RefusedError{Status: r.Status, Reason: r.Reason, Text: r.Text, Unread: r.unread}
 }
 
 // Say implements door.House.
-func (h house) Say(c echo.Context, r door.Refusal) error { return h.s.sayRefused(c, refusedAt(&r)) }
+func (h house) Say(c echo.Context, r door.RefusedError) error { return h.s.sayRefused(c, refusedAt(&r)) }
 
 // refusedAt is a refusal of a door.
-func refusedAt(r *door.Refusal) *RefusedError {
+func refusedAt(r *door.RefusedError) *RefusedError {
 	return &RefusedError{Status: r.Status, Reason: r.Reason, Text: r.Text, unread: r.Unread}
 }
 

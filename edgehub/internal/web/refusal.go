@@ -70,7 +70,7 @@ var errStopping = &RefusedError{
 func (s *Server) refusalOf(err error) *RefusedError {
 	var (
 		known    *RefusedError
-		atDoor   *door.Refusal
+		atDoor   *door.RefusedError
 		full     *store.FullError
 		refused  *intake.RefusedError
 		encoding *body.EncodingError

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,7 +99,7 @@ func drawFamilies(t *rapid.T) (all []*dto.MetricFamily) {
 		kind := dto.MetricType(rapid.IntRange(0, 5).Draw(t, "type"))
 		f := &dto.MetricFamily{Name: new(fmt.Sprintf("%s_%d", word.Draw(t, "name"), i)), Help: new("What."), Type: &kind}
 		for m := range rapid.IntRange(0, 3).Draw(t, "metrics") {
-			metric := &dto.Metric{Label: []*dto.LabelPair{{Name: new("m"), Value: new(fmt.Sprint(m))}, {Name: new("other"), Value: new(rapid.SampledFrom([]string{"", "x", "\"\\\n"}).Draw(t, "label"))}}}
+			metric := &dto.Metric{Label: []*dto.LabelPair{{Name: new("m"), Value: new(strconv.Itoa(m))}, {Name: new("other"), Value: new(rapid.SampledFrom([]string{"", "x", "\"\\\n"}).Draw(t, "label"))}}}
 			if rapid.Bool().Draw(t, "timed") {
 				metric.TimestampMs = new(rapid.Int64Min(-1<<62).Draw(t, "ms"))
 			}

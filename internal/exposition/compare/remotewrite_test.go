@@ -91,7 +91,7 @@ func (w *written) Histogram(series []byte, ms int64, message []byte) error {
 }
 
 func histogramLine(series string, ms int64, h *histogram.Histogram, fh *histogram.FloatHistogram) string {
-	sum := 0.0
+	var sum float64
 	if h != nil {
 		h.CounterResetHint, sum = histogram.UnknownCounterReset, h.Sum
 	} else {
@@ -211,6 +211,7 @@ func discard(v reflect.Value) {
 				discard(v.Field(i))
 			}
 		}
+	default: // has no fields
 	}
 }
 

@@ -32,7 +32,7 @@ func (f *Front) enter(g *gate) (leave func(), err error) {
 	case g.places <- struct{}{}:
 		return func() { <-g.places }, nil
 	default:
-		return nil, &door.Refusal{
+		return nil, &door.RefusedError{
 			Status: http.StatusServiceUnavailable, Reason: "too_many_pushes", Unread: true,
 			Text: fmt.Sprintf("%d pushes are under way, which is the limit", cap(g.places)),
 		}

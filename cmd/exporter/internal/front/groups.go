@@ -40,7 +40,7 @@ func (f *Front) pushGroup(c echo.Context) error {
 func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 	raw, is := strings.CutPrefix(r.URL.EscapedPath(), "/metrics/")
 	if !is {
-		return home, &door.Refusal{Status: http.StatusBadRequest, Reason: "malformed", Text: "the path does not begin with /metrics/job/ but with two slashes; is there one at the end of the address?"}
+		return home, &door.RefusedError{Status: http.StatusBadRequest, Reason: "malformed", Text: "the path does not begin with /metrics/job/ but with two slashes; is there one at the end of the address?"}
 	}
 	labels, err := grouping.Parse(raw)
 	if err != nil {
@@ -53,7 +53,7 @@ func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 		}
 		var ok bool
 		if home, ok = e.Home(key); !ok {
-			return &door.Refusal{Status: http.StatusServiceUnavailable, Reason: "no_hub", Text: "no hub is known yet"}
+			return &door.RefusedError{Status: http.StatusServiceUnavailable, Reason: "no_hub", Text: "no hub is known yet"}
 		}
 		return nil
 	})
@@ -69,7 +69,7 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 	}
 	defer leave()
 	if c.Request().ContentLength > g.limits.BodyBytes {
-		return &door.Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
+		return &door.RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
 	}
 	c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, g.limits.BodyBytes)
 	base, err := url.Parse(hub.URL)
@@ -91,7 +91,7 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 				return fmt.Errorf("it answered %s", r.Status)
 			}
 			if r.StatusCode/100 != 2 {
-				failed = &door.Refusal{Status: r.StatusCode, Reason: "hub", Text: ""}
+				failed = &door.RefusedError{Status: r.StatusCode, Reason: "hub", Text: ""}
 			}
 			return nil
 		},
@@ -105,10 +105,10 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 // unreached is the answer where the hub gave none.
 func unreached(hub exporter.Hub, err error) error {
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return &door.Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
+		return &door.RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
 	}
 	if errors.Is(err, context.Canceled) {
-		return &door.Refusal{Status: http.StatusBadRequest, Reason: "unreadable", Text: "the sender has gone"}
+		return &door.RefusedError{Status: http.StatusBadRequest, Reason: "unreadable", Text: "the sender has gone"}
 	}
-	return &door.Refusal{Status: http.StatusServiceUnavailable, Reason: "no_hub", Text: fmt.Sprintf("the group's hub %s does not answer; push again", hub.Name)}
+	return &door.RefusedError{Status: http.StatusServiceUnavailable, Reason: "no_hub", Text: fmt.Sprintf("the group's hub %s does not answer; push again", hub.Name)}
 }

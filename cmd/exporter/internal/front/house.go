@@ -56,10 +56,10 @@ func (h house) Take(c echo.Context, read func(decode.Sink) error) (samples int, 
 }
 
 // Refusal implements door.House.
-func (h house) Refusal(err error) door.Refusal { return *h.gate.Load().refusalOf(err) }
+func (h house) Refusal(err error) door.RefusedError { return *h.gate.Load().refusalOf(err) }
 
 // Say implements door.House.
-func (h house) Say(c echo.Context, r door.Refusal) error {
+func (h house) Say(c echo.Context, r door.RefusedError) error {
 	c.Response().Header().Set(exposition.ReasonHeader, r.Reason)
 	if r.Status == http.StatusServiceUnavailable {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(retryAfter))

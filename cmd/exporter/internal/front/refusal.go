@@ -19,14 +19,14 @@ var reasons = []string{
 }
 
 // errStops is the answer when the exporter was told to stop.
-var errStops = &door.Refusal{Status: http.StatusServiceUnavailable, Reason: "stopping", Text: "the exporter is stopping and takes no more; push to another one", Unread: true}
+var errStops = &door.RefusedError{Status: http.StatusServiceUnavailable, Reason: "stopping", Text: "the exporter is stopping and takes no more; push to another one", Unread: true}
 
 // refusalOf is the answer to an error of the rooms below. What is full is 503 at each door: there are senders that drop what is answered 429.
-func (g *gate) refusalOf(err error) *door.Refusal {
-	var known *door.Refusal
+func (g *gate) refusalOf(err error) *door.RefusedError {
+	var known *door.RefusedError
 	var encoding *body.EncodingError
-	is := func(status int, reason string) *door.Refusal {
-		return &door.Refusal{Status: status, Reason: reason, Text: err.Error()}
+	is := func(status int, reason string) *door.RefusedError {
+		return &door.RefusedError{Status: status, Reason: reason, Text: err.Error()}
 	}
 	switch {
 	case errors.As(err, &known):
@@ -64,7 +64,7 @@ func (g *gate) refusalOf(err error) *door.Refusal {
 }
 
 // unreadable is the answer to an error that kept a body from being read.
-func (g *gate) unreadable(err error) *door.Refusal {
+func (g *gate) unreadable(err error) *door.RefusedError {
 	r := g.refusalOf(err)
 	if r.Reason == "malformed" {
 		r.Reason, r.Text = "unreadable", "read the body: "+err.Error()
