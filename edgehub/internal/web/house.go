@@ -49,7 +49,9 @@ func (h house) Refusal(err error) door.RefusedError {
 }
 
 // Say implements door.House.
-func (h house) Say(c echo.Context, r door.RefusedError) error { return h.s.sayRefused(c, refusedAt(&r)) }
+func (h house) Say(c echo.Context, r door.RefusedError) error {
+	return h.s.sayRefused(c, refusedAt(&r))
+}
 
 // refusedAt is a refusal of a door.
 func refusedAt(r *door.RefusedError) *RefusedError {
