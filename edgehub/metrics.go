@@ -75,7 +75,7 @@ func (h *Hub) register(in *intake.Intake, histograms ...prometheus.Collector) er
 		words(&counts.RejectedPushes, "pushes_rejected_total", "Pushes that were refused, by reason; nothing of them was taken.", "reason"),
 		words(&counts.RejectedSamples, "samples_rejected_total", "Samples of refused pushes, by reason, as far as their bodies were read.", "reason"),
 		words(&counts.LeftOut, "samples_left_out_total", "Samples of pushes that were taken without them, by reason, which the answer says; remote write and OTLP want it so.", "reason"),
-		counter("exemplars_left_out_total", "Exemplars of remote write that came without a sample, which are not kept.", counts.LeftExemplars.Load),
+		counter("exemplars_left_out_total", "Exemplars of remote write whose series, or all of its samples, were refused.", counts.LeftExemplars.Load),
 		words(&counts.ScrapedBy, "samples_scraped_total", "Samples that a scraper's cursor passed.", "cursor"),
 		words(&counts.HandedOver, "samples_handed_over_total", "Samples that a scraper's cursor passed since another hub has taken them; those that the hub itself writes count, too.", "cursor"),
 		words(&counts.Handovers, "handovers_total", "Times that the hub was to hand over what it had to another hub, by what became of it.", "result"),

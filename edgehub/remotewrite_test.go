@@ -186,15 +186,50 @@ func TestRemoteWriteOfStartTimes(t *testing.T) {
 	s.says("edgehub_samples_received_total 2")
 }
 
-// Exemplars of a series without samples belong to no sample that is brought. They are counted, and said not to be stored.
+// Exemplars that come without a sample, as Prometheus sends them, go with the next one of their series, wherever in the log they stand.
 func TestRemoteWriteOfExemplarsAlone(t *testing.T) {
+	exemplar := func(id string, ms int64) []byte {
+		e := field(nil, 1, field(field(nil, 1, []byte("trace_id")), 2, []byte(id)))
+		e = protowire.AppendFixed64(protowire.AppendTag(e, 2, protowire.Fixed64Type), math.Float64bits(0.5))
+		return protowire.AppendVarint(protowire.AppendTag(e, 3, protowire.VarintType), uint64(base+ms))
+	}
+	series := func(name string, exemplars ...[]byte) []byte {
+		b := field(nil, 1, field(field(nil, 1, []byte("__name__")), 2, []byte(name)))
+		for _, e := range exemplars {
+			b = field(b, 3, e)
+		}
+		return b
+	}
 	s := serve(t, Config{})
-	exemplars := field(field(field(nil, 1, []byte{1, 2}), 4, nil), 4, nil)
-	message := field(request2(sent{labels: "__name__ x", ms: 1}), 5, exemplars)
+	s.push("# TYPE x_total counter\n# TYPE y_total counter\n")
+	for _, message := range [][]byte{
+		request1(sent{labels: "__name__ x_total", value: 2, ms: 20}, sent{labels: "__name__ y_total", value: 1, ms: 1}),
+		field(field(nil, 1, series("x_total", exemplar("before", 15), exemplar("behind", 25))), 1, series("z_total", exemplar("nobody's", 5))),
+		request1(sent{labels: "__name__ x_total", value: 1, ms: 10}),
+	} {
+		answer, text := s.write(type1, message)
+		require.Equal(t, http.StatusNoContent, answer.StatusCode, text)
+	}
+	got := map[string]string{}
+	for _, f := range s.scrapeWhole() {
+		for _, m := range f.Metric {
+			id := ""
+			if e := m.GetCounter().GetExemplar(); e != nil {
+				id = e.Label[0].GetValue()
+				assert.InDelta(t, 0.5, e.GetValue(), 0)
+			}
+			got[fmt.Sprintf("%s@%d", f.GetName(), m.GetTimestampMs()-base)] = id
+		}
+	}
+	assert.Equal(t, map[string]string{"x_total@10": "", "x_total@20": "behind", "y_total@1": ""}, got, "of two the last")
+	s.confirm()
+	s.says(`edgehub_extras_received_total{what="exemplar"} 3`, `edgehub_extras_left_out_total{what="exemplar"} 1`, `edgehub_extras_left_out_total{what="cut"} 1`)
+	assert.Zero(t, s.Stats().Pending)
+
+	message := field(request2(sent{labels: "__name__ x_total", ms: 30}), 5, field(field(nil, 1, []byte{1, 2}), 4, exemplar("of 2.0", 29)[len(field(nil, 1, field(field(nil, 1, []byte("trace_id")), 2, []byte("of 2.0")))):]))
 	answer, text := s.write(type2, message)
 	require.Equal(t, http.StatusNoContent, answer.StatusCode, text)
-	assert.Equal(t, "1 0 0", wrote(answer))
-	s.says("edgehub_exemplars_left_out_total 2")
+	assert.Equal(t, "1 0 1", wrote(answer))
 }
 
 // Whatever may be taken later is answered 503, since Prometheus and the OpenTelemetry Collector drop what is answered 429; nothing of it is stored.

@@ -29,6 +29,14 @@ type Sink interface {
 	Help(family, text []byte) error
 }
 
+// LooseSink is a sink that takes exemplars which come without the samples that they are of, as Prometheus' remote write sends them.
+type LooseSink interface {
+	Sink
+	// Loose brings an io.prometheus.client.Exemplar in protobuf of a series, spelled as for Sample, and when it was observed, in
+	// milliseconds since the epoch.
+	Loose(series []byte, ms int64, message []byte) error
+}
+
 // BrokenError ends the reading of a body: its sink takes no more of it.
 type BrokenError struct{ Err error }
 

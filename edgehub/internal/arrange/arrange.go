@@ -254,7 +254,8 @@ func (a *Arrangement) HasWords() bool { return a.words != nil }
 // Cut is how many times words followed nothing in the series that Of was called for, since the sample that they followed was cut off.
 func (a *Arrangement) Cut() int { return a.cut }
 
-// sort sorts points, and keeps of each time the last one, and what follows it.
+// sort sorts points, and keeps of each time the last one, and what follows it. Exemplars that stand alone follow the next sample, or the
+// last one where there is none.
 func (a *Arrangement) sort(id series.ID, points []Point) []Point {
 	if _, done := a.words[id]; done {
 		return points
@@ -262,33 +263,41 @@ func (a *Arrangement) sort(id series.ID, points []Point) []Point {
 	slices.SortStableFunc(points, func(p, q Point) int { return cmp.Compare(p.Time, q.Time) })
 	kept := points[:0]
 	var of []follow
+	var alone, taken []float64 // exemplars that wait for a sample, and those of the last one
 	for i := 0; i < len(points); {
 		p, from := points[i], i+1
 		for i = from; i < len(points) && points[i].Time == p.Time && words.Follows(points[i].Value); {
 			i++
 		}
 		if words.Follows(p.Value) {
-			a.cut++
+			if words.IsExemplar(p.Value) {
+				alone = appendValues(alone, points[from-1:i])
+			} else {
+				a.cut++
+			}
 			continue
 		}
-		if n := len(kept); n == 0 || kept[n-1].Time != p.Time {
-			kept = append(kept, p)
-		} else if samples.IsMarker(p.Value) {
+		following := appendValues(nil, points[from:i])
+		switch n := len(kept); {
+		case samples.IsMarker(p.Value) && n > 0 && kept[n-1].Time == p.Time:
 			continue
-		} else {
+		case samples.IsMarker(p.Value):
+			kept, taken = append(kept, p), nil
+			continue
+		case n > 0 && kept[n-1].Time == p.Time:
 			kept[n-1] = p
 			if m := len(of); m > 0 && of[m-1].time == p.Time {
 				of = of[:m-1]
 			}
+		default:
+			kept, taken = append(kept, p), nil
 		}
-		if i > from || p.Native() {
-			following := make([]float64, 0, i-from)
-			for _, w := range points[from:i] {
-				following = append(following, w.Value)
-			}
+		taken, alone = append(taken, alone...), nil
+		if following = append(following, taken...); len(following) > 0 || p.Native() {
 			of = append(of, follow{p.Time, following})
 		}
 	}
+	of = a.place(alone, kept, of)
 	if len(of) > 0 {
 		if a.words == nil {
 			a.words = map[series.ID][]follow{}
@@ -296,6 +305,36 @@ func (a *Arrangement) sort(id series.ID, points []Point) []Point {
 		a.words[id] = of
 	}
 	return kept
+}
+
+func appendValues(dst []float64, points []Point) []float64 {
+	for _, p := range points {
+		dst = append(dst, p.Value)
+	}
+	return dst
+}
+
+// place has exemplars behind which no sample comes follow the last one.
+func (a *Arrangement) place(alone []float64, kept []Point, of []follow) []follow {
+	if len(alone) == 0 {
+		return of
+	}
+	for i := len(kept) - 1; i >= 0; i-- {
+		if samples.IsMarker(kept[i].Value) {
+			continue
+		}
+		if m := len(of); m > 0 && of[m-1].time == kept[i].Time {
+			of[m-1].words = append(of[m-1].words, alone...)
+			return of
+		}
+		return append(of, follow{kept[i].Time, alone})
+	}
+	for _, w := range alone {
+		if words.IsExemplar(w) {
+			a.cut++
+		}
+	}
+	return of
 }
 
 // ascending says whether no two points are out of order or of equal time, and none is a word.

@@ -83,6 +83,45 @@ func TestWordsOfOneTime(t *testing.T) {
 	assert.Zero(t, a.Cut())
 }
 
+// An exemplar that stands alone follows the next sample of its series, or the last one, but no marker; where there is none it is counted.
+func TestExemplarsAlone(t *testing.T) {
+	alone := func(text string) []float64 { return words.AppendExemplar(nil, []byte(text)) }
+	w := newWorld(t)
+	w.put("x", 5, alone("before six")...)
+	w.put("x", 6, append([]float64{6}, alone("its own")...)...)
+	w.put("x", 1, 1)
+	w.put("x", 6, alone("at six")...)
+	w.put("x", 7, alone("behind all")...)
+	w.put("x", 8, samples.Marker())
+	w.put("y", 1, alone("nobody's")...)
+	w.put("y", 2, samples.Marker())
+	w.put("z", 3, alone("first")...)
+	w.put("z", 3, 3)
+	w.put("z", 3, append([]float64{4}, alone("second")...)...)
+	a := w.arrange(Everything)
+	of := func(name string, ms int64) (all []string) {
+		var s words.Sample
+		for _, p := range a.Of(w.learn(name)) {
+			if p.Time == ms {
+				s.Read(p.Value, a.Words(w.learn(name), ms))
+				require.Zero(t, s.Cut)
+				for _, e := range s.Exemplars {
+					all = append(all, string(e))
+				}
+			}
+		}
+		return all
+	}
+	for range 2 {
+		assert.Empty(t, of("x", 1))
+		assert.ElementsMatch(t, []string{"its own", "before six", "at six", "behind all"}, of("x", 6))
+		assert.Len(t, a.Of(w.learn("x")), 3)
+		assert.Len(t, a.Of(w.learn("y")), 1)
+		assert.ElementsMatch(t, []string{"first", "second"}, of("z", 3))
+		assert.Equal(t, 1, a.Cut())
+	}
+}
+
 // Words whose sample was cut off are left out and counted, also where nothing else is there.
 func TestWordsThatFollowNothing(t *testing.T) {
 	w := newWorld(t)

@@ -52,6 +52,21 @@ func (s *sink) Exemplar(message []byte) error {
 	return s.follow(s.words)
 }
 
+// Loose implements decode.LooseSink. The exemplar stands in the log by itself, and goes with the series' next sample.
+func (s *sink) Loose(raw []byte, ms int64, message []byte) error {
+	s.open = false
+	if isOtherUnit(ms) || len(message) > maxExemplarBytes || !native.IsExemplar(message) {
+		s.leftOut.Exemplars++
+		return nil
+	}
+	s.words = words.AppendExemplar(s.words[:0], message)
+	if err := s.add(raw, ms, s.words[0]); err != nil {
+		return err
+	}
+	s.received.Exemplars++
+	return s.follow(s.words[1:])
+}
+
 // Start implements decode.Sink.
 func (s *sink) Start(ms int64) error {
 	if !s.has(1) || ms <= 0 || ms > words.MaxStart {

@@ -8,5 +8,6 @@
 //	native histogram    head, its bytes… [start] [exemplar, its bytes…]…
 //
 // They stand in the log as samples of one series and one time, one right behind the other. So a head is a sample like any other, and what follows it
-// belongs to it. Where a log was cut, a reader leaves out what is not whole.
+// belongs to it. An exemplar that came without its sample stands alone, at the time when it was observed, and belongs to the next sample of its series, or the
+// last one where there is none. Where a log was cut, a reader leaves out what is not whole.
 package words

@@ -38,6 +38,9 @@ func IsHistogram(v float64) bool { return v != v && tagOf(v) == tagHistogram }
 // Follows says whether a value is a word that belongs to the sample before it.
 func Follows(v float64) bool { return Is(v) && tagOf(v) != tagHistogram }
 
+// IsExemplar says whether a value is the head of an exemplar.
+func IsExemplar(v float64) bool { return v != v && tagOf(v) == tagExemplar }
+
 // Number is a sender's value as the log may have it: a NaN that would be a word is the ordinary one.
 func Number(v float64) float64 {
 	if Is(v) {

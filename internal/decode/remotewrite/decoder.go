@@ -44,7 +44,7 @@ type Decoder struct {
 // Written is what a sink took.
 type Written struct {
 	Samples, Histograms, Exemplars int
-	// Alone are exemplars of a series without samples in its message: a sink takes them with a sample only.
+	// Alone are exemplars for which there was no place: of series that were refused, and without samples where the sink is no decode.LooseSink.
 	Alone int
 }
 

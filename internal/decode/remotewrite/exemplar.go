@@ -3,6 +3,8 @@ package remotewrite
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/hubring/hubring/internal/decode"
 )
 
 // exemplars walks those of a series.
@@ -41,6 +43,39 @@ func (d *Decoder) exemplarsOf(e *exemplars, ms int64, last bool) error {
 		}
 		if refused == nil {
 			refused = d.to.Exemplar(d.message)
+		}
+		if refused == nil {
+			d.written.Exemplars++
+		} else if err := d.refuse(0, refused); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loose brings the exemplars of a series that has no samples in its message, whose text is spelled, if there is a place for them.
+func (d *Decoder) loose(series []byte, n int) error {
+	to, takes := d.to.(decode.LooseSink)
+	if !takes {
+		d.written.Alone += n
+		return nil
+	}
+	for m := (message{rest: series}); n > 0; n-- {
+		for m.next() && !m.is(d.layout.exemplars, lengthFirst) {
+		}
+		at, err := exemplarAt(m.data)
+		if err == nil {
+			err = m.err
+		}
+		if err != nil {
+			return d.of(err)
+		}
+		refused, broken := d.exemplar(m.data, at)
+		if broken != nil {
+			return d.of(broken)
+		}
+		if refused == nil {
+			refused = to.Loose(d.text, at, d.message)
 		}
 		if refused == nil {
 			d.written.Exemplars++

@@ -54,13 +54,15 @@ func (d *Decoder) series1(series []byte) error {
 	if m.err != nil {
 		return d.of(m.err)
 	}
-	if found.values() == 0 {
-		d.written.Alone += found.exemplars
+	if found.values() == 0 && found.exemplars == 0 {
 		return nil
 	}
 	if err := d.spell1(named); err != nil {
 		d.written.Alone += found.exemplars
 		return d.refuse(found.values(), err)
+	}
+	if found.values() == 0 {
+		return d.loose(series, found.exemplars)
 	}
 	return d.bring(series, &found)
 }

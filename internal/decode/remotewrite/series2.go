@@ -98,8 +98,7 @@ func (d *Decoder) series2(series []byte) error {
 	if m.err != nil {
 		return d.of(m.err)
 	}
-	if found.values() == 0 && len(found.metadata) == 0 {
-		d.written.Alone += found.exemplars
+	if found.values() == 0 && len(found.metadata) == 0 && found.exemplars == 0 {
 		return nil
 	}
 	name, err := d.spell2()
@@ -107,7 +106,12 @@ func (d *Decoder) series2(series []byte) error {
 		d.written.Alone += found.exemplars
 		return d.refuse(found.values(), err)
 	}
-	if err := d.bring(series, &found); err != nil || len(found.metadata) == 0 {
+	if found.values() == 0 {
+		err = d.loose(series, found.exemplars)
+	} else {
+		err = d.bring(series, &found)
+	}
+	if err != nil || len(found.metadata) == 0 {
 		return err
 	}
 	return d.sayOf(name, &found)
