@@ -337,3 +337,102 @@ func TestRemoteWriteElsewhere(t *testing.T) {
 	answer, _ = serve(t, Config{NoRemoteWrite: true}).write(type1, nil)
 	assert.Equal(t, http.StatusNotFound, answer.StatusCode)
 }
+
+// A native histogram that a Prometheus would refuse a whole scrape for is left out, with its reason, and what is beside it is scraped.
+func TestRemoteWriteOfHistogramsThatAreNone(t *testing.T) {
+	one := func(change func(*sentHistogram)) []byte {
+		h := sentHistogram{count: 3, spans: []int{0, 2}, deltas: []int64{1, 0}, zero: 1, ms: 1}
+		if change != nil {
+			change(&h)
+		}
+		return h.message()
+	}
+	for name, c := range map[string]struct {
+		change func(*sentHistogram)
+		why    string
+	}{
+		"more buckets than spans": {func(h *sentHistogram) { h.deltas = append(h.deltas, -1) }, "has spans that do not fit its buckets"},
+		"fewer buckets":           {func(h *sentHistogram) { h.deltas = h.deltas[:1] }, "has spans that do not fit its buckets"},
+		"no spans":                {func(h *sentHistogram) { h.spans = nil }, "has spans that do not fit its buckets"},
+		"spans that overlap":      {func(h *sentHistogram) { h.spans = []int{0, 1, -1, 1} }, "has spans that do not fit its buckets"},
+		"a count of others":       {func(h *sentHistogram) { h.count = 4 }, "has counts that do not add up"},
+		"a bucket below nothing":  {func(h *sentHistogram) { h.count, h.deltas = 1, []int64{1, -2} }, "has counts that do not add up"},
+		"a width below nothing":   {func(h *sentHistogram) { h.width = -1 }, "has a zero bucket of a width below 0"},
+		"an unknown schema":       {func(h *sentHistogram) { h.schema = 9 }, "has the schema 9; -4 to 8 are known"},
+		"custom buckets":          {func(h *sentHistogram) { h.schema = -53 }, "has custom buckets, which a scrape by protobuf cannot carry"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for contentType, request := range map[string]func(string, ...[]byte) []byte{type1: histograms1, type2: histograms2} {
+				s := serve(t, Config{})
+				answer, text := s.write(contentType, request("b", one(c.change), one(nil)))
+				assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+				assert.Contains(t, text, "1 of 2 samples are refused, the others are stored: ")
+				assert.Contains(t, text, c.why)
+				if contentType == type2 {
+					assert.Equal(t, "0 1 0", wrote(answer))
+				}
+				families := s.scrapeWhole()
+				require.Len(t, families, 1)
+				require.Len(t, families[0].Metric, 1)
+				assert.Equal(t, []int64{1, 0}, families[0].Metric[0].Histogram.PositiveDelta)
+
+				answer, text = s.write(contentType, request("b", one(c.change)))
+				assert.Equal(t, http.StatusBadRequest, answer.StatusCode)
+				assert.Contains(t, text, "nothing is stored")
+				s.rejected(answer.Header.Get("Hubring-Reason"), 1, 1)
+				s.says(`edgehub_extras_received_total{what="native_histogram"} 1`, fmt.Sprintf(`edgehub_samples_left_out_total{reason=%q} 1`, answer.Header.Get("Hubring-Reason")))
+			}
+		})
+	}
+}
+
+// sentHistogram is a native histogram of remote write, which is the same message in both versions.
+type sentHistogram struct {
+	count  uint64
+	schema int64
+	width  float64
+	zero   uint64
+	spans  []int // offset, length, offset, length
+	deltas []int64
+	ms     int64 // from base
+}
+
+func (h *sentHistogram) message() (b []byte) {
+	number := func(dst []byte, n protowire.Number, v uint64) []byte {
+		return protowire.AppendVarint(protowire.AppendTag(dst, n, protowire.VarintType), v)
+	}
+	b = number(b, 1, h.count)
+	b = number(b, 4, protowire.EncodeZigZag(h.schema))
+	b = protowire.AppendFixed64(protowire.AppendTag(b, 5, protowire.Fixed64Type), math.Float64bits(h.width))
+	b = number(b, 6, h.zero)
+	for s := h.spans; len(s) > 0; s = s[2:] {
+		b = field(b, 11, number(number(nil, 1, protowire.EncodeZigZag(int64(s[0]))), 2, uint64(s[1])))
+	}
+	var deltas []byte
+	for _, d := range h.deltas {
+		deltas = protowire.AppendVarint(deltas, protowire.EncodeZigZag(d))
+	}
+	return number(field(b, 12, deltas), 15, uint64(base+h.ms))
+}
+
+// histograms1 is a request of 1.0, of one series with histograms.
+func histograms1(name string, histograms ...[]byte) []byte {
+	b := field(nil, 1, field(field(nil, 1, []byte("__name__")), 2, []byte(name)))
+	for _, h := range histograms {
+		b = field(b, 4, h)
+	}
+	return field(nil, 1, b)
+}
+
+// histograms2 is one of 2.0.
+func histograms2(name string, histograms ...[]byte) []byte {
+	b := field(nil, 1, []byte{1, 2})
+	for _, h := range histograms {
+		b = field(b, 3, h)
+	}
+	message := field(nil, 5, b)
+	for _, symbol := range []string{"", "__name__", name} {
+		message = field(message, 4, []byte(symbol))
+	}
+	return message
+}

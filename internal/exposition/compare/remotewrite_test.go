@@ -1,10 +1,13 @@
 package compare
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -91,7 +94,7 @@ func (w *written) Histogram(series []byte, ms int64, message []byte) error {
 }
 
 func histogramLine(series string, ms int64, h *histogram.Histogram, fh *histogram.FloatHistogram) string {
-	var sum float64
+	sum := 0.0
 	if h != nil {
 		h.CounterResetHint, sum = histogram.UnknownCounterReset, h.Sum
 	} else {
@@ -122,7 +125,8 @@ func series(l labels.Labels) (string, bool) {
 		if l.Value == "" {
 			return
 		}
-		valid = valid && l.Name != "" && !names[l.Name] && utf8.ValidString(l.Name) && utf8.ValidString(l.Value)
+		valid = valid && l.Name != "" && !names[l.Name] && utf8.ValidString(l.Name) && utf8.ValidString(l.Value) &&
+			!strings.Contains(l.Name+l.Value, "\x00") // which no text can say
 		names[l.Name] = true
 		b.Add(l.Name, l.Value)
 	})
@@ -143,9 +147,8 @@ func fuzzed(t testing.TB, version remotewrite.Version, body []byte) (*written, r
 
 var types = [...]string{"", "counter", "gauge", "histogram", "untyped", "summary", "gauge", "gauge"}
 
-// What Prometheus' own code reads of a request is what is brought: samples, histograms as it would scrape them, and metadata. Whatever else the bytes
-// are, nothing breaks.
-func FuzzRemoteWrite(f *testing.F) {
+// writes are requests of both versions.
+func writes(t testing.TB) (seeds [][]byte) {
 	label := func(l ...string) (all []prompb.Label) {
 		for i := 0; i < len(l); i += 2 {
 			all = append(all, prompb.Label{Name: l[i], Value: l[i+1]})
@@ -153,7 +156,7 @@ func FuzzRemoteWrite(f *testing.F) {
 		return all
 	}
 	h := &histogram.Histogram{
-		Count: 21, Sum: 18.4, Schema: 1, ZeroThreshold: 0.001, ZeroCount: 2, PositiveSpans: []histogram.Span{{Offset: 0, Length: 2}, {Offset: 1, Length: 2}},
+		Count: 11, Sum: 18.4, Schema: 1, ZeroThreshold: 0.001, ZeroCount: 2, PositiveSpans: []histogram.Span{{Offset: 0, Length: 2}, {Offset: 1, Length: 2}},
 		PositiveBuckets: []int64{1, 1, -1, 0}, NegativeSpans: []histogram.Span{{Offset: -1, Length: 2}}, NegativeBuckets: []int64{1, 2},
 	}
 	requests := []prompb.WriteRequest{
@@ -164,20 +167,33 @@ func FuzzRemoteWrite(f *testing.F) {
 			{Labels: label("a", "1"), Samples: []prompb.Sample{{}}},
 			{Labels: label("__name__", "x", "a", "1", "a", "2"), Samples: []prompb.Sample{{}}},
 		}},
+		{Timeseries: []prompb.TimeSeries{{Labels: label("__name__", "h"), Histograms: []prompb.Histogram{
+			prompb.FromIntHistogram(9, &histogram.Histogram{Count: 1, PositiveSpans: []histogram.Span{{Length: 3}}, PositiveBuckets: []int64{1}}),
+			prompb.FromIntHistogram(10, &histogram.Histogram{Count: 2, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []int64{1}}),
+			prompb.FromFloatHistogram(11, &histogram.FloatHistogram{Count: 1, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []float64{-1}}),
+		}}}},
 		{Metadata: []prompb.MetricMetadata{{Type: 1, MetricFamilyName: "x", Help: "h\n"}, {Type: 7, MetricFamilyName: "y"}}},
 	}
 	for i := range requests {
 		body, err := requests[i].Marshal()
-		require.NoError(f, err)
-		f.Add(body)
+		require.NoError(t, err)
+		seeds = append(seeds, body)
 	}
 	two, err := (&writev2.Request{Symbols: []string{"", "__name__", "x", "a", "\"", "help"}, Timeseries: []writev2.TimeSeries{
 		{LabelsRefs: []uint32{1, 2, 3, 4}, Samples: []writev2.Sample{{Value: 1, Timestamp: 2, StartTimestamp: 1}}, Metadata: writev2.Metadata{Type: 1, HelpRef: 5}},
 		{LabelsRefs: []uint32{3, 4, 1, 2, 3, 0}, Histograms: []writev2.Histogram{writev2.FromIntHistogram(9, 0, h)}, Exemplars: []writev2.Exemplar{{LabelsRefs: []uint32{3, 4}}}},
 		{LabelsRefs: []uint32{1, 77}, Samples: []writev2.Sample{{}}},
 	}}).Marshal()
-	require.NoError(f, err)
-	f.Add(two)
+	require.NoError(t, err)
+	return append(seeds, two)
+}
+
+// What Prometheus' own code reads of a request is what is brought: samples, histograms as it would scrape them, and metadata. Whatever else the bytes
+// are, nothing breaks.
+func FuzzRemoteWrite(f *testing.F) {
+	for _, seed := range writes(f) {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, _, _ = fuzzed(t, remotewrite.V1, body)
 		_, _, _ = fuzzed(t, remotewrite.V2, body)
@@ -190,6 +206,26 @@ func FuzzRemoteWrite(f *testing.F) {
 		if two.Unmarshal(body) == nil {
 			discard(reflect.ValueOf(&two).Elem())
 			compare2(t, &two)
+		}
+	})
+}
+
+// Whatever is pushed by remote write, Prometheus reads each scrape and stores its histograms.
+func FuzzScrapeOfRemoteWrite(f *testing.F) {
+	for _, seed := range writes(f) {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		for _, sent := range []string{"application/x-protobuf", "application/x-protobuf;proto=io.prometheus.write.v2.Request"} {
+			hub := pushed(t)
+			r := httptest.NewRequest(http.MethodPost, "/api/v1/write", bytes.NewReader(message))
+			r.Header.Set("Content-Type", sent)
+			hub.ServeHTTP(httptest.NewRecorder(), r) // refused is fine
+			for _, accept := range []string{likesText, likesProtobuf, openMetrics[0].likes, openMetrics[1].likes} {
+				contentType, body := answered(t, hub, accept)
+				_, err := untimed(contentType, body, textparse.ParserOptions{EnableOpenMetrics2: true})
+				require.NoError(t, err, "%q", body)
+			}
 		}
 	})
 }
