@@ -65,10 +65,16 @@ func cpp(t *testing.T, dir string, hub *url.URL) func(*testing.T, string, []stri
 }
 
 func node(t *testing.T, dir string, hub *url.URL) func(*testing.T, string, []string) []string {
+	npmClients(t, dir)
+	return told("node", filepath.Join(dir, "client.js"), hub.String(), "prom-client")
+}
+
+// npmClients puts the clients of npm's libraries, and those, in a folder.
+func npmClients(t *testing.T, dir string) {
+	t.Helper()
 	npm := installed(t, realbin.NPM)
 	require.NoError(t, os.CopyFS(dir, os.DirFS(source(t, "npm"))))
 	run(t, dir, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	return told("node", filepath.Join(dir, "client.js"), hub.String(), "prom-client")
 }
 
 func shell(tool string) func(*testing.T, string, *url.URL) func(*testing.T, string, []string) []string {

@@ -2,12 +2,14 @@ package doors
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -224,6 +226,42 @@ func TestRemoteWriteOfPrometheus(t *testing.T) {
 			err = fmt.Errorf("timed_total is %v", all)
 		}
 		return err
+	})
+}
+
+// npm's prometheus-remote-write does not say that it packs by snappy, has labels in any order, and is no queue: a program sends what was refused again.
+func TestRemoteWriteOfNPM(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--limit.samples=200", "--no-gateway.first-samples")
+	dir := t.TempDir()
+	npmClients(t, dir)
+	client := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "write.js"), s.hub.URL()+"/api/v1/write")
+	var out, complaints strings.Builder
+	client.Stdout, client.Stderr = &out, &complaints
+	stop, err := client.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, client.Start())
+	s.full()
+	require.NoError(t, stop.Close())
+	require.NoError(t, client.Wait(), "%s", &complaints)
+	var said struct {
+		Pushes   int
+		Statuses map[int]int
+		Refusal  string
+	}
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &said), out.String())
+	require.Positive(t, said.Pushes)
+	require.Equal(t, said.Pushes+1, said.Statuses[http.StatusNoContent])
+	require.Len(t, said.Statuses, 2, "%v", said.Statuses)
+	require.Positive(t, said.Statuses[http.StatusServiceUnavailable])
+	require.Contains(t, said.Refusal, "is the hub being scraped?")
+	n := float64(said.Pushes)
+	s.has(map[string]float64{
+		`queue_depth{gatewayID="gw"}`: 5,
+		`temperature{gatewayID="gw"}`: -1.5,
+		`count_over_time(pushed_total{gatewayID="gw",zone="ä \"b\"",empty=""}[10m])`: n,
+		`max_over_time(pushed_total{gatewayID="gw"}[10m])`:                           n - 1,
+		`count_over_time(pushed_elsewhere_total{gatewayID="other"}[10m])`:            n,
 	})
 }
 
