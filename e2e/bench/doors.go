@@ -197,7 +197,7 @@ func (c *doorsCommand) measure(ctx context.Context, p programs, s doorServer) (c
 	err = r.warm(ctx, c.atMost)
 	for start := time.Now(); err == nil && time.Since(start) < c.atMost; {
 		if err = r.push(ctx, doorReports, c.atMost); err == nil {
-			err = r.scrape(ctx)
+			err = r.scrapeMore(ctx) // by OTLP each gateway has a target_info
 		}
 	}
 	if err != nil {

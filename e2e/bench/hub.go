@@ -167,7 +167,7 @@ func (r *hubRun) ingest(ctx context.Context) error {
 	s.cost = cost{}
 	err = r.repeat(ctx, func() error {
 		return s.pushed(ctx, func() (load.Result, error) { return s.load.Fresh(ctx, r.options.shape.Series()) })
-	}, s.scrapeNew)
+	}, s.scrapeMore)
 	if err != nil {
 		return err
 	}

@@ -195,7 +195,7 @@ func (c *outageCommand) suffer(ctx context.Context, all []*sufferer) error {
 	for _, s := range all {
 		progress("scraping %s", s.peer.name)
 		s.trial.held = s.held
-		if err := s.scrapeNew(ctx); err != nil {
+		if err := s.scrapeMore(ctx); err != nil {
 			return fmt.Errorf("%s: %w", s.peer.name, err)
 		}
 	}

@@ -72,7 +72,7 @@ func (r *trial) close() {
 func (r *trial) warm(ctx context.Context, atMost time.Duration) error {
 	err := r.push(ctx, 1, atMost)
 	if err == nil {
-		err = r.scrapeNew(ctx)
+		err = r.scrapeMore(ctx)
 	}
 	r.cost, r.firstBytes = cost{}, nil
 	return err
@@ -112,8 +112,8 @@ func (r *trial) scrape(ctx context.Context) error {
 	return r.scraped(ctx, func(samples int) bool { return samples == r.held })
 }
 
-// scrapeNew is scrape after gateways have come, of each of whom a hub writes when it did.
-func (r *trial) scrapeNew(ctx context.Context) error {
+// scrapeMore is scrape where a hub has more to say than was pushed: when a gateway came, or what its resource is.
+func (r *trial) scrapeMore(ctx context.Context) error {
 	return r.scraped(ctx, func(samples int) bool { return samples >= r.held })
 }
 
