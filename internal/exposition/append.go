@@ -2,7 +2,7 @@ package exposition
 
 import (
 	"bytes"
-	"strings"
+	"encoding/binary"
 	"unsafe"
 )
 
@@ -13,10 +13,29 @@ const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 // AppendLabelValue appends v as it stands between the quotes of a label:
 // backslash, double quote and line feed are escaped.
 func AppendLabelValue(dst []byte, v string) []byte {
-	if strings.IndexByte(v, '\\') < 0 && strings.IndexByte(v, '"') < 0 && strings.IndexByte(v, '\n') < 0 {
+	if IsPlain(unsafe.Slice(unsafe.StringData(v), len(v))) {
 		return append(dst, v...)
 	}
 	return appendEscaped(dst, v, true)
+}
+
+// IsPlain says whether AppendLabelValue escapes nothing of v.
+func IsPlain(v []byte) bool {
+	if len(v) < 8 {
+		for _, c := range v {
+			if c == '"' || c == '\\' || c == '\n' {
+				return false
+			}
+		}
+		return true
+	}
+	last := v[len(v)-8:]
+	for ; len(v) > 8; v = v[8:] {
+		if hasSpecial(binary.LittleEndian.Uint64(v)) {
+			return false
+		}
+	}
+	return !hasSpecial(binary.LittleEndian.Uint64(last))
 }
 
 // AppendHelp appends v as it stands in a HELP line: backslash and line feed are

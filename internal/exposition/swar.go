@@ -5,12 +5,19 @@ import (
 	"math/bits"
 )
 
-// Eight digits at a time, in a word whose lowest byte is the first digit.
+// Eight bytes at a time, in a word whose lowest byte is the first one.
 
 const (
 	ones = 0x0101010101010101 // times a byte: that byte in all places
 	tops = 0x8080808080808080
 )
+
+// hasSpecial says whether any byte of w is escaped in the value of a label. A byte that is sought becomes 0, of which
+// subtracting one sets the top bit.
+func hasSpecial(w uint64) bool {
+	quote, backslash, feed := w^ones*'"', w^ones*'\\', w^ones*'\n'
+	return ((quote-ones)&^quote|(backslash-ones)&^backslash|(feed-ones)&^feed)&tops != 0
+}
 
 // digitsAt reads the digits at b[i:], and counts them: up to 24, of which maxDigits
 // make a number that fits.

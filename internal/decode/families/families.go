@@ -1,6 +1,7 @@
 package families
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -47,24 +48,25 @@ const (
 
 // decoder has the scratch space for one family after the other.
 type decoder struct {
-	to     decode.Sink
-	plain  bool   // bounds are spelled as in text, le="1"
-	name   []byte // of the family
-	metric metric
+	to      decode.Sink
+	plain   bool         // bounds are spelled as in text, le="1"
+	name    []byte       // of the family
+	classic bool         // it needs no quotes
+	labels  decode.Pairs // of the metric
+	metric  metric
 
-	suffixed []byte // the name of a series
-	line     []byte // its text
-	native   []byte // the message of a native histogram
+	line   []byte // the text of a series
+	native []byte // the message of a native histogram
 }
 
 var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 func (d *decoder) free() {
-	if cap(d.line)+cap(d.native)+cap(d.suffixed) > maxScratch {
+	if cap(d.line)+cap(d.native) > maxScratch {
 		return
 	}
-	clear(d.metric.labels[:cap(d.metric.labels)]) // they are parts of a body
-	*d = decoder{metric: metric{labels: d.metric.labels[:0]}, suffixed: d.suffixed, line: d.line, native: d.native}
+	d.labels.Release()
+	*d = decoder{labels: d.labels, line: d.line, native: d.native}
 	decoders.Put(d)
 }
 
@@ -120,6 +122,7 @@ func (d *decoder) family(message []byte, to decode.Sink) error {
 	if first == nil {
 		return nil
 	}
+	d.classic = exposition.ValidMetricName(string(d.name))
 	if err := d.describe(is, help, first); err != nil {
 		return d.wrong(err)
 	}
@@ -146,10 +149,10 @@ func (d *decoder) wrong(err error) error {
 // describe says what is known of the family. One that has no type, as old senders by gRPC leave it out, has that of its first metric.
 func (d *decoder) describe(is kind, help, first []byte) error {
 	if is == none {
-		if err := d.metric.read(first); err != nil {
+		if err := d.read(none, first); err != nil {
 			return fmt.Errorf("metric 1: %w", err)
 		}
-		if is = d.metric.kind(); is == none {
+		if is = d.metric.kind; is == none {
 			return nil // which is said of the metric
 		}
 	}
@@ -165,122 +168,130 @@ func (d *decoder) describe(is kind, help, first []byte) error {
 	return d.to.Help(d.name, help)
 }
 
-// metric is what a metric has.
+// metric is what a metric has beside its labels.
 type metric struct {
-	labels []decode.Label
-	values [none][]byte // by kind; nil where there is none
-	ms     int64
+	kind  kind // none if it has no value that is wanted
+	value []byte
+	ms    int64
 }
 
 var errLabels = errors.New("it has too many labels")
 
-func (m *metric) read(message []byte) error {
-	*m = metric{labels: m.labels[:0], ms: decode.NoTime}
-	f := fields{rest: message}
+// read reads a metric, of whose values one kind is wanted, or the first kind that it has.
+func (d *decoder) read(wanted kind, message []byte) error {
+	m := metric{kind: none, ms: decode.NoTime}
+	more := 0
+	f := fields{rest: d.labels.Read(message)}
 	for f.next() {
 		switch f.tag {
 		case metricLabel:
-			if len(m.labels) == maxLabels {
+			if more++; more > maxLabels {
 				return fmt.Errorf("%w, more than %d", errLabels, maxLabels)
 			}
-			l, err := label(f.bytes)
-			if err != nil {
+			if err := d.label(f.bytes); err != nil {
 				return err
 			}
-			m.labels = append(m.labels, l)
 		case metricCounter:
-			m.values[counter] = join(m.values[counter], f.bytes)
+			m.has(counter, wanted, f.bytes)
 		case metricGauge:
-			m.values[gauge] = join(m.values[gauge], f.bytes)
+			m.has(gauge, wanted, f.bytes)
 		case metricSummary:
-			m.values[summary] = join(m.values[summary], f.bytes)
+			m.has(summary, wanted, f.bytes)
 		case metricUntyped:
-			m.values[untyped] = join(m.values[untyped], f.bytes)
+			m.has(untyped, wanted, f.bytes)
 		case metricHistogram:
-			m.values[histogram] = join(m.values[histogram], f.bytes)
+			m.has(histogram, wanted, f.bytes)
 		case metricTime:
 			if m.ms = int64(f.number); m.ms == 0 { // to a Prometheus that is none
 				m.ms = decode.NoTime
 			}
 		}
 	}
+	d.metric = m
 	return f.err
 }
 
-// kind is what the metric has.
-func (m *metric) kind() kind {
-	for k, value := range m.values {
-		if value != nil {
-			return kind(k)
-		}
+// has notes a value, or another part of one.
+func (m *metric) has(is, wanted kind, value []byte) {
+	switch {
+	case is != wanted && wanted != none:
+	case is == m.kind:
+		m.value = join(m.value, value)
+	case is < m.kind:
+		m.kind, m.value = is, value
 	}
-	return none
 }
 
-func label(message []byte) (l decode.Label, err error) {
+// label adds a label that is not as most are.
+func (d *decoder) label(message []byte) error {
+	var name, value []byte
 	f := fields{rest: message}
 	for f.next() {
 		switch f.tag {
 		case labelName:
-			l.Name = f.bytes
+			name = f.bytes
 		case labelValue:
-			l.Value = f.bytes
+			value = f.bytes
 		}
 	}
-	return l, f.err
+	d.labels.Add(name, value)
+	return f.err
 }
 
 // bring brings the series of a metric.
 func (d *decoder) bring(is kind, message []byte) error {
-	if err := d.metric.read(message); err != nil {
-		return err
-	}
-	if is == none {
-		if is = d.metric.kind(); is == none {
-			return fmt.Errorf("%.100q has no value", d.series(""))
-		}
-	}
 	if is == gaugeHistogram {
 		is = histogram
 	}
-	value := d.metric.values[is]
-	if value == nil {
+	if err := d.read(is, message); err != nil {
+		return err
+	}
+	m := &d.metric
+	switch m.kind {
+	case none:
+		if is == none {
+			return fmt.Errorf("%.100q has no value", d.series(""))
+		}
 		return fmt.Errorf("%.100q has no %v, which the family is of", d.series(""), is)
+	case summary:
+		return d.summary(m.value)
+	case histogram:
+		return d.histogram(m.value)
 	}
-	if is == summary {
-		return d.summary(value)
-	}
-	if is == histogram {
-		return d.histogram(value)
-	}
-	return d.simple(is, value)
+	return d.simple(m.kind, m.value)
 }
 
 // series is the text of the metric's series with a suffix. It is valid until the next one is asked for.
 func (d *decoder) series(suffix string) []byte {
-	name := d.name
-	if suffix != "" {
-		d.suffixed = append(append(d.suffixed[:0], name...), suffix...)
-		name = d.suffixed
+	labels := d.labels.Text()
+	if d.classic && len(labels) == 0 {
+		d.line = append(append(d.line[:0], d.name...), suffix...)
+		return d.line
 	}
-	d.line = decode.AppendSeries(d.line[:0], name, d.metric.labels)
+	d.line = decode.CloseSeries(append(d.head(suffix), labels...))
 	return d.line
 }
 
 // open is likewise the text of a series that gets a label more, up to its value.
 func (d *decoder) open(suffix, label string) []byte {
-	d.line = d.series(suffix)
-	if last := len(d.line) - 1; last >= 0 && d.line[last] == '}' {
-		d.line[last] = ','
-	} else {
-		d.line = append(d.line, '{')
-	}
-	d.line = append(append(d.line, label...), `="`...)
+	d.line = append(append(d.head(suffix), d.labels.Text()...), label...)
+	d.line = append(d.line, `="`...)
 	return d.line
+}
+
+// head is the text of the metric's series up to its labels.
+func (d *decoder) head(suffix string) []byte {
+	if d.classic {
+		return append(append(append(d.line[:0], d.name...), suffix...), '{')
+	}
+	return append(exposition.AppendName(append(d.line[:0], '{'), string(d.name)+suffix), ',')
 }
 
 // simple brings a counter, a gauge or an untyped value.
 func (d *decoder) simple(is kind, message []byte) error {
+	if len(message) == 9 && message[0] == number { // as nearly all of them are
+		return d.to.Sample(d.series(""), d.metric.ms, math.Float64frombits(binary.LittleEndian.Uint64(message[1:])))
+	}
 	var value float64
 	var exemplar, start []byte
 	f := fields{rest: message}

@@ -2,6 +2,7 @@ package families
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -256,10 +257,17 @@ func TestAllocations(t *testing.T) {
 
 // fleet is a body of families with so many gateways each.
 func fleet(t testing.TB, gateways int) []byte {
-	labels := `label {name: "gatewayID" value: "gw0001"} label {name: "networkID" value: "net1"} label {name: "service" value: "mme"}`
-	gauges := ` metric {` + labels + ` gauge {value: 12345.5} timestamp_ms: 1764500000000}`
-	histograms := ` metric {` + labels + ` histogram {sample_count: 100 sample_sum: 55.5` + strings.Repeat(` bucket {cumulative_count: 10 upper_bound: 0.25}`, 8) + `} timestamp_ms: 1764500000000}`
-	return body(t, `name: "gateway_metric" help: "What." type: GAUGE`+strings.Repeat(gauges, gateways), `name: "gateway_seconds" type: HISTOGRAM`+strings.Repeat(histograms, gateways))
+	var gauges, histograms strings.Builder
+	for i := range gateways {
+		labels := fmt.Sprintf(`label {name: "gatewayID" value: "gw%04d"} label {name: "networkID" value: "net1"} label {name: "service" value: "mme"}`, i)
+		fmt.Fprintf(&gauges, ` metric {%s gauge {value: 12345.5} timestamp_ms: 1764500000000}`, labels)
+		fmt.Fprintf(&histograms, ` metric {%s histogram {sample_count: 100 sample_sum: 55.5`, labels)
+		for n := range 8 {
+			fmt.Fprintf(&histograms, ` bucket {cumulative_count: %d upper_bound: %d.25}`, 10*n, n)
+		}
+		histograms.WriteString(`} timestamp_ms: 1764500000000}`)
+	}
+	return body(t, `name: "gateway_metric" help: "What." type: GAUGE`+gauges.String(), `name: "gateway_seconds" type: HISTOGRAM`+histograms.String())
 }
 
 // What a sample takes to be read, of gauges and of classic histograms.

@@ -77,37 +77,42 @@ type fields struct {
 
 // next reads a field, and returns false at the end or at an error.
 func (f *fields) next() bool {
-	if len(f.rest) == 0 {
+	b := f.rest
+	if len(b) == 0 {
 		return false
 	}
-	var n int
-	if f.tag, n = uvarint(f.rest); n <= 0 || f.tag>>3 == 0 || f.tag>>3 > uint64(protowire.MaxValidNumber) {
+	tag, n := uint64(b[0]), 1
+	if tag >= 0x80 {
+		tag, n = binary.Uvarint(b)
+	}
+	if n <= 0 || tag>>3 == 0 || tag>>3 > uint64(protowire.MaxValidNumber) {
 		return f.fail(errField)
 	}
-	b := f.rest[n:]
-	switch f.tag & 7 {
+	f.tag, b = tag, b[n:]
+	switch tag & 7 {
 	case variable:
 		if f.number, n = uvarint(b); n <= 0 {
 			return f.fail(errCut)
 		}
+		f.rest = b[n:]
 	case eightBytes:
 		if len(b) < 8 {
 			return f.fail(errCut)
 		}
-		f.number, n = binary.LittleEndian.Uint64(b), 8
+		f.number, f.rest = binary.LittleEndian.Uint64(b), b[8:]
 	case lengthFirst:
-		var size uint64
-		if size, n = uvarint(b); n <= 0 || size > uint64(len(b)-n) {
+		size, n := uvarint(b)
+		if n <= 0 || size > uint64(len(b)-n) {
 			return f.fail(errCut)
 		}
-		b, n = b[n:], int(size)
-		f.bytes = b[:n:n]
+		end := n + int(size)
+		f.bytes, f.rest = b[n:end:end], b[end:]
 	default:
-		if n = protowire.ConsumeFieldValue(protowire.Number(f.tag>>3), protowire.Type(f.tag&7), b); n < 0 {
+		if n = protowire.ConsumeFieldValue(protowire.Number(tag>>3), protowire.Type(tag&7), b); n < 0 {
 			return f.fail(errField)
 		}
+		f.rest = b[n:]
 	}
-	f.rest = b[n:]
 	return true
 }
 
@@ -116,10 +121,13 @@ func (f *fields) fail(err error) bool {
 	return false
 }
 
-// uvarint is binary.Uvarint, quick for the many that have one byte.
+// uvarint is binary.Uvarint, quick for the many that have one byte or two.
 func uvarint(b []byte) (uint64, int) {
-	if len(b) > 0 && b[0] < 0x80 {
+	switch {
+	case len(b) > 0 && b[0] < 0x80:
 		return uint64(b[0]), 1
+	case len(b) > 1 && b[1] < 0x80:
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
 	}
 	return binary.Uvarint(b)
 }
