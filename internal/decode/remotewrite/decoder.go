@@ -33,8 +33,11 @@ type Decoder struct {
 	number   int // of the series, from 1
 	texts    int // bytes of series' text so far
 	labels   []decode.Label
-	text     []byte // of the series
-	message  []byte // a histogram or exemplar
+	rawName  []byte       // the label __name__ of the last series of 1.0, as it came
+	head     []byte       // the text of a series of that name, up to its labels
+	pairs    decode.Pairs // the others
+	text     []byte       // of the series
+	message  []byte       // a histogram or exemplar
 	symbols  []symbol
 	refs     []uint32
 	spelled  []byte // symbols, where they differ from what came
@@ -80,7 +83,8 @@ func (d *Decoder) Decode(version Version, body []byte, to decode.Sink) (Written,
 
 // release lets the body go.
 func (d *Decoder) release() {
-	d.to = nil
+	d.to, d.rawName = nil, nil
+	d.pairs.Release()
 	clear(d.labels[:cap(d.labels)])
 	clear(d.symbols)
 	d.symbols, d.roomText = d.symbols[:0], 0
@@ -90,7 +94,7 @@ func (d *Decoder) release() {
 	if cap(d.labels) > maxKeptSymbols {
 		d.labels = nil
 	}
-	for _, scratch := range []*[]byte{&d.text, &d.message, &d.spelled} {
+	for _, scratch := range []*[]byte{&d.text, &d.head, &d.message, &d.spelled} {
 		if cap(*scratch) > maxKeptBytes {
 			*scratch = nil
 		}

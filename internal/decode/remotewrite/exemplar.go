@@ -117,7 +117,7 @@ func (d *Decoder) exemplar(b []byte, ms int64) (refused, broken error) {
 		switch {
 		case m.number == 1 && d.layout.created == 0: // a Label is as a LabelPair
 			if m.is(1, lengthFirst) {
-				_, m.err = longLabel(m.data)
+				_, m.err = labelOf(m.data)
 				d.message = appendBytes(d.message, exemplarLabel, m.data)
 			}
 		case m.number == 1:

@@ -1,6 +1,7 @@
 package remotewrite
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -35,19 +36,10 @@ func (d *Decoder) series1(series []byte) error {
 	d.labels = d.labels[:0]
 	named := d.begin(&m)
 	var found content
-	for {
-		if named {
-			d.text, m.rest = appendShort(d.text, m.rest)
-		}
-		from := m.rest
-		if !m.next() {
-			break
-		}
+	for from := m.rest; m.next(); from = m.rest {
 		if m.number != 1 {
 			found.note(&m, &d.layout, from)
-			continue
-		}
-		if err := d.label(&m, named); err != nil {
+		} else if err := d.label(&m, named); err != nil {
 			return d.of(err)
 		}
 	}
@@ -67,15 +59,26 @@ func (d *Decoder) series1(series []byte) error {
 	return d.bring(series, &found)
 }
 
-// begin begins a series' text where its first label is its name, and a classic one, as nearly always. Then other labels are
-// appended as they come.
+// begin begins a series whose first label is its name, and a classic one, as nearly always, with the labels behind it. Most have the same name
+// as the one before.
 func (d *Decoder) begin(m *message) bool {
-	name, value, rest := shortLabel(m.rest)
-	if string(name) != nameLabel || !exposition.ValidMetricName(view(value)) {
-		return false
+	if len(d.rawName) == 0 || !bytes.HasPrefix(m.rest, d.rawName) {
+		raw := m.rest
+		if d.rawName = nil; !m.next() || !m.is(1, lengthFirst) {
+			*m = message{rest: raw}
+			return false
+		}
+		l, err := labelOf(m.data)
+		if err != nil || string(l.Name) != nameLabel || !exposition.ValidMetricName(view(l.Value)) {
+			*m = message{rest: raw}
+			return false
+		}
+		d.rawName = raw[:len(raw)-len(m.rest)]
+		d.head = append(append(d.head[:0], l.Value...), '{')
+	} else {
+		m.rest = m.rest[len(d.rawName):]
 	}
-	d.text = append(append(d.text[:0], value...), '{')
-	m.rest = rest
+	m.rest = d.pairs.Read(m.rest)
 	return true
 }
 
@@ -84,7 +87,7 @@ func (d *Decoder) label(m *message, named bool) error {
 	if !m.is(1, lengthFirst) {
 		return m.err
 	}
-	l, err := longLabel(m.data)
+	l, err := labelOf(m.data)
 	switch {
 	case err != nil:
 		return err
@@ -92,49 +95,13 @@ func (d *Decoder) label(m *message, named bool) error {
 	case !named, string(l.Name) == nameLabel:
 		d.labels = append(d.labels, l)
 	default:
-		d.text = decode.AppendLabel(d.text, l.Name, l.Value)
+		d.pairs.Add(l.Name, l.Value)
 	}
 	return nil
 }
 
-// The bytes in front of a label and its parts.
-const (
-	labelField = 1<<3 | lengthFirst
-	nameField  = 1<<3 | lengthFirst
-	valueField = 2<<3 | lengthFirst
-)
-
-// shortLabel takes a label off the front of a series, if it is as nearly all are: the name first, one byte for each length. The value
-// is behind the name and two bytes.
-func shortLabel(b []byte) (name, value, rest []byte) {
-	if len(b) < 6 || b[0] != labelField || b[1] >= 0x80 || b[2] != nameField || b[3] >= 0x80 {
-		return nil, nil, nil
-	}
-	end, n := 2+int(b[1]), 4+int(b[3])
-	if end > len(b) || n+2 > end || b[n] != valueField || b[n+1] >= 0x80 || n+2+int(b[n+1]) != end {
-		return nil, nil, nil
-	}
-	return b[4:n], b[n+2 : end], b[end:]
-}
-
-// appendShort appends the labels at the front of a series that need neither quotes nor escapes, and returns what is behind them.
-func appendShort(dst, b []byte) (text, rest []byte) {
-	for {
-		name, value, rest := shortLabel(b)
-		if len(value) == 0 || string(name) == nameLabel || !exposition.ValidLabelName(view(name)) || !plain(value) {
-			return dst, b
-		}
-		// The two bytes between them make room for two others.
-		at := len(dst) + len(name)
-		dst = append(dst, b[4:4+len(name)+2+len(value)]...)
-		dst[at], dst[at+1] = '=', '"'
-		dst = append(dst, '"', ',')
-		b = rest
-	}
-}
-
-// longLabel reads any other one.
-func longLabel(b []byte) (l decode.Label, err error) {
+// labelOf reads a label, whatever its fields.
+func labelOf(b []byte) (l decode.Label, err error) {
 	m := message{rest: b}
 	for m.next() {
 		switch {
@@ -153,6 +120,7 @@ func (d *Decoder) spell1(named bool) error {
 		if len(d.labels) > 0 {
 			return errTwoNames
 		}
+		d.text = append(append(d.text[:0], d.head...), d.pairs.Text()...)
 		if end := len(d.text) - 1; d.text[end] == '{' {
 			d.text = d.text[:end]
 		} else {

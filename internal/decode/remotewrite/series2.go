@@ -223,7 +223,7 @@ func (d *Decoder) spellPair(label, value *symbol) error {
 	}
 	if value.value == nil {
 		value.value = value.text
-		if !plain(value.text) {
+		if !exposition.IsPlain(value.text) {
 			from := len(d.spelled)
 			d.spelled = exposition.AppendLabelValue(d.spelled, view(value.text))
 			value.value = d.spelled[from:len(d.spelled):len(d.spelled)]

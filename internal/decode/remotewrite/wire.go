@@ -98,25 +98,6 @@ func uvarint(b []byte) (uint64, int) {
 // zigzag is a number that is written so that small ones below zero are short.
 func zigzag(n uint64) int64 { return int64(n>>1) ^ -int64(n&1) }
 
-// plain says whether a text needs no escapes as the value of a label. It looks at eight bytes at a time: a byte that is sought becomes 0,
-// of which subtracting one sets the top bit.
-func plain(b []byte) bool {
-	const ones, tops = ^uint64(0) / 0xff, ^uint64(0) / 0xff << 7
-	for ; len(b) >= 8; b = b[8:] {
-		w := binary.LittleEndian.Uint64(b)
-		quote, backslash, feed := w^ones*'"', w^ones*'\\', w^ones*'\n'
-		if ((quote-ones)&^quote|(backslash-ones)&^backslash|(feed-ones)&^feed)&tops != 0 {
-			return false
-		}
-	}
-	for _, c := range b {
-		if c == '"' || c == '\\' || c == '\n' {
-			return false
-		}
-	}
-	return true
-}
-
 // view is a string of the same bytes, for a callee that keeps nothing of it.
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
