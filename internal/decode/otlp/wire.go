@@ -31,33 +31,42 @@ type message struct {
 
 // next reads a field. It returns false at the end, and where the message is broken.
 func (m *message) next() bool {
-	if len(m.rest) == 0 {
+	b := m.rest
+	if len(b) == 0 {
 		return false
 	}
-	m.tag = m.varint()
-	switch m.tag & 7 {
+	tag, n := uvarint(b)
+	if n < 0 || tag>>3 == 0 {
+		return m.fail()
+	}
+	m.tag, b = tag, b[n:]
+	switch tag & 7 {
 	case varint:
-		m.value = m.varint()
+		if m.value, n = uvarint(b); n < 0 {
+			return m.fail()
+		}
+		m.rest = b[n:]
 	case fixed64:
-		if len(m.rest) < 8 {
+		if len(b) < 8 {
 			return m.fail()
 		}
-		m.value, m.rest = binary.LittleEndian.Uint64(m.rest), m.rest[8:]
+		m.value, m.rest = binary.LittleEndian.Uint64(b), b[8:]
 	case block:
-		n := m.varint()
-		if n > uint64(len(m.rest)) {
+		size, n := uvarint(b)
+		if n < 0 || size > uint64(len(b)-n) {
 			return m.fail()
 		}
-		m.bytes, m.rest = m.rest[:n:n], m.rest[n:]
+		end := n + int(size)
+		m.bytes, m.rest = b[n:end:end], b[end:]
 	case fixed32:
-		if len(m.rest) < 4 {
+		if len(b) < 4 {
 			return m.fail()
 		}
-		m.value, m.rest = uint64(binary.LittleEndian.Uint32(m.rest)), m.rest[4:]
+		m.value, m.rest = uint64(binary.LittleEndian.Uint32(b)), b[4:]
 	default:
 		return m.fail()
 	}
-	return !m.broken && (m.tag>>3 != 0 || m.fail())
+	return true
 }
 
 func (m *message) fail() bool {
@@ -65,19 +74,26 @@ func (m *message) fail() bool {
 	return false
 }
 
+// varint reads a number that has no field around it.
 func (m *message) varint() uint64 {
-	if len(m.rest) > 0 && m.rest[0] < 0x80 {
-		v := m.rest[0]
-		m.rest = m.rest[1:]
-		return uint64(v)
-	}
-	v, n := protowire.ConsumeVarint(m.rest)
+	v, n := uvarint(m.rest)
 	if n < 0 {
 		m.fail()
 		return 0
 	}
 	m.rest = m.rest[n:]
 	return v
+}
+
+// uvarint is protowire.ConsumeVarint, quick for the many that have one byte or two.
+func uvarint(b []byte) (uint64, int) {
+	switch {
+	case len(b) > 0 && b[0] < 0x80:
+		return uint64(b[0]), 1
+	case len(b) > 1 && b[1] < 0x80:
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
+	}
+	return protowire.ConsumeVarint(b)
 }
 
 // end is the error of a message that was read to its end.
