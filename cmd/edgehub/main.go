@@ -110,8 +110,8 @@ func run(told told, o options, logger *slog.Logger) error {
 	defer r.start(told.reload)()
 
 	select {
-	case err := <-serving.ended:
-		err = errors.Join(err, serving.close(1))
+	case err := <-serving.Ended:
+		err = errors.Join(err, serving.Close(1))
 		closeAtOnce(hub)
 		return fmt.Errorf("serve: %w", err)
 	case <-told.stop.Done():
@@ -125,7 +125,7 @@ func run(told told, o options, logger *slog.Logger) error {
 	if err := drain(drained, hub, o.handover, logger); err != nil {
 		logger.Warn("stopping without the rest", "error", err)
 	}
-	cut, err := serving.shutdown(deadline)
+	cut, err := serving.Shutdown(deadline)
 	if cut != nil {
 		logger.Warn("requests were cut off", "error", cut)
 	}

@@ -71,14 +71,17 @@ func run(stop context.Context, again func(), reload <-chan os.Signal, o options,
 		return err
 	}
 	logger.Info("starting exporter", "version", version.Info(), "build_context", version.BuildContext())
-	serving := serve(f, o, logger)
+	serving, err := serve(f, o, logger)
+	if err != nil {
+		return errors.Join(fmt.Errorf("serve: %w", err), f.Close(ended()))
+	}
 	for {
 		select {
 		case <-reload:
 			_ = f.Reload() // it was logged
 			continue
-		case err := <-serving.ended:
-			serving.close()
+		case err := <-serving.Ended:
+			err = errors.Join(err, serving.Close(1))
 			return errors.Join(fmt.Errorf("serve: %w", err), f.Close(ended()))
 		case <-stop.Done():
 		}
@@ -88,7 +91,13 @@ func run(stop context.Context, again func(), reload <-chan os.Signal, o options,
 	logger.Info("stopping; no more pushes are taken, what is queued is sent; once more to stop at once", "timeout", o.stopTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), o.stopTimeout)
 	defer cancel()
-	serving.shutdown(ctx)
+	cut, err := serving.Shutdown(ctx)
+	if cut != nil {
+		logger.Warn("requests were cut off", "error", cut)
+	}
+	if err != nil {
+		logger.Warn("a server had ended", "error", err)
+	}
 	if err := f.Close(ctx); err != nil {
 		if undelivered := (*exporter.UndeliveredError)(nil); errors.As(err, &undelivered) {
 			return fmt.Errorf("stopped with samples that no hub took: %w", err)

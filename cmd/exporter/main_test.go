@@ -125,6 +125,29 @@ func TestRunFails(t *testing.T) {
 	o, err := parse([]string{"--config.file=" + path, "--web.listen-address=" + strings.TrimPrefix(p.url, "http://")})
 	require.NoError(t, err)
 	require.ErrorContains(t, run(t.Context(), func() {}, nil, o, promslog.NewNopLogger()), "address already in use")
+	o, err = parse([]string{"--config.file=" + path, "--web.listen-address=127.0.0.1:0", "--grpc.listen-address=" + strings.TrimPrefix(p.url, "http://")})
+	require.NoError(t, err)
+	require.ErrorContains(t, run(t.Context(), func() {}, nil, o, promslog.NewNopLogger()), "address already in use")
 	p.stop()
 	require.ErrorContains(t, <-p.ended, "no hub took")
+}
+
+// A kubelet has no password, and who pushes needs one, at each address.
+func TestProbesNeedNoPassword(t *testing.T) {
+	dir := t.TempDir()
+	path, webFile := filepath.Join(dir, "exporter.yml"), filepath.Join(dir, "web.yml")
+	require.NoError(t, os.WriteFile(path, []byte("hubs: [{url: 'http://127.0.0.1:1'}]\n"), 0o600))
+	require.NoError(t, os.WriteFile(webFile, []byte(`basic_auth_users: {me: "$2a$04$lyyMdQ3B27LhiL84n/C3qeHEl8mN3tEmSCxRkJYVo77YB9FodVLhi"}`), 0o600))
+	p := start(t, path, "--web.config.file="+webFile, "--web.listen-address=127.0.0.1:0")
+	require.Eventually(t, func() bool { return p.log.Count("Listening on") == 2 }, 10*time.Second, time.Millisecond, "%s", &p.log)
+	for _, found := range listens.FindAllStringSubmatch(p.log.String(), -1) {
+		for path, want := range map[string]int{"/-/healthy": 200, "/-/ready": 200, "/metrics": 401, "/": 401, "/-/ready/": 401, "/%2D/ready": 401} {
+			resp, err := http.Get("http://" + found[1] + path)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			assert.Equal(t, want, resp.StatusCode, path)
+		}
+	}
+	p.stop()
+	require.NoError(t, <-p.ended)
 }
