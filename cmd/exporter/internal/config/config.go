@@ -46,7 +46,7 @@ type Config struct {
 	Limits Limits `yaml:"limits"`
 }
 
-// OTLP is how OpenTelemetry's metrics become Prometheus', as the flags --otlp.… of a hub say. It counts at the start only.
+// OTLP is how OpenTelemetry's metrics become Prometheus', as the flags --otlp.… of a hub say.
 type OTLP struct {
 	Strategy      string   `yaml:"translation_strategy"`
 	Promote       []string `yaml:"promote_resource_attributes"`

@@ -13,16 +13,16 @@ import (
 
 // CallServer is the server of the door for calls by gRPC, which needs HTTP/2: with TLS or without.
 func (f *Front) CallServer() *http.Server {
-	s := f.bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.gate.Load().calls.ServeHTTP(w, r) }))
+	s := f.bounded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.now.Load().calls.ServeHTTP(w, r) }))
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP2(true)
 	s.Protocols.SetUnencryptedHTTP2(true)
 	return s
 }
 
-// newCalls makes the door for calls, within a gate's limits.
-func (f *Front) newCalls(g *gate) http.Handler {
-	h := house{f, doorGRPC}
+// newCalls makes the door for calls.
+func (f *Front) newCalls(h house) http.Handler {
+	g := h.gate
 	return collect.New(collect.Config{
 		Methods: []string{collect.EdgeHub, collect.MagmaCollect, collect.MagmaPush, collect.MagmaSubmit, collect.MagmaSubmitV0},
 		Room:    g.room, Bytes: g.limits.BodyBytes, Time: time.Duration(g.limits.BodyTime),
@@ -38,9 +38,11 @@ func (f *Front) newCalls(g *gate) http.Handler {
 			}, nil
 		},
 		Take: func(r *http.Request, read func(func(collect.Family) error) error) (int, error) {
-			n, err := f.take(r.Context(), func(to decode.Sink) error {
+			n, err := f.take(r.Context(), func(to decode.Sink, keyLabel string) error {
+				labelled := lines.NewLabelled(to)
 				return read(func(family collect.Family) error {
-					return families.Family(family.Message, lines.Labelled(to, labelsOf(family.Origin, f.keyLabel())...))
+					labelled.Set(labelsOf(family.Origin, keyLabel)...)
+					return families.Family(family.Message, labelled)
 				})
 			})
 			if err == nil {

@@ -2,11 +2,11 @@ package front
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +17,6 @@ import (
 	"github.com/hubring/hubring/cmd/exporter/internal/config"
 	"github.com/hubring/hubring/cmd/exporter/internal/lines"
 	"github.com/hubring/hubring/exporter"
-	"github.com/hubring/hubring/internal/decode/otlp"
 )
 
 // Config is what a Front is made of.
@@ -34,13 +33,12 @@ type Config struct {
 type Front struct {
 	cfg     Config
 	running *running
-	gate    atomic.Pointer[gate]
+	now     atomic.Pointer[gate]
 	types   lines.Types
 	counts  *counts
-	// translator reads OTLP, as the config file said at the start.
-	translator *otlp.Translator
 	// transport reaches hubs for what is no sample.
 	transport http.RoundTripper
+	reloading sync.Mutex
 	closed    atomic.Bool
 }
 
@@ -55,34 +53,47 @@ func New(cfg Config) (*Front, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = answerTimeout
 	f := &Front{cfg: cfg, counts: newCounts(cfg.Registry), transport: transport}
-	var err error
-	if f.translator, err = otlp.New(cfg.Config.Translation()); err != nil {
-		return nil, fmt.Errorf("otlp: %w", err)
+	g, err := f.newGate(cfg.Config)
+	if err != nil {
+		return nil, err
 	}
 	if f.running, err = start(cfg.Config, cfg.Logger); err != nil {
 		return nil, err
 	}
-	f.gate.Store(f.newGate(cfg.Config.Limits))
+	f.now.Store(g)
 	return f, nil
 }
 
 // Reload reads the config file again. A file that is wrong, or that comes too soon, changes nothing; the error says why, and is logged.
 func (f *Front) Reload() error {
-	cfg, err := f.cfg.Load()
-	if err == nil {
-		err = f.running.reload(cfg)
-	}
-	if err != nil {
+	f.reloading.Lock() // so that the file that was read last counts
+	defer f.reloading.Unlock()
+	if err := f.reload(); err != nil {
 		f.counts.reloads.WithLabelValues("failure").Inc()
 		f.counts.reload.Set(0)
 		f.cfg.Logger.Error("told to read the config file again; all is as before", "error", err)
 		return err
 	}
-	f.gate.Store(f.newGate(cfg.Limits))
 	f.counts.reloads.WithLabelValues("success").Inc()
 	f.counts.reload.Set(1)
 	f.counts.reloadTime.SetToCurrentTime()
 	f.cfg.Logger.Info("read the config file again")
+	return nil
+}
+
+func (f *Front) reload() error {
+	cfg, err := f.cfg.Load()
+	if err != nil {
+		return err
+	}
+	g, err := f.newGate(cfg)
+	if err != nil {
+		return err
+	}
+	if err := f.running.reload(cfg); err != nil {
+		return err
+	}
+	f.now.Store(g)
 	return nil
 }
 
@@ -100,15 +111,6 @@ func (f *Front) Server() *http.Server {
 // bounded is a server with bounds for those who do not say anything.
 func (f *Front) bounded(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
-}
-
-// keyLabel is the label by whose value a series finds its hub.
-func (f *Front) keyLabel() (label string) {
-	_ = f.running.use(func(_ *exporter.Exporter, cfg *config.Config) error { // it has no error of its own
-		label = cfg.KeyLabel
-		return nil
-	})
-	return label
 }
 
 // Gather implements prometheus.Gatherer: what the process has, and the exporter that there is now.

@@ -58,19 +58,31 @@ func open(t *testing.T, hubs int, more string) *place {
 	for range hubs {
 		p.hub()
 	}
-	p.write(p.list() + more)
+	p.open(p.list() + more)
+	return p
+}
+
+// openOn opens a place with a hub that the test has.
+func (p *place) openOn(hub, more string) {
+	p.t.Helper()
+	p.open("hubs: [{url: '" + hub + "'}]\n" + more)
+}
+
+// open opens a place of a config file.
+func (p *place) open(file string) {
+	p.t.Helper()
+	p.write(file)
 	load := func() (*config.Config, error) { return config.Parse([]byte(*p.next.Load())) }
 	cfg, err := load()
-	require.NoError(t, err)
+	require.NoError(p.t, err)
 	p.Front, err = New(Config{Config: cfg, Load: load, Lifecycle: true, Registry: prometheus.NewRegistry(), Logger: p.log.Logger()})
-	require.NoError(t, err)
+	require.NoError(p.t, err)
 	s := httptest.NewServer(p.Handler())
-	t.Cleanup(func() {
+	p.t.Cleanup(func() {
 		s.Close()
 		_ = p.Close(ended())
 	})
 	p.url = s.URL
-	return p
 }
 
 func ended() context.Context {
@@ -164,11 +176,11 @@ func TestRefusals(t *testing.T) {
 	refused(413, "too_many_samples", strings.Repeat("x 1\n", 11))
 	refused(400, "encoding", "no gzip", "Content-Encoding", "gzip")
 	refused(415, "encoding", "x 1\n", "Content-Encoding", "unknown")
-	for range p.gate.Load().limits.Pushes {
-		p.gate.Load().places <- struct{}{}
+	for range p.now.Load().limits.Pushes {
+		p.now.Load().places <- struct{}{}
 	}
 	refused(503, "too_many_pushes", "x 1\n")
-	p.gate.Store(p.newGate(p.running.cfg.Limits))
+	require.NoError(t, p.Reload(), "it has another gate")
 	p.flush()
 	assert.Empty(t, p.have())
 	require.NoError(t, p.Close(t.Context()))
@@ -214,23 +226,16 @@ func TestGroupsGoHome(t *testing.T) {
 
 // A hub that is down, or answers with a redirect, has not taken a group.
 func TestGroupWithoutItsHub(t *testing.T) {
-	p := &place{t: t}
 	elsewhere := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusMovedPermanently))
 	defer elsewhere.Close()
 	for _, url := range []string{"http://" + unused(t), elsewhere.URL} {
-		cfg, err := config.Parse([]byte("hubs: [{url: '" + url + "'}]\nlimits: {body_bytes: 100}\n"))
-		require.NoError(t, err)
-		p.Front, err = New(Config{Config: cfg, Registry: prometheus.NewRegistry(), Logger: p.log.Logger()})
-		require.NoError(t, err)
-		s := httptest.NewServer(p.Handler())
-		p.url = s.URL
+		p := &place{t: t}
+		p.openOn(url, "limits: {body_bytes: 100}\n")
 		status, text := p.do(http.MethodPost, "/metrics/job/j", "x 1\n")
 		assert.Equal(t, 503, status)
 		assert.Contains(t, text, "does not answer")
 		status, _ = p.do(http.MethodPost, "/metrics/job/j", strings.Repeat("#", 101))
 		assert.Equal(t, 413, status)
-		s.Close()
-		require.NoError(t, p.Close(t.Context()))
 	}
 }
 
@@ -263,7 +268,7 @@ func TestReload(t *testing.T) {
 	status, text = p.do(http.MethodPost, "/-/reload", "")
 	require.Equal(t, 200, status, text)
 	assert.NotSame(t, first, p.running.exporter)
-	assert.Equal(t, 7, p.gate.Load().limits.Samples)
+	assert.Equal(t, 7, p.now.Load().limits.Samples)
 	p.pushed("/metrics", "after{gatewayID=\"a\"} 1\n")
 	p.flush()
 	<-p.running.draining
@@ -293,13 +298,8 @@ func TestReloadWithSpool(t *testing.T) {
 func TestReloadTooSoon(t *testing.T) {
 	p := &place{t: t}
 	gone := unused(t)
-	p.write("hubs: [{url: 'http://" + gone + "'}]\n")
-	load := func() (*config.Config, error) { return config.Parse([]byte(*p.next.Load())) }
-	cfg, err := load()
-	require.NoError(t, err)
-	p.Front, err = New(Config{Config: cfg, Load: load, Registry: prometheus.NewRegistry(), Logger: p.log.Logger()})
-	require.NoError(t, err)
-	err = p.takeText(t.Context(), []byte("x 1\n"), 1)
+	p.openOn("http://"+gone, "")
+	err := p.takeText(t.Context(), []byte("x 1\n"), 1)
 	require.NoError(t, err)
 	p.write("hubs: [{url: 'http://" + gone + "'}]\nlabels: {a: b}\n")
 	require.NoError(t, p.Reload())

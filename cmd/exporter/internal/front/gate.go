@@ -6,21 +6,33 @@ import (
 
 	"github.com/hubring/hubring/cmd/exporter/internal/config"
 	"github.com/hubring/hubring/internal/body"
+	"github.com/hubring/hubring/internal/decode/otlp"
 	"github.com/hubring/hubring/internal/door"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
-// gate bounds what is read and taken in at a time.
+// gate bounds what is read and taken in at a time, and has the shared doors, as a config says. A request has one from its beginning to its end.
 type gate struct {
 	limits config.Limits
 	room   *body.Room
 	places chan struct{}
-	calls  http.Handler // the door for gRPC
+
+	write *door.RemoteWrite
+	otlp  *door.OTLP
+	calls http.Handler // by gRPC
 }
 
-func (f *Front) newGate(l config.Limits) *gate {
+func (f *Front) newGate(cfg *config.Config) (*gate, error) {
+	l := cfg.Limits
+	translator, err := otlp.New(cfg.Translation())
+	if err != nil {
+		return nil, fmt.Errorf("otlp: %w", err)
+	}
 	g := &gate{limits: l, room: body.NewRoom(l.BodiesBytes), places: make(chan struct{}, l.Pushes)}
-	g.calls = f.newCalls(g)
-	return g
+	g.write = door.NewRemoteWrite(house{f, g, doorWrite}, exposition.DefaultLimits.SeriesBytes, l.BodyBytes)
+	g.otlp = door.NewOTLP(house{f, g, doorOTLP}, translator)
+	g.calls = f.newCalls(house{f, g, doorGRPC})
+	return g, nil
 }
 
 // enter lets one in, if there is a place.

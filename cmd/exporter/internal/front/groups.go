@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/cmd/exporter/internal/config"
 	"github.com/hubring/hubring/exporter"
+	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/door"
 	"github.com/hubring/hubring/internal/grouping"
 )
@@ -20,10 +23,10 @@ import (
 // pushGroup hands what is pushed as to a Pushgateway to the hub that is the group's home, and its answer back. A group is
 // no sample that could wait or go elsewhere: on two hubs it would be there twice for as long as it stays. So while its home is down the sender is told.
 func (f *Front) pushGroup(c echo.Context) error {
-	h := house{f, doorGroups}
+	h := house{f, f.now.Load(), doorGroups}
 	home, err := f.homeOf(c.Request())
 	if err == nil {
-		err = f.handOn(c, home)
+		err = h.handOn(c, home)
 	}
 	switch {
 	case err == nil:
@@ -61,15 +64,18 @@ func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 }
 
 // handOn has a hub answer a request.
-func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
-	g := f.gate.Load()
-	leave, err := f.enter(g)
+func (h house) handOn(c echo.Context, hub exporter.Hub) error {
+	g := h.gate
+	leave, err := h.enter(g)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	if c.Request().ContentLength > g.limits.BodyBytes {
 		return &door.RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
+	}
+	if err := body.SetReadDeadline(c.Response(), time.Now().Add(time.Duration(g.limits.BodyTime))); err != nil {
+		return err
 	}
 	c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, g.limits.BodyBytes)
 	base, err := url.Parse(hub.URL)
@@ -78,13 +84,10 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 	}
 	var failed error
 	proxy := httputil.ReverseProxy{
-		Transport: f.transport,
+		Transport: h.transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(base) // it keeps how the path was escaped
-			if base.User != nil {
-				password, _ := base.User.Password()
-				r.Out.SetBasicAuth(base.User.Username(), password)
-			}
+			r.SetURL(base)                    // it keeps how the path was escaped
+			r.Out.Header.Del("Authorization") // which was the exporter's
 		},
 		ModifyResponse: func(r *http.Response) error {
 			if r.StatusCode/100 == 3 { // some senders take it for success, and what they pushed is gone
@@ -106,6 +109,9 @@ func (f *Front) handOn(c echo.Context, hub exporter.Hub) error {
 func unreached(hub exporter.Hub, err error) error {
 	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
 		return &door.RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // of the sender's connection; those of hubs' are others
+		return err
 	}
 	if errors.Is(err, context.Canceled) {
 		return &door.RefusedError{Status: http.StatusBadRequest, Reason: "unreadable", Text: "the sender has gone"}

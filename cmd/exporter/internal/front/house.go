@@ -16,6 +16,7 @@ import (
 // house is the exporter as one of the doors sees it.
 type house struct {
 	*Front
+	gate *gate
 	door string
 }
 
@@ -27,7 +28,7 @@ const lingering = time.Second
 
 // Receive implements door.House.
 func (h house) Receive(c echo.Context, limits body.Limits, check func(http.Header) error, use func(message []byte, broken error) error) error {
-	g := h.gate.Load()
+	g := h.gate
 	leave, err := h.enter(g)
 	if err != nil {
 		return err
@@ -49,14 +50,14 @@ func (h house) Receive(c echo.Context, limits body.Limits, check func(http.Heade
 
 // Take implements door.House.
 func (h house) Take(c echo.Context, read func(decode.Sink) error) (samples int, err error) {
-	if samples, err = h.take(c.Request().Context(), read); err == nil {
+	if samples, err = h.take(c.Request().Context(), func(to decode.Sink, _ string) error { return read(to) }); err == nil {
 		h.taken(h.door, samples)
 	}
 	return samples, err
 }
 
 // Refusal implements door.House.
-func (h house) Refusal(err error) door.RefusedError { return *h.gate.Load().refusalOf(err) }
+func (h house) Refusal(err error) door.RefusedError { return *h.gate.refusalOf(err) }
 
 // Say implements door.House.
 func (h house) Say(c echo.Context, r door.RefusedError) error {
@@ -75,7 +76,7 @@ func (h house) Say(c echo.Context, r door.RefusedError) error {
 }
 
 // Room implements door.House.
-func (h house) Room() *body.Room { return h.gate.Load().room }
+func (h house) Room() *body.Room { return h.gate.room }
 
 // Refused implements door.House.
 func (h house) Refused(reason string, samples int) {

@@ -14,7 +14,7 @@ import (
 
 // pushMetrics serves POST /metrics.
 func (f *Front) pushMetrics(c echo.Context) error {
-	h, start := house{f, doorMetrics}, time.Now()
+	h, start := house{f, f.now.Load(), doorMetrics}, time.Now()
 	c.Response().Header().Set("Accept-Encoding", "gzip, zstd")
 	n, err := h.pushed(c)
 	h.Took(time.Since(start).Seconds())

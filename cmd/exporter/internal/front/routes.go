@@ -7,7 +7,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/hubring/hubring/internal/door"
-	"github.com/hubring/hubring/internal/exposition"
 )
 
 // Handler returns the routes.
@@ -16,8 +15,8 @@ func (f *Front) Handler() http.Handler {
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = f.failed
 	e.POST("/metrics", f.pushMetrics)
-	e.POST(door.WritePath, door.NewRemoteWrite(house{f, doorWrite}, exposition.DefaultLimits.SeriesBytes, f.cfg.Config.Limits.BodyBytes).Serve)
-	e.POST(door.OTLPPath, door.NewOTLP(house{f, doorOTLP}, f.translator).Serve)
+	e.POST(door.WritePath, func(c echo.Context) error { return f.now.Load().write.Serve(c) })
+	e.POST(door.OTLPPath, func(c echo.Context) error { return f.now.Load().otlp.Serve(c) })
 	for _, path := range []string{"/metrics/job/*", "/metrics/job@base64/*", "//metrics/*"} { // the last one is told why not
 		e.Any(path, f.pushGroup)
 	}
@@ -28,7 +27,7 @@ func (f *Front) Handler() http.Handler {
 		e.GET(path, handler)
 		e.HEAD(path, handler)
 	}
-	e.POST("/-/reload", f.reload)
+	e.POST("/-/reload", f.reloaded)
 	return e
 }
 
@@ -43,7 +42,7 @@ func (f *Front) ready(c echo.Context) error {
 	return c.String(http.StatusOK, "exporter is ready.\n")
 }
 
-func (f *Front) reload(c echo.Context) error {
+func (f *Front) reloaded(c echo.Context) error {
 	if !f.cfg.Lifecycle {
 		return c.String(http.StatusForbidden, "Lifecycle API is not enabled; start the exporter with --web.enable-lifecycle, or send SIGHUP.\n")
 	}

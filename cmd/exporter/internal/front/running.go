@@ -149,9 +149,9 @@ func (r *running) drain(before *exporter.Exporter, drained chan struct{}) {
 // close ends the exporter, and the one before a reload, which both may send until ctx ends. Its error is an
 // *exporter.UndeliveredError if samples are lost.
 func (r *running) close(ctx context.Context) error {
+	defer context.AfterFunc(ctx, r.stop)() // which ends what a reload waits for as well
 	r.reloading.Lock()
 	defer r.reloading.Unlock()
-	defer context.AfterFunc(ctx, r.stop)()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	err := r.exporter.Close(ctx)

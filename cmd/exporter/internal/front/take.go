@@ -9,11 +9,12 @@ import (
 	"github.com/hubring/hubring/internal/decode"
 )
 
-// take submits what read brings to a sink, all of it or nothing, and returns how many samples that are.
-func (f *Front) take(ctx context.Context, read func(decode.Sink) error) (samples int, err error) {
+// take submits what read brings to a sink, all of it or nothing, and returns how many samples that are. Read is told the label by whose value
+// series find their hub, and may not ask the exporter for anything: a reload may be waiting for it.
+func (f *Front) take(ctx context.Context, read func(to decode.Sink, keyLabel string) error) (samples int, err error) {
 	err = f.running.use(func(e *exporter.Exporter, cfg *config.Config) error {
 		w := lines.NewWriter(&f.types, cfg.Limits.Samples)
-		err := read(w)
+		err := read(w, cfg.KeyLabel)
 		for reason, n := range w.LeftOut {
 			f.counts.leftOut.WithLabelValues(reason).Add(float64(n))
 		}

@@ -1,6 +1,8 @@
 package lines
 
 import (
+	"slices"
+
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/exposition"
 )
@@ -8,31 +10,33 @@ import (
 // Label is a name and a value.
 type Label struct{ Name, Value string }
 
-// Labelled is a sink whose series get labels before they go on, those of which the value is not empty. They take the place of a
-// series' own.
-func Labelled(to decode.Sink, labels ...Label) decode.Sink {
-	l := labelled{Sink: to}
-	for _, one := range labels {
-		if one.Value != "" {
-			l.labels = append(l.labels, one)
-		}
-	}
-	if len(l.labels) == 0 {
-		return to
-	}
-	l.parser = exposition.NewSeriesParser(exposition.DefaultLimits)
-	return &l
-}
-
-type labelled struct {
+// Labelled is a sink whose series get labels before they go on to another one. It is for one goroutine.
+type Labelled struct {
 	decode.Sink
-	labels []Label
+	set    []decode.Label
 	parser *exposition.SeriesParser
+
+	labels []decode.Label // of a series
 	series []byte
 }
 
+// NewLabelled returns a sink in front of another one.
+func NewLabelled(to decode.Sink) *Labelled {
+	return &Labelled{Sink: to, parser: exposition.NewSeriesParser(exposition.DefaultLimits)}
+}
+
+// Set says which labels series get from now on: those of which the value is not empty. They take the place of a series' own.
+func (l *Labelled) Set(labels ...Label) {
+	l.set = l.set[:0]
+	for _, one := range labels {
+		if one.Value != "" {
+			l.set = append(l.set, decode.Label{Name: []byte(one.Name), Value: []byte(one.Value)})
+		}
+	}
+}
+
 // Sample implements decode.Sink.
-func (l *labelled) Sample(series []byte, ms int64, value float64) error {
+func (l *Labelled) Sample(series []byte, ms int64, value float64) error {
 	series, err := l.with(series)
 	if err != nil {
 		return err
@@ -41,7 +45,7 @@ func (l *labelled) Sample(series []byte, ms int64, value float64) error {
 }
 
 // Histogram implements decode.Sink.
-func (l *labelled) Histogram(series []byte, ms int64, message []byte) error {
+func (l *Labelled) Histogram(series []byte, ms int64, message []byte) error {
 	series, err := l.with(series)
 	if err != nil {
 		return err
@@ -50,33 +54,21 @@ func (l *labelled) Histogram(series []byte, ms int64, message []byte) error {
 }
 
 // with is a series with the labels.
-func (l *labelled) with(series []byte) ([]byte, error) {
+func (l *Labelled) with(series []byte) ([]byte, error) {
+	if len(l.set) == 0 {
+		return series, nil
+	}
 	s, err := l.parser.Parse(series)
 	if err != nil {
 		return nil, err
 	}
-	l.series = l.series[:0]
-	if exposition.ValidMetricName(string(s.Name)) {
-		l.series = append(append(l.series, s.Name...), '{')
-	} else {
-		l.series = append(exposition.AppendName(append(l.series, '{'), string(s.Name)), ',')
-	}
+	l.labels = l.labels[:0]
 	for name, value := range l.parser.Labels() {
-		if !l.sets(name) {
-			l.series = decode.AppendLabel(l.series, name, value)
+		if !slices.ContainsFunc(l.set, func(one decode.Label) bool { return string(one.Name) == string(name) }) {
+			l.labels = append(l.labels, decode.Label{Name: name, Value: value})
 		}
 	}
-	for _, one := range l.labels {
-		l.series = decode.AppendLabel(l.series, []byte(one.Name), []byte(one.Value))
-	}
-	return decode.CloseSeries(l.series), nil
-}
-
-func (l *labelled) sets(name []byte) bool {
-	for i := range l.labels {
-		if l.labels[i].Name == string(name) {
-			return true
-		}
-	}
-	return false
+	l.labels = append(l.labels, l.set...)
+	l.series = decode.AppendSeries(l.series[:0], s.Name, l.labels)
+	return l.series, nil
 }
