@@ -63,7 +63,7 @@ func TestBenchSmoke(t *testing.T) {
 	})
 	t.Run("outage", func(t *testing.T) {
 		t.Parallel()
-		out, status := run("outage", "--only=ours", "--only=ours-on-disk", "--reports=2", "--wait=1ms")
+		out, status := run("outage", "--only=ours", "--only=ours-on-disk", "--servers=2", "--reports=2", "--wait=1ms")
 		require.Zero(t, status, out)
 		require.Contains(t, out, "6,360 samples that nobody fetched")
 	})

@@ -75,6 +75,7 @@ func queues(samples int) []peer {
 type outageCommand struct {
 	only    []string
 	ref     string
+	servers int
 	reports int
 	every   time.Duration
 	wait    time.Duration
@@ -89,6 +90,7 @@ func addOutage(app *kingpin.Application) (string, func(context.Context, options)
 	cmd := app.Command("outage", "Measure what samples take that nobody fetches for long, in the hub and in other servers beside it, and what their scrape costs then.")
 	cmd.Flag("only", "Only this one; repeatable. One of "+strings.Join(keys, ", ")+".").EnumsVar(&c.only, keys...)
 	cmd.Flag("ref", "A revision whose hub is measured, too: a commit, branch or tag of the clone.").StringVar(&c.ref)
+	cmd.Flag("servers", "How many of each are started, and scraped by turns; the figures are the medians.").Default("1").IntVar(&c.servers)
 	cmd.Flag("reports", "How often the fleet reports.").Default("10").IntVar(&c.reports)
 	cmd.Flag("every", "From one of these reports to the next.").Default("0s").DurationVar(&c.every)
 	cmd.Flag("wait", "How long the outage goes on behind them; a hub packs what has waited for two minutes.").Default("125s").DurationVar(&c.wait)
@@ -104,6 +106,9 @@ type sufferer struct {
 }
 
 func (c *outageCommand) run(ctx context.Context, o options) error {
+	if c.servers < 1 {
+		return fmt.Errorf("--servers=%d must be positive", c.servers)
+	}
 	o.setPerPush(1)
 	w, err := openWorkshop(ctx, o)
 	if err != nil {
@@ -125,8 +130,9 @@ func (c *outageCommand) run(ctx context.Context, o options) error {
 		}
 		selected = append(selected, heldBy("before", "edgehub "+commit, samples, false, old))
 	}
-	var all []*sufferer
-	for _, peer := range selected {
+	var all []*sufferer // of each peer one, and so again
+	for i := range c.servers * len(selected) {
+		peer := selected[i%len(selected)]
 		s, stop, err := peer.start(ctx, p)
 		if err != nil {
 			return err
@@ -145,18 +151,40 @@ func (c *outageCommand) run(ctx context.Context, o options) error {
 	fmt.Printf("%d gateways of %d series reported %d times, and then again after %s: %s samples that nobody fetched\n\n",
 		o.shape.Gateways, o.shape.SeriesEach, c.reports, c.wait, report.Thousands(int64(samples)))
 	var rows [][]string
-	for _, s := range all {
-		scraped := ""
-		if s.peer.scrape != "" {
-			scraped = report.Figure(s.cost.scrapePerM())
+	for i := range selected {
+		var of []*sufferer
+		for j := i; j < len(all); j += len(selected) {
+			of = append(of, all[j])
 		}
-		rows = append(rows, []string{
-			s.peer.name, report.Figure(float64(s.rss) / (1 << 20)), report.Figure(float64(s.most) / (1 << 20)), report.Figure(float64(s.rss-s.idle) / float64(s.held)),
-			report.Figure(float64(s.disk) / (1 << 20)), report.Figure(float64(s.disk) / float64(s.held)), scraped,
-		})
+		rows = append(rows, row(of))
 	}
 	report.Table(os.Stdout, []string{"", "RSS, MiB", "highest", "a sample, B", "disk, MiB", "a sample, B", "scrape, CPU-s a M"}, rows)
 	return nil
+}
+
+// row is what servers of one kind took.
+func row(of []*sufferer) []string {
+	figures := []func(*sufferer) float64{
+		func(s *sufferer) float64 { return float64(s.rss) / (1 << 20) },
+		func(s *sufferer) float64 { return float64(s.most) / (1 << 20) },
+		func(s *sufferer) float64 { return float64(s.rss-s.idle) / float64(s.held) },
+		func(s *sufferer) float64 { return float64(s.disk) / (1 << 20) },
+		func(s *sufferer) float64 { return float64(s.disk) / float64(s.held) },
+		func(s *sufferer) float64 { return s.cost.scrapePerM() },
+	}
+	cells := []string{of[0].peer.name}
+	for i, figure := range figures {
+		if scrape := len(figures) - 1; i == scrape && of[0].peer.scrape == "" {
+			cells = append(cells, "")
+			continue
+		}
+		var all []float64
+		for _, s := range of {
+			all = append(all, figure(s))
+		}
+		cells = append(cells, report.Spread(all))
+	}
+	return cells
 }
 
 // suffer has the fleet report to all, with one report more at the end: the push that has a hub pack the last of
