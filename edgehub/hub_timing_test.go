@@ -99,6 +99,64 @@ func BenchmarkDrain(b *testing.B) {
 	}
 }
 
+// What waited for an outage and was sealed beside the same samples in columns, by turns: the median times of putting them in order and of
+// all of a response, and that of the one in parts of the other.
+//
+//	go test ./edgehub -run '^$' -bench BenchmarkSealed -benchtime 5s
+func BenchmarkSealed(b *testing.B) {
+	const gateways, series = 347, 303
+	for _, each := range []int{4, 10, 40} {
+		b.Run(fmt.Sprintf("each=%d", each), func(b *testing.B) {
+			var hubs [2]*Hub
+			for i := range hubs {
+				hubs[i] = newHub(b, Config{MaxSamples: 2 * max(gateways*series*each, 4_000_000)})
+				for report := range each {
+					for g := range gateways {
+						ingestAt(b, hubs[i], reported(g, series, base+int64(30_000*report+g)))
+					}
+				}
+			}
+			hubs[1].store.Log.Seal(time.Now().Add(time.Hour))
+			var order, whole [2][]float64
+			samples := 0.0
+			for b.Loop() {
+				for i, h := range hubs {
+					v, rank := h.store.ReadWaiting()
+					start := time.Now()
+					a := arrange.Arrange(v, rank, arrange.Everything)
+					ordered := time.Since(start)
+					if err := render.Text(io.Discard, a, exposition.AllowUTF8, nil); err != nil {
+						b.Fatal(err)
+					}
+					order[i] = append(order[i], float64(ordered))
+					whole[i] = append(whole[i], float64(time.Since(start)))
+					samples = float64(a.Samples())
+				}
+			}
+			median := func(times []float64) float64 { slices.Sort(times); return times[len(times)/2] }
+			for i, name := range []string{"columns", "sealed"} {
+				b.ReportMetric(median(order[i])/samples, name+"-order-ns/sample")
+				b.ReportMetric(median(whole[i])/samples, name+"-ns/sample")
+			}
+			b.ReportMetric(median(whole[1])/median(whole[0]), "sealed-of-columns")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// reported is a report of one gateway, half of it counters and half gauges of three decimals. The values have other last digits each time.
+func reported(gateway, series int, ms int64) []byte {
+	var b bytes.Buffer
+	for i := range series {
+		if i%2 == 0 {
+			fmt.Fprintf(&b, "counter_%d_total{gatewayID=\"gw%04d\",networkID=\"net1\",service=\"mme\"} %d %d\n", i, gateway, 1000*i+int(ms+int64(i))%1000, ms)
+		} else {
+			fmt.Fprintf(&b, "gauge_%d{gatewayID=\"gw%04d\",networkID=\"net1\",service=\"mme\"} %d.%03d %d\n", i, gateway, 20+i, int(ms+int64(i))%1000, ms)
+		}
+	}
+	return b.Bytes()
+}
+
 // What the slowest pushes of a gateway take while blocks are made all the time, and while none are.
 func BenchmarkPushWhileSealing(b *testing.B) {
 	const gateways, families = 100, 300
