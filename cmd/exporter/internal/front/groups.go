@@ -1,15 +1,15 @@
 package front
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -63,21 +63,22 @@ func (f *Front) homeOf(r *http.Request) (home exporter.Hub, err error) {
 	return home, err
 }
 
-// handOn has a hub answer a request.
+// handOn has a hub answer a request. Its body is read before, within the limits of pushes, and goes on as it is without compression.
 func (h house) handOn(c echo.Context, hub exporter.Hub) error {
-	g := h.gate
-	leave, err := h.enter(g)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	if c.Request().ContentLength > g.limits.BodyBytes {
-		return &door.RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", g.limits.BodyBytes)}
-	}
-	if err := body.SetReadDeadline(c.Response(), time.Now().Add(time.Duration(g.limits.BodyTime))); err != nil {
-		return err
-	}
-	c.Request().Body = http.MaxBytesReader(c.Response(), c.Request().Body, g.limits.BodyBytes)
+	any := func(http.Header) error { return nil }
+	return h.Receive(c, body.Limits{Lenient: true}, any, func(message []byte, broken error) error {
+		if broken != nil {
+			return broken
+		}
+		r := c.Request()
+		r.Body, r.ContentLength, r.TransferEncoding = io.NopCloser(bytes.NewReader(message)), int64(len(message)), nil
+		r.Header.Del(echo.HeaderContentEncoding)
+		return h.proxy(c, hub)
+	})
+}
+
+// proxy hands a request on, and the hub's answer back.
+func (h house) proxy(c echo.Context, hub exporter.Hub) error {
 	base, err := url.Parse(hub.URL)
 	if err != nil {
 		return err
@@ -107,12 +108,6 @@ func (h house) handOn(c echo.Context, hub exporter.Hub) error {
 
 // unreached is the answer where the hub gave none.
 func unreached(hub exporter.Hub, err error) error {
-	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-		return &door.RefusedError{Status: http.StatusRequestEntityTooLarge, Reason: "body_too_large", Text: fmt.Sprintf("the body is larger than %d bytes; send it in parts", large.Limit)}
-	}
-	if errors.Is(err, os.ErrDeadlineExceeded) { // of the sender's connection; those of hubs' are others
-		return err
-	}
 	if errors.Is(err, context.Canceled) {
 		return &door.RefusedError{Status: http.StatusBadRequest, Reason: "unreadable", Text: "the sender has gone"}
 	}
