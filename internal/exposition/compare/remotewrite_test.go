@@ -94,7 +94,7 @@ func (w *written) Histogram(series []byte, ms int64, message []byte) error {
 }
 
 func histogramLine(series string, ms int64, h *histogram.Histogram, fh *histogram.FloatHistogram) string {
-	sum := 0.0
+	var sum float64
 	if h != nil {
 		h.CounterResetHint, sum = histogram.UnknownCounterReset, h.Sum
 	} else {
