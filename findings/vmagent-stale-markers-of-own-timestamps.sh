@@ -4,7 +4,7 @@
 # series' own: that of the scrape since which the target has had the same series, which may be days ago. sendStaleSeries reads the text of
 # that scrape again, and takes its timestamps (lib/promscrape/scrapework.go). Two things follow. The series does not end. And the sample
 # of that scrape may be lost: a Prometheus 3.15 with an out_of_order_time_window takes the marker, and then shows no sample at
-# that time. With no_stale_markers: true none are sent.
+# that time; without a window it refuses the marker. With no_stale_markers: true none are sent.
 #
 # Seen: of three scrapes, the first sample and the marker have one time, and nothing is behind the last sample.
 #
