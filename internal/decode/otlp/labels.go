@@ -187,22 +187,6 @@ func (r *reader) fixScope(scope, schema []byte) error {
 	return nil
 }
 
-// label writes the labels of a point, from its attributes and what its resource and scope have. One label is left out, which the point's
-// series have otherwise.
-func (r *reader) label(except string) (err error) {
-	r.base = r.base[:0]
-	if err := r.appendAttributes(except); err != nil {
-		return err
-	}
-	for _, p := range r.promote {
-		if p.label.point != r.point && p.label.fixed != r.generation && p.label.name != except {
-			r.base = append(r.base, r.promise[p.from:p.to]...)
-		}
-	}
-	r.base = append(r.base, r.fixed...)
-	return nil
-}
-
 // appendAttributes writes attributes as labels in the order of their keys, and notes which labels there are.
 func (r *reader) appendAttributes(except string) (err error) {
 	if len(r.attributes) > maxAttributes {

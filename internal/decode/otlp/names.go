@@ -23,6 +23,7 @@ type names struct {
 	metric   otlptranslator.MetricNamer
 	label    otlptranslator.LabelNamer
 	families map[metricName]*family
+	last     *family           // that was asked for
 	labels   map[string]*label // by the attribute's name
 	byName   map[string]*label // by the label's, so that attributes whose names become the same one share it
 	request  uint64            // the one that is read
@@ -38,6 +39,9 @@ type metricName struct {
 
 // family is a metric's name as Prometheus has it.
 type family struct {
+	of   metricName
+	next *family // that was asked for behind it last time, since resources have mostly the same metrics in the same order
+
 	name    []byte
 	classic bool // it needs no quotes
 	err     error
@@ -64,6 +68,7 @@ func newNames(cfg *Config) *names {
 		metric:   otlptranslator.NewMetricNamer("", strategy),
 		label:    otlptranslator.LabelNamer{UTF8Allowed: !strategy.ShouldEscape()},
 		families: map[metricName]*family{},
+		last:     &family{},
 		labels:   map[string]*label{},
 		byName:   map[string]*label{},
 	}
@@ -74,6 +79,7 @@ func (n *names) begin() {
 	n.request++
 	if len(n.families) > maxNames {
 		clear(n.families)
+		n.last = &family{}
 	}
 	if len(n.labels) > maxNames {
 		clear(n.labels)
@@ -84,14 +90,19 @@ func (n *names) begin() {
 // family is the one of a metric.
 func (n *names) family(name, unit []byte, kind otlptranslator.MetricType) *family {
 	key := metricName{view(name), view(unit), kind}
+	if f := n.last.next; f != nil && f.of == key {
+		n.last = f
+		return f
+	}
 	if f := n.families[key]; f != nil {
+		n.last.next, n.last = f, f
 		return f
 	}
 	if size := len(name) + len(unit); size > maxName {
 		return &family{err: fmt.Errorf("its name and unit have %d bytes, the limit is %d", size, maxName)}
 	}
 	key.name, key.unit = string(name), string(unit)
-	f := &family{}
+	f := &family{of: key}
 	translated, err := n.metric.Build(otlptranslator.Metric{Name: key.name, Unit: key.unit, Type: kind})
 	if f.err = err; err == nil && translated == "" {
 		f.err = errNoName
@@ -99,6 +110,7 @@ func (n *names) family(name, unit []byte, kind otlptranslator.MetricType) *famil
 	f.name, f.classic = []byte(translated), exposition.ValidMetricName(translated)
 	if len(n.families) <= maxNewNames {
 		n.families[key] = f
+		n.last.next, n.last = f, f
 	}
 	return f
 }

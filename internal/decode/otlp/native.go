@@ -47,12 +47,12 @@ type span struct {
 func (r *reader) exponential(b []byte) (err error) {
 	h := &r.native
 	*h = native{positive: h.positive.emptied(), negative: h.negative.emptied()}
-	r.attributes, r.exemplars = r.attributes[:0], r.exemplars[:0]
+	r.beginPoint("")
 	m := message{rest: b}
-	for m.next() {
+	for from := m.rest; m.next(); from = m.rest {
 		switch m.tag {
 		case 1<<3 | block:
-			err = r.addAttribute(m.bytes)
+			err = r.attribute(&m, from)
 		case 2<<3 | fixed64:
 			h.times.start = m.value
 		case 3<<3 | fixed64:
@@ -84,7 +84,7 @@ func (r *reader) exponential(b []byte) (err error) {
 	if err := h.settle(); err != nil {
 		return err
 	}
-	if err := r.label(""); err != nil {
+	if err := r.label(); err != nil {
 		return err
 	}
 	r.message = h.append(r.message[:0])

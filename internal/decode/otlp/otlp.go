@@ -92,6 +92,16 @@ type reader struct {
 	point      uint64      // what is read now, or was last
 	generation uint64      // of fixed labels
 
+	// Of the point that is read, see sets.go.
+	except string // the label that is left out
+	set    *set   // of the last point at its place, if it is remembered
+	raw    []byte // its attributes, while they are one behind the other
+	behind int    // bytes behind these in the point
+	known  bool   // they are the set's, and were not read
+	place  int    // of the next point
+	places int    // that have a set
+	sets   [maxSets]set
+
 	job, instance []byte // of the resource
 	fixed         []byte // labels of resource and scope that no attribute changes, as text
 	promote       []promotion
@@ -105,7 +115,6 @@ type reader struct {
 	bounds    []byte   // packed, whose text is in edges
 	edges     []string // le="0.5",
 	counts    []uint64
-	unpacked  []byte
 	exemplars []exemplar
 	message   []byte // that is written
 	native    native
@@ -142,8 +151,9 @@ func (r *reader) end() {
 	clear(r.attributes[:cap(r.attributes)])
 	clear(r.exemplars[:cap(r.exemplars)])
 	r.target.end()
+	r.forgetSets()
 	if cap(r.counts) > maxKept {
-		r.counts, r.unpacked, r.bounds, r.edges = nil, nil, nil, nil
+		r.counts, r.bounds, r.edges = nil, nil, nil
 	}
 	if cap(r.message) > maxKept {
 		r.message = nil
@@ -328,6 +338,7 @@ func (r *reader) describe(f *family, kind, help []byte) error {
 }
 
 func (r *reader) readPoints(kind uint64, data []byte) error {
+	r.place = 0
 	var read func(point []byte) error
 	switch kind {
 	case gauge, sum:

@@ -52,13 +52,13 @@ func (r *reader) start(t times) error {
 func (r *reader) number(b []byte) error {
 	var t times
 	var value float64
-	r.attributes, r.exemplars = r.attributes[:0], r.exemplars[:0]
+	r.beginPoint("")
 	ended := false
 	m := message{rest: b}
-	for m.next() {
+	for from := m.rest; m.next(); from = m.rest {
 		switch m.tag {
 		case 7<<3 | block:
-			if err := r.addAttribute(m.bytes); err != nil {
+			if err := r.attribute(&m, from); err != nil {
 				return err
 			}
 		case 2<<3 | fixed64:
@@ -80,7 +80,7 @@ func (r *reader) number(b []byte) error {
 	if m.broken {
 		return errWire
 	}
-	if err := r.label(""); err != nil {
+	if err := r.label(); err != nil {
 		return err
 	}
 	if ended {
@@ -108,13 +108,14 @@ func (r *reader) classic(b []byte) error {
 	var count uint64
 	var bounds []byte
 	var err error
-	r.attributes, r.exemplars, r.counts, r.unpacked = r.attributes[:0], r.exemplars[:0], r.counts[:0], r.unpacked[:0]
+	r.beginPoint("le")
+	r.counts = r.counts[:0]
 	summed, ended := false, false
 	m := message{rest: b}
-	for m.next() {
+	for from := m.rest; m.next(); from = m.rest {
 		switch m.tag {
 		case 9<<3 | block:
-			err = r.addAttribute(m.bytes)
+			err = r.attribute(&m, from)
 		case 2<<3 | fixed64:
 			t.start = m.value
 		case 3<<3 | fixed64:
@@ -150,7 +151,7 @@ func (r *reader) classic(b []byte) error {
 	if err := r.cut(bounds); err != nil {
 		return err
 	}
-	if err := r.label("le"); err != nil {
+	if err := r.label(); err != nil {
 		return err
 	}
 	total, whole := float64(count), uint64(0)
@@ -220,13 +221,13 @@ func (r *reader) summary(b []byte) error {
 	var t times
 	var sum float64
 	var count uint64
-	r.attributes = r.attributes[:0]
+	r.beginPoint("quantile")
 	ended := false
 	m := message{rest: b}
-	for m.next() {
+	for from := m.rest; m.next(); from = m.rest {
 		switch m.tag {
 		case 7<<3 | block:
-			if err := r.addAttribute(m.bytes); err != nil {
+			if err := r.attribute(&m, from); err != nil {
 				return err
 			}
 		case 2<<3 | fixed64:
@@ -244,7 +245,7 @@ func (r *reader) summary(b []byte) error {
 	if m.broken {
 		return errWire
 	}
-	if err := r.label("quantile"); err != nil {
+	if err := r.label(); err != nil {
 		return err
 	}
 	total := float64(count)
