@@ -116,7 +116,7 @@ func (w *written) Help(family, text []byte) error {
 	return nil
 }
 
-// series is the series of labels, empty ones aside, or says that it is none.
+// series is the series of labels, empty ones aside, or says that it is none. With a NUL byte it is one to Prometheus, and to no hub.
 func series(l labels.Labels) (string, bool) {
 	b := labels.NewScratchBuilder(0)
 	names := map[string]bool{}
@@ -165,6 +165,7 @@ func writes(t testing.TB) (seeds [][]byte) {
 			{Labels: label("b", "", "__name__", "x.y", "ä", "ö"), Samples: []prompb.Sample{{Value: math.Float64frombits(0x7ff0000000000002), Timestamp: -5}}, Exemplars: []prompb.Exemplar{{Labels: label("id", "1"), Value: 1, Timestamp: 7}}},
 			{Labels: label("__name__", "h"), Histograms: []prompb.Histogram{prompb.FromIntHistogram(9, h), prompb.FromFloatHistogram(10, h.ToFloat(nil)), prompb.FromIntHistogram(11, &histogram.Histogram{Sum: 1})}},
 			{Labels: label("a", "1"), Samples: []prompb.Sample{{}}},
+			{Labels: label("__name__", "x", "a", "\x00"), Samples: []prompb.Sample{{}}},
 			{Labels: label("__name__", "x", "a", "1", "a", "2"), Samples: []prompb.Sample{{}}},
 		}},
 		{Timeseries: []prompb.TimeSeries{{Labels: label("__name__", "h"), Histograms: []prompb.Histogram{
