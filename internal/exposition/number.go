@@ -82,10 +82,30 @@ func parseSimple(b []byte) (float64, bool) {
 	return v, true
 }
 
+// Decimal reads a decimal without an exponent at the start of b, quickly, and returns its end, or 0 where it cannot: where b has another number, or
+// fewer than NumberRoom bytes.
+func Decimal(b []byte) (v float64, end int) {
+	if len(b) < NumberRoom {
+		return 0, 0
+	}
+	return decimalAt((*[NumberRoom]byte)(b), 0)
+}
+
+// Whole does so with the digits at the start of b.
+func Whole(b []byte) (n uint64, end int) {
+	if len(b) < NumberRoom {
+		return 0, 0
+	}
+	if n, end = digitsAt((*[NumberRoom]byte)(b), 0); end > maxDigits {
+		return 0, 0
+	}
+	return n, end
+}
+
 // decimalAt is parseSimple for a number that begins at b[i], where i is no more than
 // 1, and that may have a minus only. It is twice as fast where the length of numbers
 // varies, and returns where the number ends, or 0.
-func decimalAt(b *[plainRoom]byte, i int) (v float64, end int) {
+func decimalAt(b *[NumberRoom]byte, i int) (v float64, end int) {
 	negative := b[i] == '-'
 	if negative {
 		i++

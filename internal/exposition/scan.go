@@ -143,17 +143,17 @@ func (s *Scanner) scanSample() Kind {
 	return s.scanNumbers()
 }
 
-// plainRoom is more than the bytes that scanPlain looks at.
-const plainRoom = 64
+// NumberRoom is more than the bytes that are looked at to read a number and a timestamp quickly.
+const NumberRoom = 64
 
 // scanPlain reads what nearly always follows the series: a blank, a decimal without
 // an exponent, perhaps a blank and a timestamp, and a line feed. It returns false,
 // and reads nothing, when there is anything else or the body ends soon.
 func (s *Scanner) scanPlain() bool {
-	if len(s.body)-s.pos < plainRoom || s.body[s.pos] != ' ' {
+	if len(s.body)-s.pos < NumberRoom || s.body[s.pos] != ' ' {
 		return false
 	}
-	b := (*[plainRoom]byte)(s.body[s.pos:])
+	b := (*[NumberRoom]byte)(s.body[s.pos:])
 	value, i := decimalAt(b, 1)
 	if i == 0 {
 		return false
@@ -245,7 +245,7 @@ func bracesEnd(b []byte, i int) (int, error) {
 // quoteEnd is the position of the quote that closes a label value, or -1 when
 // the line ends first.
 func quoteEnd(b []byte) int {
-	for i := 0; i < len(b); i++ {
+	for i := plainLen(b); i < len(b); i++ {
 		switch b[i] {
 		case '"':
 			return i

@@ -193,7 +193,7 @@ func TestPropertyScannerReadsNumbersAsStrconv(t *testing.T) {
 		if at != "" {
 			ms, atErr = strconv.ParseInt(at[1:], 10, 64)
 		}
-		for _, rest := range []string{"", "\n", "\n#" + strings.Repeat(" ", plainRoom)} {
+		for _, rest := range []string{"", "\n", "\n#" + strings.Repeat(" ", NumberRoom)} {
 			var s Scanner
 			s.Reset([]byte("x " + text + at + rest))
 			kind := s.Next(0)
@@ -230,7 +230,7 @@ func FuzzScan(f *testing.F) {
 		}
 		guessed, guessedErr := read(string(body), always...)
 		require.Equal(t, fmt.Sprint(plainErr), fmt.Sprint(guessedErr))
-		followed, followedErr := read(string(body) + "\n#" + strings.Repeat(" ", plainRoom))
+		followed, followedErr := read(string(body) + "\n#" + strings.Repeat(" ", NumberRoom))
 		require.Equal(t, fmt.Sprint(plainErr), fmt.Sprint(followedErr))
 		require.Equal(t, plain, followed)
 		require.Len(t, guessed, len(plain))

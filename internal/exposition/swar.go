@@ -21,7 +21,7 @@ func hasSpecial(w uint64) bool {
 
 // digitsAt reads the digits at b[i:], and counts them: up to 24, of which maxDigits
 // make a number that fits.
-func digitsAt(b *[plainRoom]byte, i int) (n uint64, count int) {
+func digitsAt(b *[NumberRoom]byte, i int) (n uint64, count int) {
 	n, count = digits8(binary.LittleEndian.Uint64(b[i:]))
 	if count < 8 {
 		return n, count

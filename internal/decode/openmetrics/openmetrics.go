@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/exposition"
@@ -14,6 +15,7 @@ import (
 // client_golang lack it. Errors name the line. Blank lines, other comments and lines that end in "\r\n" are passed over or taken, as in the text format.
 func Read(body []byte, whole bool, to decode.Sink) error {
 	r := reader{to: to}
+	body = slices.Clip(body) // lines know how much follows them by their capacity
 	for !r.ended && len(body) > 0 {
 		r.line++
 		line, rest, _ := bytes.Cut(body, newline)
@@ -44,7 +46,7 @@ type reader struct {
 	ended bool // by # EOF
 
 	family family
-	last   sample // of the last line, if that was one
+	last   sample // of the last line, if that was one whose start may be told
 	// exemplar is that of the last sample, which waits: the sample's start comes first.
 	exemplar []byte
 	name     []byte // scratch space
@@ -155,32 +157,20 @@ func (r *reader) sample(line []byte) error {
 		return err
 	}
 	series := line[:n]
-	number, rest := token(line[n:])
-	value, err := exposition.ParseFloat(number)
-	if err != nil {
-		if len(number) == 0 {
-			return fmt.Errorf("series %.100q has no value", series)
+	value, ms, rest, ok := plain(line, n)
+	if !ok {
+		if value, ms, rest, err = numbers(series, line[n:]); err != nil {
+			return err
 		}
-		return fmt.Errorf("value %.40q of series %.100q is %w", number, series, err)
 	}
-	ms := int64(decode.NoTime)
 	stamp, after := token(rest)
-	if len(stamp) > 0 && stamp[0] != '#' {
-		if ms, err = milliseconds(stamp); err != nil {
-			return fmt.Errorf("timestamp %.40q of series %.100q is %w", stamp, series, err)
-		}
-		stamp, after = token(after)
-	}
 	if len(stamp) > 0 && string(stamp) != "#" {
 		return fmt.Errorf("series %.100q: %.40q follows where an exemplar may be, or nothing", series, stamp)
 	}
 	before := r.last
 	r.last = sample{}
-	if series[n-1] == '}' {
-		i := bytes.IndexByte(series, '{')
-		r.last = sample{series[:i], series[i:]}
-	} else {
-		r.last.name = series
+	if counted[r.family.kind] != "" {
+		r.last = sampleOf(series)
 	}
 	if start, is := r.family.start(r.last, before, value); is {
 		if err := r.to.Start(start); err != nil {
@@ -205,6 +195,69 @@ func (r *reader) sample(line []byte) error {
 		}
 	}
 	return nil
+}
+
+// sampleOf is the sample of a series.
+func sampleOf(series []byte) sample {
+	if series[len(series)-1] != '}' {
+		return sample{name: series}
+	}
+	i := bytes.IndexByte(series, '{')
+	return sample{series[:i], series[i:]}
+}
+
+// plain reads what nearly always follows a series, from place n of a line on: a blank, a decimal without an exponent, and perhaps a time of no more
+// decimals than milliseconds have. It returns false where there is anything else, or the body ends soon.
+func plain(line []byte, n int) (value float64, ms int64, rest []byte, ok bool) {
+	body := line[:cap(line)] // what follows the line is looked at, too, and not taken
+	if n == len(line) || line[n] != ' ' {
+		return 0, 0, nil, false
+	}
+	value, end := exposition.Decimal(body[n+1:])
+	if end == 0 {
+		return 0, 0, nil, false
+	}
+	at := n + 1 + end
+	if at == len(line) {
+		return value, decode.NoTime, nil, true
+	}
+	seconds, end := exposition.Whole(body[at+1:])
+	if body[at] != ' ' || end == 0 || end > 12 {
+		return 0, 0, nil, false
+	}
+	ms = int64(seconds) * 1000
+	if at += 1 + end; body[at] == '.' {
+		part, end := exposition.Whole(body[at+1:])
+		if end == 0 || end > 3 {
+			return 0, 0, nil, false
+		}
+		ms += int64(part) * [...]int64{0, 100, 10, 1}[end]
+		at += 1 + end
+	}
+	if at < len(line) && line[at] != ' ' {
+		return 0, 0, nil, false
+	}
+	return value, ms, line[at:], true
+}
+
+// numbers reads what follows a series, whatever it is: a value and perhaps a time.
+func numbers(series, b []byte) (value float64, ms int64, rest []byte, err error) {
+	number, rest := token(b)
+	value, err = exposition.ParseFloat(number)
+	if err != nil {
+		if len(number) == 0 {
+			return 0, 0, nil, fmt.Errorf("series %.100q has no value", series)
+		}
+		return 0, 0, nil, fmt.Errorf("value %.40q of series %.100q is %w", number, series, err)
+	}
+	stamp, after := token(rest)
+	if len(stamp) == 0 || stamp[0] == '#' {
+		return value, decode.NoTime, rest, nil
+	}
+	if ms, err = milliseconds(stamp); err != nil {
+		return 0, 0, nil, fmt.Errorf("timestamp %.40q of series %.100q is %w", stamp, series, err)
+	}
+	return value, ms, after, nil
 }
 
 // token is what comes up to the next blank, after any blanks, and what follows.
