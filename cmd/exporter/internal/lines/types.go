@@ -34,7 +34,7 @@ func (t *Types) of(name []byte) (as string, f family, ok bool) {
 	}
 	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 		base, is := strings.CutSuffix(string(name), suffix)
-		if f, ok = t.families[base]; is && ok && (f.kind == "histogram" || f.kind == "summary" && suffix != "_bucket") {
+		if f, ok = t.families[base]; is && base != "" && ok && (f.kind == "histogram" || f.kind == "summary" && suffix != "_bucket") {
 			return base, f, true
 		}
 	}

@@ -3,6 +3,7 @@ package lines
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/hubring/hubring/internal/decode"
 	"github.com/hubring/hubring/internal/exposition"
@@ -141,6 +142,6 @@ func (w *Writer) Type(name, kind []byte) error {
 
 // Help implements decode.Sink.
 func (w *Writer) Help(name, text []byte) error {
-	w.types.learn(string(name), func(f *family) { f.help = string(text) })
+	w.types.learn(string(name), func(f *family) { f.help = strings.ToValidUTF8(string(text), "\uFFFD") })
 	return nil
 }
