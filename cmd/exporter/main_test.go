@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -19,6 +20,63 @@ import (
 	"github.com/hubring/hubring/edgehub"
 	"github.com/hubring/hubring/internal/logtest"
 )
+
+// The test binary is the program, too.
+func TestMain(m *testing.M) {
+	if os.Getenv("BE_EXPORTER") != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// started is a process, whose output is in log.
+func started(t *testing.T, log *logtest.Buffer, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "BE_EXPORTER=1")
+	cmd.Stdout, cmd.Stderr = log, log
+	require.NoError(t, cmd.Start())
+	return cmd
+}
+
+func TestHelpVersionAndMistakes(t *testing.T) {
+	f := func(status int, want string, args ...string) {
+		t.Helper()
+		var log logtest.Buffer
+		cmd := started(t, &log, args...)
+		_ = cmd.Wait()
+		assert.Equal(t, status, cmd.ProcessState.ExitCode(), "%s", &log)
+		assert.Contains(t, log.String(), want)
+	}
+	f(0, "--[no-]web.enable-lifecycle", "--help")
+	f(0, "hubring_exporter, version", "--version")
+	f(2, "exporter: required flag(s) '--config.file' not provided; try --help")
+	f(2, "unknown long flag", "--config.file=x", "--config")
+	f(1, "exporter: config file /nowhere: open /nowhere: no such file or directory", "--config.file=/nowhere", "--check-config")
+	f(1, "config file /nowhere: open", "--config.file=/nowhere")
+}
+
+// A stop waits for what is queued, and a second signal ends that at once.
+func TestSecondSignalStopsAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "exporter.yml")
+	require.NoError(t, os.WriteFile(path, []byte("hubs: [{url: 'http://127.0.0.1:1'}]\nsend: {flush_timeout: 1h}\n"), 0o600))
+	var log logtest.Buffer
+	cmd := started(t, &log, "--config.file="+path, "--web.listen-address=127.0.0.1:0", "--web.stop-timeout=1h")
+	says := func(text string) {
+		t.Helper()
+		require.Eventually(t, func() bool { return log.Count(text) > 0 }, 10*time.Second, time.Millisecond, "%s", &log)
+	}
+	says(`msg="Listening on"`)
+	resp, err := http.Post("http://"+listens.FindStringSubmatch(log.String())[1]+"/metrics", "", strings.NewReader("x 1\n"))
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	says("once more to stop at once")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.Error(t, cmd.Wait())
+	assert.Equal(t, syscall.SIGTERM, cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+}
 
 func TestFlags(t *testing.T) {
 	for flags, want := range map[string]string{
