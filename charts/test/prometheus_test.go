@@ -57,6 +57,8 @@ type scrapeConfig struct {
 	HonorTimestamps      *bool               `json:"honor_timestamps"`
 	NoStaleMarkers       bool                `json:"no_stale_markers"` // VictoriaMetrics'
 	Protocols            []string            `json:"scrape_protocols"`
+	NativeHistograms     bool                `json:"scrape_native_histograms"`
+	ClassicToo           bool                `json:"always_scrape_classic_histograms"`
 	ScrapeInterval       model.Duration      `json:"scrape_interval"`
 	ScrapeTimeout        model.Duration      `json:"scrape_timeout"`
 	StaticConfigs        []staticConfig      `json:"static_configs"`

@@ -247,6 +247,22 @@ func TestHubqueryAnswersInPartAsItIsTold(t *testing.T) {
 	}
 }
 
+// Servers that can store native histograms do, and classic ones beside them; it takes protobuf.
+func TestServersStoreNativeHistograms(t *testing.T) {
+	for values, want := range map[string]bool{
+		`{}`: true, fiveShards: true, join2(fiveShards, withQuerier): false, `{prometheus: {nativeHistograms: false}}`: false,
+		`{prometheus: {image: {tag: v3.8.0}}}`: true, `{prometheus: {image: {tag: v3.7.3}}}`: false, `{prometheus: {image: {tag: v4.0.0}}}`: true,
+		`{prometheus: {scrapeProtocols: [PrometheusText1.0.0]}}`: false,
+	} {
+		for _, job := range mustRender(t, strings.Split(values, "\n---\n")...).servers(t)[0].ScrapeConfigs {
+			if job.handsOver() {
+				assert.Equal(t, want, job.NativeHistograms, values)
+				assert.Equal(t, want, job.ClassicToo, values)
+			}
+		}
+	}
+}
+
 // Servers that understand protobuf ask for it first. Those before 3.0 do not know all the words, and a querier that takes shards for
 // replicas is not helped by what only protobuf can say. Who wants something else says so.
 func TestServersAskForProtobuf(t *testing.T) {

@@ -66,6 +66,7 @@ var others = map[string][]string{
 	"resources":                  {`{requests: {cpu: 7m}}`},
 	"scrapeInterval":             {`20s`},
 	"scrapeTimeout":              {`13s`},
+	"nativeHistograms":           {`false`},
 	"scrapeProtocols":            {`[PrometheusText1.0.0]`},
 	"gatewaysInterval":           {`2m`},
 	"evaluationInterval":         {`31s`},

@@ -136,6 +136,12 @@ scrape_configs:
   # Protobuf costs a server the least, and only by it a hub can say that a gateway's series end; text costs less than OpenMetrics.
   scrape_protocols: [{{ $protocols }}]
   {{- end }}
+  {{- $native := regexMatch "^v?(3\\.([89]|[1-9][0-9]+)|[4-9]|[1-9][0-9]+)\\." (toString $v.prometheus.image.tag) }}
+  {{- if and $v.prometheus.nativeHistograms $native (hasPrefix "PrometheusProto" $protocols) (not $victoria) }}
+  # Native histograms as they were pushed, and the classic buckets beside them, which a server would leave out then.
+  scrape_native_histograms: true
+  always_scrape_classic_histograms: true
+  {{- end }}
   {{- include "hubring.scrapeWeb" .root | nindent 2 }}
   # Within a cluster bandwidth costs less than compressing.
   {{ if $victoria }}disable_compression: true{{ else }}enable_compression: false{{ end }}
