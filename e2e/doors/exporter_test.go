@@ -448,23 +448,23 @@ func TestExporterIsKilled(t *testing.T) {
 	spool := fmt.Sprintf("spool: {dir: %q, policy: all}\n", t.TempDir())
 	r := startRing(t, spool)
 	p := r.pushOn(8)
-	p.more(100)
+	p.more(50)
 	for _, sh := range r.Shards {
 		sh.Hub.Kill()
 	}
-	p.more(200)
+	p.more(100)
 	r.exp.Kill()
 	r.run()
-	p.more(100)
+	p.more(50)
 	r.write(spool + "send: {batch_wait: 50ms, flush_timeout: 1s}\n")
 	require.NoError(t, syscall.Kill(r.exp.PID(), syscall.SIGHUP))
-	p.more(100)
+	p.more(50)
 	for _, sh := range r.Shards {
 		require.NoError(t, sh.Hub.Restart(t.Context()))
 	}
 	r.reloaded(1)
 	r.exp.Kill()
 	r.run()
-	p.more(100)
+	p.more(50)
 	p.stop()
 }

@@ -189,9 +189,11 @@ func (s *shard) refused(ctx context.Context) (n int, err error) {
 		return 0, err
 	}
 	for line := range strings.Lines(text.String()) {
-		var some int
-		if _, err := fmt.Sscanf(line, `edgehub_pushes_rejected_total{reason="hub_full"} %d`, &some); err == nil {
-			n += some
+		for _, reason := range []string{"hub_full", "gateway_share"} { // the latter where one gateway fills it by large pushes
+			var some int
+			if _, err := fmt.Sscanf(line, `edgehub_pushes_rejected_total{reason="`+reason+`"} %d`, &some); err == nil {
+				n += some
+			}
 		}
 	}
 	return n, nil

@@ -3,6 +3,8 @@ package doors
 import (
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +17,8 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
+
+	"github.com/hubring/hubring/e2e/internal/realbin"
 )
 
 // api is what a program says of itself, as with OTEL_RESOURCE_ATTRIBUTES=gatewayID=gw,….
@@ -145,4 +149,57 @@ func TestOTLPWhileTheHubIsFull(t *testing.T) {
 		`count_over_time(exports_total{gatewayID="gw"}[10m])`: float64(n),
 		`max_over_time(exports_total{gatewayID="gw"}[10m])`:   float64(n),
 	})
+}
+
+// What the SDK for node exports, in JSON and in chunks, is in the server with its values and types.
+func TestOTLPOfNode(t *testing.T) {
+	t.Parallel()
+	npm := installed(t, realbin.NPM)
+	s := start(t)
+	dir := t.TempDir()
+	require.NoError(t, os.CopyFS(dir, os.DirFS(source(t, "npm-otel"))))
+	run(t, dir, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	run(t, dir, "node", "client.js", s.hub.URL()+"/v1/metrics", "node")
+	of := `{gatewayID="node",job="node"`
+	s.has(map[string]float64{
+		`http_requests_total` + of + `,http_method="GET"}`: 3,
+		`queue_length` + of + `}`:                          -2,
+		`temperature_celsius` + of + `}`:                   21.5,
+		`http_latency_seconds_bucket` + of + `,le="0.1"}`:  1,
+		`http_latency_seconds_bucket` + of + `,le="1.0"}`:  2,
+		`http_latency_seconds_bucket` + of + `,le="+Inf"}`: 3,
+		`http_latency_seconds_sum` + of + `}`:              5.55,
+	})
+	s.hasTypes(map[string]string{"http_requests_total": "counter", "queue_length": "gauge", "temperature_celsius": "gauge", "http_latency_seconds": "histogram"})
+}
+
+// What the OpenTelemetry Collector scrapes it exports packed in each way that it has, again while the hub is full, and then each sample is in the server.
+func TestOTLPOfOTelCol(t *testing.T) {
+	for _, c := range []struct{ encoding, compression string }{{"proto", "gzip"}, {"proto", "zstd"}, {"json", "none"}} {
+		t.Run(c.encoding+" "+c.compression, func(t *testing.T) {
+			nightlyWriter(t, func(s *shard, programs string, to *target) {
+				config := s.file("otelcol.yml", fmt.Sprintf(`receivers:
+  prometheus:
+    config:
+      scrape_configs:
+        - job_name: own
+          scrape_interval: 1s
+          scrape_timeout: 1s
+          static_configs: [{targets: [%q], labels: {gatewayID: gw}}]
+exporters:
+  otlp_http:
+    endpoint: %s
+    encoding: %s
+    compression: %s
+    retry_on_failure: {initial_interval: 100ms, max_interval: 1s}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines: {metrics: {receivers: [prometheus], exporters: [otlp_http]}}
+`, to.address(), s.hub.URL(), c.encoding, c.compression))
+				s.run("otelcol", filepath.Join(programs, realbin.OTelCol), "", "--config="+config)
+				s.wholeThrough(to)
+				s.hasTypes(map[string]string{"timed_total": "counter", "nothing": "gauge"})
+			})
+		})
+	}
 }
