@@ -80,6 +80,7 @@ func (r *trial) warm(ctx context.Context, atMost time.Duration) error {
 
 // push has the fleet report so often, or as often as there is time.
 func (r *trial) push(ctx context.Context, reports int, atMost time.Duration) error {
+	r.load.Prepare(reports)
 	return r.pushed(ctx, func() (load.Result, error) { return r.load.Rounds(ctx, reports, atMost) })
 }
 

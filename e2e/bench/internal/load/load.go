@@ -90,6 +90,21 @@ func (l *Load) Rounds(ctx context.Context, n int, atMost time.Duration) (Result,
 	})
 }
 
+// Prepare writes the requests of the next n rounds, where they are written anew each time: what that costs is not to disturb the server that is
+// measured.
+func (l *Load) Prepare(n int) {
+	for _, lane := range l.lanes {
+		for range n {
+			for _, p := range lane.pushes {
+				if p.write != nil && len(p.ahead) < n {
+					lane.last = max(lane.last+1, time.Now().UnixMilli())
+					p.prepare(lane.last)
+				}
+			}
+		}
+	}
+}
+
 // Fresh pushes at least so many samples of gateways that were never seen.
 func (l *Load) Fresh(ctx context.Context, samples int) (Result, error) {
 	var taken atomic.Int64
@@ -152,8 +167,10 @@ func (lane *lane) take() *Push {
 
 // send stamps a push with a time after that of its lane's last one and sends it.
 func (l *Load) send(ctx context.Context, lane *lane, p *Push, r *Result) error {
-	lane.last = max(lane.last+1, time.Now().UnixMilli())
-	p.Stamp(lane.last)
+	if !p.takeAhead() {
+		lane.last = max(lane.last+1, time.Now().UnixMilli())
+		p.Stamp(lane.last)
+	}
 	status, text, err := lane.conn.post(ctx, p.request)
 	if err != nil {
 		return err

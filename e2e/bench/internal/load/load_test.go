@@ -154,6 +154,30 @@ func TestRoundsReportEachSeriesWithAscendingTimes(t *testing.T) {
 	}
 }
 
+// What is prepared is sent first, with its times, and then requests are written anew.
+func TestPrepare(t *testing.T) {
+	shape := small
+	shape.Format = OpenMetrics.At("/")
+	l, r := newLoad(t, http.StatusOK, shape)
+	l.Prepare(2)
+	before := time.Now().UnixMilli()
+	l.Prepare(2) // it is there already
+	_, err := l.Rounds(t.Context(), 3, 0)
+	require.NoError(t, err)
+	require.Len(t, r.bodies, 9)
+	bodies := map[string]bool{}
+	for _, body := range r.bodies {
+		bodies[string(body)] = true
+	}
+	require.Len(t, bodies, 9, "each has times of its own")
+	for _, lane := range l.lanes {
+		require.Greater(t, lane.last, before)
+		for _, p := range lane.pushes {
+			require.Empty(t, p.ahead)
+		}
+	}
+}
+
 func TestRefusedIsCountedApart(t *testing.T) {
 	l, _ := newLoad(t, http.StatusTooManyRequests, small)
 	got, err := l.Rounds(t.Context(), 1, 0)

@@ -20,6 +20,7 @@ type Push struct {
 	gateways []patch
 	track    Track
 	write    func(ms int64) // writes the request anew; nil if it is written over in place
+	ahead    [][]byte       // requests that were written anew and come next
 }
 
 // patch is a place in the body that names the gateway first+number.
@@ -45,6 +46,22 @@ func (p *Push) Stamp(ms int64) {
 		n := (int(ms) + i) % 1000
 		body[at], body[at+1], body[at+2] = '0'+byte(n/100), '0'+byte(n/10%10), '0'+byte(n%10)
 	}
+}
+
+// prepare writes a request that comes next.
+func (p *Push) prepare(ms int64) {
+	p.write(ms)
+	p.ahead = append(p.ahead, p.request)
+	p.request = nil
+}
+
+// takeAhead makes the request the next one of those that were prepared, if there is one.
+func (p *Push) takeAhead() bool {
+	if len(p.ahead) == 0 {
+		return false
+	}
+	p.request, p.ahead = p.ahead[0], p.ahead[1:]
+	return true
 }
 
 // Renumber gives the push other gateways: those from first on.
