@@ -32,41 +32,43 @@ type message struct {
 
 // next reads a field.
 func (m *message) next() bool {
-	if len(m.rest) == 0 || m.err != nil {
+	b := m.rest
+	if len(b) == 0 || m.err != nil {
 		return false
 	}
-	tag, size := uvarint(m.rest)
-	m.number, m.wire = tag>>3, byte(tag&7)
-	m.rest = m.rest[size:]
-	if size == 0 || m.number == 0 {
+	tag, size := uvarint(b)
+	if size == 0 || tag>>3 == 0 {
 		return m.fail(errCut)
 	}
+	m.number, m.wire = tag>>3, byte(tag&7)
+	b = b[size:]
 	switch m.wire {
 	case variable:
-		m.n, size = uvarint(m.rest)
+		m.n, size = uvarint(b)
 		if size == 0 {
 			return m.fail(errCut)
 		}
+		m.rest = b[size:]
 	case eightBytes:
-		if size = 8; len(m.rest) < size {
+		if len(b) < 8 {
 			return m.fail(errCut)
 		}
-		m.n = binary.LittleEndian.Uint64(m.rest)
+		m.n, m.rest = binary.LittleEndian.Uint64(b), b[8:]
 	case lengthFirst:
-		n, head := uvarint(m.rest)
-		if head == 0 || n > uint64(len(m.rest)-head) {
+		n, head := uvarint(b)
+		if head == 0 || n > uint64(len(b)-head) {
 			return m.fail(errCut)
 		}
-		size = head + int(n)
-		m.data = m.rest[head:size:size]
+		end := head + int(n)
+		m.data, m.rest = b[head:end:end], b[end:]
 	case fourBytes:
-		if size = 4; len(m.rest) < size {
+		if len(b) < 4 {
 			return m.fail(errCut)
 		}
+		m.rest = b[4:]
 	default:
 		return m.fail(errField)
 	}
-	m.rest = m.rest[size:]
 	return true
 }
 
@@ -86,10 +88,13 @@ func (m *message) is(number uint64, wire byte) bool {
 	return true
 }
 
-// uvarint reads a number and says how many bytes it has, none if it is broken.
+// uvarint reads a number and says how many bytes it has, none if it is broken. Most have one byte or two.
 func uvarint(b []byte) (uint64, int) {
-	if len(b) > 0 && b[0] < 0x80 {
+	switch {
+	case len(b) > 0 && b[0] < 0x80:
 		return uint64(b[0]), 1
+	case len(b) > 1 && b[1] < 0x80:
+		return uint64(b[0]&0x7f) | uint64(b[1])<<7, 2
 	}
 	n, size := binary.Uvarint(b)
 	return n, max(size, 0)
