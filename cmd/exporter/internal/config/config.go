@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
+	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
@@ -30,6 +32,10 @@ type Config struct {
 	Members *Members `yaml:"members"`
 	// PlacementFile is what hubctl place has written.
 	PlacementFile string `yaml:"placement_file"`
+	// HTTPClientFile says how hubs are asked: TLS, passwords and the like, as Prometheus' http_config.
+	HTTPClientFile string `yaml:"http_client_file"`
+
+	client *promconfig.HTTPClientConfig // what it says
 
 	Failover  exporter.FailoverPolicy `yaml:"failover"`
 	Receivers exporter.Receivers      `yaml:"receivers"`
@@ -164,6 +170,12 @@ func Parse(text []byte) (*Config, error) {
 	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("it has more than one document")
 	}
+	if c.HTTPClientFile != "" {
+		var err error
+		if c.client, _, err = promconfig.LoadHTTPConfigFile(c.HTTPClientFile); err != nil {
+			return nil, fmt.Errorf("http_client_file %s: %w", c.HTTPClientFile, err)
+		}
+	}
 	return &c, c.check()
 }
 
@@ -198,7 +210,11 @@ func (c *Config) check() error {
 		fault("otlp: %w", err)
 	}
 	if len(errs) == 0 {
-		if err := c.Exporter().Validate(); err != nil {
+		e, err := c.Exporter()
+		if err == nil {
+			err = e.Validate()
+		}
+		if err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -210,8 +226,20 @@ func (c *Config) Translation() otlp.Config {
 	return otlp.Config{Strategy: c.OTLP.Strategy, Promote: c.OTLP.Promote, Gateway: c.KeyLabel, ScopeMetadata: c.OTLP.ScopeMetadata}
 }
 
+// Transport reaches hubs; without HTTPClientFile as http.DefaultTransport does.
+func (c *Config) Transport() (http.RoundTripper, error) {
+	if c.client == nil {
+		return http.DefaultTransport.(*http.Transport).Clone(), nil
+	}
+	transport, err := promconfig.NewRoundTripperFromConfig(*c.client, "exporter")
+	if err != nil {
+		return nil, fmt.Errorf("http_client_file %s: %w", c.HTTPClientFile, err)
+	}
+	return transport, nil
+}
+
 // Exporter is what the exporter is told.
-func (c *Config) Exporter() exporter.Config {
+func (c *Config) Exporter() (exporter.Config, error) {
 	e := exporter.Config{
 		Failover: c.Failover, Receivers: c.Receivers, Labels: c.Labels, AsGauges: c.AsGauges,
 		NoEnds: c.Ends.Off, EndsDelay: time.Duration(c.Ends.Delay),
@@ -235,5 +263,11 @@ func (c *Config) Exporter() exporter.Config {
 	if c.PlacementFile != "" {
 		e.Inventory = placement.File(c.PlacementFile).Read
 	}
-	return e
+	if c.client != nil {
+		var err error
+		if e.Transport, err = c.Transport(); err != nil {
+			return exporter.Config{}, err
+		}
+	}
+	return e, nil
 }

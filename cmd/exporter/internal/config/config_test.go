@@ -38,7 +38,8 @@ limits: {body_bytes: 1000000, bodies_bytes: 2000000, samples: 10000, pushes: 8, 
 	require.NoError(t, err)
 	assert.Equal(t, "site", c.KeyLabel)
 	assert.Equal(t, int64(1_000_000), c.Limits.BodyBytes)
-	e := c.Exporter()
+	e, err := c.Exporter()
+	require.NoError(t, err)
 	assert.Equal(t, exporter.Config{
 		Members:         members.DNS{Name: "_http._tcp.edgehub.monitoring.svc.cluster.local"},
 		MembersInterval: 5 * time.Second, MembersHold: 2 * time.Minute,
@@ -55,8 +56,33 @@ func TestShort(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "gatewayID", c.KeyLabel)
 	assert.Equal(t, defaults.Limits, c.Limits)
-	assert.Len(t, c.Exporter().Hubs, 2)
-	assert.NotNil(t, c.Exporter().Inventory)
+	e, err := c.Exporter()
+	require.NoError(t, err)
+	assert.Len(t, e.Hubs, 2)
+	assert.NotNil(t, e.Inventory)
+	assert.Nil(t, e.Transport)
+}
+
+// What is in the file of a client is a part of the config, and what is wrong there, too.
+func TestHTTPClientFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "http.yml")
+	parse := func(client string) (*Config, error) {
+		require.NoError(t, os.WriteFile(path, []byte(client), 0o600))
+		return Parse([]byte("hubs: [{url: 'http://x:1'}]\nhttp_client_file: " + path))
+	}
+	one, err := parse("basic_auth: {username: me, password: one}")
+	require.NoError(t, err)
+	e, err := one.Exporter()
+	require.NoError(t, err)
+	assert.NotNil(t, e.Transport)
+	two, err := parse("basic_auth: {username: me, password: two}")
+	require.NoError(t, err)
+	assert.NotEqual(t, one, two)
+	for client, want := range map[string]string{"basic_auths: {}": "basic_auths", "tls_config: {ca_file: /nowhere}": "/nowhere"} {
+		_, err = parse(client)
+		require.ErrorContains(t, err, path)
+		require.ErrorContains(t, err, want)
+	}
 }
 
 func TestFaults(t *testing.T) {

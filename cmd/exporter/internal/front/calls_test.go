@@ -228,8 +228,7 @@ func TestCallsAreRefused(t *testing.T) {
 func TestCallsWhileReloading(t *testing.T) {
 	p := open(t, 1, "")
 	c := p.caller()
-	gw := message(1, "gw")
-	request := append(gw, bytes.Repeat(message(2, counterOf(t, "rows")), 500)...)
+	request := join(message(1, "gw"), bytes.Repeat(message(2, counterOf(t, "rows")), 500))
 	var calls sync.WaitGroup
 	for range 4 {
 		calls.Go(func() {

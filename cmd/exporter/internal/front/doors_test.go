@@ -8,6 +8,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -269,6 +271,13 @@ func TestGroupsAreHandedOn(t *testing.T) {
 	p.pushed("/metrics/job/j", "x 1\n", "Authorization", "Bearer secret", "Content-Type", "text/plain")
 	assert.Empty(t, got.Get("Authorization"))
 	assert.Equal(t, "text/plain", got.Get("Content-Type"))
+
+	client := filepath.Join(t.TempDir(), "http.yml")
+	require.NoError(t, os.WriteFile(client, []byte("basic_auth: {username: me, password: mine}"), 0o600))
+	p = &place{t: t}
+	p.openOn(hub.URL, "http_client_file: "+client+"\n")
+	p.pushed("/metrics/job/j", "x 1\n", "Authorization", "Bearer secret")
+	assert.Equal(t, "Basic bWU6bWluZQ==", got.Get("Authorization"))
 
 	p = &place{t: t}
 	p.openOn(hub.URL, "limits: {body_time: 50ms}\n")

@@ -31,13 +31,11 @@ type Config struct {
 
 // Front takes pushes. Its methods may be called from any goroutine.
 type Front struct {
-	cfg     Config
-	running *running
-	now     atomic.Pointer[gate]
-	types   lines.Types
-	counts  *counts
-	// transport reaches hubs for what is no sample.
-	transport http.RoundTripper
+	cfg       Config
+	running   *running
+	now       atomic.Pointer[gate]
+	types     lines.Types
+	counts    *counts
 	reloading sync.Mutex
 	closed    atomic.Bool
 }
@@ -50,9 +48,7 @@ var discard = log.New(io.Discard, "", 0)
 
 // New starts an exporter and returns what takes pushes for it. Close ends it.
 func New(cfg Config) (*Front, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.ResponseHeaderTimeout = answerTimeout
-	f := &Front{cfg: cfg, counts: newCounts(cfg.Registry), transport: transport}
+	f := &Front{cfg: cfg, counts: newCounts(cfg.Registry)}
 	g, err := f.newGate(cfg.Config)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,8 @@ type gate struct {
 	limits config.Limits
 	room   *body.Room
 	places chan struct{}
+	// transport reaches hubs for what is no sample.
+	transport http.RoundTripper
 
 	write *door.RemoteWrite
 	otlp  *door.OTLP
@@ -29,6 +31,9 @@ func (f *Front) newGate(cfg *config.Config) (*gate, error) {
 		return nil, fmt.Errorf("otlp: %w", err)
 	}
 	g := &gate{limits: l, room: body.NewRoom(l.BodiesBytes), places: make(chan struct{}, l.Pushes)}
+	if g.transport, err = cfg.Transport(); err != nil {
+		return nil, err
+	}
 	g.write = door.NewRemoteWrite(house{f, g, doorWrite}, exposition.DefaultLimits.SeriesBytes, l.BodyBytes)
 	g.otlp = door.NewOTLP(house{f, g, doorOTLP}, translator)
 	g.calls = f.newCalls(house{f, g, doorGRPC})

@@ -85,7 +85,7 @@ func (h house) proxy(c echo.Context, hub exporter.Hub) error {
 	}
 	var failed error
 	proxy := httputil.ReverseProxy{
-		Transport: h.transport,
+		Transport: h.gate.transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(base)                    // it keeps how the path was escaped
 			r.Out.Header.Del("Authorization") // which was the exporter's
@@ -102,7 +102,9 @@ func (h house) proxy(c echo.Context, hub exporter.Hub) error {
 		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed = unreached(hub, err) },
 		ErrorLog:     discard,
 	}
-	proxy.ServeHTTP(c.Response(), c.Request())
+	ctx, cancel := context.WithTimeout(c.Request().Context(), answerTimeout)
+	defer cancel()
+	proxy.ServeHTTP(c.Response(), c.Request().WithContext(ctx))
 	return failed
 }
 

@@ -51,7 +51,11 @@ func start(cfg *config.Config, logger *slog.Logger) (*running, error) {
 }
 
 func (r *running) make(cfg *config.Config) (*exporter.Exporter, *prometheus.Registry, error) {
-	c, registry := cfg.Exporter(), prometheus.NewRegistry()
+	c, err := cfg.Exporter()
+	if err != nil {
+		return nil, nil, err
+	}
+	registry := prometheus.NewRegistry()
 	c.Registerer, c.Logger = registry, r.logger
 	e, err := exporter.Start(c)
 	return e, registry, err
