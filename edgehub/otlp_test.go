@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -95,22 +96,27 @@ func TestOTLP(t *testing.T) {
 	}
 }
 
-// gzip comes in chunks, without a length.
+// What is packed comes in chunks, without a length.
 func TestOTLPInChunks(t *testing.T) {
-	s := serve(t, Config{})
-	body := zipped(t, exported("gw", metric("x", 0, 1)))
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/metrics", io.MultiReader(strings.NewReader(body)))
+	packer, err := zstd.NewWriter(nil)
 	require.NoError(t, err)
-	req.Header.Set("Content-Type", otlpJSON+"; charset=utf-8")
-	req.Header.Set("Content-Encoding", "gzip")
-	answer, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	require.NoError(t, err)
-	assert.Equal(t, http.StatusOK, answer.StatusCode)
-	assert.Equal(t, "{}", string(text))
-	assert.Contains(t, s.scrape(), at(`x{gatewayID="gw"}`, 1, 1))
+	defer packer.Close()
+	plain := exported("gw", metric("x", 0, 1))
+	for encoding, body := range map[string]string{"gzip": zipped(t, plain), "zstd": string(packer.EncodeAll([]byte(plain), nil))} {
+		s := serve(t, Config{})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/metrics", io.MultiReader(strings.NewReader(body)))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", otlpJSON+"; charset=utf-8")
+		req.Header.Set("Content-Encoding", encoding)
+		answer, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		text, err := io.ReadAll(answer.Body)
+		require.NoError(t, err)
+		require.NoError(t, answer.Body.Close())
+		assert.Equal(t, http.StatusOK, answer.StatusCode, encoding)
+		assert.Equal(t, "{}", string(text))
+		assert.Contains(t, s.scrape(), at(`x{gatewayID="gw"}`, 1, 1))
+	}
 }
 
 // Points that are refused are named and counted, and the others are stored.

@@ -400,7 +400,7 @@ func TestExporterOutlivesAHub(t *testing.T) {
 	p.more(100)
 	hub := r.Shards[0].Hub
 	hub.Kill()
-	p.more(400)
+	p.more(800)
 	require.NoError(t, hub.Restart(t.Context()))
 	p.more(100)
 	for i, more := range []string{"send: {batch_wait: 50ms}\n", "labels: {}\nqueue: {max_bytes: 50000000}\n"} {

@@ -327,3 +327,36 @@ func TestPages(t *testing.T) {
 	status, _ = p.do(http.MethodPost, "/-/reload", "")
 	assert.Equal(t, 403, status)
 }
+
+// A stop does not wait for a reload longer than it may take itself.
+func TestStopWhileReloading(t *testing.T) {
+	p := &place{t: t}
+	gone := unused(t)
+	file := "hubs: [{url: 'http://" + gone + "'}]\nspool: {dir: '" + t.TempDir() + "'}\nsend: {flush_timeout: 1h}\n"
+	p.open(file)
+	p.pushed("/metrics", "x 1\n")
+	p.write(file + "labels: {new: label}\n")
+	reloaded := make(chan error, 1)
+	go func() { reloaded <- p.Reload() }()
+	require.Eventually(t, func() bool {
+		free := p.running.reloading.TryLock()
+		if free {
+			p.running.reloading.Unlock()
+		}
+		return !free
+	}, 10*time.Second, time.Millisecond)
+	select {
+	case err := <-reloaded:
+		t.Fatalf("it did not wait for the hub: %v", err)
+	case <-time.After(100 * time.Millisecond): // none of it is to end by itself
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- p.Close(ended()) }()
+	select {
+	case err := <-closed:
+		require.NoError(t, err, "it is on disk")
+	case <-time.After(20 * time.Second):
+		t.Fatal("the stop hangs")
+	}
+	<-reloaded
+}
