@@ -247,18 +247,17 @@ func (d *decoder) bring(is kind, message []byte) error {
 		return err
 	}
 	m := &d.metric
-	switch m.kind {
-	case none:
-		if is == none {
-			return fmt.Errorf("%.100q has no value", d.series(""))
-		}
-		return fmt.Errorf("%.100q has no %v, which the family is of", d.series(""), is)
-	case summary:
+	switch {
+	case m.kind == summary:
 		return d.summary(m.value)
-	case histogram:
+	case m.kind == histogram:
 		return d.histogram(m.value)
+	case m.kind != none:
+		return d.simple(m.kind, m.value)
+	case is == none:
+		return fmt.Errorf("%.100q has no value", d.series(""))
 	}
-	return d.simple(m.kind, m.value)
+	return fmt.Errorf("%.100q has no %v, which the family is of", d.series(""), is)
 }
 
 // series is the text of the metric's series with a suffix. It is valid until the next one is asked for.

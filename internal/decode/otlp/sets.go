@@ -18,7 +18,7 @@ type set struct {
 	except     string // the label that was left out
 }
 
-// begin begins a point, of whose labels one is left out that its series have otherwise.
+// beginPoint begins a point, of whose labels one is left out that its series have otherwise.
 func (r *reader) beginPoint(except string) {
 	r.attributes, r.exemplars = r.attributes[:0], r.exemplars[:0]
 	r.except, r.raw, r.known, r.set = except, nil, false, nil

@@ -3,6 +3,7 @@ package otlp
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestPointsThatRepeat(t *testing.T) {
 		repeated := point()
 		for resource := range 2 {
 			var metrics []string
-			named := fmt.Sprintf(`%s,%s`, str("service.name", fmt.Sprint(resource)), str("gatewayID", "gw"))
+			named := fmt.Sprintf(`%s,%s`, str("service.name", strconv.Itoa(resource)), str("gatewayID", "gw"))
 			for n := range 6 {
 				kind := kinds[random.IntN(len(kinds))]
 				for range 2 { // each a family of its own, which is described in each request
