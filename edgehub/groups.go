@@ -48,7 +48,12 @@ func groupFlags(cfg Config) map[string]string {
 func (h *Hub) groupCollectors() []prometheus.Collector {
 	counts := &h.web.Counts
 	size := func(pick func(groups, series int, bytes int64) float64) func() float64 {
-		return func() float64 { return pick(h.groups.Size()) }
+		return func() float64 {
+			if h.store.Reads() == nil {
+				_ = h.groups.Open() // who pushes is told of it
+			}
+			return pick(h.groups.Size())
+		}
 	}
 	return []prometheus.Collector{
 		counter("group_pushes_total", "Pushes to groups that were taken.", counts.GroupPushes.Load),

@@ -104,7 +104,11 @@ func run(stop context.Context, again func(), reload <-chan os.Signal, o options,
 		}
 		return err
 	}
-	logger.Info("stopped; every sample was delivered or is on disk")
+	if n := f.Dropped(); n > 0 {
+		logger.Warn("stopped; nothing is left, but samples were dropped before: the log says which, and hubring_exporter_samples_dropped_total why", "samples", n)
+	} else {
+		logger.Info("stopped; every sample was delivered or is on disk")
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/hubring/hubring/edgehub/internal/native"
 	"github.com/hubring/hubring/edgehub/internal/words"
 	"github.com/hubring/hubring/internal/decode"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 const (
@@ -55,7 +56,7 @@ func (s *sink) Exemplar(message []byte) error {
 // Loose implements decode.LooseSink. The exemplar stands in the log by itself, and goes with the series' next sample.
 func (s *sink) Loose(raw []byte, ms int64, message []byte) error {
 	s.open = false
-	if isOtherUnit(ms) || len(message) > maxExemplarBytes || !native.IsExemplar(message) {
+	if exposition.IsOtherUnit(ms) || len(message) > maxExemplarBytes || !native.IsExemplar(message) {
 		s.leftOut.Exemplars++
 		return nil
 	}

@@ -142,26 +142,6 @@ func (in *Intake) addSeries(parser *exposition.SeriesParser, names *series.Newco
 	return nil
 }
 
-// Times in milliseconds that are between the first two are seconds, of the years 2001 to
-// 2286, and not of January to April 1970. Those from the third on, the year 5138, are
-// microseconds or nanoseconds.
-const earliestSeconds, latestSeconds, latestMillis = 1_000_000_000, 10_000_000_000, 100_000_000_000_000
-
-func isOtherUnit(ms int64) bool {
-	return uint64(ms-earliestSeconds) < latestSeconds-earliestSeconds || ms >= latestMillis
-}
-
-// OtherUnit says which unit a time seems to be in that is not in milliseconds, or "".
-func OtherUnit(ms int64) string {
-	switch {
-	case !isOtherUnit(ms):
-		return ""
-	case ms >= latestMillis:
-		return "microseconds or nanoseconds"
-	}
-	return "seconds"
-}
-
 // otherUnit is the answer to a time that is not in milliseconds: its sample would be taken
 // now and dropped at the scrape, when nobody knows any more whose it was.
 func (p *push) otherUnit(raw []byte, ms int64) error {
@@ -172,7 +152,7 @@ func (p *push) otherUnit(raw []byte, ms int64) error {
 		}
 	}
 	return &RefusedError{"time_unit", fmt.Sprintf("series %.100q%s has the time %d; times are in milliseconds, this one looks like %s",
-		raw, whose, ms, OtherUnit(ms))}
+		raw, whose, ms, exposition.OtherUnit(ms))}
 }
 
 // describe looks up what is said of a family, spelled as the line of the text format that says it. It returns 0 for what is not

@@ -96,7 +96,7 @@ func (s *sink) add(raw []byte, ms int64, value float64) error {
 	s.open = false
 	if ms == decode.NoTime {
 		ms = s.arrival
-	} else if isOtherUnit(ms) {
+	} else if exposition.IsOtherUnit(ms) {
 		return s.otherUnit(raw, ms)
 	}
 	if len(s.batch.IDs) >= s.room {

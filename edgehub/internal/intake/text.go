@@ -95,7 +95,7 @@ func (t *text) read(table *series.Table, arrival int64) error {
 			ms, stamped := t.scanner.Timestamp()
 			if !stamped {
 				ms = arrival
-			} else if isOtherUnit(ms) {
+			} else if exposition.IsOtherUnit(ms) {
 				return fmt.Errorf("line %d: %w", t.scanner.Line(), t.otherUnit(t.scanner.Spelling(), ms))
 			}
 			if number == 0 {

@@ -11,10 +11,10 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/hubring/hubring/edgehub/internal/intake"
 	"github.com/hubring/hubring/edgehub/internal/store"
 	"github.com/hubring/hubring/internal/body"
 	"github.com/hubring/hubring/internal/door"
+	"github.com/hubring/hubring/internal/exposition"
 )
 
 const endedPath = "/gateways/ended"
@@ -106,7 +106,7 @@ func readEnd(line []byte) (store.End, error) {
 	case !ok || err != nil || err2 != nil || ms < 0:
 		return store.End{}, fmt.Errorf("%.100q is not a gateway's name, escaped as in the query of a URL, a blank and a time in milliseconds", line)
 	}
-	if unit := intake.OtherUnit(ms); unit != "" {
+	if unit := exposition.OtherUnit(ms); unit != "" {
 		return store.End{}, &RefusedError{
 			Status: http.StatusBadRequest, Reason: "time_unit",
 			Text: fmt.Sprintf("%.100q has the time %d; times are in milliseconds, this one looks like %s", line, ms, unit),

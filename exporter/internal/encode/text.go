@@ -180,6 +180,8 @@ func (t *Texts) sample(label string) error {
 	ms, stamped := t.scanner.Timestamp()
 	if !stamped {
 		ms = t.now
+	} else if unit := exposition.OtherUnit(ms); unit != "" { // a hub would refuse it, and its sender would not hear of that
+		return fmt.Errorf("series %.100q has the time %d; times are in milliseconds, this one looks like %s", t.scanner.Spelling(), ms, unit)
 	}
 	from := len(t.text)
 	t.text = append(t.text, s.Text...)

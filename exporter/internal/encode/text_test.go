@@ -62,6 +62,7 @@ h_count{gatewayID="a"} 3
 func TestTextWithFaults(t *testing.T) {
 	for text, want := range map[string]string{
 		"x 1\nx{ 1\n":                          "line 2",
+		"x 1 1700000000\n":                     "times are in milliseconds, this one looks like seconds",
 		"x one\n":                              "line 1",
 		"# TYPE x counter\n# TYPE x gauge\n":   "line 2: \"x\" is a counter and a gauge",
 		strings.Repeat("x", 9000) + " 1\n":     "the limit is 8192",

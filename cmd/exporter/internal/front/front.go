@@ -99,6 +99,16 @@ func (f *Front) Close(ctx context.Context) error {
 	return f.running.close(ctx)
 }
 
+// Dropped is how many samples that were taken hubs have refused, or had to make room for others, since the exporter that there is now started.
+func (f *Front) Dropped() (samples uint64) {
+	f.running.mu.RLock()
+	defer f.running.mu.RUnlock()
+	for _, n := range f.running.exporter.Status().Totals.Dropped {
+		samples += n
+	}
+	return samples
+}
+
 // Server is the HTTP server of all doors.
 func (f *Front) Server() *http.Server {
 	return f.bounded(f.Handler())
