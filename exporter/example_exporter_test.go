@@ -152,6 +152,30 @@ func ExampleExporter_SubmitFamilies() {
 	// Output: load{site="north"} 0.5
 }
 
+// Who has metrics as text submits it. The value of a label says which series belong together.
+func ExampleExporter_SubmitText() {
+	hub, url, stopHub := startHub()
+	defer stopHub()
+	e, stop := startExporter(exporter.Config{Hubs: []exporter.Hub{{URL: url}}})
+
+	text := "# TYPE load gauge\nload{gatewayID=\"gw-0017\"} 0.5\n"
+	if err := e.SubmitText(ctx, "gatewayID", []byte(text)); errors.Is(err, exporter.ErrMalformed) {
+		log.Print(err) // it names the line
+	}
+	stop()
+	show(hub)
+	// Output: load{gatewayID="gw-0017"} 0.5
+}
+
+// What is no sample, such as a push to a Pushgateway's group, goes to the hub of its key by other ways.
+func ExampleExporter_Home() {
+	e, stop := startExporter(exporter.Config{Hubs: []exporter.Hub{{URL: "http://edgehub-0:9091"}, {URL: "http://edgehub-1:9091"}}})
+	defer stop()
+	home, known := e.Home("gw-0017")
+	fmt.Println(known, home.URL)
+	// Output: true http://edgehub-1:9091
+}
+
 // Whoever has to know that a hub has the samples pushes them.
 func ExampleExporter_Push() {
 	hub, url, stopHub := startHub()
