@@ -31,6 +31,7 @@ func FuzzWriter(f *testing.F) {
 	f.Add("type\t\thistogram\nsample\t_bucket\nsample\t_sum\ntype\to.k\tsummary\nsample\t{\"o.k_sum\"}\nsample\t{\"o.k\",quantile=\"0.5\"}\n", int64(-1), math.NaN())
 	f.Add("type\th\thistogram\ntype\th_sum\tcounter\nsample\th_sum\nsample\th_count\nsample\th_sum{gatewayID=\"x\"}\nset\tgatewayID\ty\nsample\th_sum\n", int64(1<<40), 0.1)
 	f.Add("help\tx\t\xff\nsample\tx\nhelp\ttype x\nhelp\tx\t\\n\\\\\nsample\tx\ntype\tx\tuntyped\ntype\tx\tx\nsample\tx{a=\"\\\\\\n\"}\nset\ta\t\xff\nsample\tx", int64(0), math.Copysign(0, -1))
+	f.Add("type\th_sum\t\x00\nhelp\th_sum\ta\x00b\nsample\th_sum", int64(1<<40), 0.1)
 	e, err := exporter.New(exporter.Config{
 		Hubs: []exporter.Hub{{URL: "http://127.0.0.1:1"}}, Overflow: exporter.DropOldest,
 		Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),

@@ -134,14 +134,18 @@ func (w *Writer) Start(int64) error {
 	return nil
 }
 
-// Type implements decode.Sink.
+// Type implements decode.Sink. What is no type is not one to remember.
 func (w *Writer) Type(name, kind []byte) error {
-	w.types.learn(string(name), func(f *family) { f.kind = string(kind) })
+	switch word := string(kind); word {
+	case "counter", "gauge", "histogram", "summary", "untyped":
+		w.types.learn(string(name), func(f *family) { f.kind = word })
+	}
 	return nil
 }
 
 // Help implements decode.Sink.
 func (w *Writer) Help(name, text []byte) error {
-	w.types.learn(string(name), func(f *family) { f.help = strings.ToValidUTF8(string(text), "\uFFFD") })
+	help := strings.ReplaceAll(strings.ToValidUTF8(string(text), "\uFFFD"), "\x00", "\uFFFD") // a NUL byte is none of a text
+	w.types.learn(string(name), func(f *family) { f.help = help })
 	return nil
 }
